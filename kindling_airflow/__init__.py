@@ -1,0 +1,58 @@
+"""Compiles Spark pipeline plans into Apache Airflow DAGs.
+
+The public names are resolved when they are first used (PEP 562), so that importing this package costs
+nothing: Airflow does it in every process it starts.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BatchExecutionStrategy": "execution_strategy",
+    "DataEntities": "data_entities",
+    "DataPipes": "data_pipes",
+    "ExecutionPlan": "execution_plan",
+    "ExecutionPlanGenerator": "execution_strategy",
+    "ExecutionStrategy": "execution_strategy",
+    "Generation": "execution_plan",
+    "KindlingAirflowError": "errors",
+    "Manifest": "manifest",
+    "PipeGraph": "pipe_graph",
+    "PipeGraphBuilder": "pipe_graph",
+    "StreamingExecutionStrategy": "execution_strategy",
+    "kindling_dag": "dag_factory",
+    "load_dags": "dag_factory",
+    "translate": "translator",
+}
+
+__all__ = [*_HOMES, "__version__"]
+
+if TYPE_CHECKING:
+    from kindling_airflow.dag_factory import kindling_dag, load_dags
+    from kindling_airflow.data_entities import DataEntities
+    from kindling_airflow.data_pipes import DataPipes
+    from kindling_airflow.errors import KindlingAirflowError
+    from kindling_airflow.execution_plan import ExecutionPlan, Generation
+    from kindling_airflow.execution_strategy import (
+        BatchExecutionStrategy,
+        ExecutionPlanGenerator,
+        ExecutionStrategy,
+        StreamingExecutionStrategy,
+    )
+    from kindling_airflow.manifest import Manifest
+    from kindling_airflow.pipe_graph import PipeGraph, PipeGraphBuilder
+    from kindling_airflow.translator import translate
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

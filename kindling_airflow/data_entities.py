@@ -1,0 +1,190 @@
+"""WHAT: the declarations of entities, the datasets between pipes.
+
+Declaring is plain bookkeeping: it needs no set-up, no Spark session and no pyspark, because an Airflow
+process that parses DAG files imports these declarations again and again.
+
+    DataEntities.entity(entityid="bronze.orders", tags={"provider_type": "parquet"})
+
+An entity that no one declares is legal; it is a parquet table beneath the warehouse root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from kindling_airflow.errors import DeclarationError
+from kindling_airflow.frozen import EMPTY, FrozenDict, canonical_json, freeze
+
+__all__ = ["DataEntities", "DataEntityRegistry", "EntityMetadata", "id_problems", "list_problems"]
+
+
+@dataclass(frozen=True, slots=True)
+class EntityMetadata:
+    """One entity: its id, how it is stored (tags), and what its rows look like.
+
+    Attributes:
+        entityid: unique id, by convention dotted (``silver.orders``).
+        name: what people call it; the id when not given.
+        merge_columns: columns that identify a row.
+        tags: ``provider_type`` (default parquet), ``provider.path``, ``provider.option.*`` and your own.
+        schema: a Spark DDL string (``"id BIGINT, name STRING"``), or None when any schema will do.
+        partition_columns: columns that become directories, outermost first.
+        cluster_columns: columns to cluster by, for formats that can.
+    """
+
+    entityid: str
+    name: str = ""
+    merge_columns: tuple[str, ...] = ()
+    tags: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    schema: str | None = None
+    partition_columns: tuple[str, ...] = ()
+    cluster_columns: tuple[str, ...] = ()
+
+
+def id_problems(what: str, value: object) -> list[str]:
+    """Return what is wrong with an id: it must be a non-empty string without surrounding spaces."""
+    if not isinstance(value, str):
+        return [f"{what} must be a string, not {type(value).__name__}: {value!r}"]
+    if not value or value != value.strip():
+        return [f"{what} must be a non-empty string without surrounding spaces: {value!r}"]
+    return []
+
+
+def list_problems(what: str, value: object) -> list[str]:
+    """Return what is wrong with a list of ids; a lone string is the classic mistake."""
+    if isinstance(value, str):
+        return [f"{what} is the string {value!r} where a list belongs\n  Fix: write [{value!r}]"]
+    if not isinstance(value, (list, tuple)):
+        return [f"{what} must be a list of ids, not {type(value).__name__}: {value!r}"]
+    return [
+        problem
+        for n, item in enumerate(value)
+        if type(item) is not str or not item or item != item.strip()
+        for problem in id_problems(f"{what}[{n}]", item)
+    ]
+
+
+def tag_problems(what: str, value: object) -> list[str]:
+    """Return what is wrong with tags: a mapping from strings to values that JSON can hold."""
+    if not isinstance(value, Mapping):
+        return [f"{what} must be a mapping, not {type(value).__name__}: {value!r}"]
+    problems = [f"{what}: key {key!r} must be a string" for key in value if not isinstance(key, str)]
+    if not problems:
+        try:
+            canonical_json(dict(value))
+        except (TypeError, ValueError, RecursionError) as error:
+            problems.append(f"{what} must hold only what JSON can express: {error}")
+    return problems
+
+
+class DataEntityRegistry:
+    """The entities of one project, in the order of their declaration."""
+
+    def __init__(self) -> None:
+        self._entities: dict[str, EntityMetadata] = {}
+
+    def register_entity(
+        self,
+        entityid: str,
+        *,
+        name: str | None = None,
+        merge_columns: Iterable[str] = (),
+        tags: Mapping[str, Any] | None = None,
+        schema: str | None = None,
+        partition_columns: Iterable[str] = (),
+        cluster_columns: Iterable[str] = (),
+    ) -> EntityMetadata:
+        """Declare an entity.
+
+        Raises:
+            DeclarationError: listing everything that is wrong, an id that is taken included.
+        """
+        where = f"entity {entityid!r}"
+        problems = id_problems("entityid", entityid)
+        problems += list_problems(f"{where}: merge_columns", merge_columns)
+        problems += list_problems(f"{where}: partition_columns", partition_columns)
+        problems += list_problems(f"{where}: cluster_columns", cluster_columns)
+        problems += tag_problems(f"{where}: tags", tags if tags is not None else {})
+        if schema is not None and not isinstance(schema, str):
+            problems.append(
+                f"{where}: schema must be a Spark DDL string, not {type(schema).__name__}\n"
+                f"  Fix: write schema=\"id BIGINT, name STRING\""
+            )
+        if problems:
+            raise DeclarationError(problems)
+        entity = EntityMetadata(
+            entityid=entityid,
+            name=name or entityid,
+            merge_columns=tuple(merge_columns),
+            tags=FrozenDict(freeze(tags or {})),
+            schema=schema,
+            partition_columns=tuple(partition_columns),
+            cluster_columns=tuple(cluster_columns),
+        )
+        known = self._entities.get(entityid)
+        if known is not None and known != entity:
+            raise DeclarationError(
+                [
+                    f"entity {entityid!r} is declared twice, differently\n"
+                    "  Fix: keep one declaration, or give the second entity an id of its own."
+                ]
+            )
+        self._entities[entityid] = entity
+        return entity
+
+    def get_entity_ids(self) -> list[str]:
+        """Return the ids of all entities, in the order of declaration."""
+        return list(self._entities)
+
+    def get_entity_definition(self, entityid: str) -> EntityMetadata | None:
+        """Return an entity's declaration, or None where there is none."""
+        return self._entities.get(entityid)
+
+    def definition_or_default(self, entityid: str) -> EntityMetadata:
+        """Return an entity's declaration, or that of a plain parquet table with this id."""
+        return self._entities.get(entityid) or EntityMetadata(entityid, entityid)
+
+    def __iter__(self) -> Iterator[EntityMetadata]:
+        return iter(self._entities.values())
+
+    def __len__(self) -> int:
+        return len(self._entities)
+
+
+_default_registry = DataEntityRegistry()
+_active: ContextVar[DataEntityRegistry | None] = ContextVar("kindling_entities", default=None)
+
+
+class DataEntities:
+    """The front door: declares into the active registry (the process's own, unless one is in use)."""
+
+    @classmethod
+    def registry(cls) -> DataEntityRegistry:
+        """Return the registry that declarations go to now."""
+        active = _active.get()
+        return _default_registry if active is None else active
+
+    @classmethod
+    def entity(cls, entityid: str, **declaration: Any) -> EntityMetadata:
+        """Declare an entity; see :meth:`DataEntityRegistry.register_entity` for the arguments."""
+        return cls.registry().register_entity(entityid, **declaration)
+
+    @classmethod
+    def reset(cls) -> None:
+        """Forget every entity that was declared in the process's own registry."""
+        global _default_registry
+        _default_registry = DataEntityRegistry()
+
+    @classmethod
+    @contextmanager
+    def declaring_into(cls, registry: DataEntityRegistry) -> Iterator[DataEntityRegistry]:
+        """Let every declaration in the ``with`` block go to ``registry``."""
+        token = _active.set(registry)
+        try:
+            yield registry
+        finally:
+            _active.reset(token)

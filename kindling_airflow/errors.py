@@ -1,0 +1,137 @@
+"""Every error that this package raises on purpose.
+
+One root, so that a caller can catch everything with one name; data as attributes, so that a program
+need not parse a message; and messages that say what is wrong, where, why, and how to mend it.
+Checks that can find several problems collect them all, sort them, and raise once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+__all__ = [
+    "DeclarationError",
+    "DefinitionError",
+    "EntityError",
+    "GraphCycleError",
+    "GraphValidationError",
+    "HarvestError",
+    "KindlingAirflowError",
+    "ManifestError",
+    "PipeRunError",
+    "PlanValidationError",
+    "ProblemsError",
+    "ReportError",
+    "TranslationError",
+    "did_you_mean",
+]
+
+
+class KindlingAirflowError(Exception):
+    """The root of all errors of this package."""
+
+
+class ProblemsError(KindlingAirflowError):
+    """One or more problems, found together.
+
+    Attributes:
+        problems: each problem's own text, sorted; never empty.
+    """
+
+    headline = "problems were found"
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems: tuple[str, ...] = tuple(sorted(set(problems)))
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        if len(self.problems) == 1:
+            return self.problems[0]
+        listed = "\n".join(f"{n}. {text}" for n, text in enumerate(self.problems, 1))
+        return f"{len(self.problems)} {self.headline}:\n{listed}"
+
+    def __reduce__(self) -> tuple[type[ProblemsError], tuple[tuple[str, ...]]]:
+        return type(self), (self.problems,)
+
+
+class DeclarationError(ProblemsError):
+    """An entity or a pipe is declared wrongly."""
+
+    headline = "problems in the declarations"
+
+
+class HarvestError(ProblemsError):
+    """A module with declarations cannot be imported. The user's traceback is the ``__cause__``."""
+
+    headline = "modules could not be imported"
+
+
+class ManifestError(ProblemsError):
+    """A manifest cannot be read, or does not fit its schema."""
+
+    headline = "problems in the manifest"
+
+
+class GraphValidationError(ProblemsError, ValueError):
+    """The pipes do not form a valid dependency graph."""
+
+    headline = "problems in the pipe graph"
+
+
+class GraphCycleError(GraphValidationError):
+    """The pipes form a cycle, and that is all that is wrong.
+
+    Attributes:
+        cycle: the pipe ids along the cycle, the first one repeated at the end.
+    """
+
+    def __init__(self, cycle: Sequence[str], problems: Iterable[str] | None = None) -> None:
+        self.cycle: tuple[str, ...] = tuple(cycle)
+        arrows = " -> ".join(repr(pipe_id) for pipe_id in self.cycle)
+        super().__init__(problems or [f"Pipes form a cycle: {arrows}"])
+
+    def __reduce__(self) -> tuple[type[GraphCycleError], tuple[object, ...]]:  # type: ignore[override]
+        return type(self), (self.cycle, self.problems)
+
+
+class PlanValidationError(ProblemsError, ValueError):
+    """An execution plan breaks one of the rules of its strategy."""
+
+    headline = "problems in the plan"
+
+
+class TranslationError(ProblemsError):
+    """A plan cannot be compiled to a DAG with these options."""
+
+    headline = "problems in the translation of the plan"
+
+
+class DefinitionError(ProblemsError):
+    """A DAG definition (``*.kindling.yaml``) is wrong."""
+
+    headline = "problems in the definition"
+
+
+class EntityError(KindlingAirflowError):
+    """An entity cannot be read, staged or published."""
+
+
+class PipeRunError(KindlingAirflowError):
+    """A pipe did not do its work."""
+
+
+class ReportError(KindlingAirflowError):
+    """A driver ended without a usable report of this attempt."""
+
+
+def did_you_mean(unknown: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the known id nearest to ``unknown``, or ``""``.
+
+    >>> did_you_mean("slver.orders", ["bronze.orders", "silver.orders"])
+    " Did you mean 'silver.orders'?"
+    >>> did_you_mean("x", ["silver.orders"])
+    ''
+    """
+    matches = get_close_matches(unknown, sorted(known), n=1, cutoff=0.6)
+    return f" Did you mean {matches[0]!r}?" if matches else ""

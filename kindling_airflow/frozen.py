@@ -1,0 +1,89 @@
+"""Values that cannot change: what plans, declarations and specifications are made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+__all__ = ["FrozenDict", "canonical_json", "digest_of", "freeze", "thaw"]
+
+
+class FrozenDict(dict[str, Any]):
+    """A mapping that refuses to change; equal to a dict with the same items, and hashable.
+
+    It stays a ``dict`` so that ``json.dumps`` and the users of the document's ``metadata`` dict need
+    no special case.
+
+    >>> FrozenDict(a=1) == {"a": 1}
+    True
+    >>> FrozenDict(a=1)["a"] = 2
+    Traceback (most recent call last):
+    ...
+    TypeError: this mapping is immutable; make a new one instead: {**old, key: value}
+    """
+
+    __slots__ = ()
+
+    def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise TypeError("this mapping is immutable; make a new one instead: {**old, key: value}")
+
+    __setitem__ = __delitem__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __ior__ = _refuse  # type: ignore[assignment]
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[type[FrozenDict], tuple[dict[str, Any]]]:
+        return FrozenDict, (dict(self),)
+
+    def __copy__(self) -> FrozenDict:
+        return self
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> FrozenDict:
+        return self
+
+
+EMPTY = FrozenDict()
+
+
+def freeze(value: Any) -> Any:
+    """Return ``value`` with every mapping a :class:`FrozenDict` and every list, tuple or set a tuple.
+
+    Sets are sorted, so that nothing depends on hash order. Other values are returned as they are.
+    """
+    if isinstance(value, FrozenDict):
+        return value
+    if isinstance(value, Mapping):
+        return FrozenDict({str(key): freeze(item) for key, item in value.items()})
+    if isinstance(value, (list, tuple)):
+        return tuple(freeze(item) for item in value)
+    if isinstance(value, (set, frozenset)):
+        return tuple(sorted((freeze(item) for item in value), key=repr))
+    return value
+
+
+def thaw(value: Any) -> Any:
+    """Return ``value`` as plain dicts and lists, as JSON has them."""
+    if isinstance(value, Mapping):
+        return {key: thaw(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [thaw(item) for item in value]
+    return value
+
+
+def canonical_json(document: Any) -> str:
+    """Return the one JSON text of a document: keys sorted, no spaces, non-ASCII escaped.
+
+    Raises:
+        TypeError: if the document holds something that JSON cannot express.
+        ValueError: if it holds NaN or an infinity.
+    """
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest_of(document: Any) -> str:
+    """Return ``sha256:<hex>`` of a document's canonical JSON."""
+    return "sha256:" + hashlib.sha256(canonical_json(document).encode()).hexdigest()

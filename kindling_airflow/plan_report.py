@@ -1,0 +1,33 @@
+"""Plan -> text, for people."""
+
+from __future__ import annotations
+
+from kindling_airflow.execution_plan import ExecutionPlan
+
+__all__ = ["visualize_plan"]
+
+
+def visualize_plan(plan: ExecutionPlan) -> str:
+    """Return a plan as the indented text of the user's document.
+
+    What stands behind a pipe are the pipes of the plan that it waits for: its producers in a batch
+    plan, its consumers in a streaming plan.
+    """
+    lines = [
+        f"Execution Plan ({plan.strategy})",
+        "=" * 50,
+        f"Total Pipes: {plan.total_pipes()}",
+        f"Total Generations: {plan.total_generations()}",
+        f"Max Parallelism: {plan.max_parallelism()}",
+        "",
+        "Execution Order:",
+        "-" * 50,
+    ]
+    graph = plan.graph
+    awaited = graph.get_dependents if plan.direction() == "reverse" else graph.get_dependencies
+    for generation in plan.generations:
+        lines += ["", f"Generation {generation.number}: ({len(generation)} pipes)"]
+        for pipe_id in generation:
+            deps = [p for p in awaited(pipe_id) if plan.find_pipe_generation(p) is not None]
+            lines.append(f"  - {pipe_id} (deps: {deps})" if deps else f"  - {pipe_id}")
+    return "\n".join(lines)
