@@ -3,8 +3,8 @@
     task  -- RunRequest, one JSON argument ------------------>  driver
     task  <-- RunReport, one marked line on standard output --  driver
 
-Both carry the attempt's key, a fresh one for every try: a report counts only for the attempt that asked
-for it, so nothing that an earlier driver left behind can make a later try green.
+Both carry the attempt's key, a fresh one for every try: a report counts only for the attempt that
+asked for it, so nothing that an earlier driver left behind can make a later try green.
 """
 
 from __future__ import annotations
@@ -206,7 +206,6 @@ def escape_component(text: str, *, longest: int = _LONGEST_COMPONENT) -> str:
     if len(encoded) <= longest:
         return encoded
 
-
-    return f"{encoded[:longest - 20].rstrip('%')}%%{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
+    return (
+        f"{encoded[: longest - 20].rstrip('%')}%%{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    )

@@ -1,4 +1,4 @@
-"""Provider metadata, read by Airflow's providers manager. Must not import airflow (circular import)."""
+"""Provider metadata for Airflow's providers manager. Must not import airflow (circular import)."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "warehouse": {
                         "description": (
-                            "Root of the entities' tables, a path or URI, for definitions that name none. "
-                            "Default: the folder 'warehouse' in AIRFLOW_HOME."
+                            "Root of the entities' tables, a path or URI, for definitions that name "
+                            "none. Default: the folder 'warehouse' in AIRFLOW_HOME."
                         ),
                         "version_added": "0.1.0",
                         "type": "string",

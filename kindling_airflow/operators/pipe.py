@@ -95,7 +95,9 @@ class KindlingPipeOperator(SparkSubmitOperator):
             context["ti"].xcom_push(REPORT_KEY, report.to_json())
             if report.status == "published":
                 if driver_error is not None:
-                    self.log.warning("The output is published, but the driver ended badly: %s", driver_error)
+                    self.log.warning(
+                        "The output is published, but the driver ended badly: %s", driver_error
+                    )
                 self.log.info(
                     "Published %s: %s rows in %.1f s",
                     report.output_entity_id,
@@ -106,7 +108,9 @@ class KindlingPipeOperator(SparkSubmitOperator):
             if report.status == "skipped":
                 raise AirflowSkipException(f"Pipe {self.pipe_id!r} skipped: {report.reason}")
             raise _failure(report) from None
-        reason = self._report_error or ReportError(_no_report_text(self.pipe_id, report, driver_error))
+        reason = self._report_error or ReportError(
+            _no_report_text(self.pipe_id, report, driver_error)
+        )
         raise AirflowException(str(reason)) from driver_error
 
     def _request(self, context: Context) -> RunRequest:
@@ -154,9 +158,9 @@ class KindlingPipeOperator(SparkSubmitOperator):
 
 
 def warehouse_root(configured: str | None) -> str:
-    """Return the root of the tables: as configured, else ``[kindling] warehouse``, else in AIRFLOW_HOME.
+    """Return the root of the tables: as configured, else ``[kindling] warehouse``.
 
-    A relative path starts from AIRFLOW_HOME.
+    Where neither says anything it is the folder ``warehouse`` in AIRFLOW_HOME. A relative path starts from AIRFLOW_HOME.
     """
     from airflow.configuration import AIRFLOW_HOME
 
@@ -181,14 +185,18 @@ def _failure(report: RunReport) -> AirflowException:
     error = report.error
     if error is None:
         return AirflowException(f"Pipe {report.pipe_id!r} failed and did not say why.")
-    text = f"Pipe {report.pipe_id!r} failed: {error.type}: {error.message}\n{error.traceback}".rstrip()
+    text = (
+        f"Pipe {report.pipe_id!r} failed: {error.type}: {error.message}\n{error.traceback}".rstrip()
+    )
     return AirflowFailException(text) if report.extra.get("permanent") else AirflowException(text)
 
 
 def _no_report_text(
     pipe_id: str, stale: RunReport | None, driver_error: AirflowException | None
 ) -> str:
-    ended = f"The driver said: {driver_error}" if driver_error else "The driver ended with status 0."
+    ended = (
+        f"The driver said: {driver_error}" if driver_error else "The driver ended with status 0."
+    )
     what = (
         f"the report that came is of another attempt ({stale.attempt_key})"
         if stale is not None
@@ -203,5 +211,3 @@ def _no_report_text(
 
 def _iso(moment: Any) -> str | None:
     return None if moment is None else str(moment.isoformat())
-
-

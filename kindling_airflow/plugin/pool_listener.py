@@ -1,9 +1,9 @@
 """Creates the pool of a compiled DAG when its first run starts and the pool is missing.
 
-A task whose pool does not exist stays ``scheduled`` for ever, with one line in the scheduler's log and
-nothing in the UI. An existing pool is never touched: an operator may have tuned it. The work is done in
-a thread of its own with a session of its own, because the scheduler calls listeners while it forbids
-commits on its session; the tasks are picked up at the scheduler's next look.
+A task whose pool does not exist stays ``scheduled`` for ever, with one line in the scheduler's log
+and nothing in the UI. An existing pool is never touched: an operator may have tuned it. The work is
+done in a thread of its own with a session of its own, because the scheduler calls listeners while
+it forbids commits on its session; the tasks are picked up at the scheduler's next look.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TRIES = 5
 
 
 @hookimpl
-def on_dag_run_running(dag_run: DagRun, msg: str) -> None:
+def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001 (the hook has both)
     """See to the pools of a run that starts."""
     needed = needed_pools(getattr(dag_run, "dag", None))
     if needed:
@@ -70,7 +70,7 @@ def _create_missing(needed: dict[str, int]) -> list[str]:
                     Pool(
                         pool=name,
                         slots=slots,
-                        description="Created by airflow-provider-kindling; change its slots freely.",
+                        description="Created by airflow-provider-kindling; tune its slots freely.",
                         include_deferred=False,
                     )
                 )

@@ -1,0 +1,242 @@
+"""One pipe, one run: read the inputs, call the function, stage, publish, report.
+
+    declarations -> inputs -> function -> checks -> staging -> publish -> report
+                      |                                           |
+                  skipped: the driving input                 before this point the table
+                  is missing or empty                        is as it was
+
+The one boundary around user code is here: whatever comes out of it ends in the report, with the
+traceback from the user's first own line on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.contracts import InputReport, RunFailure, RunReport, RunRequest
+from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
+from kindling_airflow.data_pipes import PipeMetadata, argument_name
+from kindling_airflow.errors import (
+    DeclarationError,
+    EntityError,
+    HarvestError,
+    PipeRunError,
+    did_you_mean,
+)
+from kindling_airflow.frozen import FrozenDict
+from kindling_airflow.harvest import import_declarations
+from kindling_airflow.runner.entities import provider_for
+from kindling_airflow.runner.output_check import checked_output
+from kindling_airflow.runner.run_context import RunContext
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+__all__ = ["run_in_own_session", "run_pipe"]
+
+_LONGEST_MESSAGE = 4_000
+_LONGEST_TRACEBACK = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What was read, or why there is nothing to do."""
+
+    frames: Mapping[str, DataFrame]
+    reports: tuple[InputReport, ...]
+    idle: str = ""
+
+
+def run_in_own_session(request: RunRequest, started: float | None = None) -> RunReport:
+    """Run a request in a Spark session of its own, which is stopped when this returns.
+
+    Args:
+        request: what to run.
+        started: ``time.monotonic()`` when the driver began; default: now.
+    """
+    from pyspark.sql import SparkSession
+
+    started = time.monotonic() if started is None else started
+    try:
+        spark = SparkSession.builder.appName(request.pipe_id).getOrCreate()
+    except Exception as error:
+        return _failed(request, error, started, "")
+    try:
+        return run_pipe(request, spark, started)
+    finally:
+        spark.stop()
+
+
+def run_pipe(request: RunRequest, spark: SparkSession, started: float | None = None) -> RunReport:
+    """Run a request in a given session. Nothing is raised: every end is a report."""
+    started = time.monotonic() if started is None else started
+    application_id = spark.sparkContext.applicationId
+    try:
+        return _run(request, spark, started, application_id)
+    except (Exception, SystemExit) as error:
+        return _failed(request, error, started, application_id)
+
+
+def _run(
+    request: RunRequest, spark: SparkSession, started: float, application_id: str
+) -> RunReport:
+    declared = import_declarations(Path(request.project_root), request.modules)
+    pipe = declared.pipes.get_pipe_definition(request.pipe_id)
+    if pipe is None or pipe.execute is None:
+        hint = did_you_mean(request.pipe_id, declared.pipes.get_pipe_ids())
+        raise PipeRunError(
+            f"the project does not declare pipe {request.pipe_id!r}.{hint}\n"
+            "  Fix: compile the project again; it has changed since the DAG was made."
+        )
+    output = declared.entities.definition_or_default(pipe.output_entity_id)
+    provider = provider_for(output, spark, request.warehouse)
+
+    def report(status: Any, **more: Any) -> RunReport:
+        return RunReport(
+            attempt_key=request.attempt_key,
+            pipe_id=pipe.pipeid,
+            status=status,
+            output_entity_id=output.entityid,
+            location=provider.location(output),
+            inputs=inputs.reports,
+            duration_seconds=_since(started),
+            application_id=application_id,
+            plan_digest=request.plan_digest,
+            **more,
+        )
+
+    inputs = _read_inputs(pipe, declared.entities, spark, request.warehouse)
+    if inputs.idle:
+        return report("skipped", reason=inputs.idle)
+    result = _call(pipe, inputs.frames, RunContext.of(request, spark))
+    frame = checked_output(pipe, output, result, spark)
+    staged = provider.stage(output, frame, _instance(request), request.attempt_key)
+    provider.publish(output, staged, request.attempt_key)
+    return report("published", rows_written=staged.rows)
+
+
+def _read_inputs(
+    pipe: PipeMetadata, entities: DataEntityRegistry, spark: SparkSession, warehouse: str
+) -> _Inputs:
+    """Read every input; without driving rows there is nothing to do."""
+    driving = pipe.driving_entity_ids or pipe.input_entity_ids[:1]
+    frames: dict[str, DataFrame] = {}
+    reports: list[InputReport] = []
+    idle: list[str] = []
+    missing: list[str] = []
+    for entity_id in pipe.input_entity_ids:
+        entity = entities.definition_or_default(entity_id)
+        provider = provider_for(entity, spark, warehouse)
+        if not provider.exists(entity):
+            if entity_id == pipe.output_entity_id and entity.schema is not None:
+                frames[argument_name(entity_id)] = _no_rows_yet(spark, entity)
+            elif entity_id in driving:
+                idle.append(f"{entity_id!r} does not exist yet at {provider.location(entity)!r}")
+            else:
+                missing.append(_missing_text(pipe, entity_id, provider.location(entity)))
+            continue
+        frame = provider.read(entity)
+        rows = provider.count(entity, frame)
+        reports.append(InputReport(entity_id, rows))
+        if entity_id in driving and (frame.isEmpty() if rows is None else rows == 0):
+            idle.append(f"{entity_id!r} has no rows")
+        frames[argument_name(entity_id)] = frame
+    if driving and len(idle) == len(driving):
+        return _Inputs(frames, tuple(reports), "; ".join(idle))
+    absent = [text for text in idle if "does not exist" in text]
+    if missing or absent:
+        raise EntityError(
+            "\n".join([*missing, *(f"pipe {pipe.pipeid!r}: input {t}" for t in absent)])
+        )
+    return _Inputs(frames, tuple(reports))
+
+
+def _no_rows_yet(spark: SparkSession, entity: EntityMetadata) -> DataFrame:
+    """Return the prior state of a pipe that reads its own output, before its first run."""
+    return spark.createDataFrame([], entity.schema or "")
+
+
+def _missing_text(pipe: PipeMetadata, entity_id: str, location: str) -> str:
+    remedy = (
+        "  Fix: declare the entity's schema, so that the first run can start from an empty table."
+        if entity_id == pipe.output_entity_id
+        else "  Fix: run the pipe that writes it first, or correct the entity's provider.path."
+    )
+    return f"pipe {pipe.pipeid!r}: input {entity_id!r} does not exist at {location!r}\n{remedy}"
+
+
+def _call(pipe: PipeMetadata, frames: Mapping[str, DataFrame], run: RunContext) -> Any:
+    function: Any = pipe.execute
+    parameters = inspect.signature(function).parameters
+    wants_run = "run" in parameters and "run" not in frames
+    return function(**frames, **({"run": run} if wants_run else {}))
+
+
+def _instance(request: RunRequest) -> str:
+    """Name a task instance, so that a retry finds what its earlier attempts left."""
+    text = "\0".join((request.dag_id, request.run_id, request.task_id or request.pipe_id))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _since(started: float) -> float:
+    return round(time.monotonic() - started, 3)
+
+
+def _failed(
+    request: RunRequest, error: BaseException, started: float, application_id: str
+) -> RunReport:
+    return RunReport(
+        attempt_key=request.attempt_key,
+        pipe_id=request.pipe_id,
+        status="failed",
+        duration_seconds=_since(started),
+        application_id=application_id,
+        plan_digest=request.plan_digest,
+        error=RunFailure(
+            type=type(error).__name__,
+            message=_cut(_message(error), _LONGEST_MESSAGE),
+            traceback=_cut(_own_traceback(error, request), _LONGEST_TRACEBACK),
+        ),
+        extra=FrozenDict({"permanent": _is_permanent(error)}),
+    )
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return (
+            f"the pipe's code called sys.exit({error.code!r})\n"
+            "  Fix: return the DataFrame, or raise an error that says what is wrong."
+        )
+    return str(error)
+
+
+def _own_traceback(error: BaseException, request: RunRequest) -> str:
+    """Return the traceback from the user's first own line on; "" without user code."""
+    root = Path(request.project_root).resolve()
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        n for n, frame in enumerate(frames) if Path(frame.filename).resolve().is_relative_to(root)
+    ]
+    if not own:
+        return ""
+    last = own[-1]  # below it is pyspark's own plumbing, which says nothing about the pipe
+    return "Traceback of the pipe:\n" + "".join(traceback.format_list(frames[own[0] : last + 1]))
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}\n... ({len(text) - longest} more)"
+
+
+def _is_permanent(error: BaseException) -> bool:
+    """Tell whether trying again cannot help: wrong declarations, wrong columns, wrong results."""
+    from pyspark.errors import AnalysisException
+
+    permanent = (AnalysisException, DeclarationError, HarvestError, PipeRunError, SystemExit)
+    return isinstance(error, permanent)

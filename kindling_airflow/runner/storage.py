@@ -1,0 +1,130 @@
+"""Files through Hadoop's file systems: what publishing needs, and where an entity lies.
+
+Everything goes through the file system of the path itself, so a warehouse may be a local folder,
+HDFS or an object store. Renames refuse an existing destination, which ``FileSystem.rename`` does
+not: given an existing directory it moves the source *into* it, and calls that success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.contracts import escape_component
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.errors import EntityError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+__all__ = ["Storage", "location_of", "reader_options"]
+
+_PATH_TAG = "provider.path"
+_OPTION_TAG = "provider.option."
+
+
+def location_of(entity: EntityMetadata, warehouse: str) -> str:
+    """Return where an entity lies: its ``provider.path``, else its escaped id, in the warehouse.
+
+    Raises:
+        EntityError: a relative ``provider.path`` climbs out of the warehouse.
+    """
+    root = warehouse.rstrip("/") or "/"
+    path = entity.tags.get(_PATH_TAG)
+    if path is None:
+        return f"{root}/{escape_component(entity.entityid)}"
+    text = str(path)
+    if text.startswith("/") or "://" in text:
+        return text
+    if ".." in text.split("/"):
+        raise EntityError(
+            f"entity {entity.entityid!r}: tag {_PATH_TAG} {text!r} leaves the warehouse\n"
+            "  Fix: use a path beneath the warehouse root, or an absolute path or URI."
+        )
+    return f"{root}/{text}"
+
+
+def reader_options(entity: EntityMetadata, defaults: Mapping[str, str]) -> dict[str, str]:
+    """Return Spark's options: the defaults, then the ``provider.option.*`` tags."""
+    said = {
+        key.removeprefix(_OPTION_TAG): _option_text(value)
+        for key, value in entity.tags.items()
+        if key.startswith(_OPTION_TAG)
+    }
+    return {**defaults, **said}
+
+
+def _option_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class Storage:
+    """The file operations of one Spark session."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self._jvm: Any = spark._jvm
+        self._gateway: Any = spark.sparkContext._gateway
+        self._conf: Any = spark._jsc.hadoopConfiguration()
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is a file or folder."""
+        return bool(self._system(path).exists(self._path(path)))
+
+    def any_match(self, pattern: str) -> bool:
+        """Tell whether a path, possibly with Hadoop's glob characters, matches anything."""
+        found = self._system(pattern).globStatus(self._path(pattern))
+        return bool(found)
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names in a folder, sorted; none where there is no folder."""
+        if not self.exists(folder):
+            return []
+        found = self._system(folder).listStatus(self._path(folder))
+        return sorted(status.getPath().getName() for status in found)
+
+    def modified(self, path: str) -> int:
+        """Return when a file or folder was changed last, in milliseconds since 1970."""
+        return int(self._system(path).getFileStatus(self._path(path)).getModificationTime())
+
+    def delete(self, path: str) -> None:
+        """Delete a file, or a folder with all that is in it; what is not there is fine."""
+        self._system(path).delete(self._path(path), True)
+
+    def move(self, source: str, target: str) -> None:
+        """Rename a file or folder; creates the folders above ``target``.
+
+        Raises:
+            EntityError: ``target`` exists (somebody else was there first), or the rename failed.
+        """
+        self._system(target).mkdirs(self._path(target).getParent())
+        context = self._jvm.org.apache.hadoop.fs.FileContext.getFileContext(
+            self._path(target).toUri(), self._conf
+        )
+        none = self._gateway.new_array(getattr(self._jvm.org.apache.hadoop.fs, "Options$Rename"), 0)
+        try:
+            context.rename(self._path(source), self._path(target), none)
+        except Exception as error:  # py4j wraps whatever the file system throws
+            reason = getattr(error, "java_exception", error)
+            raise EntityError(f"cannot move {source!r} to {target!r}: {reason}") from error
+
+    def read_text(self, path: str) -> str:
+        """Return a small file's text (UTF-8)."""
+        stream = self._system(path).open(self._path(path))
+        try:
+            return str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+        finally:
+            stream.close()
+
+    def write_text(self, path: str, text: str) -> None:
+        """Write a small file (UTF-8)."""
+        stream = self._system(path).create(self._path(path), True)
+        try:
+            stream.write(bytearray(text.encode()))
+        finally:
+            stream.close()
+
+    def _path(self, path: str) -> Any:
+        return self._jvm.org.apache.hadoop.fs.Path(path)
+
+    def _system(self, path: str) -> Any:
+        return self._path(path).getFileSystem(self._conf)
