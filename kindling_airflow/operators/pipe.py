@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import signal
-import subprocess
-import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +16,9 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from kindling_airflow.contracts import RunReport, RunRequest, report_in_line
+from kindling_airflow.contracts import RunReport, RunRequest
 from kindling_airflow.errors import ReportError
+from kindling_airflow.operators.driver_process import adapt
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,7 +27,6 @@ __all__ = ["KindlingPipeOperator"]
 
 REPORT_KEY = "kindling_report"
 _APPLICATION = Path(__file__).resolve().parent.parent / "runner" / "main.py"
-_PR_SET_PDEATHSIG = 1
 
 
 class KindlingPipeOperator(SparkSubmitOperator):
@@ -70,7 +66,7 @@ class KindlingPipeOperator(SparkSubmitOperator):
         self._report: RunReport | None = None
         self._report_error: ReportError | None = None
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:  # type: ignore[override]
         """Start the driver, wait for it, and judge by its report.
 
         Raises:
@@ -131,54 +127,25 @@ class KindlingPipeOperator(SparkSubmitOperator):
         )
 
     def _get_hook(self) -> SparkSubmitHook:
-        """Return the provider's hook, listening for the report and tied to this process's life."""
-        hook = super()._get_hook()
-        read_log, submit = hook._process_spark_submit_log, hook.submit
+        return adapt(super()._get_hook(), self._keep_report)
 
-        def submit_tied(application: str = "", **kwargs: Any) -> str | None:
-            kwargs.setdefault("stdin", subprocess.DEVNULL)
-            if sys.platform == "linux":
-                kwargs.setdefault("preexec_fn", _die_with_parent())
-            return submit(application, **kwargs)
-
-        hook._process_spark_submit_log = lambda lines: read_log(self._without_report(lines))  # type: ignore[method-assign]
-        hook.submit = submit_tied  # type: ignore[method-assign]
-        return hook
-
-    def _without_report(self, lines: Iterator[Any]) -> Iterator[Any]:
-        for line in lines:
-            text = report_in_line(str(line))
-            if text is None:
-                yield line
-                continue
-            try:
-                self._report = RunReport.loads(text)
-            except ReportError as error:
-                self._report_error = error
+    def _keep_report(self, text: str) -> None:
+        try:
+            self._report = RunReport.loads(text)
+        except ReportError as error:
+            self._report_error = error
 
 
 def warehouse_root(configured: str | None) -> str:
     """Return the root of the tables: as configured, else ``[kindling] warehouse``.
 
-    Where neither says anything it is the folder ``warehouse`` in AIRFLOW_HOME. A relative path starts from AIRFLOW_HOME.
+    Where neither says anything it is the folder ``warehouse`` in AIRFLOW_HOME. A relative path
+    starts from AIRFLOW_HOME.
     """
     from airflow.configuration import AIRFLOW_HOME
 
     root = configured or conf.get("kindling", "warehouse", fallback="") or "warehouse"
     return root if "://" in root else str(Path(AIRFLOW_HOME) / root)
-
-
-def _die_with_parent() -> Callable[[], None]:
-    """Return what lets a child be killed when this process dies, even by SIGKILL (Linux only).
-
-    Without it the driver of a worker that died goes on and writes beside that of the retry.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)  # loaded here: after the fork it might deadlock
-
-    def tie() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    return tie
 
 
 def _failure(report: RunReport) -> AirflowException:

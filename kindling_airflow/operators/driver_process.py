@@ -1,0 +1,97 @@
+"""How a driver process starts, speaks and ends; an adapter around the Spark provider's hook.
+
+The provider's hook starts spark-submit and reads what it prints. Added here, in client and local
+mode: the driver runs on the task's own Python, unless the deployment says otherwise; it inherits no
+standard input; it dies with the task's process; and its report is taken out of what it prints.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
+
+from kindling_airflow.contracts import report_in_line
+
+__all__ = ["adapt", "interpreter_defaults"]
+
+_PR_SET_PDEATHSIG = 1
+
+
+def adapt(hook: SparkSubmitHook, on_report: Callable[[str], None]) -> SparkSubmitHook:
+    """Return the hook with these changes made.
+
+    Args:
+        hook: the provider's hook, before it submits.
+        on_report: called with the JSON text of each report that the driver prints.
+    """
+    read_log, submit = hook._process_spark_submit_log, hook.submit
+
+    def submit_tied(application: str = "", **kwargs: Any) -> str | None:
+        kwargs.setdefault("stdin", subprocess.DEVNULL)
+        if sys.platform == "linux":
+            kwargs.setdefault("preexec_fn", _die_with_parent())
+        return submit(application, **kwargs)
+
+    def read_without_reports(lines: Iterator[Any]) -> None:
+        read_log(_without_reports(lines, on_report))
+
+    if hook._connection["deploy_mode"] != "cluster":
+        defaults = interpreter_defaults(
+            os.environ, hook._connection["master"], hook._connection["spark_binary"]
+        )
+        hook._env_vars = {**defaults, **(hook._env_vars or {})}
+    hook._process_spark_submit_log = read_without_reports  # type: ignore[method-assign, assignment]
+    hook.submit = submit_tied  # type: ignore[method-assign]
+    return hook
+
+
+def interpreter_defaults(
+    environment: Mapping[str, str], master: str, spark_binary: str
+) -> dict[str, str]:
+    """Return the variables that let a driver run on this Python, where the deployment sets none.
+
+    ``spark-submit`` of an installed pyspark lies beside the interpreter, which need not be on the
+    ``PATH`` of a service; and Spark would take whatever ``python3`` comes first there. Executors of
+    a cluster have a Python of their own, which stays as it is.
+    """
+    defaults = {}
+    if "PYSPARK_PYTHON" not in environment and "PYSPARK_DRIVER_PYTHON" not in environment:
+        defaults["PYSPARK_DRIVER_PYTHON"] = sys.executable
+        if master.startswith("local"):
+            defaults["PYSPARK_PYTHON"] = sys.executable
+    beside = Path(sys.executable).parent
+    path = environment.get("PATH", os.defpath)
+    if shutil.which(spark_binary, path=path) is None and (beside / spark_binary).exists():
+        defaults["PATH"] = os.pathsep.join((path, str(beside)))
+    return defaults
+
+
+def _without_reports(lines: Iterator[Any], on_report: Callable[[str], None]) -> Iterator[Any]:
+    for line in lines:
+        report = report_in_line(str(line))
+        if report is None:
+            yield line
+        else:
+            on_report(report)
+
+
+def _die_with_parent() -> Callable[[], None]:
+    """Return what lets a child be killed when this process dies, even by SIGKILL (Linux only).
+
+    Without it the driver of a worker that died goes on and writes beside that of the retry.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)  # loaded here: after the fork it might deadlock
+
+    def tie() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    return tie
