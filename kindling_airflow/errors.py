@@ -18,6 +18,7 @@ __all__ = [
     "GraphValidationError",
     "HarvestError",
     "KindlingAirflowError",
+    "LocalAirflowError",
     "ManifestError",
     "PipeRunError",
     "PlanValidationError",
@@ -123,6 +124,10 @@ class PipeRunError(KindlingAirflowError):
 
 class ReportError(KindlingAirflowError):
     """A driver ended without a usable report of this attempt."""
+
+
+class LocalAirflowError(KindlingAirflowError):
+    """A throw-away Airflow of this machine did not start, or did not answer as expected."""
 
 
 def did_you_mean(unknown: str, known: Iterable[str]) -> str:

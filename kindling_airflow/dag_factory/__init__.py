@@ -1,6 +1,24 @@
-"""DagSpec -> DAG: definition files, discovery, building. Decides nothing that the translator decides."""
+"""DagSpec -> DAG: definition files, discovery, building. Decides nothing that the translator decides.
 
-from kindling_airflow.dag_factory.definition import Definition
-from kindling_airflow.dag_factory.factory import kindling_dag, load_dags
+The public names are resolved when they are first used: a definition can be read and compiled
+without Airflow.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __all__ = ["Definition", "kindling_dag", "load_dags"]
+
+_HOMES = {"Definition": "definition", "kindling_dag": "factory", "load_dags": "factory"}
+
+if TYPE_CHECKING:
+    from kindling_airflow.dag_factory.definition import Definition
+    from kindling_airflow.dag_factory.factory import kindling_dag, load_dags
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

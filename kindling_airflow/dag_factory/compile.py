@@ -34,14 +34,18 @@ def project_manifest(definition: Definition) -> Manifest:
     return harvest(definition.project_root, definition.modules)
 
 
-def compile_definition(definition: Definition) -> Compiled:
+def compile_definition(definition: Definition, manifest: Manifest | None = None) -> Compiled:
     """Compile a definition as far as that goes without Airflow.
+
+    Args:
+        definition: what to compile.
+        manifest: the project's manifest, where the caller has it already.
 
     Raises:
         DefinitionError: wrapping whatever is wrong on the way, with the definition's name.
     """
     try:
-        manifest = project_manifest(definition)
+        manifest = project_manifest(definition) if manifest is None else manifest
         plan = ExecutionPlanGenerator(manifest).generate_plan(definition.pipes, definition.strategy)
         spec = translate(plan, _options(definition))
     except ProblemsError as error:

@@ -23,7 +23,7 @@ from jsonschema.exceptions import ValidationError
 from kindling_airflow.errors import DefinitionError, did_you_mean
 from kindling_airflow.frozen import EMPTY, FrozenDict, freeze
 
-__all__ = ["Definition", "definition_schema", "read_document"]
+__all__ = ["Definition", "definition_schema", "manifest_beside", "read_document"]
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PRESETS = {
@@ -256,8 +256,13 @@ def _manifest_path(document: Mapping[str, Any], base: Path, path: Path | None) -
         return (base / document["manifest"]).resolve()
     if path is None:
         return None
-    beside = path.with_name(path.name.split(".")[0] + ".manifest.json")
+    beside = manifest_beside(path)
     return beside if beside.is_file() else None
+
+
+def manifest_beside(path: Path) -> Path:
+    """Return where the compiled manifest of a definition file lies unless it names another place."""
+    return path.with_name(path.name.split(".")[0] + ".manifest.json")
 
 
 def _plain(value: Any) -> Any:
