@@ -1,4 +1,4 @@
-"""A throw-away Airflow deployment on this machine: real scheduler, real UI, one folder, no leftovers.
+"""A throw-away Airflow deployment on this machine: real scheduler, real UI, no leftovers.
 
     with LocalAirflow(home, dags_folder=dags, warehouse=warehouse) as airflow:
         airflow.api.trigger("flights")
@@ -156,7 +156,7 @@ class LocalAirflow:
             self._log = None
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run ``airflow <arguments>`` in the deployment's environment and return what it printed."""
+        """Run ``airflow <arguments>`` in the deployment's environment; return what it printed."""
         return subprocess.run(
             [sys.executable, "-m", "airflow", *arguments],
             env=self.environment,

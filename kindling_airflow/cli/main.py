@@ -16,7 +16,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that ``arguments`` (default: the process's own) name; return its exit status."""
+    """Run the command in ``arguments`` (default: the process's own); return its exit status."""
     parser = _parser()
     called = parser.parse_args(arguments)
     try:
@@ -36,8 +36,8 @@ def _parser() -> argparse.ArgumentParser:
         "compile",
         help="import a project's declarations and write its manifest",
         description=(
-            "Checks a definition in full (declarations, graph, plan) and writes the project's manifest "
-            "beside it, so that Airflow need not import the project to parse its DAG."
+            "Checks a definition in full (declarations, graph, plan) and writes the manifest of its "
+            "project beside it, so that Airflow need not import the project to parse its DAG."
         ),
     )
     compiling.add_argument("definition", type=Path, help="a *.kindling.yaml file")
@@ -59,8 +59,8 @@ def _compile(path: Path, output: Path | None) -> str:
     manifest.write(target)
     plan = compiled.plan
     return (
-        f"{target}: {len(manifest.pipes)} pipes, {len(manifest.entities)} entities; plan of DAG "
-        f"{definition.dag_id!r}: {plan.total_pipes()} pipes in {plan.total_generations()} generations"
+        f"{target}: {len(manifest.pipes)} pipes, {len(manifest.entities)} entities; plan of "
+        f"DAG {definition.dag_id!r}: {plan.total_pipes()} pipes in {plan.total_generations()} generations"
     )
 
 

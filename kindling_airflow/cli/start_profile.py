@@ -1,4 +1,4 @@
-"""A start-up profile for small Spark drivers: a class-data archive, a light collector, one compiler.
+"""A start-up profile for small Spark drivers: class-data archive, light collector, one compiler.
 
 Half of a small pipe's time is the JVM loading and compiling classes. A class-data archive (AppCDS,
 JEP 350) brings them ready-made. It belongs to one Java and one Spark; where it does not fit, or
@@ -103,4 +103,4 @@ def _make(archive: Path) -> None:
             timeout=_TIMEOUT_SECONDS,
             check=True,
         )
-        os.replace(draft, archive)
+        draft.replace(archive)

