@@ -1,6 +1,6 @@
 """``make demo``: the flights project through a real scheduler, watched from the terminal.
 
-    land the data -> compile -> start Airflow -> trigger -> watch -> show the tables -> keep the UI up
+    land the data -> compile -> start Airflow -> trigger -> watch -> show the tables -> stay up
 
 ``DEMO_ONCE=1`` ends after the tables. The exit status is 0 only if the run succeeded.
 """
@@ -169,12 +169,12 @@ def _number(value: float | None) -> str:
 def _show_table(console: Console, folder: Path, name: str) -> None:
     import duckdb
 
-    found = duckdb.sql(
-        "SELECT * FROM read_parquet($1) ORDER BY ALL", params=[f"{folder}/*.parquet"]
+    found = duckdb.connect().execute(
+        "SELECT * FROM read_parquet($1) ORDER BY ALL", [f"{folder}/*.parquet"]
     )
     table = Table(title=name, title_justify="left")
-    for column in found.columns:
-        table.add_column(column)
+    for column in found.description or ():
+        table.add_column(str(column[0]))
     for row in found.fetchall():
         table.add_row(*(str(value) for value in row))
     console.print(table)

@@ -59,8 +59,9 @@ def _compile(path: Path, output: Path | None) -> str:
     manifest.write(target)
     plan = compiled.plan
     return (
-        f"{target}: {len(manifest.pipes)} pipes, {len(manifest.entities)} entities; plan of "
-        f"DAG {definition.dag_id!r}: {plan.total_pipes()} pipes in {plan.total_generations()} generations"
+        f"{target}: {len(manifest.pipes)} pipes, {len(manifest.entities)} entities\n"
+        f"DAG {definition.dag_id!r}: {plan.total_pipes()} pipes in {plan.total_generations()} "
+        f"generations, at most {plan.max_parallelism()} side by side"
     )
 
 

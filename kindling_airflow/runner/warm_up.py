@@ -1,4 +1,4 @@
-"""Touches what pipes touch (CSV, joins, aggregates, windows, parquet), to learn which classes they load.
+"""Touches what pipes touch (CSV, joins, aggregates, windows, parquet), to load their classes.
 
 Run once by the start-up profile, with the JVM told to archive the classes that it has loaded at its
 end.
