@@ -36,8 +36,8 @@ def _parser() -> argparse.ArgumentParser:
         "compile",
         help="import a project's declarations and write its manifest",
         description=(
-            "Checks a definition in full (declarations, graph, plan) and writes the manifest of its "
-            "project beside it, so that Airflow need not import the project to parse its DAG."
+            "Checks a definition in full (declarations, graph, plan) and writes the manifest of "
+            "its project beside it, so that Airflow need not import the project to parse its DAG."
         ),
     )
     compiling.add_argument("definition", type=Path, help="a *.kindling.yaml file")
