@@ -1,4 +1,4 @@
-"""Airflow DAGs from the ``*.kindling.yaml`` definitions in and beneath this folder. Copy unchanged."""
+"""Airflow DAGs from every ``*.kindling.yaml`` in and beneath this folder. Copy unchanged."""
 
 from kindling_airflow.dag_factory import load_dags
 

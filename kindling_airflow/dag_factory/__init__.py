@@ -1,4 +1,4 @@
-"""DagSpec -> DAG: definition files, discovery, building. Decides nothing that the translator decides.
+"""DagSpec -> DAG: definition files, discovery, building. All decisions are the translator's.
 
 The public names are resolved when they are first used: a definition can be read and compiled
 without Airflow.

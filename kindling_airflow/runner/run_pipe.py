@@ -31,7 +31,7 @@ from kindling_airflow.errors import (
     did_you_mean,
 )
 from kindling_airflow.frozen import FrozenDict
-from kindling_airflow.harvest import import_declarations
+from kindling_airflow.harvest import HarvestedModules, import_declarations
 from kindling_airflow.runner.entities import provider_for
 from kindling_airflow.runner.output_check import checked_output
 from kindling_airflow.runner.run_context import RunContext
@@ -74,20 +74,36 @@ def run_in_own_session(request: RunRequest, started: float | None = None) -> Run
         spark.stop()
 
 
-def run_pipe(request: RunRequest, spark: SparkSession, started: float | None = None) -> RunReport:
-    """Run a request in a given session. Nothing is raised: every end is a report."""
+def run_pipe(
+    request: RunRequest,
+    spark: SparkSession,
+    started: float | None = None,
+    declared: HarvestedModules | None = None,
+) -> RunReport:
+    """Run a request in a given session. Nothing is raised: every end is a report.
+
+    Args:
+        request: what to run.
+        spark: the session.
+        started: ``time.monotonic()`` when the driver began; default: now.
+        declared: the project's declarations, where the caller has imported them already.
+    """
     started = time.monotonic() if started is None else started
     application_id = spark.sparkContext.applicationId
     try:
-        return _run(request, spark, started, application_id)
+        declared = declared or import_declarations(Path(request.project_root), request.modules)
+        return _run(request, declared, spark, started, application_id)
     except (Exception, SystemExit) as error:
         return _failed(request, error, started, application_id)
 
 
 def _run(
-    request: RunRequest, spark: SparkSession, started: float, application_id: str
+    request: RunRequest,
+    declared: HarvestedModules,
+    spark: SparkSession,
+    started: float,
+    application_id: str,
 ) -> RunReport:
-    declared = import_declarations(Path(request.project_root), request.modules)
     pipe = declared.pipes.get_pipe_definition(request.pipe_id)
     if pipe is None or pipe.execute is None:
         hint = did_you_mean(request.pipe_id, declared.pipes.get_pipe_ids())

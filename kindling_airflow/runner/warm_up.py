@@ -13,7 +13,7 @@ from pathlib import Path
 def main(folder: Path) -> None:
     """Write and read small tables beneath ``folder``."""
     from pyspark.sql import SparkSession, Window
-    from pyspark.sql import functions as F  # noqa: N812 (the name that everybody uses)
+    from pyspark.sql import functions as F
 
     spark = (
         SparkSession.builder.appName("warm-up")

@@ -1,6 +1,7 @@
 """Bronze: each source file as a typed table, nothing added and nothing left out.
 
-After this step nobody reads text files any more, and a file that breaks its schema has failed early.
+After this step nobody reads text files any more, and a file that breaks its schema has failed
+early.
 """
 
 from __future__ import annotations

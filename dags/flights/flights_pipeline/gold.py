@@ -101,7 +101,9 @@ def on_time_ranking(silver_flights_enriched: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
     # A tie goes to the airline with more flights, then to the alphabet: two runs, one ranking.
-    place = Window.partitionBy("origin").orderBy(F.desc("on_time_share"), F.desc("arrived"), "carrier")
+    place = Window.partitionBy("origin").orderBy(
+        F.desc("on_time_share"), F.desc("arrived"), "carrier"
+    )
     return (
         silver_flights_enriched.where("arr_delay IS NOT NULL")
         .groupBy("origin", "carrier", "airline")
@@ -204,7 +206,9 @@ def data_quality(
                 unknown_aircraft="seats IS NULL",
                 unknown_weather="conditions IS NULL",
             ),
-            counted("weather", bronze_weather, no_wind="wind_speed IS NULL", no_temp="temp IS NULL"),
+            counted(
+                "weather", bronze_weather, no_wind="wind_speed IS NULL", no_temp="temp IS NULL"
+            ),
             counted("planes", bronze_planes, no_year="year IS NULL", no_speed="speed IS NULL"),
             counted("hours", silver_weather, no_gust="wind_gust IS NULL", no_sight="visib IS NULL"),
         ],

@@ -35,9 +35,12 @@ def _copy(table: str, target: Path) -> None:
     if source.exists():
         shutil.copyfile(source, target)
         return
-    with zipfile.ZipFile(f"{source}.zip") as archive, target.open("wb") as out:
-        with archive.open(f"{table}.csv") as packed:
-            shutil.copyfileobj(packed, out)
+    with (
+        zipfile.ZipFile(f"{source}.zip") as archive,
+        archive.open(f"{table}.csv") as packed,
+        target.open("wb") as out,
+    ):
+        shutil.copyfileobj(packed, out)
 
 
 def _data_folder() -> Path:

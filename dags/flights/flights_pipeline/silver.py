@@ -1,7 +1,7 @@
 """Silver: cleaned, and joined to what one wants to ask about.
 
-pyspark is imported inside the functions: Airflow imports this module to learn what it declares, and must
-not pay for Spark each time.
+pyspark is imported inside the functions: Airflow imports this module to learn what it declares, and
+must not pay for Spark each time.
 """
 
 from __future__ import annotations
@@ -60,8 +60,9 @@ def flights(bronze_flights: DataFrame) -> DataFrame:
 def weather(bronze_weather: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
-    # When the clocks go back an hour is measured twice; a join must not double its flights. The larger
-    # values win, column by column, so that the result does not depend on the order of the rows.
+    # When the clocks go back an hour is measured twice; a join must not double its flights. The
+    # larger values win, column by column, so that the result does not depend on the order of the
+    # rows.
     worst = ("wind_speed", "wind_gust", "precip")
     return (
         bronze_weather.groupBy("origin", "time_hour")
