@@ -60,9 +60,9 @@ def flights(bronze_flights: DataFrame) -> DataFrame:
 def weather(bronze_weather: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
-    # When the clocks go back an hour is measured twice; a join must not double its flights. The
-    # larger values win, column by column, so that the result does not depend on the order of the
-    # rows.
+    # An hour that is measured twice, as happens to local hours when the clocks go back, must not
+    # double the flights that are joined to it. The larger value wins, column by column, whatever
+    # the order.
     worst = ("wind_speed", "wind_gust", "precip")
     return (
         bronze_weather.groupBy("origin", "time_hour")
