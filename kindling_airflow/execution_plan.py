@@ -1,16 +1,18 @@
 """Generation and ExecutionPlan: what a strategy decides, immutable and readable as data.
 
 A plan says which pipes run side by side (a generation) and in which order the generations come.
-Sequences are tuples and mappings refuse to change, all the way down, so a plan can be shared, cached
-and compared; its digest names its content.
+Sequences are tuples and mappings refuse to change, all the way down, so a plan can be shared,
+cached and compared; its digest names its content.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kindling_airflow.data_entities import tag_problems
 from kindling_airflow.errors import PlanValidationError
 from kindling_airflow.frozen import EMPTY, FrozenDict, digest_of, freeze, thaw
 from kindling_airflow.pipe_graph import PipeGraph
@@ -126,22 +128,28 @@ class ExecutionPlan:
         }
 
     def direction(self) -> str | None:
-        """Return ``forward``, ``reverse``, or None where the strategy commits to neither."""
+        """Return ``forward``, ``reverse``, or None where the strategy commits to neither.
+
+        ``batch`` and ``streaming`` mean what they say; a strategy of another name commits itself by
+        ``execution_order`` in its metadata.
+        """
         said = self.metadata.get("execution_order")
-        return said if said in ("forward", "reverse") else _DIRECTIONS.get(self.strategy)
+        return _DIRECTIONS.get(self.strategy, said if said in ("forward", "reverse") else None)
 
     def validate(self) -> bool:
         """Check the plan against the rules of its strategy; return True.
 
-        In every plan each pipe is in exactly one generation, generations are numbered from 0, and no
-        pipe shares a generation with one that it depends on. In a batch (forward) plan producers come
-        before their consumers, in a streaming (reverse) plan after them.
+        In every plan each pipe is in exactly one generation, generations are numbered from 0, no
+        pipe shares a generation with one that it depends on, and the metadata can be written as
+        JSON. In a batch (forward) plan producers come before their consumers, in a streaming
+        (reverse) plan after them.
 
         Raises:
             PlanValidationError: (a ``ValueError``) listing every rule that is broken.
         """
         problems = _coverage_problems(self)
         problems += _order_problems(self)
+        problems += tag_problems("metadata", self.metadata)
         if problems:
             raise PlanValidationError(problems)
         return True
@@ -191,18 +199,24 @@ def _coverage_problems(plan: ExecutionPlan) -> list[str]:
             seen.setdefault(pipe_id, generation.number)
     wanted = set(plan.pipe_ids)
     if len(wanted) != len(plan.pipe_ids):
-        doubled = {p for p in wanted if plan.pipe_ids.count(p) > 1}
-        problems += [f"pipe {p!r} is listed more than once in pipe_ids" for p in doubled]
+        problems += [
+            f"pipe {p!r} is listed {count} times in pipe_ids\n  Fix: list each pipe once."
+            for p, count in Counter(plan.pipe_ids).items()
+            if count > 1
+        ]
     problems += [
         f"pipe {p!r} is in no generation\n  Fix: put each pipe into exactly one generation."
         for p in wanted - seen.keys()
     ]
     problems += [
-        f"pipe {p!r} is in generation {seen[p]} but not in the plan's pipe_ids"
+        f"pipe {p!r} is in generation {seen[p]} but not in the plan's pipe_ids\n"
+        "  Fix: list it in pipe_ids, or take it out of the generation."
         for p in seen.keys() - wanted
     ]
     problems += [
-        f"pipe {p!r} is in the plan but not in its graph" for p in wanted - plan.graph.nodes.keys()
+        f"pipe {p!r} is in the plan but not in its graph\n"
+        "  Fix: build the graph with all pipes of the plan."
+        for p in wanted - plan.graph.nodes.keys()
     ]
     return problems
 
@@ -222,8 +236,9 @@ def _order_problems(plan: ExecutionPlan) -> list[str]:
         producer, consumer = numbers.get(edge.from_pipe), numbers.get(edge.to_pipe)
         if producer is not None and consumer is not None and broken(producer, consumer):
             problems.append(
-                f"pipe {edge.to_pipe!r} (generation {consumer}) reads entity {edge.entity!r} of pipe "
-                f"{edge.from_pipe!r} (generation {producer})\n"
-                f"  Fix: under strategy {plan.strategy!r} the producer belongs {must_be} its consumer."
+                f"pipe {edge.to_pipe!r} (generation {consumer}) reads entity {edge.entity!r} "
+                f"of pipe {edge.from_pipe!r} (generation {producer})\n"
+                f"  Fix: under strategy {plan.strategy!r} the producer belongs {must_be} its "
+                "consumer."
             )
     return problems

@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from kindling_airflow.data_entities import list_problems
 from kindling_airflow.errors import GraphValidationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation, PlanValidationError
 from kindling_airflow.pipe_graph import PipeGraph, PipeGraphBuilder, PipeSource
@@ -54,7 +55,7 @@ class BatchExecutionStrategy(ExecutionStrategy):
     """Forward: every producer runs before its consumers. For finite data."""
 
     def plan(self, graph: PipeGraph, pipe_ids: Sequence[str]) -> ExecutionPlan:
-        """Return the plan in which each pipe runs in its earliest generation after its producers."""
+        """Return the plan in which each pipe runs as soon as all its producers have."""
         generations = _generations(
             pipe_ids, _members(graph, pipe_ids), graph.topological_order, graph.get_dependencies
         )
@@ -72,7 +73,10 @@ class StreamingExecutionStrategy(ExecutionStrategy):
     def plan(self, graph: PipeGraph, pipe_ids: Sequence[str]) -> ExecutionPlan:
         """Return the plan in which each pipe starts as soon as all its consumers have."""
         generations = _generations(
-            pipe_ids, _members(graph, pipe_ids), reversed(graph.topological_order), graph.get_dependents
+            pipe_ids,
+            _members(graph, pipe_ids),
+            reversed(graph.topological_order),
+            graph.get_dependents,
         )
         metadata = {"execution_order": "reverse", "checkpoint_order": "downstream_first"}
         return ExecutionPlan(tuple(pipe_ids), generations, graph, "streaming", metadata)
@@ -83,6 +87,8 @@ class StreamingExecutionStrategy(ExecutionStrategy):
 
 
 def _members(graph: PipeGraph, pipe_ids: Sequence[str]) -> set[str]:
+    if isinstance(pipe_ids, str):
+        raise GraphValidationError(list_problems("pipe_ids", pipe_ids))
     members = set(pipe_ids)
     unknown = members - graph.nodes.keys()
     if unknown:
@@ -113,7 +119,9 @@ def _generations(
     for pipe_id in pipe_ids:
         columns[numbers[pipe_id]].append(pipe_id)
     return tuple(
-        Generation(number, tuple(column), tuple(dict.fromkeys(d for p in column for d in awaited[p])))
+        Generation(
+            number, tuple(column), tuple(dict.fromkeys(d for p in column for d in awaited[p]))
+        )
         for number, column in enumerate(columns)
     )
 
@@ -170,11 +178,17 @@ class ExecutionPlanGenerator:
 
         Raises:
             GraphValidationError: the pipes do not form a valid graph, or the strategy is unknown.
-            PlanValidationError: the strategy made a plan that breaks its own rules.
+            PlanValidationError: the strategy made none, or one that breaks its own rules.
         """
         chosen = strategy_by_name(strategy) if isinstance(strategy, str) else strategy
         graph = self.graph_builder.build_graph(pipe_ids)
         plan = chosen.plan(graph, tuple(graph.nodes))
+        if not isinstance(plan, ExecutionPlan):
+            problem = (
+                f"strategy {chosen.get_strategy_name()!r} returned {type(plan).__name__} "
+                "where a plan belongs\n  Fix: let its plan() return an ExecutionPlan."
+            )
+            raise PlanValidationError([problem])
         plan.validate()
         return plan
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol
 
 import networkx as nx
@@ -179,7 +180,10 @@ class PipeGraphBuilder:
             pipe = self._registry.get_pipe_definition(pipe_id)
             if pipe is None:
                 hint = did_you_mean(pipe_id, self._registry.get_pipe_ids())
-                problems.append(f"unknown pipe {pipe_id!r}.{hint}")
+                problems.append(
+                    f"unknown pipe {pipe_id!r}.{hint}\n"
+                    "  Fix: correct the id, or import the module that declares the pipe."
+                )
                 continue
             nodes[pipe_id] = PipeNode(
                 pipe_id, tuple(pipe.input_entity_ids), pipe.output_entity_id or None, pipe
@@ -269,7 +273,7 @@ def _cycle_text(
     cycle: Sequence[str], producers: Mapping[str, str], nodes: Mapping[str, PipeNode]
 ) -> str:
     lines = [f"Pipes form a cycle: {' -> '.join(map(repr, cycle))}"]
-    for writer, reader in zip(cycle, cycle[1:], strict=False):
+    for writer, reader in pairwise(cycle):
         entity = next(e for e in nodes[reader].input_entities if producers.get(e) == writer)
         lines.append(f"  {reader!r} reads entity {entity!r}, written by {writer!r}")
     lines.append("  Fix: remove one of these inputs, or split the pipe that reads its own result.")
