@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 import time
 import traceback
 from collections.abc import Mapping
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_in_own_session", "run_pipe"]
 
+_WORKER_PATH = "spark.executorEnv.PYTHONPATH"
 _LONGEST_MESSAGE = 4_000
 _LONGEST_TRACEBACK = 8_000
 
@@ -65,7 +67,11 @@ def run_in_own_session(request: RunRequest, started: float | None = None) -> Run
 
     started = time.monotonic() if started is None else started
     try:
-        spark = SparkSession.builder.appName(request.pipe_id).getOrCreate()
+        spark = (
+            SparkSession.builder.appName(request.pipe_id)
+            .config(_WORKER_PATH, _import_path_of_workers(request))
+            .getOrCreate()
+        )
     except Exception as error:
         return _failed(request, error, started, "")
     try:
@@ -95,6 +101,15 @@ def run_pipe(
         return _run(request, declared, spark, started, application_id)
     except (Exception, SystemExit) as error:
         return _failed(request, error, started, application_id)
+
+
+def _import_path_of_workers(request: RunRequest) -> str:
+    """Return the import path of Spark's Python workers: they, too, import what a UDF refers to."""
+    from pyspark import SparkConf
+
+    package_parent = str(Path(__file__).resolve().parents[2])
+    said = SparkConf().get(_WORKER_PATH, "")
+    return os.pathsep.join(filter(None, (said, request.project_root, package_parent)))
 
 
 def _run(

@@ -1,0 +1,1 @@
+"""Pipes that behave badly on demand, for the system tests."""
