@@ -1,13 +1,32 @@
 """Compiles Spark pipeline plans into Apache Airflow DAGs.
 
-The public names are resolved when they are first used (PEP 562), so that importing this package costs
-nothing: Airflow does it in every process it starts.
+The public names are resolved when they are first used (PEP 562), so that importing this package
+costs nothing: Airflow does it in every process it starts.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+__all__ = [
+    "BatchExecutionStrategy",
+    "DataEntities",
+    "DataPipes",
+    "ExecutionPlan",
+    "ExecutionPlanGenerator",
+    "ExecutionStrategy",
+    "Generation",
+    "KindlingAirflowError",
+    "Manifest",
+    "PipeGraph",
+    "PipeGraphBuilder",
+    "StreamingExecutionStrategy",
+    "__version__",
+    "kindling_dag",
+    "load_dags",
+    "translate",
+]
 
 __version__ = "0.1.0"
 
@@ -28,8 +47,6 @@ _HOMES = {
     "load_dags": "dag_factory",
     "translate": "translator",
 }
-
-__all__ = [*_HOMES, "__version__"]
 
 if TYPE_CHECKING:
     from kindling_airflow.dag_factory import kindling_dag, load_dags

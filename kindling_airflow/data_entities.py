@@ -1,7 +1,7 @@
 """WHAT: the declarations of entities, the datasets between pipes.
 
-Declaring is plain bookkeeping: it needs no set-up, no Spark session and no pyspark, because an Airflow
-process that parses DAG files imports these declarations again and again.
+Declaring is plain bookkeeping: it needs no set-up, no Spark session and no pyspark, because an
+Airflow process that parses DAG files imports these declarations again and again.
 
     DataEntities.entity(entityid="bronze.orders", tags={"provider_type": "parquet"})
 
@@ -10,16 +10,24 @@ An entity that no one declares is legal; it is a parquet table beneath the wareh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.frozen import EMPTY, FrozenDict, canonical_json, freeze
+from kindling_airflow.frozen import EMPTY, canonical_json, freeze
 
-__all__ = ["DataEntities", "DataEntityRegistry", "EntityMetadata", "id_problems", "list_problems"]
+__all__ = [
+    "DataEntities",
+    "DataEntityRegistry",
+    "EntityMetadata",
+    "id_problems",
+    "list_problems",
+    "tag_problems",
+    "text_problems",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,8 @@ class EntityMetadata:
         entityid: unique id, by convention dotted (``silver.orders``).
         name: what people call it; the id when not given.
         merge_columns: columns that identify a row.
-        tags: ``provider_type`` (default parquet), ``provider.path``, ``provider.option.*`` and your own.
+        tags: ``provider_type`` (default parquet), ``provider.path``, ``provider.option.*`` and
+            your own.
         schema: a Spark DDL string (``"id BIGINT, name STRING"``), or None when any schema will do.
         partition_columns: columns that become directories, outermost first.
         cluster_columns: columns to cluster by, for formats that can.
@@ -68,14 +77,23 @@ def list_problems(what: str, value: object) -> list[str]:
     ]
 
 
+def text_problems(what: str, value: object) -> list[str]:
+    """Return what is wrong with a text that may be left out: it must be a string or None."""
+    if value is None or isinstance(value, str):
+        return []
+    return [f"{what} must be a string, not {type(value).__name__}: {value!r}"]
+
+
 def tag_problems(what: str, value: object) -> list[str]:
     """Return what is wrong with tags: a mapping from strings to values that JSON can hold."""
     if not isinstance(value, Mapping):
         return [f"{what} must be a mapping, not {type(value).__name__}: {value!r}"]
-    problems = [f"{what}: key {key!r} must be a string" for key in value if not isinstance(key, str)]
-    if not problems:
+    problems = [
+        f"{what}: key {key!r} must be a string" for key in value if not isinstance(key, str)
+    ]
+    if value and not problems:
         try:
-            canonical_json(dict(value))
+            canonical_json(freeze(value))
         except (TypeError, ValueError, RecursionError) as error:
             problems.append(f"{what} must hold only what JSON can express: {error}")
     return problems
@@ -92,11 +110,11 @@ class DataEntityRegistry:
         entityid: str,
         *,
         name: str | None = None,
-        merge_columns: Iterable[str] = (),
+        merge_columns: Sequence[str] = (),
         tags: Mapping[str, Any] | None = None,
         schema: str | None = None,
-        partition_columns: Iterable[str] = (),
-        cluster_columns: Iterable[str] = (),
+        partition_columns: Sequence[str] = (),
+        cluster_columns: Sequence[str] = (),
     ) -> EntityMetadata:
         """Declare an entity.
 
@@ -105,34 +123,30 @@ class DataEntityRegistry:
         """
         where = f"entity {entityid!r}"
         problems = id_problems("entityid", entityid)
+        problems += text_problems(f"{where}: name", name)
+        problems += text_problems(f"{where}: schema", schema)
         problems += list_problems(f"{where}: merge_columns", merge_columns)
         problems += list_problems(f"{where}: partition_columns", partition_columns)
         problems += list_problems(f"{where}: cluster_columns", cluster_columns)
         problems += tag_problems(f"{where}: tags", tags if tags is not None else {})
-        if schema is not None and not isinstance(schema, str):
-            problems.append(
-                f"{where}: schema must be a Spark DDL string, not {type(schema).__name__}\n"
-                f"  Fix: write schema=\"id BIGINT, name STRING\""
-            )
         if problems:
             raise DeclarationError(problems)
         entity = EntityMetadata(
             entityid=entityid,
             name=name or entityid,
             merge_columns=tuple(merge_columns),
-            tags=FrozenDict(freeze(tags or {})),
+            tags=freeze(tags or {}),
             schema=schema,
             partition_columns=tuple(partition_columns),
             cluster_columns=tuple(cluster_columns),
         )
         known = self._entities.get(entityid)
         if known is not None and known != entity:
-            raise DeclarationError(
-                [
-                    f"entity {entityid!r} is declared twice, differently\n"
-                    "  Fix: keep one declaration, or give the second entity an id of its own."
-                ]
+            problem = (
+                f"entity {entityid!r} is declared twice, differently\n"
+                "  Fix: keep one declaration, or give the second entity an id of its own."
             )
+            raise DeclarationError([problem])
         self._entities[entityid] = entity
         return entity
 
@@ -155,18 +169,19 @@ class DataEntityRegistry:
         return len(self._entities)
 
 
-_default_registry = DataEntityRegistry()
 _active: ContextVar[DataEntityRegistry | None] = ContextVar("kindling_entities", default=None)
 
 
 class DataEntities:
-    """The front door: declares into the active registry (the process's own, unless one is in use)."""
+    """The front door: declares into the active registry, by default the process's own."""
+
+    _own: ClassVar[DataEntityRegistry] = DataEntityRegistry()
 
     @classmethod
     def registry(cls) -> DataEntityRegistry:
         """Return the registry that declarations go to now."""
         active = _active.get()
-        return _default_registry if active is None else active
+        return DataEntities._own if active is None else active
 
     @classmethod
     def entity(cls, entityid: str, **declaration: Any) -> EntityMetadata:
@@ -176,8 +191,7 @@ class DataEntities:
     @classmethod
     def reset(cls) -> None:
         """Forget every entity that was declared in the process's own registry."""
-        global _default_registry
-        _default_registry = DataEntityRegistry()
+        DataEntities._own = DataEntityRegistry()
 
     @classmethod
     @contextmanager

@@ -7,8 +7,9 @@
     )
     def clean_orders(bronze_orders, ref_data_currencies): ...
 
-A function takes its inputs by keyword: the entity id with every character that Python does not allow
-in a name turned into ``_``. Only ``pipeid``, ``output_entity_id`` and the function are indispensable.
+A function takes its inputs by keyword: the entity id with every character that Python does not
+allow in a name turned into ``_``. Only ``pipeid``, ``output_entity_id`` and the function are
+indispensable.
 """
 
 from __future__ import annotations
@@ -16,15 +17,21 @@ from __future__ import annotations
 import inspect
 import keyword
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from kindling_airflow.data_entities import id_problems, list_problems, tag_problems
+from kindling_airflow.data_entities import (
+    id_problems,
+    list_problems,
+    tag_problems,
+    text_problems,
+)
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.frozen import EMPTY, FrozenDict, freeze
+from kindling_airflow.frozen import EMPTY, freeze
 
 __all__ = [
     "DataPipes",
@@ -70,8 +77,12 @@ def argument_name(entity_id: str) -> str:
     >>> argument_name("bronze.orders"), argument_name("ref-data.2024"), argument_name("class")
     ('bronze_orders', 'ref_data_2024', 'class_')
     """
-    name = re.sub(r"\W", "_", entity_id)
-    if name[:1].isdigit():
+    if entity_id.isascii():
+        name = re.sub(r"\W", "_", entity_id)
+    else:  # Python reads names in the normal form NFKC, and knows best what it allows in them
+        letters = unicodedata.normalize("NFKC", entity_id)
+        name = "".join(c if f"_{c}".isidentifier() else "_" for c in letters)
+    if not name.isidentifier():  # it starts with what may not stand first, such as a digit
         name = "_" + name
     return name + "_" if keyword.iskeyword(name) else name
 
@@ -134,12 +145,12 @@ class DataPipesRegistry:
         *,
         execute: Callable[..., Any] | None = None,
         output_entity_id: str = "",
-        input_entity_ids: Iterable[str] = (),
+        input_entity_ids: Sequence[str] = (),
         name: str | None = None,
         tags: Mapping[str, Any] | None = None,
         output_type: str | None = None,
         use_watermark: bool = False,
-        driving_entity_ids: Iterable[str] = (),
+        driving_entity_ids: Sequence[str] = (),
     ) -> PipeMetadata:
         """Declare a pipe.
 
@@ -151,6 +162,10 @@ class DataPipesRegistry:
         """
         where = f"pipe {pipeid!r}"
         problems = id_problems("pipeid", pipeid)
+        problems += text_problems(f"{where}: name", name)
+        problems += text_problems(f"{where}: output_type", output_type)
+        if not isinstance(use_watermark, bool):
+            problems.append(f"{where}: use_watermark must be True or False, not {use_watermark!r}")
         problems += id_problems(f"{where}: output_entity_id", output_entity_id)
         inputs = list_problems(f"{where}: input_entity_ids", input_entity_ids)
         problems += inputs or _argument_problems(where, input_entity_ids)
@@ -158,7 +173,7 @@ class DataPipesRegistry:
         problems += driving or [
             f"{where}: driving entity {entity_id!r} is not among its inputs"
             for entity_id in driving_entity_ids
-            if not inputs and entity_id not in tuple(input_entity_ids)
+            if not inputs and entity_id not in input_entity_ids
         ]
         problems += tag_problems(f"{where}: tags", tags if tags is not None else {})
         if execute is not None and not inputs:
@@ -169,21 +184,20 @@ class DataPipesRegistry:
             pipeid=pipeid,
             name=name or pipeid,
             execute=execute,
-            tags=FrozenDict(freeze(tags or {})),
+            tags=freeze(tags or {}),
             input_entity_ids=tuple(input_entity_ids),
             output_entity_id=output_entity_id,
             output_type=output_type,
-            use_watermark=bool(use_watermark),
+            use_watermark=use_watermark,
             driving_entity_ids=tuple(driving_entity_ids),
         )
         known = self._pipes.get(pipeid)
         if known is not None and not _same_declaration(known, pipe):
-            raise DeclarationError(
-                [
-                    f"pipe {pipeid!r} is declared twice: by {_function_name(known)} and by "
-                    f"{_function_name(pipe)}\n  Fix: give one of them an id of its own."
-                ]
+            problem = (
+                f"pipe {pipeid!r} is declared twice: by {_function_place(known)} and by "
+                f"{_function_place(pipe)}\n  Fix: give one of them an id of its own."
             )
+            raise DeclarationError([problem])
         self._pipes[pipeid] = pipe
         return pipe
 
@@ -210,36 +224,46 @@ DataPipesManager = DataPipesRegistry
 """The name under which the user's document hands the registry to a plan generator."""
 
 
-def _function_name(pipe: PipeMetadata) -> str:
+def _function_place(pipe: PipeMetadata) -> str:
+    """Return where a pipe's function stands; the line tells two functions of one name apart."""
     if pipe.execute is None:
         return "a manifest"
-    module = getattr(pipe.execute, "__module__", "?")
-    qualname = getattr(pipe.execute, "__qualname__", type(pipe.execute).__name__)
-    return f"{module}.{qualname}"
+    function: Any = inspect.unwrap(pipe.execute)
+    module = getattr(function, "__module__", "?")
+    qualname = getattr(function, "__qualname__", type(function).__name__)
+    code = getattr(function, "__code__", None)
+    line = f" (line {code.co_firstlineno})" if code is not None else ""
+    return f"{module}.{qualname}{line}"
 
 
 def _same_declaration(old: PipeMetadata, new: PipeMetadata) -> bool:
     fields = [name for name in PipeMetadata.__dataclass_fields__ if name != "execute"]
     same = all(getattr(old, name) == getattr(new, name) for name in fields)
-    return same and _function_name(old) == _function_name(new)
+    return same and _function_place(old) == _function_place(new)
 
 
-_default_registry = DataPipesRegistry()
 _active: ContextVar[DataPipesRegistry | None] = ContextVar("kindling_pipes", default=None)
 
 
 class DataPipes:
-    """The front door: declares into the active registry (the process's own, unless one is in use)."""
+    """The front door: declares into the active registry, by default the process's own."""
+
+    _own: ClassVar[DataPipesRegistry] = DataPipesRegistry()
 
     @classmethod
     def registry(cls) -> DataPipesRegistry:
         """Return the registry that declarations go to now."""
         active = _active.get()
-        return _default_registry if active is None else active
+        return DataPipes._own if active is None else active
 
     @classmethod
     def pipe(
-        cls, pipeid: str, *, output_entity_id: str, input_entity_ids: Iterable[str] = (), **declaration: Any
+        cls,
+        pipeid: str,
+        *,
+        output_entity_id: str,
+        input_entity_ids: Sequence[str] = (),
+        **declaration: Any,
     ) -> Callable[[F], F]:
         """Declare the decorated function as a pipe; it is returned unchanged.
 
@@ -261,8 +285,7 @@ class DataPipes:
     @classmethod
     def reset(cls) -> None:
         """Forget every pipe that was declared in the process's own registry."""
-        global _default_registry
-        _default_registry = DataPipesRegistry()
+        DataPipes._own = DataPipesRegistry()
 
     @classmethod
     @contextmanager

@@ -13,8 +13,8 @@ __all__ = ["FrozenDict", "canonical_json", "digest_of", "freeze", "thaw"]
 class FrozenDict(dict[str, Any]):
     """A mapping that refuses to change; equal to a dict with the same items, and hashable.
 
-    It stays a ``dict`` so that ``json.dumps`` and the users of the document's ``metadata`` dict need
-    no special case.
+    It stays a ``dict`` so that ``json.dumps`` and the users of the document's ``metadata`` dict
+    need no special case.
 
     >>> FrozenDict(a=1) == {"a": 1}
     True
@@ -30,8 +30,8 @@ class FrozenDict(dict[str, Any]):
         raise TypeError("this mapping is immutable; make a new one instead: {**old, key: value}")
 
     __setitem__ = __delitem__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
-    __ior__ = _refuse  # type: ignore[assignment]
+    clear = pop = popitem = setdefault = update = _refuse
+    __ior__ = _refuse
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
@@ -50,12 +50,10 @@ EMPTY = FrozenDict()
 
 
 def freeze(value: Any) -> Any:
-    """Return ``value`` with every mapping a :class:`FrozenDict` and every list, tuple or set a tuple.
+    """Return ``value`` with every mapping a :class:`FrozenDict`, every list, tuple or set a tuple.
 
     Sets are sorted, so that nothing depends on hash order. Other values are returned as they are.
     """
-    if isinstance(value, FrozenDict):
-        return value
     if isinstance(value, Mapping):
         return FrozenDict({str(key): freeze(item) for key, item in value.items()})
     if isinstance(value, (list, tuple)):
