@@ -102,10 +102,7 @@ class AirflowApi:
             f"/logs/{attempt}?full_content=true"
         )
         entries = (self._call("GET", path, missing_is_none=True) or {}).get("content", [])
-        return "\n".join(
-            str(entry.get("event", "")) if isinstance(entry, dict) else str(entry)
-            for entry in entries
-        )
+        return "\n".join(line for entry in entries for line in _log_lines(entry))
 
     def wait_for_dag(self, dag_id: str, seconds: float = 120.0) -> dict[str, Any]:
         """Return a DAG as soon as Airflow knows it.
@@ -194,3 +191,14 @@ class AirflowApi:
 
 def _part(text: str) -> str:
     return quote(text, safe="")
+
+
+def _log_lines(entry: Any) -> list[str]:
+    """Return what the UI shows of a log entry: its text, and the errors that came with it."""
+    if not isinstance(entry, dict):
+        return [str(entry)]
+    errors = entry.get("error_detail") or []
+    return [
+        str(entry.get("event", "")),
+        *(f"{error['exc_type']}: {error['exc_value']}" for error in errors),
+    ]

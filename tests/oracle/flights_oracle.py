@@ -1,4 +1,4 @@
-"""The flights project's tables, computed by DuckDB from the same files; knows nothing of the package."""
+"""The flights project's tables, computed by DuckDB from the same files, independently."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ TABLES = {
 
 
 def expected_tables(landing: Path) -> duckdb.DuckDBPyConnection:
-    """Return a database that holds every table of :data:`TABLES`, computed from the landed files."""
+    """Return a database with every table of :data:`TABLES`, computed from the landed files."""
     database = duckdb.connect()
     database.execute("SET TimeZone = 'UTC'")
     for name in SOURCES:

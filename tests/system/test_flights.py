@@ -24,7 +24,9 @@ def test_every_pipe_is_a_task_that_succeeded(run: Deployment) -> None:
 
 def test_every_table_is_what_another_engine_computes(run: Deployment) -> None:
     database = expected_tables(run.warehouse / "landing")
-    found = {table: differences(database, table, run.warehouse / table) for table in TABLES}
+    found = {
+        table: differences(run.warehouse / table, database.table(f'"{table}"')) for table in TABLES
+    }
     assert found == {table: [] for table in TABLES}
 
 
@@ -35,7 +37,7 @@ def test_every_task_reports_its_rows(run: Deployment) -> None:
     }
     rows = {table: report["rows_written"] for table, report in reports.items()}
     counted = {
-        table: database.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0] for table in TABLES
+        table: database.execute(f'SELECT count(*) FROM "{table}"').fetchall()[0][0] for table in TABLES
     }
     assert rows == counted
     enriched = reports["silver.flights_enriched"]

@@ -1,4 +1,4 @@
-"""Each pipe works while the control file says "good", and fails in its own way when it says "bad"."""
+"""Each pipe works while the control file says "good"; at "bad" it fails in its own way."""
 
 from __future__ import annotations
 
