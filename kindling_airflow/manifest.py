@@ -3,23 +3,25 @@
     {"schema_version": 1, "digest": "sha256:...", "modules": [...], "sources": {...},
      "entities": [{"entityid": ...}, ...], "pipes": [{"pipeid": ..., "function": {...}}, ...]}
 
-Functions are named by module and qualified name: a manifest holds no code. ``sources`` has the SHA-256
-of each project file that was imported, so a manifest that is out of date says so by itself. Nothing
-in it depends on the machine, the folder, the clock or the hash seed: same declarations, same bytes.
+Functions are named by module and qualified name: a manifest holds no code. ``sources`` has the
+SHA-256 of each project file that was imported, so a manifest that is out of date says so by itself.
+Nothing in it depends on the machine, the folder, the clock or the hash seed: same declarations,
+same bytes.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
-from kindling_airflow.errors import KindlingAirflowError, ManifestError
+from kindling_airflow.errors import DeclarationError, ManifestError
 from kindling_airflow.frozen import EMPTY, FrozenDict, digest_of, freeze, thaw
 
 __all__ = ["MANIFEST_SCHEMA_VERSION", "FunctionRef", "Manifest"]
@@ -27,6 +29,7 @@ __all__ = ["MANIFEST_SCHEMA_VERSION", "FunctionRef", "Manifest"]
 MANIFEST_SCHEMA_VERSION = 1
 
 _PIPE_FIELDS = (
+    "pipeid",
     "name",
     "tags",
     "input_entity_ids",
@@ -36,6 +39,7 @@ _PIPE_FIELDS = (
     "driving_entity_ids",
 )
 _ENTITY_FIELDS = (
+    "entityid",
     "name",
     "merge_columns",
     "tags",
@@ -53,9 +57,11 @@ class FunctionRef:
     qualname: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Manifest:
     """The declarations of one project; a source of pipes for graph builders and generators.
+
+    Two manifests are equal when they have the same content.
 
     Attributes:
         pipes: the pipes in the order of declaration, without their functions.
@@ -83,26 +89,40 @@ class Manifest:
         """Return the manifest of two registries.
 
         Raises:
-            ManifestError: a pipe's function cannot be found again by name (a lambda, a local function).
+            ManifestError: a pipe's function cannot be found again by name (a lambda, a local
+                function); lists every such pipe.
         """
-        bare = DataPipesRegistry()
+        bare_pipes, own_entities = DataPipesRegistry(), DataEntityRegistry()
         functions: dict[str, FunctionRef] = {}
         problems = []
+        for entity in entities:
+            own_entities.register_entity(**_declaration(entity, _ENTITY_FIELDS))
         for pipe in pipes:
-            bare.register_pipe(pipe.pipeid, **_declaration(pipe, _PIPE_FIELDS))
+            bare_pipes.register_pipe(**_declaration(pipe, _PIPE_FIELDS))
             if pipe.execute is None:
                 continue
             module = getattr(pipe.execute, "__module__", "")
             qualname = getattr(pipe.execute, "__qualname__", "")
             if not module or not qualname or "<" in qualname:
+                shown = repr(qualname or type(pipe.execute).__name__)
                 problems.append(
-                    f"pipe {pipe.pipeid!r}: its function {qualname or pipe.execute!r} cannot be imported "
-                    "by name\n  Fix: declare a function at the top level of a module."
+                    f"pipe {pipe.pipeid!r}: its function {shown} cannot be imported by name\n"
+                    "  Fix: declare a function at the top level of a module."
                 )
             functions[pipe.pipeid] = FunctionRef(module, qualname)
         if problems:
             raise ManifestError(problems)
-        return cls(bare, entities, FrozenDict(functions), tuple(modules), freeze(sources or {}))
+        return cls(
+            bare_pipes, own_entities, FrozenDict(functions), tuple(modules), freeze(sources or {})
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Manifest):
+            return NotImplemented
+        return self._content() == other._content()
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     def get_pipe_ids(self) -> list[str]:
         """Return the ids of all pipes, in the order of declaration."""
@@ -127,28 +147,30 @@ class Manifest:
         return json.dumps(self.to_json(), indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
     def write(self, path: Path) -> None:
-        """Write the manifest; the file appears whole or not at all."""
+        """Write the manifest; the file appears whole or not at all.
+
+        Raises:
+            ManifestError: the file cannot be written.
+        """
         draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             draft.write_text(self.dumps(), encoding="utf-8")
-            os.replace(draft, path)
+            draft.replace(path)
         except OSError as error:
-            draft.unlink(missing_ok=True)
-            raise ManifestError([f"cannot write the manifest to {str(path)!r}: {error}"]) from error
+            with suppress(OSError):
+                draft.unlink()
+            problem = f"cannot write the manifest {str(path)!r}: {error.strerror}"
+            raise ManifestError([problem]) from error
 
     def _content(self) -> dict[str, Any]:
         return {
             "modules": list(self.modules),
             "sources": dict(sorted(self.sources.items())),
-            "entities": [
-                {"entityid": entity.entityid, **_declaration(entity, _ENTITY_FIELDS)}
-                for entity in self.entities
-            ],
+            "entities": [_declaration(entity, _ENTITY_FIELDS) for entity in self.entities],
             "pipes": [
                 {
-                    "pipeid": pipe.pipeid,
-                    "function": _function_json(self.functions.get(pipe.pipeid)),
                     **_declaration(pipe, _PIPE_FIELDS),
+                    "function": _function_json(self.functions.get(pipe.pipeid)),
                 }
                 for pipe in self.pipes
             ],
@@ -164,9 +186,11 @@ class Manifest:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise ManifestError([f"cannot read the manifest {str(path)!r}: {error.strerror}"]) from error
+            problem = f"cannot read the manifest {str(path)!r}: {error.strerror}"
+            raise ManifestError([problem]) from error
         except (ValueError, RecursionError) as error:
-            raise ManifestError([f"the manifest {str(path)!r} is no JSON document: {error}"]) from error
+            problem = f"the manifest {str(path)!r} is no JSON document: {error}"
+            raise ManifestError([problem]) from error
         try:
             return cls.from_json(document)
         except ManifestError as error:
@@ -174,51 +198,58 @@ class Manifest:
 
     @classmethod
     def from_json(cls, document: Any) -> Manifest:
-        """Return the manifest that a JSON document describes; unknown optional fields are ignored.
+        """Return the manifest that a JSON document describes.
+
+        Fields that this release does not know are ignored, and a manifest that was written by hand
+        may do without a digest.
 
         Raises:
-            ManifestError: unknown schema version, changed content, or wrong fields; lists them all.
+            ManifestError: unknown schema version, wrong fields (lists them all), changed content.
         """
         if not isinstance(document, dict):
             raise ManifestError([f"a manifest is a JSON object, not {type(document).__name__}"])
         version = document.get("schema_version")
-        if version != MANIFEST_SCHEMA_VERSION:
-            raise ManifestError(
-                [
-                    f"manifest schema version {version!r} is unknown; this release reads version "
-                    f"{MANIFEST_SCHEMA_VERSION}\n  Fix: compile the manifest again."
-                ]
+        if type(version) is not int or version != MANIFEST_SCHEMA_VERSION:
+            problem = (
+                f"manifest schema version {version!r} is unknown; this release reads version "
+                f"{MANIFEST_SCHEMA_VERSION}\n  Fix: compile the manifest again."
             )
+            raise ManifestError([problem])
         pipes, entities = DataPipesRegistry(), DataEntityRegistry()
         functions: dict[str, FunctionRef] = {}
-        problems = []
-        for where, entry in _entries(document, "entities", problems):
-            problems += _register(where, entry, "entityid", entities.register_entity, _ENTITY_FIELDS)
-        for where, entry in _entries(document, "pipes", problems):
-            problems += _register(where, entry, "pipeid", pipes.register_pipe, _PIPE_FIELDS)
-            function = entry.get("function")
-            if isinstance(function, dict) and isinstance(entry.get("pipeid"), str):
-                ref = FunctionRef(str(function.get("module", "")), str(function.get("qualname", "")))
+        problems = [] if "pipes" in document else ["pipes is missing"]
+        for where, entry in _entries(document, "entities", "entityid", problems):
+            problems += _register(where, entities.register_entity, entry, _ENTITY_FIELDS)
+        for where, entry in _entries(document, "pipes", "pipeid", problems):
+            problems += _register(where, pipes.register_pipe, entry, _PIPE_FIELDS)
+            ref = _function_ref(where, entry.get("function"), problems)
+            if ref is not None:
                 functions[entry["pipeid"]] = ref
-            elif function is not None:
-                problems.append(f"{where}: function must be an object with module and qualname")
         modules, sources = document.get("modules", []), document.get("sources", {})
         if not isinstance(modules, list) or not all(isinstance(m, str) for m in modules):
             problems.append("modules must be a list of module names")
-        if not isinstance(sources, dict):
+        if not isinstance(sources, dict) or not all(isinstance(s, str) for s in sources.values()):
             problems.append("sources must be an object from file to SHA-256")
         if problems:
             raise ManifestError(problems)
-        manifest = cls(pipes, entities, FrozenDict(functions), tuple(modules), freeze(sources))
-        said = document.get("digest")
-        if said is not None and said != manifest.digest:
-            raise ManifestError(
-                [
-                    f"the manifest's digest is {said}, its content has {manifest.digest}: it was edited "
-                    "by hand or cut off\n  Fix: compile the manifest again."
-                ]
-            )
-        return manifest
+        _check_digest(document)
+        return cls(pipes, entities, FrozenDict(functions), tuple(modules), freeze(sources))
+
+
+def _check_digest(document: Mapping[str, Any]) -> None:
+    """Compare the digest with the document as it stands, fields of other releases included."""
+    said = document.get("digest")
+    content = {key: document[key] for key in document if key not in ("schema_version", "digest")}
+    try:
+        found = digest_of(content)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ManifestError([f"the manifest holds what JSON cannot express: {error}"]) from error
+    if said is not None and said != found:
+        problem = (
+            f"the manifest's digest is {said}, its content has {found}: it was edited by hand\n"
+            "  Fix: compile the manifest again."
+        )
+        raise ManifestError([problem])
 
 
 def _declaration(declared: Any, fields: Iterable[str]) -> dict[str, Any]:
@@ -229,29 +260,45 @@ def _function_json(ref: FunctionRef | None) -> dict[str, str] | None:
     return None if ref is None else {"module": ref.module, "qualname": ref.qualname}
 
 
+def _function_ref(where: str, function: Any, problems: list[str]) -> FunctionRef | None:
+    if function is None:
+        return None
+    known = function if isinstance(function, dict) else {}
+    module, qualname = known.get("module"), known.get("qualname")
+    if isinstance(module, str) and isinstance(qualname, str) and module and qualname:
+        return FunctionRef(module, qualname)
+    problems.append(f"{where}: function must be an object with module and qualname")
+    return None
+
+
 def _entries(
-    document: Mapping[str, Any], key: str, problems: list[str]
-) -> list[tuple[str, dict[str, Any]]]:
+    document: Mapping[str, Any], key: str, id_field: str, problems: list[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the objects of a list that have an id of their own, each with its place."""
     entries = document.get(key, [])
     if not isinstance(entries, list):
         problems.append(f"{key} must be a list")
-        return []
-    problems += [
-        f"{key}[{n}] must be an object" for n, e in enumerate(entries) if not isinstance(e, dict)
-    ]
-    return [(f"{key}[{n}]", e) for n, e in enumerate(entries) if isinstance(e, dict)]
+        return
+    seen: dict[str, str] = {}
+    for n, entry in enumerate(entries):
+        where = f"{key}[{n}]"
+        declared = entry.get(id_field) if isinstance(entry, dict) else None
+        if not isinstance(entry, dict):
+            problems.append(f"{where} must be an object")
+        elif not isinstance(declared, str):
+            problems.append(f"{where}: {id_field} must be a string, not {declared!r}")
+        elif declared in seen:
+            problems.append(f"{where}: {id_field} {declared!r} is taken by {seen[declared]}")
+        else:
+            seen[declared] = where
+            yield where, entry
 
 
 def _register(
-    where: str, entry: Mapping[str, Any], id_field: str, register: Any, fields: Iterable[str]
+    where: str, register: Callable[..., object], entry: Mapping[str, Any], fields: Iterable[str]
 ) -> list[str]:
-    if id_field not in entry:
-        return [f"{where}: {id_field} is missing"]
-    declaration = {name: entry[name] for name in fields if name in entry}
     try:
-        register(entry[id_field], **declaration)
-    except KindlingAirflowError as error:
-        return [f"{where}: {problem}" for problem in getattr(error, "problems", (str(error),))]
-    except (TypeError, ValueError, RecursionError) as error:
-        return [f"{where}: {error}"]
+        register(**{name: entry[name] for name in fields if name in entry})
+    except DeclarationError as error:
+        return [f"{where}: {problem}" for problem in error.problems]
     return []
