@@ -24,7 +24,7 @@ from rich.table import Table
 
 from kindling_airflow.cli.local_airflow import LocalAirflow
 from kindling_airflow.cli.main import main as kindling_airflow
-from kindling_airflow.cli.start_profile import profile_conf
+from kindling_airflow.cli.start_profile import profile_options
 from kindling_airflow.errors import KindlingAirflowError
 
 __all__ = ["main"]
@@ -57,9 +57,9 @@ def _demo(console: Console, dags: Path, place: Path) -> int:
     _land(console, dags / "flights", warehouse)
     if kindling_airflow(["compile", str(dags / f"{DAG_ID}.kindling.yaml")]) != 0:
         return 1
-    spark_conf = profile_conf(place / "profile", console.print)
+    options = profile_options(place / "profile", console.print)
     airflow = LocalAirflow(
-        place / "airflow", dags_folder=dags, warehouse=warehouse, spark_conf=spark_conf
+        place / "airflow", dags_folder=dags, warehouse=warehouse, jvm_options=options
     )
     airflow.reset()
     console.print("Starting Airflow (database, scheduler, DAG processor, web server) ...")

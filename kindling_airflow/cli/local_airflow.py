@@ -59,6 +59,7 @@ class LocalAirflow:
         dags_folder: the folder that is scanned for DAG files.
         warehouse: root of the entities' tables.
         spark_conf: Spark properties for every driver, on top of those that suit a small machine.
+        jvm_options: options for every driver's JVM.
         environment: variables on top of this process's own.
         parallelism: tasks at once, over all DAGs.
     """
@@ -70,6 +71,7 @@ class LocalAirflow:
         dags_folder: Path,
         warehouse: Path,
         spark_conf: Mapping[str, str] | None = None,
+        jvm_options: str = "",
         environment: Mapping[str, str] | None = None,
         parallelism: int = 4,
     ) -> None:
@@ -78,7 +80,10 @@ class LocalAirflow:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = self.home / "standalone.log"
         self.api = AirflowApi(self.url)
-        self._spark_conf = {**_SPARK_DEFAULTS, **(spark_conf or {})}
+        properties = {**_SPARK_DEFAULTS, **(spark_conf or {})}.items()
+        self._submit_options = " ".join(
+            [jvm_options, *(f"-D{k}={v}" for k, v in sorted(properties))]
+        )
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self.environment = self._environment(
@@ -112,7 +117,9 @@ class LocalAirflow:
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
             "AIRFLOW__KINDLING__WAREHOUSE": str(warehouse),
             "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps(connection),
-            "SPARK_CONF_DIR": str(self.home / "spark-conf"),
+            # Not a spark-defaults.conf: its folder on the class path would rule out a class
+            # archive.
+            "SPARK_SUBMIT_OPTS": self._submit_options,
             "SPARK_LOCAL_IP": "127.0.0.1",
             **more,
         }
@@ -124,7 +131,6 @@ class LocalAirflow:
             LocalAirflowError: it ended early or did not come up; has the end of its log.
         """
         self.home.mkdir(parents=True, exist_ok=True)
-        self._write_spark_defaults()
         self._log = self.log_path.open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "airflow", "standalone"],
@@ -183,12 +189,6 @@ class LocalAirflow:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-
-    def _write_spark_defaults(self) -> None:
-        folder = self.home / "spark-conf"
-        folder.mkdir(exist_ok=True)
-        lines = [f"{key} {value}\n" for key, value in sorted(self._spark_conf.items())]
-        (folder / "spark-defaults.conf").write_text("".join(lines), encoding="utf-8")
 
     def _log_tail(self) -> str:
         with suppress(OSError):

@@ -3,7 +3,9 @@
 Half of a small pipe's time is the JVM loading and compiling classes. A class-data archive (AppCDS,
 JEP 350) brings them ready-made. It belongs to one Java and one Spark; where it does not fit, or
 could not be
-made, drivers start without it: a profile is never an error.
+made, drivers start without it: a profile is never an error. The class path has to be the same, so a
+configuration folder (``SPARK_CONF_DIR``) with files in it, which Spark puts first, rules an archive
+out.
 """
 
 from __future__ import annotations
@@ -18,23 +20,24 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["profile_conf", "warm_archive"]
+__all__ = ["profile_options", "warm_archive"]
 
 _WARM_UP = Path(__file__).resolve().parent.parent / "runner" / "warm_up.py"
 _LIGHT = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _TIMEOUT_SECONDS = 300
 
 
-def profile_conf(folder: Path, say: Callable[[str], None] = lambda _text: None) -> dict[str, str]:
-    """Return the Spark properties of the profile, with the archive if there is or can be one.
+def profile_options(folder: Path, say: Callable[[str], None] = lambda _text: None) -> str:
+    """Return the profile as options of the JVM, with the archive if there is or can be one.
 
     Args:
         folder: where archives are kept; one that fits is used again.
         say: called with a sentence when something takes long or goes wrong.
     """
     archive = warm_archive(folder, say)
-    options = f"{_LIGHT} -XX:SharedArchiveFile={archive} -Xshare:auto" if archive else _LIGHT
-    return {"spark.driver.extraJavaOptions": options}
+    # An archive that does not fit is passed over in silence, not with a line in every task's log.
+    use = f" -XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:cds=off -Xlog:cds+dynamic=off"
+    return _LIGHT + use if archive else _LIGHT
 
 
 def warm_archive(folder: Path, say: Callable[[str], None] = lambda _text: None) -> Path | None:
@@ -53,6 +56,9 @@ def warm_archive(folder: Path, say: Callable[[str], None] = lambda _text: None) 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _make(archive)
+        for other in folder.glob("spark-*.jsa"):  # 160 MB each, and of no use to this environment
+            if other != archive:
+                other.unlink(missing_ok=True)
     except (OSError, subprocess.SubprocessError) as error:
         say(f"No start-up profile, which only costs time: {error}")
         return None

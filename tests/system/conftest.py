@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kindling_airflow.cli.local_airflow import LocalAirflow
-from kindling_airflow.cli.start_profile import profile_conf
+from kindling_airflow.cli.start_profile import profile_options
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = ROOT / ".demo" / "profile"  # the demo's, so that it is made once
@@ -40,14 +40,14 @@ class Deployment:
 
 
 @pytest.fixture(scope="session")
-def spark_profile() -> dict[str, str]:
-    """The start-up profile of the drivers."""
-    return profile_conf(PROFILES)
+def spark_profile() -> str:
+    """The JVM options of the start-up profile."""
+    return profile_options(PROFILES)
 
 
 @pytest.fixture(scope="session")
 def deployment(
-    tmp_path_factory: pytest.TempPathFactory, spark_profile: dict[str, str]
+    tmp_path_factory: pytest.TempPathFactory, spark_profile: str
 ) -> Iterator[Deployment]:
     """A running Airflow; the pool of DAG ``truth`` exists before its first run."""
     folder = tmp_path_factory.mktemp("deployment")
@@ -66,7 +66,7 @@ def deployment(
         folder / "airflow",
         dags_folder=dags,
         warehouse=warehouse,
-        spark_conf=spark_profile,
+        jvm_options=spark_profile,
         environment={"KINDLING_TRIALS": str(trials)},
     )
     with airflow:

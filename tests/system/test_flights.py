@@ -37,7 +37,8 @@ def test_every_task_reports_its_rows(run: Deployment) -> None:
     }
     rows = {table: report["rows_written"] for table, report in reports.items()}
     counted = {
-        table: database.execute(f'SELECT count(*) FROM "{table}"').fetchall()[0][0] for table in TABLES
+        table: database.execute(f'SELECT count(*) FROM "{table}"').fetchall()[0][0]
+        for table in TABLES
     }
     assert rows == counted
     enriched = reports["silver.flights_enriched"]

@@ -14,9 +14,9 @@ DataEntities.entity(
     name="Departures as the airlines reported them",
     tags={**NA, "provider.path": "landing/flights.csv"},
     schema=(
-        "year INT, month INT, day INT, dep_time INT, sched_dep_time INT, dep_delay DOUBLE, "
-        "arr_time INT, sched_arr_time INT, arr_delay DOUBLE, carrier STRING, flight INT, "
-        "tailnum STRING, origin STRING, dest STRING, air_time DOUBLE, distance DOUBLE, hour INT, "
+        "year INT, month INT, day INT, dep_time INT, sched_dep_time INT, dep_delay INT, "
+        "arr_time INT, sched_arr_time INT, arr_delay INT, carrier STRING, flight INT, "
+        "tailnum STRING, origin STRING, dest STRING, air_time INT, distance INT, hour INT, "
         "minute INT, time_hour TIMESTAMP"
     ),
 )
@@ -27,7 +27,7 @@ DataEntities.entity(
     tags={**NA, "provider.path": "landing/weather.csv"},
     schema=(
         "origin STRING, year INT, month INT, day INT, hour INT, temp DOUBLE, dewp DOUBLE, "
-        "humid DOUBLE, wind_dir DOUBLE, wind_speed DOUBLE, wind_gust DOUBLE, precip DOUBLE, "
+        "humid DOUBLE, wind_dir INT, wind_speed DOUBLE, wind_gust DOUBLE, precip DOUBLE, "
         "pressure DOUBLE, visib DOUBLE, time_hour TIMESTAMP"
     ),
 )

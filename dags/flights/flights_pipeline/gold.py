@@ -148,7 +148,7 @@ def fleet_by_age(silver_flights: DataFrame, silver_planes: DataFrame) -> DataFra
         .agg(
             F.count_distinct("tailnum").alias("aircraft"),
             F.count("*").alias("flights"),
-            F.sum("distance").cast("bigint").alias("miles"),
+            F.sum("distance").alias("miles"),
         )
     )
 
