@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-__all__ = ["FrozenDict", "canonical_json", "digest_of", "freeze", "thaw"]
+__all__ = ["EMPTY", "FrozenDict", "canonical_json", "digest_of", "freeze", "thaw"]
 
 
 class FrozenDict(dict[str, Any]):

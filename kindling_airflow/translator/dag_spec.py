@@ -1,7 +1,7 @@
 """DagSpec: everything about a DAG that follows from a plan, as data.
 
-It can be read, compared and tested without Airflow; the DAG factory makes operators of it and decides
-nothing.
+It can be read, compared and tested without Airflow; the DAG factory makes operators of it and
+decides nothing.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 """``translate``: plan + options -> DagSpec.
 
-    plan                         DagSpec
-    generation 0: a b            group generation_0: a, b
-    generation 1: c      ->      group generation_1: c   (upstream: a)
-                                 c waits for a alone: groups show the generations, edges are data edges
+A plan in which c reads from a alone becomes
+
+    generation 0: a b     ->     group generation_0: a, b
+    generation 1: c              group generation_1: c   (upstream: a)
+
+because groups show the generations, and edges are data edges.
 """
 
 from __future__ import annotations
 
-from kindling_airflow.errors import TranslationError
+from kindling_airflow.errors import PlanValidationError, TranslationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.translator.critical_path import duration_hint, priority_weights
 from kindling_airflow.translator.dag_spec import DagSpec, GroupSpec, TaskSpec
@@ -17,7 +19,7 @@ from kindling_airflow.translator.task_ids import group_id, task_id
 
 __all__ = ["translate"]
 
-# A skipped pipe had nothing new to read: what hangs on it still runs. A failed one stops its dependents.
+# A skipped pipe had nothing new to read: what hangs on it still runs. A failed one stops them.
 _TRIGGER_RULE = "none_failed"
 
 
@@ -29,8 +31,8 @@ def translate(plan: ExecutionPlan, options: TranslateOptions) -> DagSpec:
         options: what the deployment decides.
 
     Raises:
-        TranslationError: the plan is empty or of reverse order, or a ``duration_hint`` is no positive
-            number; lists every problem.
+        TranslationError: the plan is empty, broken or of reverse order, or a ``duration_hint`` is
+            no positive number; lists every problem.
     """
     problems = _problems(plan)
     if problems:
@@ -59,28 +61,40 @@ def translate(plan: ExecutionPlan, options: TranslateOptions) -> DagSpec:
 
 
 def _problems(plan: ExecutionPlan) -> list[str]:
-    problems = []
     if not plan.pipe_ids:
-        problems.append("the plan has no pipes\n  Fix: declare or choose at least one pipe.")
-    forward = all(
-        (plan.find_pipe_generation(e.from_pipe) or 0) < (plan.find_pipe_generation(e.to_pipe) or 0)
-        for e in plan.graph.edges
-        if plan.find_pipe_generation(e.from_pipe) is not None
-        and plan.find_pipe_generation(e.to_pipe) is not None
-    )
-    if not forward or plan.direction() == "reverse":
+        return ["the plan has no pipes\n  Fix: declare or choose at least one pipe."]
+    try:
+        plan.validate()
+    except PlanValidationError as error:
+        return list(error.problems)
+    problems = []
+    if not _is_forward(plan):
         problems.append(
-            f"a plan of strategy {plan.strategy!r} starts consumers before their producers, which tasks "
-            "that run to their end cannot do\n  Fix: use a strategy of forward order, such as 'batch'."
+            f"a plan of strategy {plan.strategy!r} starts consumers before their producers, which "
+            "tasks that run to their end cannot do\n"
+            "  Fix: use a strategy of forward order, such as 'batch'."
         )
+    hints = {pipe_id: plan.graph.nodes[pipe_id].tags for pipe_id in plan.pipe_ids}
     problems += [
         f"pipe {pipe_id!r}: tag duration_hint must be a positive number of seconds, not "
-        f"{plan.graph.nodes[pipe_id].tags.get('duration_hint')!r}"
-        for pipe_id in plan.pipe_ids
-        if duration_hint(plan.graph.nodes[pipe_id].tags) is None
+        f"{tags.get('duration_hint')!r}"
+        for pipe_id, tags in hints.items()
+        if duration_hint(tags) is None
     ]
     return problems
 
 
+def _is_forward(plan: ExecutionPlan) -> bool:
+    if plan.direction() is not None:
+        return plan.direction() == "forward"
+    numbers = {pipe_id: g.number for g in plan.generations for pipe_id in g}
+    inner = [e for e in plan.graph.edges if e.from_pipe in numbers and e.to_pipe in numbers]
+    return all(numbers[edge.from_pipe] < numbers[edge.to_pipe] for edge in inner)
+
+
 def _tooltip(generation: Generation, options: TranslateOptions) -> str:
-    return f"Generation {generation.number}: {len(generation)} pipes, at most {options.width} at once in pool {options.pool!r}"
+    pipes = "1 pipe" if len(generation) == 1 else f"{len(generation)} pipes"
+    return (
+        f"Generation {generation.number}: {pipes}, at most {options.width} at once "
+        f"in pool {options.pool!r}"
+    )
