@@ -219,9 +219,7 @@ def test_example_1_a_simple_batch_pipeline_of_declared_pipes(
 
 def test_example_2_streaming_to_many_sinks_sets_checkpoints_downstream_first() -> None:
     generator = _generator(
-        "read_events -> write_to_db,"
-        "read_events -> write_to_warehouse,"
-        "read_events -> write_to_lake"
+        "read_events -> write_to_db,read_events -> write_to_warehouse,read_events -> write_to_lake"
     )
     pipe_ids = ["read_events", "write_to_db", "write_to_warehouse", "write_to_lake"]
     streaming_plan = generator.generate_streaming_plan(pipe_ids)

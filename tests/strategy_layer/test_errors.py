@@ -1,0 +1,76 @@
+"""The error hierarchy: one root, data as attributes, every problem in one message."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+
+import pytest
+
+from kindling_airflow import errors
+from kindling_airflow.errors import (
+    DeclarationError,
+    GraphCycleError,
+    GraphValidationError,
+    KindlingAirflowError,
+    PlanValidationError,
+    ProblemsError,
+    did_you_mean,
+)
+
+
+def test_every_error_has_the_one_root_and_is_exported() -> None:
+    classes = {
+        name
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and value.__module__ == errors.__name__
+    }
+    assert classes == {name for name in errors.__all__ if name != "did_you_mean"}
+    assert all(issubclass(getattr(errors, name), KindlingAirflowError) for name in classes)
+
+
+def test_errors_of_the_document_are_value_errors() -> None:
+    assert issubclass(GraphCycleError, GraphValidationError)
+    assert issubclass(GraphValidationError, ValueError)
+    assert issubclass(PlanValidationError, ValueError)
+
+
+def test_one_problem_is_the_whole_message() -> None:
+    assert str(DeclarationError(["this is wrong"])) == "this is wrong"
+
+
+def test_several_problems_are_sorted_numbered_and_named_once() -> None:
+    error = DeclarationError(["b is wrong\n  Fix: mend b", "a is wrong", "a is wrong"])
+    assert error.problems == ("a is wrong", "b is wrong\n  Fix: mend b")
+    assert str(error) == (
+        "2 problems in the declarations:\n1. a is wrong\n2. b is wrong\n  Fix: mend b"
+    )
+
+
+def test_cycle_error_can_be_made_from_a_cycle_alone() -> None:
+    error = GraphCycleError(["a", "b", "a"])
+    assert error.cycle == ("a", "b", "a")
+    assert str(error) == "Pipes form a cycle: 'a' -> 'b' -> 'a'"
+
+
+@pytest.mark.parametrize(
+    "error", [DeclarationError(["x", "y"]), GraphCycleError(["a", "b", "a"], ["text"])]
+)
+def test_errors_survive_pickling(error: ProblemsError) -> None:
+    restored = pickle.loads(pickle.dumps(error))
+    assert type(restored) is type(error)
+    assert str(restored) == str(error)
+    assert vars(restored) == vars(error)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "hint"),
+    [
+        ("slver.orders", " Did you mean 'silver.orders'?"),
+        ("SILVER.ORDERS", ""),
+        ("x", ""),
+        ("", ""),
+    ],
+)
+def test_did_you_mean_names_the_nearest_known_id_or_nothing(unknown: str, hint: str) -> None:
+    assert did_you_mean(unknown, ["bronze.orders", "silver.orders"]) == hint

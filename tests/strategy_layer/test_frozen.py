@@ -1,0 +1,90 @@
+"""Values that cannot change."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from kindling_airflow.frozen import FrozenDict, canonical_json, digest_of, freeze, thaw
+
+REFUSAL = "this mapping is immutable; make a new one instead: {**old, key: value}"
+
+
+def _or_in_place(mapping: dict[str, Any]) -> None:
+    mapping |= {"a": 2}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.__setitem__("a", 2),
+        lambda m: m.__delitem__("a"),
+        lambda m: m.clear(),
+        lambda m: m.pop("a"),
+        lambda m: m.popitem(),
+        lambda m: m.setdefault("b", 2),
+        lambda m: m.update(a=2),
+        _or_in_place,
+    ],
+    ids=["setitem", "delitem", "clear", "pop", "popitem", "setdefault", "update", "ior"],
+)
+def test_every_way_to_change_a_frozen_mapping_is_refused(
+    change: Callable[[dict[str, Any]], object],
+) -> None:
+    mapping = FrozenDict(a=1)
+    with pytest.raises(TypeError) as refused:
+        change(mapping)
+    assert str(refused.value) == REFUSAL
+    assert mapping == {"a": 1}
+
+
+def test_frozen_mapping_is_a_dict_for_json_and_for_comparison() -> None:
+    assert json.dumps(FrozenDict(a=1)) == '{"a": 1}'
+    assert FrozenDict(a=1) == {"a": 1}
+    assert {**FrozenDict(a=1), "b": 2} == {"a": 1, "b": 2}
+
+
+def test_frozen_mapping_survives_copy_and_pickle() -> None:
+    mapping = FrozenDict(a=FrozenDict(b=(1, 2)))
+    assert copy.copy(mapping) is mapping
+    assert copy.deepcopy(mapping) is mapping
+    restored = pickle.loads(pickle.dumps(mapping))
+    assert restored == mapping
+    assert type(restored) is type(restored["a"]) is FrozenDict
+
+
+def test_equal_frozen_mappings_have_one_hash() -> None:
+    assert hash(FrozenDict(a=1, b=2)) == hash(FrozenDict(b=2, a=1))
+
+
+def test_freezing_reaches_every_level_even_beneath_a_frozen_mapping() -> None:
+    inner = [1, {"b": [2]}]
+    frozen = freeze(FrozenDict(a=inner, c=MappingProxyType({"d": {2, 1}})))
+    inner.append(3)
+    assert frozen == {"a": (1, {"b": (2,)}), "c": {"d": (1, 2)}}
+    assert isinstance(hash(frozen), int)
+
+
+def test_thawing_gives_what_json_has() -> None:
+    assert thaw(freeze({"a": [1, {"b": [2]}]})) == {"a": [1, {"b": [2]}]}
+
+
+def test_canonical_json_does_not_depend_on_the_order_of_keys() -> None:
+    assert canonical_json({"b": [1, 2], "a": "é"}) == '{"a":"\\u00e9","b":[1,2]}'
+    assert digest_of({"b": 1, "a": 2}) == digest_of({"a": 2, "b": 1})
+    assert digest_of({}) == (
+        "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+    )
+
+
+def test_canonical_json_refuses_what_json_does_not_have() -> None:
+    with pytest.raises(ValueError, match="Out of range float values"):
+        canonical_json(float("nan"))
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        canonical_json(object())
