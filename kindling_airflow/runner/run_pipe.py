@@ -15,25 +15,19 @@ import hashlib
 import inspect
 import os
 import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.contracts import InputReport, RunFailure, RunReport, RunRequest
+from kindling_airflow.contracts import InputReport, RunReport, RunRequest
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata, argument_name
-from kindling_airflow.errors import (
-    DeclarationError,
-    EntityError,
-    HarvestError,
-    PipeRunError,
-    did_you_mean,
-)
+from kindling_airflow.errors import EntityError, PipeRunError, did_you_mean
 from kindling_airflow.frozen import FrozenDict
 from kindling_airflow.harvest import HarvestedModules, import_declarations
 from kindling_airflow.runner.entities import provider_for
+from kindling_airflow.runner.failure import describe, is_permanent
 from kindling_airflow.runner.output_check import checked_output
 from kindling_airflow.runner.run_context import RunContext
 
@@ -43,8 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["run_in_own_session", "run_pipe"]
 
 _WORKER_PATH = "spark.executorEnv.PYTHONPATH"
-_LONGEST_MESSAGE = 4_000
-_LONGEST_TRACEBACK = 8_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,44 +222,6 @@ def _failed(
         duration_seconds=_since(started),
         application_id=application_id,
         plan_digest=request.plan_digest,
-        error=RunFailure(
-            type=type(error).__name__,
-            message=_cut(_message(error), _LONGEST_MESSAGE),
-            traceback=_cut(_own_traceback(error, request), _LONGEST_TRACEBACK),
-        ),
-        extra=FrozenDict({"permanent": _is_permanent(error)}),
+        error=describe(error, Path(request.project_root)),
+        extra=FrozenDict({"permanent": is_permanent(error)}),
     )
-
-
-def _message(error: BaseException) -> str:
-    if isinstance(error, SystemExit):
-        return (
-            f"the pipe's code called sys.exit({error.code!r})\n"
-            "  Fix: return the DataFrame, or raise an error that says what is wrong."
-        )
-    return str(error)
-
-
-def _own_traceback(error: BaseException, request: RunRequest) -> str:
-    """Return the traceback from the user's first own line on; "" without user code."""
-    root = Path(request.project_root).resolve()
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [
-        n for n, frame in enumerate(frames) if Path(frame.filename).resolve().is_relative_to(root)
-    ]
-    if not own:
-        return ""
-    last = own[-1]  # below it is pyspark's own plumbing, which says nothing about the pipe
-    return "Traceback of the pipe:\n" + "".join(traceback.format_list(frames[own[0] : last + 1]))
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[:longest]}\n... ({len(text) - longest} more)"
-
-
-def _is_permanent(error: BaseException) -> bool:
-    """Tell whether trying again cannot help: wrong declarations, wrong columns, wrong results."""
-    from pyspark.errors import AnalysisException
-
-    permanent = (AnalysisException, DeclarationError, HarvestError, PipeRunError, SystemExit)
-    return isinstance(error, permanent)
