@@ -20,7 +20,10 @@ def pipe_ids() -> st.SearchStrategy[str]:
 
 def readable_ids() -> st.SearchStrategy[str]:
     """Return ids as people write them."""
-    return st.from_regex(r"(bronze|silver|gold)\.[a-z]{1,6}", fullmatch=True)
+    tables = ["orders", "order_lines", "flights", "daily-sales", "b", "x"]
+    return st.sampled_from(
+        [f"{layer}.{t}" for layer in ("bronze", "silver", "gold") for t in tables]
+    )
 
 
 def json_tags() -> st.SearchStrategy[dict[str, object]]:
@@ -42,34 +45,37 @@ def json_tags() -> st.SearchStrategy[dict[str, object]]:
 
 @st.composite
 def acyclic_pipes(
-    draw: st.DrawFn, ids: st.SearchStrategy[str] | None = None, max_pipes: int = 12
+    draw: st.DrawFn,
+    ids: st.SearchStrategy[str] | None = None,
+    *,
+    max_pipes: int = 9,
+    hints: bool = False,
 ) -> DataPipesRegistry:
     """Return pipes without a cycle, declared in any order.
 
-    Some read external entities, some read their own output, some carry a ``duration_hint``.
+    Some read an external entity, some read their own output; what a pipe reads are the bits of one
+    number, which is much quicker to draw than lists.
+
+    Args:
+        ids: where the pipe ids come from.
+        max_pipes: how many pipes there are at most.
+        hints: whether pipes carry a ``duration_hint``.
     """
-    chosen = draw(
-        st.lists(ids if ids is not None else readable_ids(), max_size=max_pipes, unique=True)
-    )
-    declarations: dict[str, list[str]] = {}
+    some_ids = ids if ids is not None else readable_ids()
+    chosen = draw(st.lists(some_ids, max_size=max_pipes, unique=True))
+    inputs: dict[str, list[str]] = {}
     for n, pipe_id in enumerate(chosen):
-        earlier = (
-            st.lists(st.sampled_from(chosen[:n]), max_size=4, unique=True) if n else st.just([])
-        )
-        inputs = [f"{producer} rows" for producer in draw(earlier)]
-        if draw(st.booleans()):
-            inputs.append("somewhere else")
-        if draw(st.integers(0, 5)) == 0:
-            inputs.append(f"{pipe_id} rows")
-        declarations[pipe_id] = draw(st.permutations(inputs))
+        bits = draw(st.integers(0, 2 ** (n + 2) - 1))
+        readable = ["somewhere else", *(f"{earlier} rows" for earlier in chosen[: n + 1])]
+        inputs[pipe_id] = [entity for k, entity in enumerate(readable) if bits >> k & 1]
     registry = DataPipesRegistry()
     for pipe_id in draw(st.permutations(chosen)):
-        hint = draw(st.none() | st.integers(1, 10_000) | st.floats(0.001, 1e12))
+        hint = draw(st.integers(1, 10_000) | st.floats(0.001, 1e12)) if hints else 1
         registry.register_pipe(
             pipe_id,
-            input_entity_ids=_callable_together(declarations[pipe_id]),
+            input_entity_ids=_callable_together(inputs[pipe_id]),
             output_entity_id=f"{pipe_id} rows",
-            tags=None if hint is None else {"duration_hint": hint},
+            tags={"duration_hint": hint} if hints else None,
         )
     return registry
 
