@@ -25,8 +25,8 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "warehouse": {
                         "description": (
-                            "Root of the entities' tables, a path or URI, for definitions that name "
-                            "none. Default: the folder 'warehouse' in AIRFLOW_HOME."
+                            "Root of the entities' tables, a path or URI, for definitions that "
+                            "name none. Default: the folder 'warehouse' in AIRFLOW_HOME."
                         ),
                         "version_added": "0.1.0",
                         "type": "string",

@@ -1,9 +1,9 @@
 """A definition that cannot become a DAG shows as an import error of its own.
 
-Airflow files an import error under the Python file that was parsed, and then counts every DAG of that
-file as broken. But one that happens while a DAG is serialised is filed under that DAG's own relative
-location. So a broken definition becomes a stand-in whose location is the definition file and whose
-serialisation raises what is wrong with it; the other DAGs of the factory are left alone.
+Airflow files an import error under the Python file that was parsed, and then counts every DAG of
+that file as broken. But one that happens while a DAG is serialised is filed under that DAG's own
+relative location. So a broken definition becomes a stand-in whose location is the definition file
+and whose serialisation raises what is wrong with it; the other DAGs of the factory are left alone.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class BrokenDefinition(DAG):
 
     @relative_fileloc.setter
     def relative_fileloc(self, factory: str | None) -> None:
-        """Airflow sets the location of the parsed file; the definition lies beside or beneath it."""
+        """Airflow sets the place of the parsed file; the definition lies beside or beneath it."""
         object.__setattr__(self, "_place", PurePath(factory or "").parent / self._beside)
 
     @property

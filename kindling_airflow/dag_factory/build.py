@@ -20,8 +20,8 @@ def build_dag(compiled: Compiled, only_task: str | None = None) -> DAG:
 
     Args:
         compiled: the definition and what follows from it.
-        only_task: build the DAG with this task alone, as a worker needs it. An id that is none of the
-            plan's builds the whole DAG.
+        only_task: build the DAG with this task alone, as a worker needs it. An id that is none of
+            the plan's builds the whole DAG.
     """
     dag = _empty_dag(compiled)
     spec = compiled.spec

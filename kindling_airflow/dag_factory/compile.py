@@ -49,7 +49,9 @@ def compile_definition(definition: Definition, manifest: Manifest | None = None)
         plan = ExecutionPlanGenerator(manifest).generate_plan(definition.pipes, definition.strategy)
         spec = translate(plan, _options(definition))
     except ProblemsError as error:
-        raise DefinitionError(f"{definition.source}: {problem}" for problem in error.problems) from error
+        raise DefinitionError(
+            f"{definition.source}: {problem}" for problem in error.problems
+        ) from error
     return Compiled(definition, manifest, plan, spec)
 
 

@@ -1,7 +1,7 @@
 """Definition files: what a deployment decides about one DAG, checked against the published schema.
 
-``definition.schema.json`` beside this module is that schema; editors complete from it. All problems of
-a file are reported at once, each with file, line and key.
+``definition.schema.json`` beside this module is that schema; editors complete from it. All problems
+of a file are reported at once, each with file, line and key.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Definition:
     Attributes:
         source: the file (or the name of the caller) that it comes from; for messages.
         project_root: absolute folder that goes on the import path.
-        manifest: absolute path of the compiled manifest, if one is named or lies beside the definition.
+        manifest: absolute path of the compiled manifest, if one is named or lies beside the
+            definition.
         cron: the schedule as a cron expression, or None for a DAG without one.
         spark: arguments of the Spark provider's operator, ``conn_id`` and ``conf`` included.
     """
@@ -77,7 +78,8 @@ class Definition:
         """Read a definition file.
 
         Raises:
-            DefinitionError: it cannot be read, is no YAML, or breaks the schema; lists every problem.
+            DefinitionError: it cannot be read, is no YAML, or breaks the schema; lists every
+                problem.
         """
         return cls.from_document(read_document(path), base=path.parent, source=str(path), path=path)
 
@@ -108,14 +110,17 @@ class Definition:
         ]
         if not problems:
             problems = [
-                _located(source, lines, where, text) for where, text in _meaning_problems(plain, base)
+                _located(source, lines, where, text)
+                for where, text in _meaning_problems(plain, base)
             ]
         if problems:
             raise DefinitionError(problems)
         project = plain["project"]
         project = {"path": project} if isinstance(project, str) else project
         said = {
-            key: plain[key] for key in plain if key in cls.__dataclass_fields__ and key != "manifest"
+            key: plain[key]
+            for key in plain
+            if key in cls.__dataclass_fields__ and key != "manifest"
         }
         said |= {
             "tags": tuple(plain.get("tags", ())),
@@ -143,30 +148,33 @@ def read_document(path: Path) -> Mapping[str, Any]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        document = yaml.load(text, _Loader)
+        document = yaml.load(text, _Loader)  # noqa: S506 (it is a safe loader, in C where there is one)
     except OSError as error:
         raise DefinitionError([f"{path}: cannot be read: {error.strerror}"]) from error
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark is not None else ""
         what = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise DefinitionError(
-            [f"{path}{line}: this is no valid YAML: {what}\n  Fix: look at this line and the one before."]
-        ) from error
-    if not isinstance(document, dict):
-        raise DefinitionError(
-            [
-                f"{path}: a definition is a mapping of keys, not {type(document).__name__}\n"
-                "  Fix: start with 'dag_id: ...' and 'project: ...'."
-            ]
+        problem = (
+            f"{path}{line}: this is no valid YAML: {what}\n"
+            "  Fix: look at this line and the one before."
         )
+        raise DefinitionError([problem]) from error
+    if not isinstance(document, dict):
+        problem = (
+            f"{path}: a definition is a mapping of keys, not {type(document).__name__}\n"
+            "  Fix: start with 'dag_id: ...' and 'project: ...'."
+        )
+        raise DefinitionError([problem])
     return document
 
 
 @lru_cache(maxsize=1)
 def definition_schema() -> dict[str, Any]:
     """Return the published JSON Schema of definition files."""
-    text = files("kindling_airflow.dag_factory").joinpath("definition.schema.json").read_text("utf-8")
+    text = (
+        files("kindling_airflow.dag_factory").joinpath("definition.schema.json").read_text("utf-8")
+    )
     schema: dict[str, Any] = json.loads(text)
     return schema
 
@@ -210,7 +218,10 @@ def _meaning_problems(document: Mapping[str, Any], base: Path) -> Iterator[tuple
     try:
         ZoneInfo(timezone)
     except (KeyError, ValueError, OSError):
-        yield ("timezone",), f"unknown time zone {timezone!r}\n  Fix: use an IANA name, 'Europe/Berlin'."
+        yield (
+            ("timezone",),
+            f"unknown time zone {timezone!r}\n  Fix: use an IANA name, 'Europe/Berlin'.",
+        )
     try:
         _moment({**document, "timezone": "UTC"})
     except ValueError as error:
@@ -221,16 +232,22 @@ def _meaning_problems(document: Mapping[str, Any], base: Path) -> Iterator[tuple
         if problem:
             yield ("schedule",), f"{schedule!r} is no schedule: {problem}"
         elif "start_date" not in document:
-            yield (
-                ("schedule",),
-                "a schedule needs a start_date\n  Fix: add 'start_date: 2026-01-01' with the first day.",
+            text = (
+                "a schedule needs a start_date\n  Fix: add 'start_date: 2026-01-01', the first day."
             )
+            yield ("schedule",), text
     project = document["project"]
     folder = base / (project if isinstance(project, str) else project["path"])
     if not folder.is_dir():
-        yield ("project",), f"the project folder {str(folder)!r} does not exist\n  Fix: correct the path."
+        yield (
+            ("project",),
+            f"the project folder {str(folder)!r} does not exist\n  Fix: correct the path.",
+        )
     if "manifest" in document and not (base / document["manifest"]).is_file():
-        yield ("manifest",), f"there is no manifest {document['manifest']!r}\n  Fix: compile it first."
+        yield (
+            ("manifest",),
+            f"there is no manifest {document['manifest']!r}\n  Fix: compile it first.",
+        )
 
 
 def _cron_problem(expression: str) -> str | None:
@@ -261,7 +278,7 @@ def _manifest_path(document: Mapping[str, Any], base: Path, path: Path | None) -
 
 
 def manifest_beside(path: Path) -> Path:
-    """Return where the compiled manifest of a definition file lies unless it names another place."""
+    """Return where the compiled manifest of a definition lies unless it names another place."""
     return path.with_name(path.name.split(".")[0] + ".manifest.json")
 
 

@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 def load_dags(dag_file: str | Path) -> dict[str, DAG]:
     """Return a DAG for every ``*.kindling.yaml`` in and beneath the folder of a DAG file.
 
-    A DAG file publishes them with ``globals().update(load_dags(__file__))``. Where Airflow says which
-    DAG and task it wants (a worker does), only that DAG is built, with that task alone. A broken
-    definition becomes an import error under its own name; the others are built all the same.
+    A DAG file publishes them with ``globals().update(load_dags(__file__))``. Where Airflow says
+    which DAG and task it wants (a worker does), only that DAG is built, with that task alone. A
+    broken definition becomes an import error under its own name; the others are built all the same.
 
     Args:
         dag_file: ``__file__`` of the DAG file.
@@ -45,10 +45,12 @@ def load_dags(dag_file: str | Path) -> dict[str, DAG]:
             )
             dags[definition.dag_id] = build_dag(compile_definition(definition), wanted.task_id)
         except KindlingAirflowError as error:
-            if wanted.dag_id is not None and not isinstance(document_or_error, KindlingAirflowError):
-                raise  # this very DAG is wanted: whoever waits for it shall read why it is not there
+            if wanted.dag_id is not None and not isinstance(
+                document_or_error, KindlingAirflowError
+            ):
+                raise  # this very DAG is wanted: who waits for it shall read why it is not there
             if wanted.dag_id is None:
-                log.error("Definition %s is broken: %s", _shown(path, factory), error)
+                log.warning("Definition %s is broken: %s", _shown(path, factory), error)
                 broken = BrokenDefinition(path, factory, error)
                 dags[broken.dag_id] = broken
     return dags
@@ -68,7 +70,9 @@ def kindling_dag(base: str | Path, **definition: Any) -> DAG:
     """
     place = Path(base).resolve()
     folder = place if place.is_dir() else place.parent
-    checked = Definition.from_document(definition, base=folder, source=f"kindling_dag in {place.name}")
+    checked = Definition.from_document(
+        definition, base=folder, source=f"kindling_dag in {place.name}"
+    )
     wanted = get_parsing_context()
     only_task = wanted.task_id if wanted.dag_id == checked.dag_id else None
     return build_dag(compile_definition(checked), only_task)
@@ -79,7 +83,8 @@ def definition_files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob(f"*{DEFINITION_SUFFIX}")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
 
 
@@ -95,12 +100,11 @@ def _documents(folder: Path) -> Iterator[tuple[Path, Any]]:
         dag_id = document.get("dag_id")
         first = owners.setdefault(dag_id, path) if isinstance(dag_id, str) else path
         if first is not path:
-            yield path, DefinitionError(
-                [
-                    f"{path.name}: dag_id {dag_id!r} is taken by {first.relative_to(folder)}\n"
-                    "  Fix: give this definition a dag_id of its own."
-                ]
+            problem = (
+                f"{path.name}: dag_id {dag_id!r} is taken by {first.relative_to(folder)}\n"
+                "  Fix: give this definition a dag_id of its own."
             )
+            yield path, DefinitionError([problem])
             continue
         yield path, document
 
