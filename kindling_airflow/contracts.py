@@ -12,12 +12,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, Literal, TypeVar, get_args
 
 from kindling_airflow.errors import ReportError
-from kindling_airflow.frozen import EMPTY, canonical_json
+from kindling_airflow.frozen import EMPTY, canonical_json, freeze, thaw
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -33,11 +33,11 @@ __all__ = [
 CONTRACT_VERSION = 1
 REPORT_MARKER = "KINDLING-REPORT "
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.\-]")
+_UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]")
 _LONGEST_COMPONENT = 150
 
 Status = Literal["published", "skipped", "failed"]
-T = TypeVar("T", bound="RunRequest | RunReport")
+T = TypeVar("T", bound="RunRequest | RunReport | InputReport | RunFailure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,7 @@ class RunRequest:
         Raises:
             ReportError: the text is no request of this version.
         """
-        document = _document(text, "run request")
-        document["modules"] = tuple(document.get("modules") or ())
-        return _build(cls, document, "run request")
+        return _build(cls, _document(text, "run request"), "run request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +115,7 @@ class RunReport:
         plan_digest: from the request.
         reason: why it was skipped.
         error: why it failed.
+        extra: whatever else there is to say, of JSON types.
     """
 
     attempt_key: str
@@ -137,7 +136,7 @@ class RunReport:
         """Return the report as a JSON document; this is the task's XCom."""
         document = asdict(self)
         document["inputs"] = [asdict(item) for item in self.inputs]
-        document["extra"] = dict(self.extra)
+        document["extra"] = thaw(self.extra)
         return {"version": CONTRACT_VERSION, **document}
 
     def line(self) -> str:
@@ -151,35 +150,65 @@ class RunReport:
         Raises:
             ReportError: the text is no report of this version.
         """
-        document = _document(text, "run report")
-        try:
-            document["inputs"] = tuple(InputReport(**item) for item in document.get("inputs", ()))
-            error = document.get("error")
-            document["error"] = RunFailure(**error) if error is not None else None
-        except (TypeError, AttributeError) as error:
-            raise ReportError(f"the run report has unexpected fields: {error}") from error
-        return _build(cls, document, "run report")
+        return _build(cls, _document(text, "run report"), "run report")
+
+
+_REMEDY = "  Fix: use the same release of airflow-provider-kindling on workers and in the driver."
 
 
 def _document(text: str, what: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
+        canonical_json(document)  # refuses NaN and infinities, which Python reads but JSON has not
+        document = freeze(document)
     except (ValueError, RecursionError) as error:
         raise ReportError(f"the {what} is no JSON document: {error}") from error
-    if not isinstance(document, dict) or document.pop("version", None) != CONTRACT_VERSION:
-        raise ReportError(
-            f"the {what} is not of version {CONTRACT_VERSION}\n"
-            "  Fix: use the same release of airflow-provider-kindling on workers and in the driver."
-        )
-    return document
+    version = document.get("version") if isinstance(document, dict) else None
+    if type(version) is not int or version != CONTRACT_VERSION:
+        raise ReportError(f"the {what} is not of version {CONTRACT_VERSION}\n{_REMEDY}")
+    return dict(document)
 
 
-def _build(cls: type[T], document: Mapping[str, Any], what: str) -> T:
-    known = {item.name for item in fields(cls)}
-    try:
-        return cls(**{key: value for key, value in document.items() if key in known})
-    except TypeError as error:
-        raise ReportError(f"the {what} is incomplete: {error}") from error
+def _build(cls: type[T], document: Any, what: str) -> T:
+    """Return the record in a document; fields that this release does not know are ignored."""
+    if not isinstance(document, dict):
+        raise ReportError(f"the {what} must be an object, not {document!r}\n{_REMEDY}")
+    said: dict[str, Any] = {}
+    problems = []
+    for item in fields(cls):
+        description, fits = _FITS[str(item.type)]
+        if item.name not in document:
+            if item.default is MISSING and item.default_factory is MISSING:
+                problems.append(f"{item.name} is missing")
+        elif fits(document[item.name]):
+            said[item.name] = document[item.name]
+        else:
+            problems.append(f"{item.name} must be {description}, not {document[item.name]!r}")
+    if problems:
+        raise ReportError(f"the {what} is wrong: {'; '.join(problems)}\n{_REMEDY}")
+    if said.get("inputs"):
+        said["inputs"] = tuple(_build(InputReport, i, f"{what}'s input") for i in said["inputs"])
+    if said.get("error") is not None:
+        said["error"] = _build(RunFailure, said["error"], f"{what}'s error")
+    return cls(**said)
+
+
+# By the fields' annotations: what a value must be, and whether it is.
+_FITS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "str": ("a string", lambda v: type(v) is str),
+    "str | None": ("a string or null", lambda v: v is None or type(v) is str),
+    "int": ("a whole number", lambda v: type(v) is int),
+    "int | None": ("a whole number or null", lambda v: v is None or type(v) is int),
+    "float": ("a number", lambda v: type(v) in (int, float)),
+    "Status": ("one of " + ", ".join(get_args(Status)), lambda v: v in get_args(Status)),
+    "Mapping[str, Any]": ("an object", lambda v: isinstance(v, dict)),
+    "tuple[str, ...]": (
+        "a list of strings",
+        lambda v: type(v) is tuple and all(type(item) is str for item in v),
+    ),
+    "tuple[InputReport, ...]": ("a list", lambda v: type(v) is tuple),
+    "RunFailure | None": ("an object or null", lambda v: v is None or isinstance(v, dict)),
+}
 
 
 def report_in_line(line: str) -> str | None:
@@ -195,17 +224,15 @@ def escape_component(text: str, *, longest: int = _LONGEST_COMPONENT) -> str:
     """Return a string as one harmless path component; different strings give different ones.
 
     Unsafe characters, a leading dot or underscore (Spark hides such paths) and ``%`` are
-    percent-encoded; what is longer than ``longest`` is cut and gets its digest.
+    percent-encoded; what is longer than ``longest`` (at least 20) is cut and gets its digest.
 
     >>> escape_component("silver.orders"), escape_component("../a b"), escape_component("_x")
     ('silver.orders', '%2E.%2Fa%20b', '%5Fx')
     """
-    encoded = _UNSAFE.sub(lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), text)
+    raw = text.encode("utf-8", "surrogatepass")
+    encoded = _UNSAFE.sub(lambda found: b"%%%02X" % ord(found[0]), raw).decode("ascii")
     if encoded[:1] in (".", "_"):
         encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
     if len(encoded) <= longest:
-        return encoded
-
-    return (
-        f"{encoded[: longest - 20].rstrip('%')}%%{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    )
+        return encoded or "%"
+    return f"{encoded[: longest - 20].rstrip('%')}%%{hashlib.sha256(raw).hexdigest()[:16]}"
