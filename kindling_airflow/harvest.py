@@ -127,8 +127,9 @@ def _failure_text(name: str, error: BaseException) -> str:
         )
     text = "".join([*traceback.format_list(shown), *traceback.format_exception_only(error)])
     indented = "\n".join("    " + line for line in text.rstrip().splitlines())
+    what = f"{type(error).__name__}: {error}".removesuffix(": ")
     return (
-        f"module {name!r} failed to import: {type(error).__name__}: {error}\n{indented}\n"
+        f"module {name!r} failed to import: {what}\n{indented}\n"
         "  Fix: mend the module; declarations must import without a Spark session."
     )
 
