@@ -27,7 +27,7 @@ from kindling_airflow.cli.main import main as kindling_airflow
 from kindling_airflow.cli.start_profile import profile_options
 from kindling_airflow.errors import KindlingAirflowError
 
-__all__ = ["main"]
+__all__ = ["DAG_ID", "main", "prepare", "run_flights"]
 
 DAG_ID = "flights"
 GOLD_TABLE = "gold.delays_by_carrier"
@@ -54,21 +54,9 @@ def main() -> int:
 def _demo(console: Console, dags: Path, place: Path) -> int:
     warehouse = place / "warehouse"
     _clear(warehouse)
-    _land(console, dags / "flights", warehouse)
-    if kindling_airflow(["compile", str(dags / f"{DAG_ID}.kindling.yaml")]) != 0:
-        return 1
-    options = profile_options(place / "profile", console.print)
-    airflow = LocalAirflow(
-        place / "airflow", dags_folder=dags, warehouse=warehouse, jvm_options=options
-    )
-    airflow.reset()
-    console.print("Starting Airflow (database, scheduler, DAG processor, web server) ...")
+    airflow = prepare(console, dags, place / "airflow", warehouse, place / "profile")
     with airflow:
-        console.print(f"Airflow is up: [bold]{airflow.url}[/bold]", highlight=False)
-        airflow.api.wait_for_dag(DAG_ID)
-        airflow.api.unpause(DAG_ID)
-        run_id = airflow.api.trigger(DAG_ID)
-        state = _watch(console, airflow, run_id)
+        run_id, state = run_flights(console, airflow)
         _show_summary(console, airflow, run_id, state)
         if state != "success":
             return 1
@@ -82,6 +70,40 @@ def _demo(console: Console, dags: Path, place: Path) -> int:
             while True:
                 time.sleep(3600)
     return 0
+
+
+def prepare(
+    console: Console, dags: Path, home: Path, warehouse: Path, profile: Path
+) -> LocalAirflow:
+    """Land the data, compile the project, and return an Airflow for it, fresh and not yet started.
+
+    Args:
+        console: told what happens.
+        dags: the folder with the definition ``flights.kindling.yaml``.
+        home: AIRFLOW_HOME; what an earlier start left in it is removed.
+        warehouse: root of the tables.
+        profile: where the start-up profile is kept.
+
+    Raises:
+        KindlingAirflowError: the data cannot be landed, or the project does not compile.
+    """
+    _land(console, dags / DAG_ID, warehouse)
+    if kindling_airflow(["compile", str(dags / f"{DAG_ID}.kindling.yaml")]) != 0:
+        raise KindlingAirflowError("the project does not compile; what is wrong stands above.")
+    options = profile_options(profile, console.print)
+    airflow = LocalAirflow(home, dags_folder=dags, warehouse=warehouse, jvm_options=options)
+    airflow.reset()
+    console.print("Starting Airflow (database, scheduler, DAG processor, web server) ...")
+    return airflow
+
+
+def run_flights(console: Console, airflow: LocalAirflow) -> tuple[str, str]:
+    """Run the DAG on a started Airflow and watch it; return the run's id and its final state."""
+    console.print(f"Airflow is up: [bold]{airflow.url}[/bold]", highlight=False)
+    airflow.api.wait_for_dag(DAG_ID)
+    airflow.api.unpause(DAG_ID)
+    run_id = airflow.api.trigger(DAG_ID)
+    return run_id, _watch(console, airflow, run_id)
 
 
 def _clear(warehouse: Path) -> None:
