@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     compiling.add_argument("definition", type=Path, help="a *.kindling.yaml file")
     compiling.add_argument(
-        "-o", "--output", type=Path, help="default: <name>.manifest.json beside it"
+        "-o", "--output", type=Path, help="default: where the definition looks for it"
     )
     return parser
 
@@ -55,7 +55,7 @@ def _compile(path: Path, output: Path | None) -> str:
     definition = Definition.from_file(path)
     manifest = harvest(definition.project_root, definition.modules)
     compiled = compile_definition(definition, manifest)
-    target = output or manifest_beside(path)
+    target = output or definition.manifest or manifest_beside(path)
     manifest.write(target)
     plan = compiled.plan
     return (

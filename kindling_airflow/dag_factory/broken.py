@@ -4,6 +4,10 @@ Airflow files an import error under the Python file that was parsed, and then co
 that file as broken. But one that happens while a DAG is serialised is filed under that DAG's own
 relative location. So a broken definition becomes a stand-in whose location is the definition file
 and whose serialisation raises what is wrong with it; the other DAGs of the factory are left alone.
+
+Airflow forgets errors of files that it does not take for DAG files each time it looks for new ones
+(``[dag_processor] refresh_interval``, 300 s), so the error is gone from then until the factory is
+parsed again (``min_file_process_interval``, 30 s).
 """
 
 from __future__ import annotations
@@ -28,6 +32,10 @@ class BrokenDefinition(DAG):
         error: what is wrong.
     """
 
+    _beside: PurePath
+    _place: PurePath
+    _error: KindlingAirflowError | None
+
     def __init__(self, path: Path, factory: Path, error: KindlingAirflowError) -> None:
         object.__setattr__(self, "_beside", PurePath(path.relative_to(factory.parent)))
         object.__setattr__(self, "_error", None)
@@ -36,7 +44,7 @@ class BrokenDefinition(DAG):
         object.__setattr__(self, "_error", error)
 
     @property
-    def relative_fileloc(self) -> str | None:  # type: ignore[override]
+    def relative_fileloc(self) -> str | None:
         """The definition file, relative to the bundle."""
         return str(self._place)
 
@@ -49,12 +57,18 @@ class BrokenDefinition(DAG):
     def deadline(self) -> Any:
         """Read by Airflow when it serialises a DAG: here is where the error comes out."""
         if self._error is not None:
-            self._raise()
+            _raise(self._error)
         return None
 
     @deadline.setter
     def deadline(self, value: Any) -> None:
         """Accept what the base class sets."""
 
-    def _raise(self) -> NoReturn:
-        raise self._error
+
+def _raise(error: KindlingAirflowError) -> NoReturn:
+    """Raise what Airflow passes on unwrapped, so that the text stands once in the UI."""
+    from airflow.exceptions import SerializationError  # a worker need not have it
+
+    cause = error.__cause__
+    told = cause is None or isinstance(cause, KindlingAirflowError)  # the text has it already
+    raise SerializationError(str(error)) from (None if told else cause)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kindling_airflow.dag_factory.definition import Definition
-from kindling_airflow.errors import DefinitionError, ProblemsError
+from kindling_airflow.errors import DefinitionError, ManifestError, ProblemsError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.harvest import harvest, is_current
@@ -26,10 +26,21 @@ class Compiled:
 
 
 def project_manifest(definition: Definition) -> Manifest:
-    """Return the project's manifest: the compiled one while it is current, else a fresh harvest."""
+    """Return the project's manifest: the compiled one while it is current, else a fresh harvest.
+
+    Raises:
+        ManifestError: the manifest that is named or lies there cannot be read.
+        HarvestError, DeclarationError: the project's modules cannot be imported.
+    """
     if definition.manifest is not None:
+        if not definition.manifest.is_file():
+            problem = (
+                f"there is no manifest {str(definition.manifest)!r}\n"
+                "  Fix: write it with 'kindling-airflow compile', or leave the key 'manifest' out."
+            )
+            raise ManifestError([problem])
         compiled = Manifest.read(definition.manifest)
-        if is_current(compiled, definition.project_root):
+        if is_current(compiled, definition.project_root, definition.modules):
             return compiled
     return harvest(definition.project_root, definition.modules)
 
@@ -52,6 +63,8 @@ def compile_definition(definition: Definition, manifest: Manifest | None = None)
         raise DefinitionError(
             f"{definition.source}: {problem}" for problem in error.problems
         ) from error
+    except OSError as error:
+        raise DefinitionError([f"{definition.source}: {error}"]) from error
     return Compiled(definition, manifest, plan, spec)
 
 

@@ -12,12 +12,16 @@ from airflow.sdk import DAG, get_parsing_context
 from kindling_airflow.dag_factory.broken import BrokenDefinition
 from kindling_airflow.dag_factory.build import build_dag
 from kindling_airflow.dag_factory.compile import compile_definition
-from kindling_airflow.dag_factory.definition import Definition, read_document
+from kindling_airflow.dag_factory.definition import DEFINITION_SUFFIX, Definition
+from kindling_airflow.dag_factory.yaml_file import (
+    DefinitionFile,
+    located,
+    read_definition_file,
+)
 from kindling_airflow.errors import DefinitionError, KindlingAirflowError
 
 __all__ = ["DEFINITION_SUFFIX", "definition_files", "kindling_dag", "load_dags"]
 
-DEFINITION_SUFFIX = ".kindling.yaml"
 log = logging.getLogger(__name__)
 
 
@@ -30,29 +34,27 @@ def load_dags(dag_file: str | Path) -> dict[str, DAG]:
 
     Args:
         dag_file: ``__file__`` of the DAG file.
+
+    Raises:
+        DefinitionError: the one DAG that is wanted is broken; who waits for it reads why.
     """
-    factory = Path(dag_file).resolve()
+    factory = Path(dag_file).absolute()  # not resolved: definitions lie beside a link, too
     wanted = get_parsing_context()
     dags: dict[str, DAG] = {}
-    for path, document_or_error in _documents(factory.parent):
+    for path, read in _definition_files(factory):
+        if wanted.dag_id is not None:
+            if isinstance(read, DefinitionFile) and read.keys.get("dag_id") == wanted.dag_id:
+                dags[wanted.dag_id] = _dag(Definition.from_read_file(read), wanted.task_id)
+            continue
         try:
-            if isinstance(document_or_error, KindlingAirflowError):
-                raise document_or_error
-            if wanted.dag_id is not None and document_or_error.get("dag_id") != wanted.dag_id:
-                continue
-            definition = Definition.from_document(
-                document_or_error, base=path.parent, source=_shown(path, factory), path=path
-            )
-            dags[definition.dag_id] = build_dag(compile_definition(definition), wanted.task_id)
+            if isinstance(read, DefinitionError):
+                raise read
+            definition = Definition.from_read_file(read)
+            dags[definition.dag_id] = _dag(definition)
         except KindlingAirflowError as error:
-            if wanted.dag_id is not None and not isinstance(
-                document_or_error, KindlingAirflowError
-            ):
-                raise  # this very DAG is wanted: who waits for it shall read why it is not there
-            if wanted.dag_id is None:
-                log.warning("Definition %s is broken: %s", _shown(path, factory), error)
-                broken = BrokenDefinition(path, factory, error)
-                dags[broken.dag_id] = broken
+            log.warning("Broken definition: %s", error)
+            broken = BrokenDefinition(path, factory, error)
+            dags[broken.dag_id] = broken
     return dags
 
 
@@ -61,6 +63,9 @@ def kindling_dag(base: str | Path, **definition: Any) -> DAG:
 
         dag = kindling_dag(__file__, dag_id="orders", project="orders", schedule=None, width=2)
 
+    Where Airflow says which DAG and task it wants (a worker does), this one has that task alone; if
+    another DAG is wanted, it has no tasks at all, and its project is not looked at.
+
     Args:
         base: the calling file (or a folder); relative paths start from its folder.
         **definition: the keys of a definition file.
@@ -68,14 +73,15 @@ def kindling_dag(base: str | Path, **definition: Any) -> DAG:
     Raises:
         DefinitionError: listing everything that is wrong.
     """
-    place = Path(base).resolve()
+    place = Path(base).absolute()
     folder = place if place.is_dir() else place.parent
     checked = Definition.from_document(
         definition, base=folder, source=f"kindling_dag in {place.name}"
     )
     wanted = get_parsing_context()
-    only_task = wanted.task_id if wanted.dag_id == checked.dag_id else None
-    return build_dag(compile_definition(checked), only_task)
+    if wanted.dag_id is not None and wanted.dag_id != checked.dag_id:
+        return DAG(dag_id=checked.dag_id, schedule=None)
+    return _dag(checked, wanted.task_id)
 
 
 def definition_files(folder: Path) -> list[Path]:
@@ -88,26 +94,33 @@ def definition_files(folder: Path) -> list[Path]:
     )
 
 
-def _documents(folder: Path) -> Iterator[tuple[Path, Any]]:
-    """Yield each definition file with its document, or with what is wrong; ids are taken once."""
-    owners: dict[str, Path] = {}
-    for path in definition_files(folder):
+def _definition_files(factory: Path) -> Iterator[tuple[Path, DefinitionFile | DefinitionError]]:
+    """Yield each definition file as read, or with what is wrong; each dag_id is taken once."""
+    owners: dict[str, str] = {}
+    for path in definition_files(factory.parent):
+        source = path.relative_to(factory.parent).as_posix()
         try:
-            document = read_document(path)
+            read = read_definition_file(path, source)
         except DefinitionError as error:
             yield path, error
             continue
-        dag_id = document.get("dag_id")
-        first = owners.setdefault(dag_id, path) if isinstance(dag_id, str) else path
-        if first is not path:
-            problem = (
-                f"{path.name}: dag_id {dag_id!r} is taken by {first.relative_to(folder)}\n"
+        dag_id = read.keys.get("dag_id")
+        first = owners.setdefault(dag_id, source) if isinstance(dag_id, str) else source
+        if first != source:
+            text = (
+                f"{dag_id!r} is the dag_id of {first} already\n"
                 "  Fix: give this definition a dag_id of its own."
             )
-            yield path, DefinitionError([problem])
+            yield path, DefinitionError([located(source, read.lines, (("dag_id",), text))])
             continue
-        yield path, document
+        yield path, read
 
 
-def _shown(path: Path, factory: Path) -> str:
-    return path.relative_to(factory.parent).as_posix()
+def _dag(definition: Definition, only_task: str | None = None) -> DAG:
+    """Compile and build; what Airflow itself refuses becomes an error of this package."""
+    compiled = compile_definition(definition)
+    try:
+        return build_dag(compiled, only_task)
+    except Exception as error:  # the user's own task policy, among others
+        problem = f"{definition.source}: Airflow refuses this DAG: {type(error).__name__}: {error}"
+        raise DefinitionError([problem]) from error
