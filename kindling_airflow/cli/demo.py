@@ -27,7 +27,7 @@ from kindling_airflow.cli.main import main as kindling_airflow
 from kindling_airflow.cli.start_profile import profile_options
 from kindling_airflow.errors import KindlingAirflowError
 
-__all__ = ["DAG_ID", "main", "prepare", "run_flights"]
+__all__ = ["DAG_ID", "interruptible", "main", "prepare", "run_flights"]
 
 DAG_ID = "flights"
 GOLD_TABLE = "gold.delays_by_carrier"
@@ -41,7 +41,7 @@ def main() -> int:
     root = Path.cwd()
     place = root / ".demo"
     try:
-        with _interruptible():
+        with interruptible():
             return _demo(console, root / "dags", place)
     except KindlingAirflowError as error:
         console.print(f"[red]The demo failed:[/red] {error}", highlight=False)
@@ -203,8 +203,8 @@ def _show_table(console: Console, folder: Path, name: str) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM end the demo as Ctrl-C does, with everything that it started."""
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM end what is in the block as Ctrl-C does, with everything that it started."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
