@@ -255,7 +255,7 @@ class TestVersion:
     def test_missing_version_is_refused(
         self, loader: Loader, what: str, document: dict[str, Any]
     ) -> None:
-        del (unversioned := dict(document))["version"]
+        unversioned = {key: document[key] for key in document if key != "version"}
         for nothing in (unversioned, [], "text", 1, None):
             text = refusal(loader, json.dumps(nothing))
             assert text == f"the {what} is not of version {CONTRACT_VERSION}{FIX}"

@@ -1,0 +1,210 @@
+"""Who may import whom, tried: each module is imported where what its room forbids is not there.
+
+import-linter reads the import statements; this runs them, in a process of its own per room, with
+every module of the package imported anew, as if it were the first one.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+import kindling_airflow
+
+PACKAGE = Path(kindling_airflow.__file__).parent
+
+# The rooms: which modules (the first pattern that fits counts) and which packages they do without.
+# "third-party" is everything that neither comes with Python nor belongs to this package.
+ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "the package itself": ("third-party", ("kindling_airflow",)),
+    "declarations, manifest, contracts": (
+        "third-party",
+        (
+            "kindling_airflow.errors",
+            "kindling_airflow.frozen",
+            "kindling_airflow.data_entities",
+            "kindling_airflow.data_pipes",
+            "kindling_airflow.manifest",
+            "kindling_airflow.harvest",
+            "kindling_airflow.contracts",
+        ),
+    ),
+    # Its modules travel to the cluster. They import pyspark, but inside functions: a driver that is
+    # asked for nonsense says so without starting Spark.
+    "runner": ("third-party", ("kindling_airflow.runner", "kindling_airflow.runner.*")),
+    "provider metadata": ("third-party", ("kindling_airflow.provider_info",)),
+    "graph, selection, plan, strategy, report, execution in one process": (
+        "airflow pyspark yaml",
+        (
+            "kindling_airflow.pipe_graph",
+            "kindling_airflow.selection*",
+            "kindling_airflow.execution_plan",
+            "kindling_airflow.execution_strategy",
+            "kindling_airflow.cache_optimizer",
+            "kindling_airflow.plan_report*",
+            "kindling_airflow.generation_executor",
+            "kindling_airflow.execution_orchestrator",
+        ),
+    ),
+    "translator": ("airflow pyspark yaml", ("kindling_airflow.translator*",)),
+    "definitions and their compilation": (
+        "airflow pyspark",
+        (
+            "kindling_airflow.dag_factory",
+            "kindling_airflow.dag_factory.definition",
+            "kindling_airflow.dag_factory.compile",
+        ),
+    ),
+    "command line": ("airflow pyspark", ("kindling_airflow.cli", "kindling_airflow.cli.*")),
+    "what is imported when a DAG is parsed": (
+        "pyspark",
+        (
+            "kindling_airflow.dag_factory.*",
+            "kindling_airflow.operators*",
+            "kindling_airflow.sensors*",
+            "kindling_airflow.triggers*",
+            "kindling_airflow.links*",
+            "kindling_airflow.plugin*",
+        ),
+    ),
+}
+
+# Imports modules with some packages missing; prints {module: error} and what came along.
+PROGRAM = """
+import importlib, json, sys, traceback
+
+forbidden, modules = sys.argv[1].split(), sys.argv[2:]
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        own = top in sys.stdlib_module_names or top == "kindling_airflow"
+        if top in forbidden or ("third-party" in forbidden and not own):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+loaded = [name for name in sys.modules if name.partition(".")[0] in forbidden]
+assert not loaded, f"the interpreter itself starts with {loaded}"
+sys.meta_path.insert(0, Missing())
+errors = {}
+for module in modules:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "kindling_airflow"]:
+        del sys.modules[name]
+    try:
+        importlib.import_module(module)
+    except BaseException:
+        errors[module] = traceback.format_exc()
+print("RESULT " + json.dumps([errors, sorted(sys.modules)]))
+"""
+
+
+def all_modules() -> list[str]:
+    """Return every module of the package, by its files."""
+    relative = sorted(path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py"))
+    return [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in relative]
+
+
+def forbidden_to(module: str) -> str | None:
+    """Return what a module's room does without, or None where it has no room."""
+    fitting = (
+        forbidden
+        for forbidden, patterns in ROOMS.values()
+        for pattern in patterns
+        if fnmatchcase(module, pattern)
+    )
+    return next(fitting, None)
+
+
+def without_airflow() -> list[str]:
+    """Return the modules that can be imported where there is neither Airflow nor Spark."""
+    return [m for m in all_modules() if forbidden_to(m) not in (None, "pyspark")]
+
+
+def import_without(forbidden: str, modules: Iterable[str]) -> tuple[dict[str, str], set[str]]:
+    """Import modules in a new process; return what failed, and every module that was loaded."""
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, forbidden, *modules],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
+    assert ran.returncode == 0, ran.stderr
+    said = next(line for line in ran.stdout.splitlines() if line.startswith("RESULT "))
+    errors, loaded = json.loads(said.removeprefix("RESULT "))
+    return errors, set(loaded)
+
+
+def test_every_module_is_in_a_room() -> None:
+    homeless = [module for module in all_modules() if forbidden_to(module) is None]
+    assert not homeless, f"give these modules a room in ROOMS: {homeless}"
+
+
+@pytest.mark.parametrize(
+    "forbidden", list(dict.fromkeys(forbidden for forbidden, _ in ROOMS.values()))
+)
+def test_modules_import_without_what_their_rooms_forbid(forbidden: str) -> None:
+    modules = [module for module in all_modules() if forbidden_to(module) == forbidden]
+    errors, _ = import_without(forbidden, modules)
+    assert not errors, "\n".join(f"{module}:\n{text}" for module, text in errors.items())
+
+
+def test_a_forbidden_import_would_be_noticed() -> None:
+    """The fence stands: the same modules fail where something that they need is missing."""
+    errors, _ = import_without(
+        "networkx yaml",
+        ["kindling_airflow.pipe_graph", "kindling_airflow.translator", "kindling_airflow.harvest"],
+    )
+    assert set(errors) == {"kindling_airflow.pipe_graph", "kindling_airflow.translator"}
+    assert errors["kindling_airflow.pipe_graph"].endswith(
+        "ModuleNotFoundError: No module named 'networkx'\n"
+    )
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    """Airflow does it in every process, so that it can find the provider's metadata."""
+    _, loaded = import_without("", ["kindling_airflow", "kindling_airflow.provider_info"])
+    own = {name for name in loaded if name.startswith("kindling_airflow")}
+    assert own == {"kindling_airflow", "kindling_airflow.provider_info"}
+    assert not loaded & {"airflow", "pyspark", "networkx", "yaml", "jsonschema", "rich"}
+
+
+def test_nothing_but_the_runner_imports_the_runner() -> None:
+    """Operators name its application by path; on a worker there need not be a Spark."""
+    others = [m for m in without_airflow() if not m.startswith("kindling_airflow.runner")]
+    _, loaded = import_without("airflow pyspark", others)
+    assert "kindling_airflow.translator.translate" in loaded
+    assert not [name for name in loaded if name.startswith("kindling_airflow.runner")]
+
+
+@pytest.mark.parametrize("module", all_modules())
+def test_names_that_a_module_publishes_exist(module: str) -> None:
+    found = importlib.import_module(module)
+    published: list[str] = getattr(found, "__all__", [])
+    assert len(set(published)) == len(published)
+    missing = [name for name in published if not hasattr(found, name)]
+    assert not missing
+
+
+@pytest.mark.parametrize("module", without_airflow())
+def test_examples_in_docstrings_are_true(module: str) -> None:
+    failed, _ = doctest.testmod(importlib.import_module(module))
+    assert failed == 0
+
+
+def test_examples_stand_only_where_they_are_tried() -> None:
+    with_examples = {
+        module
+        for module in all_modules()
+        if ">>> " in Path(str(importlib.import_module(module).__file__)).read_text("utf-8")
+    }
+    assert {"kindling_airflow.frozen", "kindling_airflow.translator.task_ids"} <= with_examples
+    assert with_examples <= set(without_airflow())
