@@ -30,6 +30,9 @@ __all__ = [
 ]
 
 
+_PLAIN = frozenset({str, int, bool, type(None)})  # JSON can express every value of these
+
+
 @dataclass(frozen=True, slots=True)
 class EntityMetadata:
     """One entity: its id, how it is stored (tags), and what its rows look like.
@@ -86,6 +89,10 @@ def text_problems(what: str, value: object) -> list[str]:
 
 def tag_problems(what: str, value: object) -> list[str]:
     """Return what is wrong with tags: a mapping from strings to values that JSON can hold."""
+    if type(value) is dict and all(
+        type(key) is str and type(item) in _PLAIN for key, item in value.items()
+    ):
+        return []  # as nearly always
     if not isinstance(value, Mapping):
         return [f"{what} must be a mapping, not {type(value).__name__}: {value!r}"]
     problems = [

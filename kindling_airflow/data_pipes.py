@@ -78,7 +78,9 @@ def argument_name(entity_id: str) -> str:
     ('bronze_orders', 'ref_data_2024', 'class_')
     """
     if entity_id.isascii():
-        name = re.sub(r"\W", "_", entity_id)
+        name = entity_id.replace(".", "_")
+        if not name.isidentifier():
+            name = re.sub(r"\W", "_", entity_id)
     else:  # Python reads names in the normal form NFKC, and knows best what it allows in them
         letters = unicodedata.normalize("NFKC", entity_id)
         name = "".join(c if f"_{c}".isidentifier() else "_" for c in letters)
@@ -87,7 +89,10 @@ def argument_name(entity_id: str) -> str:
     return name + "_" if keyword.iskeyword(name) else name
 
 
-def _argument_problems(where: str, input_entity_ids: Iterable[str]) -> list[str]:
+def _argument_problems(input_entity_ids: Sequence[str]) -> list[str]:
+    names = set(map(argument_name, input_entity_ids))
+    if len(names) == len(input_entity_ids):
+        return []
     taken: dict[str, str] = {}
     problems = []
     for entity_id in input_entity_ids:
@@ -98,15 +103,15 @@ def _argument_problems(where: str, input_entity_ids: Iterable[str]) -> list[str]
                 if taken[name] == entity_id
                 else f"reads {taken[name]!r} and {entity_id!r}, both passed as argument {name!r}"
             )
-            problems.append(f"{where} {what}\n  Fix: remove or rename one of the two inputs.")
+            problems.append(f"{what}\n  Fix: remove or rename one of the two inputs.")
         taken.setdefault(name, entity_id)
     return problems
 
 
-def _signature_problems(where: str, function: object, input_entity_ids: Iterable[str]) -> list[str]:
+def _signature_problems(function: object, input_entity_ids: Iterable[str]) -> list[str]:
     """Return why a function cannot be called with exactly its inputs by keyword."""
     if not callable(function):
-        return [f"{where}: execute must be a function, not {type(function).__name__}"]
+        return [f"execute must be a function, not {type(function).__name__}"]
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # a builtin without a signature: the call itself will tell
@@ -120,13 +125,13 @@ def _signature_problems(where: str, function: object, input_entity_ids: Iterable
         if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
     }
     problems = [
-        f"{where} reads {entity_id!r}, but its function has no argument {name!r}\n"
+        f"reads {entity_id!r}, but its function has no argument {name!r}\n"
         f"  Fix: add {name!r} to the function's arguments."
         for name, entity_id in expected.items()
         if name not in accepted and not anything
     ]
     problems += [
-        f"{where}: its function wants an argument {name!r}, which is none of its inputs\n"
+        f"its function wants an argument {name!r}, which is none of its inputs\n"
         f"  Fix: name the entity in input_entity_ids, or give the argument a default."
         for name in sorted(required - set(expected) - {"run"})
     ]
@@ -160,31 +165,36 @@ class DataPipesRegistry:
         Raises:
             DeclarationError: listing everything that is wrong, an id that is taken included.
         """
-        where = f"pipe {pipeid!r}"
-        problems = id_problems("pipeid", pipeid)
-        problems += text_problems(f"{where}: name", name)
-        problems += text_problems(f"{where}: output_type", output_type)
-        if not isinstance(use_watermark, bool):
-            problems.append(f"{where}: use_watermark must be True or False, not {use_watermark!r}")
-        problems += id_problems(f"{where}: output_entity_id", output_entity_id)
-        inputs = list_problems(f"{where}: input_entity_ids", input_entity_ids)
-        problems += inputs or _argument_problems(where, input_entity_ids)
-        driving = list_problems(f"{where}: driving_entity_ids", driving_entity_ids)
-        problems += driving or [
-            f"{where}: driving entity {entity_id!r} is not among its inputs"
-            for entity_id in driving_entity_ids
-            if not inputs and entity_id not in input_entity_ids
+        inputs = list_problems("input_entity_ids", input_entity_ids)
+        driving = list_problems("driving_entity_ids", driving_entity_ids)
+        problems = [
+            *text_problems("name", name),
+            *text_problems("output_type", output_type),
+            *id_problems("output_entity_id", output_entity_id),
+            *inputs,
+            *driving,
+            *tag_problems("tags", tags if tags is not None else {}),
         ]
-        problems += tag_problems(f"{where}: tags", tags if tags is not None else {})
-        if execute is not None and not inputs:
-            problems += _signature_problems(where, execute, input_entity_ids)
-        if problems:
-            raise DeclarationError(problems)
+        if not isinstance(use_watermark, bool):
+            problems.append(f"use_watermark must be True or False, not {use_watermark!r}")
+        if not inputs:
+            problems += _argument_problems(input_entity_ids)
+            if execute is not None:
+                problems += _signature_problems(execute, input_entity_ids)
+            if not driving:
+                problems += [
+                    f"driving entity {entity_id!r} is not among its inputs"
+                    for entity_id in driving_entity_ids
+                    if entity_id not in input_entity_ids
+                ]
+        unnamed = id_problems("pipeid", pipeid)
+        if problems or unnamed:
+            raise DeclarationError([*unnamed, *(f"pipe {pipeid!r}: {p}" for p in problems)])
         pipe = PipeMetadata(
             pipeid=pipeid,
             name=name or pipeid,
             execute=execute,
-            tags=freeze(tags or {}),
+            tags=freeze(tags) if tags else EMPTY,
             input_entity_ids=tuple(input_entity_ids),
             output_entity_id=output_entity_id,
             output_type=output_type,

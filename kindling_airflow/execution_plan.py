@@ -16,12 +16,12 @@ from kindling_airflow.data_entities import tag_problems
 from kindling_airflow.errors import PlanValidationError
 from kindling_airflow.frozen import EMPTY, FrozenDict, digest_of, freeze, thaw
 from kindling_airflow.pipe_graph import PipeGraph
+from kindling_airflow.plan_document import PLAN_SCHEMA_VERSION, plan_content, plan_fields
 
 __all__ = ["PLAN_SCHEMA_VERSION", "ExecutionPlan", "Generation", "PlanValidationError"]
 
-PLAN_SCHEMA_VERSION = 1
-
 _DIRECTIONS = {"batch": "forward", "streaming": "reverse"}
+_COMMITMENTS = ("forward", "reverse", "hybrid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Generation:
 class ExecutionPlan:
     """An immutable plan: which pipes, in which generations, under which strategy.
 
-    Two plans are equal when they have the same content; the graph's declarations do not count.
+    Two plans are equal when they have the same content; the functions of the pipes do not count.
 
     Attributes:
         pipe_ids: all pipes, in the order in which they were asked for.
@@ -73,6 +73,7 @@ class ExecutionPlan:
     strategy: str
     metadata: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     _numbers: Mapping[str, int] = field(init=False, repr=False)
+    _digest: str = field(init=False, repr=False, default="")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pipe_ids", _ids("pipe_ids", self.pipe_ids))
@@ -84,7 +85,7 @@ class ExecutionPlan:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ExecutionPlan):
             return NotImplemented
-        return self.to_json() == other.to_json()
+        return plan_content(self) == plan_content(other)
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -92,7 +93,9 @@ class ExecutionPlan:
     @property
     def digest(self) -> str:
         """``sha256:<hex>`` of the plan's content."""
-        return digest_of(self.to_json())
+        if not self._digest:
+            object.__setattr__(self, "_digest", digest_of(plan_content(self)))
+        return self._digest
 
     def total_pipes(self) -> int:
         """Return the number of pipes."""
@@ -127,14 +130,24 @@ class ExecutionPlan:
             "generation_sizes": sizes,
         }
 
+    def awaited(self, pipe_id: str) -> tuple[str, ...]:
+        """Return the pipes that a pipe waits for: its neighbours in earlier generations.
+
+        They are its producers in a batch plan, its consumers in a streaming plan.
+        """
+        number = self._numbers.get(pipe_id, -1)
+        near = (*self.graph.get_dependencies(pipe_id), *self.graph.get_dependents(pipe_id))
+        return tuple(p for p in near if self._numbers.get(p, number) < number)
+
     def direction(self) -> str | None:
-        """Return ``forward``, ``reverse``, or None where the strategy commits to neither.
+        """Return ``forward``, ``reverse``, ``hybrid``, or None where the strategy commits to none.
 
         ``batch`` and ``streaming`` mean what they say; a strategy of another name commits itself by
-        ``execution_order`` in its metadata.
+        ``execution_order`` in its metadata. In a hybrid plan the pipes that the metadata lists as
+        ``streaming_pipes`` are in reverse order, the others forward, and streams come first.
         """
         said = self.metadata.get("execution_order")
-        return _DIRECTIONS.get(self.strategy, said if said in ("forward", "reverse") else None)
+        return _DIRECTIONS.get(self.strategy, said if said in _COMMITMENTS else None)
 
     def validate(self) -> bool:
         """Check the plan against the rules of its strategy; return True.
@@ -142,7 +155,8 @@ class ExecutionPlan:
         In every plan each pipe is in exactly one generation, generations are numbered from 0, no
         pipe shares a generation with one that it depends on, and the metadata can be written as
         JSON. In a batch (forward) plan producers come before their consumers, in a streaming
-        (reverse) plan after them.
+        (reverse) plan after them; in a hybrid plan a streaming consumer comes before its producers,
+        every other consumer after them.
 
         Raises:
             PlanValidationError: (a ``ValueError``) listing every rule that is broken.
@@ -155,25 +169,31 @@ class ExecutionPlan:
         return True
 
     def to_json(self) -> dict[str, Any]:
-        """Return the plan as a JSON document with a schema version; same plan, same document."""
-        return {
-            "schema_version": PLAN_SCHEMA_VERSION,
-            "strategy": self.strategy,
-            "pipe_ids": list(self.pipe_ids),
-            "generations": [
-                {
-                    "number": g.number,
-                    "pipe_ids": list(g.pipe_ids),
-                    "dependencies": list(g.dependencies),
-                }
-                for g in self.generations
-            ],
-            "edges": [[e.from_pipe, e.to_pipe, e.entity] for e in self.graph.edges],
-            "metadata": thaw(self.metadata),
-        }
+        """Return the plan as a JSON document: same plan, same document.
+
+        See :mod:`kindling_airflow.plan_document` for its fields.
+        """
+        content: dict[str, Any] = thaw(plan_content(self))
+        return {"schema_version": PLAN_SCHEMA_VERSION, "digest": self.digest, **content}
+
+    @classmethod
+    def from_json(cls, document: Any) -> ExecutionPlan:
+        """Return the plan that a JSON document describes; equal to the one that wrote it.
+
+        Only the functions of the pipes are lost. Whether the plan obeys its strategy is not
+        checked: call ``validate()``.
+
+        Raises:
+            PlanValidationError: the document is no plan of this release; lists every problem.
+        """
+        found = plan_fields(document)
+        generations = tuple(Generation(*entry) for entry in found["generations"])
+        return cls(**{**found, "generations": generations})
 
 
 def _ids(what: str, value: Iterable[str]) -> tuple[str, ...]:
+    if type(value) is tuple:
+        return value
     if isinstance(value, str):
         raise PlanValidationError(
             [f"{what} is the string {value!r} where a list belongs\n  Fix: write [{value!r}]"]
@@ -229,12 +249,22 @@ _BROKEN: Mapping[str | None, tuple[Callable[[int, int], bool], str]] = {
 
 
 def _order_problems(plan: ExecutionPlan) -> list[str]:
-    broken, must_be = _BROKEN[plan.direction()]
+    direction = plan.direction()
+    streams = plan.metadata.get("streaming_pipes", ()) if direction == "hybrid" else ()
+    if isinstance(streams, str) or not isinstance(streams, Iterable):
+        return [f"metadata: streaming_pipes must be a list of pipes, not {streams!r}"]
+    reversed_pipes = set(map(str, streams))
+    broken, must_be = _BROKEN["forward" if direction == "hybrid" else direction]
     numbers = plan._numbers
     problems = []
     for edge in plan.graph.edges:
         producer, consumer = numbers.get(edge.from_pipe), numbers.get(edge.to_pipe)
-        if producer is not None and consumer is not None and broken(producer, consumer):
+        if producer is None or consumer is None:
+            continue
+        if reversed_pipes:
+            rule = "reverse" if edge.to_pipe in reversed_pipes else "forward"
+            broken, must_be = _BROKEN[rule]
+        if broken(producer, consumer):
             problems.append(
                 f"pipe {edge.to_pipe!r} (generation {consumer}) reads entity {edge.entity!r} "
                 f"of pipe {edge.from_pipe!r} (generation {producer})\n"

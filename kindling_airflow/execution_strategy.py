@@ -11,12 +11,15 @@ A generation's pipes stand in the order in which they were asked for.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
+from kindling_airflow.bulk import collector_paused
 from kindling_airflow.data_entities import list_problems
 from kindling_airflow.errors import GraphValidationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation, PlanValidationError
+from kindling_airflow.graph_rules import layers
 from kindling_airflow.pipe_graph import PipeGraph, PipeGraphBuilder, PipeSource
 from kindling_airflow.plan_report import visualize_plan
 
@@ -57,7 +60,7 @@ class BatchExecutionStrategy(ExecutionStrategy):
     def plan(self, graph: PipeGraph, pipe_ids: Sequence[str]) -> ExecutionPlan:
         """Return the plan in which each pipe runs as soon as all its producers have."""
         generations = _generations(
-            pipe_ids, _members(graph, pipe_ids), graph.topological_order, graph.get_dependencies
+            graph, pipe_ids, graph.topological_order, graph.reverse_adjacency
         )
         metadata = {"execution_order": "forward"}
         return ExecutionPlan(tuple(pipe_ids), generations, graph, "batch", metadata)
@@ -73,10 +76,7 @@ class StreamingExecutionStrategy(ExecutionStrategy):
     def plan(self, graph: PipeGraph, pipe_ids: Sequence[str]) -> ExecutionPlan:
         """Return the plan in which each pipe starts as soon as all its consumers have."""
         generations = _generations(
-            pipe_ids,
-            _members(graph, pipe_ids),
-            reversed(graph.topological_order),
-            graph.get_dependents,
+            graph, pipe_ids, reversed(graph.topological_order), graph.adjacency
         )
         metadata = {"execution_order": "reverse", "checkpoint_order": "downstream_first"}
         return ExecutionPlan(tuple(pipe_ids), generations, graph, "streaming", metadata)
@@ -84,6 +84,38 @@ class StreamingExecutionStrategy(ExecutionStrategy):
     def get_strategy_name(self) -> str:
         """Return ``"streaming"``."""
         return "streaming"
+
+
+def _generations(
+    graph: PipeGraph,
+    pipe_ids: Sequence[str],
+    order: Iterable[str],
+    neighbours: Mapping[str, tuple[str, ...]],
+) -> tuple[Generation, ...]:
+    """Return the generations: each pipe in the first one after all that it waits for.
+
+    Args:
+        graph: the graph; it may hold more than the plan.
+        pipe_ids: the pipes of the plan.
+        order: the graph's pipes, each after those that it waits for.
+        neighbours: what each pipe of the graph waits for.
+
+    Raises:
+        GraphValidationError: a pipe is not in the graph, or ``pipe_ids`` is a string.
+    """
+    members = _members(graph, pipe_ids)
+    if len(members) < len(graph.nodes):
+        neighbours = {p: tuple(n for n in neighbours[p] if n in members) for p in members}
+        order = (pipe_id for pipe_id in order if pipe_id in members)
+    columns = layers(pipe_ids, order, neighbours)
+    return tuple(
+        Generation(
+            number,
+            tuple(column),
+            tuple(dict.fromkeys(chain.from_iterable(map(neighbours.__getitem__, column)))),
+        )
+        for number, column in enumerate(columns)
+    )
 
 
 def _members(graph: PipeGraph, pipe_ids: Sequence[str]) -> set[str]:
@@ -97,33 +129,6 @@ def _members(graph: PipeGraph, pipe_ids: Sequence[str]) -> set[str]:
             for p in unknown
         )
     return members
-
-
-def _generations(
-    pipe_ids: Sequence[str],
-    members: set[str],
-    order: Iterable[str],
-    waits_for: Callable[[str], tuple[str, ...]],
-) -> tuple[Generation, ...]:
-    """Return the generations: a pipe's number is one more than the largest it waits for.
-
-    ``order`` names what a pipe waits for before the pipe itself, so one pass settles every number.
-    """
-    numbers: dict[str, int] = {}
-    awaited: dict[str, list[str]] = {}
-    for pipe_id in order:
-        if pipe_id in members:
-            awaited[pipe_id] = waited = [p for p in waits_for(pipe_id) if p in members]
-            numbers[pipe_id] = 1 + max([numbers[p] for p in waited], default=-1)
-    columns: list[list[str]] = [[] for _ in range(1 + max(numbers.values(), default=-1))]
-    for pipe_id in pipe_ids:
-        columns[numbers[pipe_id]].append(pipe_id)
-    return tuple(
-        Generation(
-            number, tuple(column), tuple(dict.fromkeys(d for p in column for d in awaited[p]))
-        )
-        for number, column in enumerate(columns)
-    )
 
 
 _BUILT_IN: Mapping[str, type[ExecutionStrategy]] = {
@@ -181,15 +186,16 @@ class ExecutionPlanGenerator:
             PlanValidationError: the strategy made none, or one that breaks its own rules.
         """
         chosen = strategy_by_name(strategy) if isinstance(strategy, str) else strategy
-        graph = self.graph_builder.build_graph(pipe_ids)
-        plan = chosen.plan(graph, tuple(graph.nodes))
-        if not isinstance(plan, ExecutionPlan):
-            problem = (
-                f"strategy {chosen.get_strategy_name()!r} returned {type(plan).__name__} "
-                "where a plan belongs\n  Fix: let its plan() return an ExecutionPlan."
-            )
-            raise PlanValidationError([problem])
-        plan.validate()
+        with collector_paused():
+            graph = self.graph_builder.build_graph(pipe_ids)
+            plan = chosen.plan(graph, tuple(graph.nodes))
+            if not isinstance(plan, ExecutionPlan):
+                problem = (
+                    f"strategy {chosen.get_strategy_name()!r} returned {type(plan).__name__} "
+                    "where a plan belongs\n  Fix: let its plan() return an ExecutionPlan."
+                )
+                raise PlanValidationError([problem])
+            plan.validate()
         return plan
 
     def visualize_plan(self, plan: ExecutionPlan) -> str:

@@ -54,8 +54,10 @@ def freeze(value: Any) -> Any:
 
     Sets are sorted, so that nothing depends on hash order. Other values are returned as they are.
     """
+    if type(value) is str:
+        return value
     if isinstance(value, Mapping):
-        return FrozenDict({str(key): freeze(item) for key, item in value.items()})
+        return FrozenDict({str(key): freeze(item) for key, item in value.items()}) or EMPTY
     if isinstance(value, (list, tuple)):
         return tuple(freeze(item) for item in value)
     if isinstance(value, (set, frozenset)):

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kindling_airflow.bulk import collector_paused
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.errors import DeclarationError, ManifestError
@@ -184,7 +185,8 @@ class Manifest:
             ManifestError: no such file, no JSON, or not a manifest; names the file.
         """
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            with collector_paused():
+                document = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             problem = f"cannot read the manifest {str(path)!r}: {error.strerror}"
             raise ManifestError([problem]) from error
@@ -215,6 +217,11 @@ class Manifest:
                 f"{MANIFEST_SCHEMA_VERSION}\n  Fix: compile the manifest again."
             )
             raise ManifestError([problem])
+        with collector_paused():
+            return cls._from_fields(document)
+
+    @classmethod
+    def _from_fields(cls, document: Mapping[str, Any]) -> Manifest:
         pipes, entities = DataPipesRegistry(), DataEntityRegistry()
         functions: dict[str, FunctionRef] = {}
         problems = [] if "pipes" in document else ["pipes is missing"]

@@ -11,17 +11,25 @@ depends on hash order, and building takes time linear in pipes and edges, withou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-import networkx as nx
-
-from kindling_airflow.data_entities import list_problems
+from kindling_airflow.data_entities import DataEntityRegistry, list_problems
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import GraphCycleError, GraphValidationError, did_you_mean
-from kindling_airflow.frozen import FrozenDict
+from kindling_airflow.frozen import EMPTY, FrozenDict
+from kindling_airflow.graph_rules import (
+    PipeEdge,
+    connect,
+    cycle_text,
+    cycles,
+    layers,
+    named_once,
+    neighbours,
+    producers,
+    topological_order,
+)
 
 __all__ = [
     "GraphCycleError",
@@ -46,8 +54,7 @@ class PipeSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class PipeNode:
+class PipeNode(NamedTuple):
     """A pipe as the graph sees it."""
 
     pipe_id: str
@@ -58,16 +65,7 @@ class PipeNode:
     @property
     def tags(self) -> Mapping[str, Any]:
         """The pipe's tags; empty where the node has no declaration."""
-        return self.metadata.tags if self.metadata is not None else FrozenDict()
-
-
-@dataclass(frozen=True, slots=True)
-class PipeEdge:
-    """``to_pipe`` reads ``entity``, which ``from_pipe`` writes."""
-
-    from_pipe: str
-    to_pipe: str
-    entity: str
+        return self.metadata.tags if self.metadata is not None else EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +80,7 @@ class PipeGraph:
         entity_producers: for each entity that is written, its one writer.
         entity_consumers: for each entity that is read, its readers.
         topological_order: all pipe ids, producers first.
+        entity_tags: the tags of the entities that were declared with some.
     """
 
     nodes: Mapping[str, PipeNode]
@@ -91,6 +90,45 @@ class PipeGraph:
     entity_producers: Mapping[str, str] = field(default_factory=FrozenDict)
     entity_consumers: Mapping[str, tuple[str, ...]] = field(default_factory=FrozenDict)
     topological_order: tuple[str, ...] = ()
+    entity_tags: Mapping[str, Mapping[str, Any]] = field(default_factory=FrozenDict)
+
+    @classmethod
+    def of(
+        cls,
+        nodes: Mapping[str, PipeNode],
+        edges: Iterable[PipeEdge],
+        entity_tags: Mapping[str, Mapping[str, Any]] = EMPTY,
+    ) -> PipeGraph:
+        """Return the graph of these nodes and edges, with all that follows from them.
+
+        Args:
+            nodes: each pipe by its id, in the order requested.
+            edges: edges between these pipes.
+            entity_tags: tags by entity; those of entities that no pipe touches are left out.
+
+        Raises:
+            GraphCycleError: the edges form cycles; lists one of each knot.
+        """
+        edges = tuple(edges)
+        successors, predecessors = neighbours(nodes, edges)
+        order = topological_order(predecessors, successors)
+        if len(order) < len(nodes):
+            found = list(cycles(nodes, edges))
+            raise GraphCycleError(found[0], [cycle_text(cycle, edges) for cycle in found])
+        writers, _ = producers(nodes.values())
+        readers = _consumers(nodes.values())
+        return cls(
+            nodes=FrozenDict(nodes),
+            edges=edges,
+            adjacency=FrozenDict(successors),
+            reverse_adjacency=FrozenDict(predecessors),
+            entity_producers=FrozenDict(writers),
+            entity_consumers=FrozenDict(readers),
+            topological_order=tuple(order),
+            entity_tags=FrozenDict(
+                {e: tags for e, tags in entity_tags.items() if e in writers or e in readers}
+            ),
+        )
 
     def get_producer(self, entity_id: str) -> str | None:
         """Return the pipe that writes an entity, or None for an external one."""
@@ -122,16 +160,23 @@ class PipeGraph:
 
 
 class PipeGraphBuilder:
-    """Builds graphs from the declarations in a registry.
+    """Builds graphs from the declarations in a registry, and answers questions about them.
 
     Args:
         registry: where the declarations are; a registry of pipes or a manifest.
         logger_provider: accepted for code written for the user's document; not needed.
+        entities: where the entities' tags are; by default the manifest's own.
     """
 
-    def __init__(self, registry: PipeSource, logger_provider: Any = None) -> None:
+    def __init__(
+        self,
+        registry: PipeSource,
+        logger_provider: Any = None,
+        entities: DataEntityRegistry | None = None,
+    ) -> None:
         self._registry = registry
         self._logger_provider = logger_provider
+        self._entities = getattr(registry, "entities", None) if entities is None else entities
 
     def build_graph(self, pipe_ids: Sequence[str] | None = None) -> PipeGraph:
         """Return the graph of these pipes (default: all that are declared).
@@ -146,38 +191,85 @@ class PipeGraphBuilder:
         if problems:
             raise GraphValidationError(problems)
         nodes, problems = self._nodes(wanted)
-        producers, doubled = _producers(nodes.values())
+        writers, doubled = producers(nodes.values())
         problems += doubled
-        edges, predecessors, successors = _connect(nodes, producers)
-        order = _topological_order(predecessors, successors)
-        if len(order) < len(nodes):
-            cycles = list(_cycles(nodes, edges))
-            texts = [_cycle_text(cycle, producers, nodes) for cycle in cycles]
+        try:
+            graph = PipeGraph.of(nodes, connect(nodes.values(), writers), self._entity_tags())
+        except GraphCycleError as error:
             if not problems:
-                raise GraphCycleError(cycles[0], texts) from None
-            problems += texts
+                raise
+            problems += error.problems
         if problems:
             raise GraphValidationError(problems)
-        return PipeGraph(
-            nodes=FrozenDict(nodes),
-            edges=tuple(edges),
-            adjacency=_frozen_lists(successors),
-            reverse_adjacency=_frozen_lists(predecessors),
-            entity_producers=FrozenDict(producers),
-            entity_consumers=_consumers(nodes.values()),
-            topological_order=tuple(order),
-        )
+        return graph
+
+    def detect_cycles(self, pipe_ids: Sequence[str] | None = None) -> tuple[tuple[str, ...], ...]:
+        """Return one cycle of each knot among these pipes (default: all); none for a sound graph.
+
+        Each cycle starts with its smallest id, which is repeated at its end.
+
+        Raises:
+            GraphValidationError: something else is wrong; see :meth:`build_graph`.
+        """
+        wanted = self._registry.get_pipe_ids() if pipe_ids is None else pipe_ids
+        problems = list_problems("pipe_ids", wanted)
+        nodes, unknown = self._nodes([] if problems else wanted)
+        writers, doubled = producers(nodes.values())
+        if problems or unknown or doubled:
+            raise GraphValidationError([*problems, *unknown, *doubled])
+        return tuple(tuple(cycle) for cycle in cycles(nodes, connect(nodes.values(), writers)))
+
+    def topological_sort(self, graph: PipeGraph) -> tuple[str, ...]:
+        """Return all pipes, producers before their consumers."""
+        return graph.topological_order
+
+    def reverse_topological_sort(self, graph: PipeGraph) -> tuple[str, ...]:
+        """Return all pipes, consumers before their producers."""
+        return graph.topological_order[::-1]
+
+    def get_generations(self, graph: PipeGraph) -> tuple[tuple[str, ...], ...]:
+        """Return the pipes by generation, sources first: each as early as its producers allow."""
+        found = layers(graph.nodes, graph.topological_order, graph.reverse_adjacency)
+        return tuple(map(tuple, found))
+
+    def get_reverse_generations(self, graph: PipeGraph) -> tuple[tuple[str, ...], ...]:
+        """Return the pipes by generation, sinks first: each as early as its consumers allow."""
+        found = layers(graph.nodes, reversed(graph.topological_order), graph.adjacency)
+        return tuple(map(tuple, found))
+
+    def get_graph_stats(self, graph: PipeGraph) -> dict[str, Any]:
+        """Return a graph's figures.
+
+        ``shared_entities`` are read by two or more pipes; each reader after the first is one of the
+        ``total_cache_opportunities``.
+        """
+        generations = self.get_generations(graph)
+        shared = graph.get_shared_inputs()
+        dependencies = sum(len(graph.get_dependencies(pipe_id)) for pipe_id in graph.nodes)
+        return {
+            "node_count": len(graph.nodes),
+            "edge_count": len(graph.edges),
+            "root_count": len(graph.get_root_nodes()),
+            "leaf_count": len(graph.get_leaf_nodes()),
+            "generation_count": len(generations),
+            "max_parallelism": max(map(len, generations), default=0),
+            "avg_dependencies": dependencies / len(graph.nodes) if graph.nodes else 0.0,
+            "external_entities": len(graph.external_entities()),
+            "shared_entities": len(shared),
+            "total_cache_opportunities": sum(len(pipes) - 1 for pipes in shared.values()),
+        }
 
     def _nodes(self, wanted: Sequence[str]) -> tuple[dict[str, PipeNode], list[str]]:
         nodes: dict[str, PipeNode] = {}
         problems = []
+        definition_of = self._registry.get_pipe_definition
         for pipe_id in wanted:
             if pipe_id in nodes:
                 problems.append(
                     f"pipe {pipe_id!r} is asked for more than once\n  Fix: name each pipe once."
                 )
                 continue
-            pipe = self._registry.get_pipe_definition(pipe_id)
+            pipe = definition_of(pipe_id)
             if pipe is None:
                 hint = did_you_mean(pipe_id, self._registry.get_pipe_ids())
                 problems.append(
@@ -186,95 +278,17 @@ class PipeGraphBuilder:
                 )
                 continue
             nodes[pipe_id] = PipeNode(
-                pipe_id, tuple(pipe.input_entity_ids), pipe.output_entity_id or None, pipe
+                pipe_id, pipe.input_entity_ids, pipe.output_entity_id or None, pipe
             )
         return nodes, problems
 
-
-def _producers(nodes: Iterable[PipeNode]) -> tuple[dict[str, str], list[str]]:
-    writers: dict[str, list[str]] = {}
-    for node in nodes:
-        if node.output_entity is not None:
-            writers.setdefault(node.output_entity, []).append(node.pipe_id)
-    problems = [
-        f"entity {entity!r} is written by more than one pipe: {', '.join(map(repr, pipes))}\n"
-        "  Fix: let each pipe write an entity of its own, and join them in a further pipe."
-        for entity, pipes in writers.items()
-        if len(pipes) > 1
-    ]
-    return {entity: pipes[0] for entity, pipes in writers.items()}, problems
+    def _entity_tags(self) -> dict[str, Mapping[str, Any]]:
+        return {entity.entityid: entity.tags for entity in self._entities or () if entity.tags}
 
 
-def _connect(
-    nodes: Mapping[str, PipeNode], producers: Mapping[str, str]
-) -> tuple[list[PipeEdge], dict[str, dict[str, None]], dict[str, dict[str, None]]]:
-    """Return the edges, and predecessors and successors of each pipe as ordered sets."""
-    edges = []
-    predecessors: dict[str, dict[str, None]] = {pipe_id: {} for pipe_id in nodes}
-    successors: dict[str, dict[str, None]] = {pipe_id: {} for pipe_id in nodes}
-    for pipe_id, node in nodes.items():
-        for entity in node.input_entities:
-            producer = producers.get(entity)
-            if producer is None or producer == pipe_id:
-                continue
-            edges.append(PipeEdge(producer, pipe_id, entity))
-            predecessors[pipe_id][producer] = None
-            successors[producer][pipe_id] = None
-    return edges, predecessors, successors
-
-
-def _topological_order(
-    predecessors: Mapping[str, Mapping[str, None]], successors: Mapping[str, Mapping[str, None]]
-) -> list[str]:
-    """Return the pipes, producers first; those on or behind a cycle are missing.
-
-    Source: A. B. Kahn, "Topological sorting of large networks", CACM 5 (1962).
-    """
-    waiting = {pipe_id: len(found) for pipe_id, found in predecessors.items()}
-    order = [pipe_id for pipe_id, count in waiting.items() if not count]
-    for pipe_id in order:  # grows while it is walked
-        for successor in successors[pipe_id]:
-            waiting[successor] -= 1
-            if not waiting[successor]:
-                order.append(successor)
-    return order
-
-
-def _frozen_lists(lists: Mapping[str, Iterable[str]]) -> FrozenDict:
-    return FrozenDict({key: tuple(items) for key, items in lists.items()})
-
-
-def _consumers(nodes: Iterable[PipeNode]) -> FrozenDict:
-    readers: dict[str, dict[str, None]] = {}
+def _consumers(nodes: Iterable[PipeNode]) -> dict[str, tuple[str, ...]]:
+    readers: dict[str, list[str]] = {}
     for node in nodes:
         for entity in node.input_entities:
-            readers.setdefault(entity, {})[node.pipe_id] = None
-    return _frozen_lists(readers)
-
-
-def _cycles(nodes: Iterable[str], edges: Iterable[PipeEdge]) -> Iterator[list[str]]:
-    """Yield one cycle of each knot (strongly connected component), from its smallest id on."""
-    digraph: nx.DiGraph[str] = nx.DiGraph()
-    digraph.add_nodes_from(nodes)
-    digraph.add_edges_from((edge.from_pipe, edge.to_pipe) for edge in edges)
-    knots = [sorted(c) for c in nx.strongly_connected_components(digraph) if len(c) > 1]
-    for knot in sorted(knots):
-        members = set(knot)
-        ordered: nx.DiGraph[str] = nx.DiGraph()
-        ordered.add_nodes_from(knot)
-        ordered.add_edges_from((a, b) for a in knot for b in sorted(digraph[a]) if b in members)
-        path = [edge[0] for edge in nx.find_cycle(ordered, source=knot[0])]
-        start = path.index(min(path))
-        turned = path[start:] + path[:start]
-        yield [*turned, turned[0]]
-
-
-def _cycle_text(
-    cycle: Sequence[str], producers: Mapping[str, str], nodes: Mapping[str, PipeNode]
-) -> str:
-    lines = [f"Pipes form a cycle: {' -> '.join(map(repr, cycle))}"]
-    for writer, reader in pairwise(cycle):
-        entity = next(e for e in nodes[reader].input_entities if producers.get(e) == writer)
-        lines.append(f"  {reader!r} reads entity {entity!r}, written by {writer!r}")
-    lines.append("  Fix: remove one of these inputs, or split the pipe that reads its own result.")
-    return "\n".join(lines)
+            readers.setdefault(entity, []).append(node.pipe_id)
+    return named_once(readers)

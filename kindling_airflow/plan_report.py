@@ -23,11 +23,9 @@ def visualize_plan(plan: ExecutionPlan) -> str:
         "Execution Order:",
         "-" * 50,
     ]
-    graph = plan.graph
-    awaited = graph.get_dependents if plan.direction() == "reverse" else graph.get_dependencies
     for generation in plan.generations:
         lines += ["", f"Generation {generation.number}: ({len(generation)} pipes)"]
         for pipe_id in generation:
-            deps = [p for p in awaited(pipe_id) if plan.find_pipe_generation(p) is not None]
+            deps = list(plan.awaited(pipe_id))
             lines.append(f"  - {pipe_id} (deps: {deps})" if deps else f"  - {pipe_id}")
     return "\n".join(lines)

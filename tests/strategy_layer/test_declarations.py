@@ -205,9 +205,9 @@ class TestPipes:
             input_entity_ids=["a.b", "a_b", "c", "c"],
         ) == (
             "2 problems in the declarations:\n"
-            "1. pipe 'p' reads 'a.b' and 'a_b', both passed as argument 'a_b'\n"
+            "1. pipe 'p': reads 'a.b' and 'a_b', both passed as argument 'a_b'\n"
             "  Fix: remove or rename one of the two inputs.\n"
-            "2. pipe 'p' reads 'c' twice\n"
+            "2. pipe 'p': reads 'c' twice\n"
             "  Fix: remove or rename one of the two inputs."
         )
 
@@ -234,17 +234,17 @@ class TestFunctions:
 
         assert _refusal(self._declare, function, "raw.a", "raw.b") == (
             "2 problems in the declarations:\n"
-            "1. pipe 'p' reads 'raw.a', but its function has no argument 'raw_a'\n"
-            "  Fix: add 'raw_a' to the function's arguments.\n"
-            "2. pipe 'p': its function wants an argument 'other', which is none of its inputs\n"
-            "  Fix: name the entity in input_entity_ids, or give the argument a default."
+            "1. pipe 'p': its function wants an argument 'other', which is none of its inputs\n"
+            "  Fix: name the entity in input_entity_ids, or give the argument a default.\n"
+            "2. pipe 'p': reads 'raw.a', but its function has no argument 'raw_a'\n"
+            "  Fix: add 'raw_a' to the function's arguments."
         )
 
     def test_argument_that_only_goes_by_position_does_not_do(self) -> None:
         def function(raw_a: object, /) -> None: ...
 
         assert _refusal(self._declare, function, "raw.a") == (
-            "pipe 'p' reads 'raw.a', but its function has no argument 'raw_a'\n"
+            "pipe 'p': reads 'raw.a', but its function has no argument 'raw_a'\n"
             "  Fix: add 'raw_a' to the function's arguments."
         )
 

@@ -316,15 +316,27 @@ class TestEqualityAndDigest:
         assert restored.find_pipe_generation("c") == 2
 
     def test_json_document_is_complete(self) -> None:
-        document = json.loads(json.dumps(plan("[raw] -> a -> b").to_json()))
+        made = plan("[raw] -> a -> b", tags={"b": {"layer": "gold"}})
+        document = json.loads(json.dumps(made.to_json()))
         assert document == {
             "schema_version": PLAN_SCHEMA_VERSION,
+            "digest": made.digest,
             "strategy": "batch",
             "pipe_ids": ["a", "b"],
             "generations": [
                 {"number": 0, "pipe_ids": ["a"], "dependencies": []},
                 {"number": 1, "pipe_ids": ["b"], "dependencies": ["a"]},
             ],
+            "pipes": [
+                {"pipeid": "a", "input_entity_ids": ["raw"], "output_entity_id": "a.out"},
+                {
+                    "pipeid": "b",
+                    "input_entity_ids": ["a.out"],
+                    "output_entity_id": "b.out",
+                    "tags": {"layer": "gold"},
+                },
+            ],
             "edges": [["a", "b", "a.out"]],
+            "entities": {},
             "metadata": {"execution_order": "forward"},
         }

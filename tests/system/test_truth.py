@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,12 @@ def test_a_pool_that_exists_is_not_changed(
 def test_a_broken_definition_is_an_import_error_of_its_own(
     deployment: Deployment, before_bad: dict[str, dict[str, str]]
 ) -> None:
-    errors = {e["filename"]: e["stack_trace"] for e in deployment.airflow.api.import_errors()}
+    # Airflow forgets it when it looks for new DAG files, until it parses the factory again.
+    errors: dict[str, str] = {}
+    deadline = time.monotonic() + 120
+    while not errors and time.monotonic() < deadline:
+        time.sleep(1)
+        errors = {e["filename"]: e["stack_trace"] for e in deployment.airflow.api.import_errors()}
     assert list(errors) == ["broken.kindling.yaml"]
     assert "unknown key 'widht'. Did you mean 'width'?" in errors["broken.kindling.yaml"]
     assert "broken.kindling.yaml:3: " in errors["broken.kindling.yaml"]
