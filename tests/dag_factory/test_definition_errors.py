@@ -1,0 +1,381 @@
+"""What is wrong with a definition is said at once, with file, line, key, and how to mend it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kindling_airflow.dag_factory.compile import compile_definition
+from kindling_airflow.dag_factory.definition import Definition, definition_schema
+from kindling_airflow.dag_factory.yaml_file import read_definition_file
+from kindling_airflow.errors import DefinitionError
+from tests.dag_factory.projects import document, write_definition, write_project
+
+ALL_KEYS = ", ".join(definition_schema()["properties"])
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    (tmp_path / "shop").mkdir()
+    return tmp_path
+
+
+def errors(base: Path, text: str) -> str:
+    """Return the whole error of a definition file that has this text."""
+    path = base / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(DefinitionError) as caught:
+        Definition.from_read_file(read_definition_file(path, "x.yaml"))
+    return str(caught.value)
+
+
+def errors_of(base: Path, **keys: Any) -> str:
+    """Return the whole error of a definition with these keys."""
+    with pytest.raises(DefinitionError) as caught:
+        Definition.from_document(document(**keys), base=base, source="here")
+    return str(caught.value)
+
+
+def test_all_problems_of_a_file_are_reported_at_once(base: Path) -> None:
+    text = """\
+# A definition in which much is wrong.
+dag_id: my shop
+project:
+  pth: shop
+schedule: 0 3 * *
+timezone: Mars/Olympus
+width: wide
+widht: 2
+pipes: silver.orders
+strategy: batsch
+spark:
+  deploy_mode: cluser
+  conf:
+    spark.x: [1]
+"""
+    assert errors(base, text) == (
+        "11 problems in the definition:\n"
+        "1. x.yaml:10: strategy: unknown strategy 'batsch'\n"
+        "  Fix: use one of 'batch', 'streaming'.\n"
+        "2. x.yaml:12: spark.deploy_mode: must be one of 'client', 'cluster', not 'cluser'\n"
+        "3. x.yaml:14: spark.conf.spark.x: must be text or a number or true or false, not [1]\n"
+        "4. x.yaml:2: dag_id: must be 1 to 250 letters, digits, dots, dashes and underscores, not "
+        "two underscores first, not 'my shop'\n"
+        "5. x.yaml:3: project: key 'path' is missing\n"
+        "  Fix: add 'path: ...'.\n"
+        "6. x.yaml:4: project.pth: unknown key 'pth'. Did you mean 'path'?\n"
+        "7. x.yaml:5: schedule: '0 3 * *' is no schedule: not a cron expression of five fields\n"
+        "  Fix: for instance '0 3 * * *', or '@daily'.\n"
+        "8. x.yaml:6: timezone: unknown time zone 'Mars/Olympus'\n"
+        "  Fix: use an IANA name, such as 'Europe/Berlin'.\n"
+        "9. x.yaml:7: width: must be a whole number, not 'wide'\n"
+        "10. x.yaml:8: widht: unknown key 'widht'. Did you mean 'width'?\n"
+        "11. x.yaml:9: pipes: must be a list, not 'silver.orders'\n"
+        "  Fix: write it as a list: [...]."
+    )
+
+
+@pytest.mark.parametrize("missing", ["dag_id", "project"])
+def test_a_key_that_must_be_there(base: Path, missing: str) -> None:
+    text = "\n".join(f"{key}: shop" for key in ("dag_id", "project") if key != missing)
+    assert errors(base, text) == (
+        f"x.yaml: key '{missing}' is missing\n  Fix: add '{missing}: ...'."
+    )
+
+
+def test_an_unknown_key_that_is_like_none_shows_those_there_are(base: Path) -> None:
+    assert errors_of(base, zzz=1) == f"here: zzz: unknown key 'zzz'. Known keys: {ALL_KEYS}."
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"dag_id": 2026}, "dag_id: must be text, not 2026\n  Fix: put it in quotes."),
+        ({"project": 5}, "project: must be text or a mapping, not 5\n  Fix: put it in quotes."),
+        ({"project": ["a"]}, "project: must be text or a mapping, not ['a']"),
+        ({"catchup": "yes"}, "catchup: must be true or false, not 'yes'"),
+        ({"schedule": 5}, "schedule: must be text or null, not 5\n  Fix: put it in quotes."),
+        ({"width": 2.0}, "width: must be a whole number, not 2.0"),
+        ({"width": True}, "width: must be a whole number, not True"),
+        ({"retry_delay_seconds": True}, "retry_delay_seconds: must be a number, not True"),
+        ({"tags": "a"}, "tags: must be a list, not 'a'\n  Fix: write it as a list: [...]."),
+        ({"tags": ["a", 1]}, "tags.1: must be text, not 1\n  Fix: put it in quotes."),
+        ({"spark": "local"}, "spark: must be a mapping, not 'local'"),
+        ({"owner": None}, "owner: must be text, not None"),
+        (
+            {"description": ["very long, " * 20]},
+            f"description: must be text, not ['{'very long, ' * 7}v...",
+        ),
+    ],
+)
+def test_a_value_of_the_wrong_type(base: Path, keys: dict[str, Any], said: str) -> None:
+    assert errors_of(base, **keys) == f"here: {said}"
+
+
+FILL = "\n  Fix: fill it in, or leave the key out."
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"width": 0}, "width: must be at least 1, not 0"),
+        ({"width": 2_000_000}, "width: must be at most 1000000, not 2000000"),
+        ({"pool_slots": 0}, "pool_slots: must be at least 1, not 0"),
+        ({"max_active_runs": 0}, "max_active_runs: must be at least 1, not 0"),
+        ({"retries": -1}, "retries: must be at least 0, not -1"),
+        ({"retry_delay_seconds": -0.5}, "retry_delay_seconds: must be at least 0, not -0.5"),
+        (
+            {"retry_delay_seconds": 1e9},
+            "retry_delay_seconds: must be at most 31536000, not 1000000000.0",
+        ),
+        ({"pipes": []}, f"pipes: must not be empty{FILL}"),
+        ({"pool": ""}, f"pool: must not be empty{FILL}"),
+        ({"pool": "p" * 257}, "pool: must have at most 256 characters, not 257"),
+        ({"tags": ["t" * 101]}, "tags.0: must have at most 100 characters, not 101"),
+        (
+            {"project": {"path": "shop", "modules": ["b", "a", "b"]}},
+            "project.modules: 'b' is given 2 times\n  Fix: keep one.",
+        ),
+        (
+            {"dag_id": "d" * 250},
+            "dag_id: too long to name a pool after it\n  Fix: shorten it, or name the 'pool'.",
+        ),
+    ],
+)
+def test_a_value_out_of_bounds(base: Path, keys: dict[str, Any], said: str) -> None:
+    assert errors_of(base, **keys) == f"here: {said}"
+
+
+def test_a_long_dag_id_may_name_its_pool(base: Path) -> None:
+    keys = document(dag_id="d" * 250, pool="p" * 256)
+    assert Definition.from_document(keys, base=base, source="here").pool == "p" * 256
+
+
+@pytest.mark.parametrize(
+    "dag_id", ["", "my shop", "a/b", "shop\n", "__file__", "__name__", "é", "d" * 251]
+)
+def test_a_dag_id_that_airflow_or_a_dag_file_cannot_take(base: Path, dag_id: str) -> None:
+    shown = repr(dag_id) if len(dag_id) < 80 else f"'{'d' * 79}..."
+    assert errors_of(base, dag_id=dag_id, pool="p") == (
+        "here: dag_id: must be 1 to 250 letters, digits, dots, dashes and underscores, not two "
+        f"underscores first, not {shown}"
+    )
+
+
+PRESETS = "@hourly, @daily, @weekly, @monthly, @quarterly, @yearly"
+FIVE_FIELDS = "not a cron expression of five fields\n  Fix: for instance '0 3 * * *', or '@daily'."
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        ("", FIVE_FIELDS),
+        ("daily", FIVE_FIELDS),
+        ("0 3 * *", FIVE_FIELDS),
+        ("61 3 * * *", FIVE_FIELDS),
+        ("0 0 3 * * *", FIVE_FIELDS),  # seconds: Airflow would not take its first field for hours
+        ("R 3 * * *", FIVE_FIELDS),  # drawn by lot at every look
+        ("0 R(0-5) * * *", FIVE_FIELDS),
+        ("0 0 30 2 *", "no day fits it\n  Fix: correct the day or the month."),
+        (
+            "@dayly",
+            f"unknown preset\n  Fix: use one of {PRESETS}, or a cron expression.",
+        ),
+    ],
+)
+def test_a_schedule_that_is_none(base: Path, schedule: str, said: str) -> None:
+    assert errors_of(base, schedule=schedule, start_date="2026-01-01") == (
+        f"here: schedule: {schedule!r} is no schedule: {said}"
+    )
+
+
+def test_a_schedule_needs_a_start_date(base: Path) -> None:
+    assert errors_of(base, schedule="@daily") == (
+        "here: schedule: a schedule needs a start_date\n"
+        "  Fix: add 'start_date: 2026-01-01', a first day."
+    )
+
+
+def test_a_wrong_start_date_is_not_called_a_missing_one(base: Path) -> None:
+    assert errors_of(base, schedule="@daily", start_date="tomorrow") == (
+        "here: start_date: must be a date or a moment such as 2026-01-31 or 2026-01-31T06:00:00, "
+        "not 'tomorrow'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("2026-13-01", "'2026-13-01' is no date: month must be in 1..12"),
+        ("2026-02-30", "'2026-02-30' is no date: day is out of range for month"),
+        ("1812-01-01", "'1812-01-01' is not between 1970 and 2099"),
+        ("2100-01-01", "'2100-01-01' is not between 1970 and 2099"),
+    ],
+)
+def test_a_start_date_that_is_none(base: Path, written: str, said: str) -> None:
+    text = f"dag_id: x\nproject: shop\nstart_date: {written}\n"
+    assert errors(base, text) == f"x.yaml:3: start_date: {said}"
+
+
+@pytest.mark.parametrize("zone", ["Mars", "../../etc/passwd", "/etc/passwd", "Europe", "a\ud800"])
+def test_a_time_zone_that_is_none(base: Path, zone: str) -> None:
+    try:
+        zone.encode()
+    except UnicodeEncodeError:
+        said = "holds half a character\n  Fix: write it as UTF-8 text."
+    else:
+        said = f"unknown time zone {zone!r}\n  Fix: use an IANA name, such as 'Europe/Berlin'."
+    assert errors_of(base, timezone=zone) == f"here: timezone: {said}"
+
+
+@pytest.mark.parametrize("project", ["shpo", "x.yaml/shop", "n" * 5000])
+def test_a_project_folder_that_is_not_there(base: Path, project: str) -> None:
+    (base / "x.yaml").touch()
+    assert errors_of(base, project=project) == (
+        f"here: project: the project folder '{base / project}' does not exist\n"
+        "  Fix: correct the path."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"a"}, "a set has no place here\n  Fix: use text, numbers, lists, mappings."),
+        (b"a", "a bytes has no place here\n  Fix: use text, numbers, lists, mappings."),
+        (1j, "a complex has no place here\n  Fix: use text, numbers, lists, mappings."),
+        ("a\0b", "holds a NUL character\n  Fix: remove it."),
+        (float("nan"), "is no number that can be kept\n  Fix: write a finite one of usual size."),
+        (float("-inf"), "is no number that can be kept\n  Fix: write a finite one of usual size."),
+        (10**20, "is no number that can be kept\n  Fix: write a finite one of usual size."),
+        ({1: "one"}, "a key must be text\n  Fix: put the key in quotes."),
+    ],
+)
+def test_a_value_that_json_does_not_have(base: Path, value: object, said: str) -> None:
+    assert errors_of(base, spark={"conf": {"k": value}}).splitlines()[0] == (
+        f"here: spark.conf.k: {said.splitlines()[0]}"
+    )
+    assert said in errors_of(base, spark={"conf": {"k": value}})
+
+
+def test_values_without_end_are_refused(base: Path) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    assert errors_of(base, spark=endless) == (
+        "2 problems in the definition:\n"
+        f"1. here: spark{'.0' * 19}: nested deeper than 20 levels\n"
+        "  Fix: say it flatly.\n"
+        f"2. here: spark: must be a mapping, not [{'[' * 17}[None]{']' * 17}]"
+    )
+    wide: list[Any] = ["lol"]
+    for _ in range(20):
+        wide = [wide] * 10
+    assert "here: more than 100000 values\n  Fix: say less." in errors_of(base, tags=wide)
+
+
+# Found when the definition is compiled.
+
+
+def compile_errors(folder: Path, drawing: str, **keys: Any) -> str:
+    write_project(folder / "shop", drawing)
+    definition = Definition.from_document(document(**keys), base=folder, source="here")
+    with pytest.raises(DefinitionError) as caught:
+        compile_definition(definition)
+    return str(caught.value)
+
+
+def test_pipes_that_do_not_exist(tmp_path: Path) -> None:
+    assert compile_errors(tmp_path, "orders -> sales", pipes=["order", "sales", "zzz"]) == (
+        "2 problems in the definition:\n"
+        "1. here: unknown pipe 'order'. Did you mean 'orders'?\n"
+        "  Fix: correct the id, or import the module that declares the pipe.\n"
+        "2. here: unknown pipe 'zzz'.\n"
+        "  Fix: correct the id, or import the module that declares the pipe."
+    )
+
+
+def test_a_pipe_that_is_asked_for_twice(tmp_path: Path) -> None:
+    assert compile_errors(tmp_path, "a -> b", pipes=["a", "b", "a"]) == (
+        "here: pipe 'a' is asked for more than once\n  Fix: name each pipe once."
+    )
+
+
+def test_a_cycle(tmp_path: Path) -> None:
+    assert compile_errors(tmp_path, "a -> b -> a") == (
+        "here: Pipes form a cycle: 'a' -> 'b' -> 'a'\n"
+        "  'b' reads entity 'a.out', written by 'a'\n"
+        "  'a' reads entity 'b.out', written by 'b'\n"
+        "  Fix: remove one of these inputs, or split the pipe that reads its own result."
+    )
+
+
+def test_two_producers(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "shop", "a")
+    declaration = (project / "pipes_drawn.py").read_text().replace("'a',", "'twin',")
+    (project / "pipes_more.py").write_text(declaration)
+    definition = Definition.from_document(document(), base=tmp_path, source="here")
+    with pytest.raises(DefinitionError) as caught:
+        compile_definition(definition)
+    assert str(caught.value) == (
+        "here: entity 'a.out' is written by more than one pipe: 'a', 'twin'\n"
+        "  Fix: let each pipe write an entity of its own, and join them in a further pipe."
+    )
+
+
+def test_a_plan_that_its_pool_could_never_run(tmp_path: Path) -> None:
+    assert compile_errors(tmp_path, "a", width=1, pool_slots=2) == (
+        "here: DAG 'shop': a pipe takes 2 slots, but pool 'kindling_shop' has a width of 1: no "
+        "task could ever start\n"
+        "  Fix: raise the width, or lower the slots per pipe."
+    )
+
+
+def test_a_strategy_that_tasks_cannot_follow(tmp_path: Path) -> None:
+    assert compile_errors(tmp_path, "a -> b", strategy="streaming") == (
+        "here: DAG 'shop': a plan of strategy 'streaming' starts consumers before their producers, "
+        "which tasks that run to their end cannot do\n"
+        "  Fix: use a strategy of forward order, such as 'batch'."
+    )
+
+
+def test_a_project_without_pipes(tmp_path: Path) -> None:
+    assert compile_errors(tmp_path, "") == (
+        "here: DAG 'shop': the plan has no pipes\n  Fix: declare or choose at least one pipe."
+    )
+
+
+def test_a_module_that_does_not_import_keeps_its_traceback(tmp_path: Path) -> None:
+    module = write_project(tmp_path / "shop") / "pipes_drawn.py"
+    module.write_text("import this_module_is_not_installed\n")
+    definition = Definition.from_document(document(), base=tmp_path, source="here")
+    with pytest.raises(DefinitionError) as caught:
+        compile_definition(definition)
+    assert str(caught.value) == (
+        "here: module 'pipes_drawn' failed to import: ModuleNotFoundError: No module named "
+        "'this_module_is_not_installed'\n"
+        f'      File "{module}", line 1, in <module>\n'
+        "        import this_module_is_not_installed\n"
+        "    ModuleNotFoundError: No module named 'this_module_is_not_installed'\n"
+        "  Fix: mend the module; declarations must import without a Spark session."
+    )
+
+
+def test_a_manifest_that_is_named_but_not_there(tmp_path: Path) -> None:
+    assert compile_errors(tmp_path, "a", manifest="shop.json") == (
+        f"here: there is no manifest '{tmp_path / 'shop.json'}'\n"
+        "  Fix: write it with 'kindling-airflow compile', or leave the key 'manifest' out."
+    )
+
+
+def test_a_manifest_that_is_none(tmp_path: Path) -> None:
+    write_project(tmp_path / "shop")
+    path = write_definition(tmp_path / "x.kindling.yaml", "dag_id: x\n")
+    (tmp_path / "x.manifest.json").write_text("{}")
+    with pytest.raises(DefinitionError) as caught:
+        compile_definition(Definition.from_file(path))
+    assert str(caught.value) == (
+        f"{path}: '{tmp_path / 'x.manifest.json'}': "
+        "manifest schema version None is unknown; this release reads version 1\n"
+        "  Fix: compile the manifest again."
+    )

@@ -1,0 +1,115 @@
+"""The published schema: valid, described throughout, and of one mind with what is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from kindling_airflow.dag_factory.definition import Definition, definition_schema
+from kindling_airflow.dag_factory.schema_check import schema_problems
+from kindling_airflow.dag_factory.yaml_file import read_definition_file
+from kindling_airflow.errors import DefinitionError
+from tests.dag_factory.projects import document
+
+
+def properties(schema: dict[str, Any], where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, inner in schema.get("properties", {}).items():
+        yield f"{where}{name}", inner
+        yield from properties(inner, f"{where}{name}.")
+
+
+def test_the_schema_is_a_valid_one_of_its_draft() -> None:
+    schema = definition_schema()
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize(("name", "schema"), properties(definition_schema()))
+def test_every_key_is_described(name: str, schema: dict[str, Any]) -> None:
+    assert schema["description"].endswith(".")
+
+
+@pytest.mark.parametrize(("name", "schema"), properties(definition_schema()))
+def test_every_pattern_says_in_words_what_it_wants(name: str, schema: dict[str, Any]) -> None:
+    assert ("pattern" in schema) == ("$comment" in schema)
+
+
+def test_an_unknown_key_is_refused_at_every_level_that_has_keys_of_its_own() -> None:
+    levels = [definition_schema(), *(inner for _, inner in properties(definition_schema()))]
+    named = [schema for schema in levels if "properties" in schema]
+    assert len(named) == 3
+    assert all(schema["additionalProperties"] is False for schema in named)
+
+
+# Anything that JSON or YAML can say, under names that are known and under others.
+
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.dates()
+    | st.sampled_from(["shop", "@daily", "0 3 * * *", "2026-01-01", "UTC", "batch", "*/5 * * * *"])
+)
+NAMES = st.text(max_size=5) | st.sampled_from(
+    [name.rpartition(".")[2] for name, _ in properties(definition_schema())]
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=8,
+)
+DOCUMENTS = st.dictionaries(NAMES, VALUES, max_size=6) | st.dictionaries(
+    NAMES, VALUES, max_size=3
+).map(lambda keys: document(**keys))
+
+
+def refused(make: Callable[[], object]) -> tuple[str, ...]:
+    """Return the problems of what is made; any other error is the test's."""
+    try:
+        assert make()
+    except DefinitionError as error:
+        return error.problems
+    return ()
+
+
+@given(DOCUMENTS)
+@settings(max_examples=300)
+def test_only_definition_errors_come_out_of_a_document(keys: dict[str, Any]) -> None:
+    nowhere = Path("/nowhere")
+    found = refused(lambda: Definition.from_document(keys, base=nowhere, source="here"))
+    assert found
+    assert all(problem.startswith("here: ") for problem in found)
+
+
+@given(st.text(alphabet="* 0123456789/,-?#LWRHJAN@daily()", max_size=20) | st.text(max_size=20))
+@settings(max_examples=300)
+def test_only_definition_errors_come_out_of_a_schedule(schedule: str) -> None:
+    keys = document(schedule=schedule, start_date="2026-01-01", project="/")
+    found = refused(lambda: Definition.from_document(keys, base=Path("/"), source="here"))
+    assert all(problem.startswith("here: schedule: ") for problem in found)
+
+
+@given(st.text(alphabet="ab:-[]{}&*<! \n\"'#|>%@`?,~=\t\\", max_size=40) | st.binary(max_size=40))
+@settings(max_examples=300)
+def test_only_definition_errors_come_out_of_a_file(
+    tmp_path_factory: pytest.TempPathFactory, text: str | bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzzed.yaml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    found = refused(lambda: read_definition_file(path, "here"))
+    assert all(problem.startswith("here:") for problem in found)
+
+
+@given(DOCUMENTS)
+@settings(max_examples=100)
+def test_the_words_leave_out_no_problem_that_the_schema_sees(keys: dict[str, Any]) -> None:
+    strict = Draft202012Validator(definition_schema())
+    assert strict.is_valid(keys) or list(schema_problems(keys))
