@@ -36,22 +36,22 @@ def load_dags(dag_file: str | Path) -> dict[str, DAG]:
         dag_file: ``__file__`` of the DAG file.
 
     Raises:
-        DefinitionError: the one DAG that is wanted is broken; who waits for it reads why.
+        DefinitionError: the task that a worker wants is of a broken definition.
     """
     factory = Path(dag_file).absolute()  # not resolved: definitions lie beside a link, too
     wanted = get_parsing_context()
     dags: dict[str, DAG] = {}
     for path, read in _definition_files(factory):
-        if wanted.dag_id is not None:
-            if isinstance(read, DefinitionFile) and read.keys.get("dag_id") == wanted.dag_id:
-                dags[wanted.dag_id] = _dag(Definition.from_read_file(read), wanted.task_id)
+        if wanted.dag_id is not None and _dag_id(read) != wanted.dag_id:
             continue
         try:
             if isinstance(read, DefinitionError):
                 raise read
             definition = Definition.from_read_file(read)
-            dags[definition.dag_id] = _dag(definition)
+            dags[definition.dag_id] = _dag(definition, wanted.task_id)
         except KindlingAirflowError as error:
+            if wanted.task_id is not None:
+                raise  # who waits for this task shall read why it does not start
             log.warning("Broken definition: %s", error)
             broken = BrokenDefinition(path, factory, error)
             dags[broken.dag_id] = broken
@@ -64,7 +64,7 @@ def kindling_dag(base: str | Path, **definition: Any) -> DAG:
         dag = kindling_dag(__file__, dag_id="orders", project="orders", schedule=None, width=2)
 
     Where Airflow says which DAG and task it wants (a worker does), this one has that task alone; if
-    another DAG is wanted, it has no tasks at all, and its project is not looked at.
+    the task is of another DAG, this one has none, and its project is not looked at.
 
     Args:
         base: the calling file (or a folder); relative paths start from its folder.
@@ -79,7 +79,8 @@ def kindling_dag(base: str | Path, **definition: Any) -> DAG:
         definition, base=folder, source=f"kindling_dag in {place.name}"
     )
     wanted = get_parsing_context()
-    if wanted.dag_id is not None and wanted.dag_id != checked.dag_id:
+    # Without a task it is the command line that asks, and stores every DAG that it comes across.
+    if wanted.task_id is not None and wanted.dag_id != checked.dag_id:
         return DAG(dag_id=checked.dag_id, schedule=None)
     return _dag(checked, wanted.task_id)
 
@@ -114,6 +115,10 @@ def _definition_files(factory: Path) -> Iterator[tuple[Path, DefinitionFile | De
             yield path, DefinitionError([located(source, read.lines, (("dag_id",), text))])
             continue
         yield path, read
+
+
+def _dag_id(read: DefinitionFile | DefinitionError) -> object:
+    return read.keys.get("dag_id") if isinstance(read, DefinitionFile) else None
 
 
 def _dag(definition: Definition, only_task: str | None = None) -> DAG:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
+from airflow.exceptions import SerializationError
 from airflow.sdk.definitions.context import (
     _AIRFLOW_PARSING_CONTEXT_DAG_ID,
     _AIRFLOW_PARSING_CONTEXT_TASK_ID,
 )
+from airflow.serialization.serialized_objects import DagSerialization
 
 from kindling_airflow.dag_factory.factory import kindling_dag, load_dags
 from kindling_airflow.errors import DefinitionError
@@ -88,7 +90,7 @@ def test_a_wanted_dag_without_a_wanted_task_is_whole(
         ),
     ],
 )
-def test_a_wanted_dag_that_is_broken_says_so_to_who_waits_for_it(
+def test_a_wanted_task_of_a_broken_dag_says_so_to_who_waits_for_it(
     dags: Path, monkeypatch: pytest.MonkeyPatch, dag_id: str, said: str
 ) -> None:
     want(monkeypatch, dag_id, "a")
@@ -98,6 +100,19 @@ def test_a_wanted_dag_that_is_broken_says_so_to_who_waits_for_it(
     found = bag(dags)
     assert found.dags == {}
     assert said in found.import_errors["kindling_dags.py"]
+
+
+def test_a_broken_dag_that_the_command_line_wants_does_no_harm_to_the_others(
+    dags: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An import error of the DAG file would mark all its DAGs in the database."""
+    want(monkeypatch, "wrong")
+    found = bag(dags)
+    assert found.import_errors == {}
+    (broken,) = found.dags.values()
+    with pytest.raises(SerializationError) as caught:
+        DagSerialization.to_dict(broken)
+    assert str(caught.value) == "wrong.kindling.yaml:3: width: must be at least 1, not 0"
 
 
 def test_a_dag_of_another_file_is_none_of_the_factorys(
@@ -124,7 +139,15 @@ def test_a_dag_from_python_has_the_wanted_task_alone(
     assert kindling_dag(dags / "own.py", **document()).task_ids == ["a"]
 
 
-def test_a_dag_from_python_that_is_not_wanted_is_empty_and_costs_nothing(
+def test_a_dag_from_python_that_the_command_line_does_not_want_is_whole(
+    dags: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``airflow dags test`` stores every DAG of the file that it parses."""
+    want(monkeypatch, "elsewhere")
+    assert kindling_dag(dags / "own.py", **document()).task_ids == ["a", "b"]
+
+
+def test_a_dag_from_python_of_no_wanted_task_is_empty_and_costs_nothing(
     dags: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     want(monkeypatch, "shop", "a")
