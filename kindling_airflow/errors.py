@@ -24,6 +24,8 @@ __all__ = [
     "PlanValidationError",
     "ProblemsError",
     "ReportError",
+    "SelectionError",
+    "SettingsError",
     "TranslationError",
     "did_you_mean",
 ]
@@ -108,10 +110,22 @@ class TranslationError(ProblemsError):
     headline = "problems in the translation of the plan"
 
 
+class SettingsError(ProblemsError):
+    """Settings of a deployment do not fit the declarations that they lie over."""
+
+    headline = "problems in the settings"
+
+
 class DefinitionError(ProblemsError):
     """A DAG definition (``*.kindling.yaml``) is wrong."""
 
     headline = "problems in the definition"
+
+
+class SelectionError(ProblemsError):
+    """A text does not select pipes: it breaks the grammar, or it matches nothing."""
+
+    headline = "problems in the selection"
 
 
 class EntityError(KindlingAirflowError):

@@ -15,7 +15,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.errors import DeclarationError, ManifestError
 from kindling_airflow.frozen import EMPTY, FrozenDict, digest_of, freeze, thaw
+from kindling_airflow.project_settings import SettingsLayer, apply_settings
 
 __all__ = ["MANIFEST_SCHEMA_VERSION", "FunctionRef", "Manifest"]
 
@@ -116,6 +117,15 @@ class Manifest:
         return cls(
             bare_pipes, own_entities, FrozenDict(functions), tuple(modules), freeze(sources or {})
         )
+
+    def with_settings(self, layers: Sequence[SettingsLayer]) -> Manifest:
+        """Return the manifest as it is under a deployment's settings.
+
+        Raises:
+            SettingsError: the settings do not fit; lists every problem.
+        """
+        pipes, entities = apply_settings(self, layers)
+        return replace(self, pipes=pipes, entities=entities)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Manifest):

@@ -35,6 +35,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
             "kindling_airflow.id_globs",
             "kindling_airflow.data_entities",
             "kindling_airflow.data_pipes",
+            "kindling_airflow.project_settings",
             "kindling_airflow.manifest",
             "kindling_airflow.harvest",
             "kindling_airflow.contracts",
