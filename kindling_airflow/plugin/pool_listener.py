@@ -47,12 +47,18 @@ def needed_pools(dag: Any) -> dict[str, int]:
 
 def create_missing_pools(needed: dict[str, int]) -> list[str]:
     """Create the pools that do not exist, and return their names."""
-    for attempt in range(_TRIES):
+    for attempt in range(1, _TRIES + 1):
         try:
             return _create_missing(needed)
-        except Exception:  # a locked or restarting database; the thread must end by itself
-            log.warning("Pools %s not seen to yet", sorted(needed), exc_info=attempt == _TRIES - 1)
-            time.sleep(1 + attempt)
+        except Exception:  # a locked or restarting database, or another scheduler was quicker
+            if attempt < _TRIES:
+                log.info("Pools %s not seen to yet", sorted(needed))
+                time.sleep(attempt)
+            else:
+                log.exception(
+                    "Pools %s could not be created; their tasks wait until somebody creates them",
+                    sorted(needed),
+                )
     return []
 
 
