@@ -1,0 +1,16 @@
+"""WHICH pipes: one grammar for the command line, definition files and run-time parameters.
+
+    select(graph, "+gold.sales tag:layer=bronze,!*.tmp")
+
+    text -- parser --> Selector -- matching: its words, evaluation: its operators --> pipe ids
+
+Nothing recurses and nothing backtracks, so a text from outside can be wrong but cannot do harm.
+"""
+
+from __future__ import annotations
+
+from kindling_airflow.selection.evaluation import select
+from kindling_airflow.selection.parser import parse_selector
+from kindling_airflow.selection.syntax import Selector
+
+__all__ = ["Selector", "parse_selector", "select"]
