@@ -33,6 +33,7 @@ __all__ = ["LocalAirflow", "free_port"]
 
 _STARTUP_SECONDS = 240.0
 _GRACE_SECONDS = 20.0
+_LINGER_SECONDS = 2.0
 _TAIL_LINES = 40
 
 _SPARK_DEFAULTS = {
@@ -197,18 +198,33 @@ class LocalAirflow:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt a process; after a while, kill it and whatever it had started."""
-    family: list[psutil.Process] = []
-    with suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(process.pid)
-        family = [parent, *parent.children(recursive=True)]
+    """Interrupt a process; after a while, kill it and whatever it had started.
+
+    Args:
+        process: the leader of a session of its own; it may have ended already.
+    """
+    family = _family(process)
     with suppress(ProcessLookupError):
         process.send_signal(signal.SIGINT)
     with suppress(subprocess.TimeoutExpired):
         process.wait(_GRACE_SECONDS)
-    _, alive = psutil.wait_procs(family, timeout=2)
+    _, alive = psutil.wait_procs(family | _family(process), timeout=_LINGER_SECONDS)
     for survivor in alive:
         with suppress(psutil.NoSuchProcess):
             survivor.kill()
-    psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
+    psutil.wait_procs(alive, timeout=_LINGER_SECONDS)  # orphans are for init to reap
     process.wait(_GRACE_SECONDS)
+
+
+def _family(process: subprocess.Popen[bytes]) -> set[psutil.Process]:
+    """Return a process, what descends from it, and what lives in its session without it."""
+    family: set[psutil.Process] = set()
+    if process.poll() is None:  # else its id may be another's by now
+        with suppress(psutil.NoSuchProcess):
+            leader = psutil.Process(process.pid)
+            family = {leader, *leader.children(recursive=True)}
+    for pid in psutil.pids():
+        with suppress(OSError, psutil.NoSuchProcess):
+            if os.getsid(pid) == process.pid:
+                family.add(psutil.Process(pid))
+    return family
