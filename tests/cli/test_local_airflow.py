@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -168,10 +169,13 @@ def gone(pid: int) -> bool:
 
 
 def test_a_tree_that_listens_ends_by_itself() -> None:
-    then = "try: child.wait()\nexcept KeyboardInterrupt: child.terminate(); child.wait()"
-    process, pids = start(CHILD.format(ignore=IGNORE), then)
+    process, pids = start(
+        CHILD.format(ignore="pass"),
+        first="signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])",
+        then="signal.sigwait([signal.SIGINT]); child.terminate(); sys.exit(child.wait())",
+    )
     local_airflow._end(process)
-    assert process.returncode == 0
+    assert process.returncode == 256 - signal.SIGTERM
     assert all(gone(pid) for pid in pids)
 
 
