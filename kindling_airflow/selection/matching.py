@@ -101,7 +101,7 @@ def _remedy(word: Word, graph: PipeGraph) -> str:
     value = word.value and word.value.across_dots()
     for glob in (word.glob, word.glob.across_dots()):
         wider = Word(word.kind, glob, value)
-        if wider != word and pipes_matching(wider, graph):
+        if pipes_matching(wider, graph):
             return f"'*' does not match a dot, '**' does: write {wider}"
     as_entity = Word(Kind.ENTITY, word.glob)
     if word.kind is Kind.PIPE and pipes_matching(as_entity, graph):

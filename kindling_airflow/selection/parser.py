@@ -114,7 +114,7 @@ class _Parser:
 
     def _after_what(self, position: int) -> str:
         before = self.scanner.text[:position].rstrip()[-1:]
-        return f" after {before!r}" if before in (",", "(") else ""
+        return f" after {before!r}" if before else ""
 
     def _open_group(self, operators: _Operators) -> None:
         if len(self.groups) > _DEEPEST:

@@ -186,7 +186,7 @@ class TestWords:
             ("tag:n=3.5", "c"),
             ("tag:n=true", "d"),
             ("tag:n=null", "e"),
-            (r'tag:n="{\"x\":[1,\"é\"]}"', "f"),
+            (r'tag:n="{\"a\":null,\"x\":[1,\"é\"]}"', "f"),
             ("tag:n=[3]", "g"),
             ('tag:"data team"="x y"', "f"),
         ],
@@ -199,7 +199,7 @@ class TestWords:
             c={"layer": "x.y", "n": 3.5, "owner": []},
             d={"layer": "", "n": True},
             e={"n": None},
-            f={"n": {"x": [1, "é"]}, "data team": "x y"},
+            f={"n": {"x": [1, "é"], "a": None}, "data team": "x y"},
             g={"n": [[3], 4]},
         )
         assert " ".join(select(drawn, expression)) == selected
