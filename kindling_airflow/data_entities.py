@@ -68,6 +68,8 @@ def id_problems(what: str, value: object) -> list[str]:
 
 def list_problems(what: str, value: object) -> list[str]:
     """Return what is wrong with a list of ids; a lone string is the classic mistake."""
+    if value == ():
+        return []
     if isinstance(value, str):
         return [f"{what} is the string {value!r} where a list belongs\n  Fix: write [{value!r}]"]
     if not isinstance(value, (list, tuple)):

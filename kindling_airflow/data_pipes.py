@@ -173,9 +173,9 @@ class DataPipesRegistry:
             *id_problems("output_entity_id", output_entity_id),
             *inputs,
             *driving,
-            *tag_problems("tags", tags if tags is not None else {}),
+            *(tag_problems("tags", tags) if tags is not None else ()),
         ]
-        if not isinstance(use_watermark, bool):
+        if type(use_watermark) is not bool:
             problems.append(f"use_watermark must be True or False, not {use_watermark!r}")
         if not inputs:
             problems += _argument_problems(input_entity_ids)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kindling_airflow.bulk import collector_paused
 from kindling_airflow.data_entities import tag_problems
 from kindling_airflow.errors import PlanValidationError
 from kindling_airflow.frozen import EMPTY, FrozenDict, digest_of, freeze, thaw
@@ -94,7 +95,8 @@ class ExecutionPlan:
     def digest(self) -> str:
         """``sha256:<hex>`` of the plan's content."""
         if not self._digest:
-            object.__setattr__(self, "_digest", digest_of(plan_content(self)))
+            with collector_paused():
+                object.__setattr__(self, "_digest", digest_of(plan_content(self)))
         return self._digest
 
     def total_pipes(self) -> int:

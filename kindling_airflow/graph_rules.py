@@ -7,24 +7,13 @@ edges, recurses nowhere, and keeps the order in which it is given the pipes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import networkx as nx
 
-__all__ = [
-    "PipeEdge",
-    "connect",
-    "cycle_text",
-    "cycles",
-    "layers",
-    "named_once",
-    "neighbours",
-    "producers",
-    "topological_order",
-]
-
-Neighbours = Mapping[str, tuple[str, ...]]
+__all__ = ["PipeEdge", "Wiring", "cycle_text", "cycles", "grouped", "layers", "wire"]
 
 
 class PipeEdge(NamedTuple):
@@ -58,69 +47,141 @@ class Node(Protocol):
         ...
 
 
-def producers(nodes: Iterable[Node]) -> tuple[dict[str, str], list[str]]:
-    """Return the writer of each entity, and a problem for each entity with more than one."""
-    writers: dict[str, str] = {}
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What follows from the inputs and outputs of some pipes; everything in their order.
+
+    Attributes:
+        edges: the data edges, by reading pipe, then by its inputs.
+        successors: for each pipe, the pipes that read its output.
+        predecessors: for each pipe, the pipes whose output it reads.
+        writers: for each entity that is written, its first writer.
+        readers: for each entity that is read, its readers.
+        order: the pipes, producers first; those on or behind a cycle are missing.
+        depths: for each pipe, the pipes on the longest chain that leads to it.
+        problems: a text for each entity with more than one writer.
+    """
+
+    edges: tuple[PipeEdge, ...]
+    successors: dict[str, tuple[str, ...]]
+    predecessors: dict[str, tuple[str, ...]]
+    writers: dict[str, str]
+    readers: dict[str, tuple[str, ...]]
+    order: tuple[str, ...]
+    depths: dict[str, int]
+    problems: tuple[str, ...]
+
+
+def wire(nodes: Sequence[Node]) -> Wiring:
+    """Return what follows from the inputs and outputs of these pipes.
+
+    Pipes are numbers in here, and what touches an entity is looked up once per input: on a graph
+    that is larger than the processor's caches each look-up by name costs more than all the rest.
+    """
+    names = [node.pipe_id for node in nodes]
+    touching, problems = _written(nodes)
+    writers = {
+        entity: names[found[0]] for entity, found in touching.items() if found[0] is not None
+    }
+    edges: list[PipeEdge] = []
+    predecessors: list[list[int]] = []
+    new, add = tuple.__new__, edges.append
+    for number, node in enumerate(nodes):
+        pipe_id, read = node.pipe_id, []
+        for entity in node.input_entities:
+            found = touching.get(entity)
+            if found is None:
+                found = touching[entity] = [None]
+            elif found[-1] == number and len(found) > 1:
+                continue  # named twice, as only a node that was made by hand can do
+            found.append(number)
+            producer = found[0]
+            if producer is not None and producer != number:
+                add(new(PipeEdge, (names[producer], pipe_id, entity)))
+                read.append(producer)
+        predecessors.append(read)
+    successors = [_readers_of(node, number, touching) for number, node in enumerate(nodes)]
+    order = _topological_order(predecessors, successors)
+    return Wiring(
+        tuple(edges),
+        _named(names, successors),
+        _named(names, predecessors),
+        writers,
+        {
+            entity: tuple([names[n] for n in found[1:]])
+            for entity, found in touching.items()
+            if len(found) > 1
+        },
+        tuple([names[n] for n in order]),
+        _levels(names, order, predecessors),
+        problems,
+    )
+
+
+def _written(nodes: Sequence[Node]) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
+    """Return, for each entity, a list that starts with its writer; its readers go behind."""
+    touching: dict[str, list[Any]] = {}
     doubled: dict[str, list[str]] = {}
-    for node in nodes:
-        if node.output_entity is None:
+    for number, node in enumerate(nodes):
+        entity = node.output_entity
+        if entity is None:
             continue
-        first = writers.setdefault(node.output_entity, node.pipe_id)
-        if first != node.pipe_id:
-            doubled.setdefault(node.output_entity, [first]).append(node.pipe_id)
-    problems = [
+        found = touching.setdefault(entity, [number])
+        if found[0] != number:
+            first = nodes[found[0]].pipe_id
+            doubled.setdefault(entity, [first]).append(node.pipe_id)
+    problems = tuple(
         f"entity {entity!r} is written by more than one pipe: {', '.join(map(repr, pipes))}\n"
         "  Fix: let each pipe write an entity of its own, and join them in a further pipe."
         for entity, pipes in doubled.items()
-    ]
-    return writers, problems
+    )
+    return touching, problems
 
 
-def connect(nodes: Iterable[Node], writers: Mapping[str, str]) -> list[PipeEdge]:
-    """Return the data edges, by reading pipe, then by its inputs."""
-    edges = []
-    for node in nodes:
-        pipe_id = node.pipe_id
-        for entity in node.input_entities:
-            producer = writers.get(entity)
-            if producer is not None and producer != pipe_id:
-                edges.append(PipeEdge(producer, pipe_id, entity))
-    return edges
+def _readers_of(node: Node, number: int, touching: Mapping[str, list[Any]]) -> list[int]:
+    if node.output_entity is None or touching[node.output_entity][0] != number:
+        return []  # it writes nothing, or not as the first
+    return [reader for reader in touching[node.output_entity][1:] if reader != number]
 
 
-def neighbours(
-    pipe_ids: Iterable[str], edges: Iterable[PipeEdge]
-) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
-    """Return the successors and the predecessors of each pipe, each named once."""
-    successors: dict[str, list[str]] = {pipe_id: [] for pipe_id in pipe_ids}
-    predecessors: dict[str, list[str]] = {pipe_id: [] for pipe_id in successors}
-    for from_pipe, to_pipe, _ in edges:
-        successors[from_pipe].append(to_pipe)
-        predecessors[to_pipe].append(from_pipe)
-    return named_once(successors), named_once(predecessors)
-
-
-def named_once(lists: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """Return lists as tuples without repetitions, in the order of first mention."""
-    return {
-        key: tuple(dict.fromkeys(items)) if len(items) > 1 else tuple(items)
-        for key, items in lists.items()
-    }
-
-
-def topological_order(predecessors: Neighbours, successors: Neighbours) -> list[str]:
+def _topological_order(
+    predecessors: Sequence[Sequence[int]], successors: Sequence[Sequence[int]]
+) -> list[int]:
     """Return the pipes, producers first; those on or behind a cycle are missing.
 
     Source: A. B. Kahn, "Topological sorting of large networks", CACM 5 (1962).
     """
-    waiting = {pipe_id: len(found) for pipe_id, found in predecessors.items()}
-    order = [pipe_id for pipe_id, count in waiting.items() if not count]
-    for pipe_id in order:  # grows while it is walked
-        for successor in successors[pipe_id]:
-            waiting[successor] -= 1
-            if not waiting[successor]:
+    waiting = [len(found) for found in predecessors]
+    order = [number for number, count in enumerate(waiting) if not count]
+    for number in order:  # grows while it is walked
+        for successor in successors[number]:
+            waiting[successor] = left = waiting[successor] - 1
+            if not left:
                 order.append(successor)
     return order
+
+
+def _named(names: Sequence[str], lists: Sequence[Sequence[int]]) -> dict[str, tuple[str, ...]]:
+    name_of = names.__getitem__
+    return {
+        name: tuple([name_of(number) for number in found]) if found else ()
+        for name, found in zip(names, lists, strict=True)
+    }
+
+
+def _levels(
+    names: Sequence[str], order: Iterable[int], waits_for: Sequence[Sequence[int]]
+) -> dict[str, int]:
+    """Return, for each pipe, how many layers of what it waits for come before it.
+
+    Those that are missing in ``order`` have 0.
+    """
+    levels = [0] * len(names)
+    for number in order:
+        waited = waits_for[number]
+        if waited:
+            levels[number] = 1 + max([levels[other] for other in waited])
+    return dict(zip(names, levels, strict=True))
 
 
 def layers(
@@ -136,9 +197,15 @@ def layers(
         waits_for: what each pipe waits for, among these pipes.
     """
     numbers: dict[str, int] = {}
+    number_of = numbers.__getitem__
     for pipe_id in order:
         waited = waits_for[pipe_id]
-        numbers[pipe_id] = 1 + max([numbers[p] for p in waited]) if waited else 0
+        numbers[pipe_id] = 1 + max(map(number_of, waited)) if waited else 0
+    return grouped(pipe_ids, numbers)
+
+
+def grouped(pipe_ids: Iterable[str], numbers: Mapping[str, int]) -> list[list[str]]:
+    """Return the pipes by their number, from 0 on, each group in the order given."""
     columns: list[list[str]] = [[] for _ in range(1 + max(numbers.values(), default=-1))]
     for pipe_id in pipe_ids:
         columns[numbers[pipe_id]].append(pipe_id)

@@ -11,7 +11,7 @@ depends on hash order, and building takes time linear in pipes and edges, withou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -19,17 +19,7 @@ from kindling_airflow.data_entities import DataEntityRegistry, list_problems
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import GraphCycleError, GraphValidationError, did_you_mean
 from kindling_airflow.frozen import EMPTY, FrozenDict
-from kindling_airflow.graph_rules import (
-    PipeEdge,
-    connect,
-    cycle_text,
-    cycles,
-    layers,
-    named_once,
-    neighbours,
-    producers,
-    topological_order,
-)
+from kindling_airflow.graph_rules import PipeEdge, cycle_text, cycles, grouped, layers, wire
 
 __all__ = [
     "GraphCycleError",
@@ -81,6 +71,7 @@ class PipeGraph:
         entity_consumers: for each entity that is read, its readers.
         topological_order: all pipe ids, producers first.
         entity_tags: the tags of the entities that were declared with some.
+        depths: for each pipe, the pipes on the longest chain of producers that leads to it.
     """
 
     nodes: Mapping[str, PipeNode]
@@ -91,43 +82,45 @@ class PipeGraph:
     entity_consumers: Mapping[str, tuple[str, ...]] = field(default_factory=FrozenDict)
     topological_order: tuple[str, ...] = ()
     entity_tags: Mapping[str, Mapping[str, Any]] = field(default_factory=FrozenDict)
+    depths: Mapping[str, int] = field(default_factory=FrozenDict)
 
     @classmethod
     def of(
         cls,
         nodes: Mapping[str, PipeNode],
-        edges: Iterable[PipeEdge],
         entity_tags: Mapping[str, Mapping[str, Any]] = EMPTY,
     ) -> PipeGraph:
-        """Return the graph of these nodes and edges, with all that follows from them.
+        """Return the graph that the inputs and outputs of these pipes imply.
 
         Args:
             nodes: each pipe by its id, in the order requested.
-            edges: edges between these pipes.
             entity_tags: tags by entity; those of entities that no pipe touches are left out.
 
         Raises:
-            GraphCycleError: the edges form cycles; lists one of each knot.
+            GraphCycleError: the pipes form cycles, and nothing else is wrong; one of each knot.
+            GraphValidationError: two pipes write one entity; lists every problem, cycles included.
         """
-        edges = tuple(edges)
-        successors, predecessors = neighbours(nodes, edges)
-        order = topological_order(predecessors, successors)
-        if len(order) < len(nodes):
-            found = list(cycles(nodes, edges))
-            raise GraphCycleError(found[0], [cycle_text(cycle, edges) for cycle in found])
-        writers, _ = producers(nodes.values())
-        readers = _consumers(nodes.values())
+        wired = wire(tuple(nodes.values()))
+        problems = list(wired.problems)
+        if len(wired.order) < len(nodes):
+            found = list(cycles(nodes, wired.edges))
+            texts = [cycle_text(cycle, wired.edges) for cycle in found]
+            if not problems:
+                raise GraphCycleError(found[0], texts)
+            problems += texts
+        if problems:
+            raise GraphValidationError(problems)
+        touched = (e for e in entity_tags if e in wired.writers or e in wired.readers)
         return cls(
             nodes=FrozenDict(nodes),
-            edges=edges,
-            adjacency=FrozenDict(successors),
-            reverse_adjacency=FrozenDict(predecessors),
-            entity_producers=FrozenDict(writers),
-            entity_consumers=FrozenDict(readers),
-            topological_order=tuple(order),
-            entity_tags=FrozenDict(
-                {e: tags for e, tags in entity_tags.items() if e in writers or e in readers}
-            ),
+            edges=wired.edges,
+            adjacency=FrozenDict(wired.successors),
+            reverse_adjacency=FrozenDict(wired.predecessors),
+            entity_producers=FrozenDict(wired.writers),
+            entity_consumers=FrozenDict(wired.readers),
+            topological_order=wired.order,
+            entity_tags=FrozenDict({entity: entity_tags[entity] for entity in touched}),
+            depths=FrozenDict(wired.depths),
         )
 
     def get_producer(self, entity_id: str) -> str | None:
@@ -191,11 +184,9 @@ class PipeGraphBuilder:
         if problems:
             raise GraphValidationError(problems)
         nodes, problems = self._nodes(wanted)
-        writers, doubled = producers(nodes.values())
-        problems += doubled
         try:
-            graph = PipeGraph.of(nodes, connect(nodes.values(), writers), self._entity_tags())
-        except GraphCycleError as error:
+            graph = PipeGraph.of(nodes, self._entity_tags())
+        except GraphValidationError as error:
             if not problems:
                 raise
             problems += error.problems
@@ -214,10 +205,11 @@ class PipeGraphBuilder:
         wanted = self._registry.get_pipe_ids() if pipe_ids is None else pipe_ids
         problems = list_problems("pipe_ids", wanted)
         nodes, unknown = self._nodes([] if problems else wanted)
-        writers, doubled = producers(nodes.values())
-        if problems or unknown or doubled:
-            raise GraphValidationError([*problems, *unknown, *doubled])
-        return tuple(tuple(cycle) for cycle in cycles(nodes, connect(nodes.values(), writers)))
+        wired = wire(tuple(nodes.values()))
+        problems += [*unknown, *wired.problems]
+        if problems:
+            raise GraphValidationError(problems)
+        return tuple(tuple(cycle) for cycle in cycles(nodes, wired.edges))
 
     def topological_sort(self, graph: PipeGraph) -> tuple[str, ...]:
         """Return all pipes, producers before their consumers."""
@@ -229,8 +221,7 @@ class PipeGraphBuilder:
 
     def get_generations(self, graph: PipeGraph) -> tuple[tuple[str, ...], ...]:
         """Return the pipes by generation, sources first: each as early as its producers allow."""
-        found = layers(graph.nodes, graph.topological_order, graph.reverse_adjacency)
-        return tuple(map(tuple, found))
+        return tuple(map(tuple, grouped(graph.nodes, graph.depths)))
 
     def get_reverse_generations(self, graph: PipeGraph) -> tuple[tuple[str, ...], ...]:
         """Return the pipes by generation, sinks first: each as early as its consumers allow."""
@@ -284,11 +275,3 @@ class PipeGraphBuilder:
 
     def _entity_tags(self) -> dict[str, Mapping[str, Any]]:
         return {entity.entityid: entity.tags for entity in self._entities or () if entity.tags}
-
-
-def _consumers(nodes: Iterable[PipeNode]) -> dict[str, tuple[str, ...]]:
-    readers: dict[str, list[str]] = {}
-    for node in nodes:
-        for entity in node.input_entities:
-            readers.setdefault(entity, []).append(node.pipe_id)
-    return named_once(readers)

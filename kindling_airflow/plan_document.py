@@ -8,7 +8,8 @@
 
 ``pipes`` are the declarations in the graph, without their functions and without what is left at
 its default; ``entities`` are the tags of the entities that have some. Reading checks that every
-field is what it should be; whether the plan obeys its strategy is for ``validate()`` to say.
+field is what it should be, and that the edges are those that the pipes imply; whether the plan
+obeys its strategy is for ``validate()`` to say.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import tag_problems
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
-from kindling_airflow.errors import DeclarationError, GraphCycleError, PlanValidationError
+from kindling_airflow.errors import DeclarationError, GraphValidationError, PlanValidationError
 from kindling_airflow.frozen import digest_of, freeze
 from kindling_airflow.pipe_graph import PipeEdge, PipeGraph, PipeNode
 
@@ -73,7 +74,7 @@ def plan_fields(document: Any) -> dict[str, Any]:
 
     Raises:
         PlanValidationError: unknown schema version, wrong fields (lists them all), edges that form
-            a cycle, changed content.
+            a cycle or are not those of the pipes, changed content.
     """
     if not isinstance(document, dict):
         raise PlanValidationError([f"a plan is a JSON object, not {type(document).__name__}"])
@@ -86,7 +87,7 @@ def plan_fields(document: Any) -> dict[str, Any]:
         raise PlanValidationError([problem])
     problems: list[str] = []
     nodes = dict(_nodes(document, problems))
-    edges = list(_edges(document, nodes, problems))
+    edges = tuple(_edges(document, problems))
     entities = document.get("entities", {})
     problems += _tags_by_entity_problems(entities)
     metadata = document.get("metadata", {})
@@ -100,9 +101,11 @@ def plan_fields(document: Any) -> dict[str, Any]:
         raise PlanValidationError(problems)
     _check_digest(document)
     try:
-        graph = PipeGraph.of(nodes, edges, freeze(entities))
-    except GraphCycleError as error:
+        graph = PipeGraph.of(nodes, freeze(entities))
+    except GraphValidationError as error:
         raise PlanValidationError(error.problems) from error
+    if edges != graph.edges:
+        raise PlanValidationError([_edge_text(edges, graph.edges)])
     return {
         "pipe_ids": pipe_ids,
         "generations": generations,
@@ -185,9 +188,7 @@ def _node(pipe: PipeMetadata, written: str | None) -> PipeNode:
     return PipeNode(pipe.pipeid, pipe.input_entity_ids, written, declared)
 
 
-def _edges(
-    document: Mapping[str, Any], nodes: Mapping[str, PipeNode], problems: list[str]
-) -> Iterator[PipeEdge]:
+def _edges(document: Mapping[str, Any], problems: list[str]) -> Iterator[PipeEdge]:
     entries = document.get("edges")
     if not isinstance(entries, list):
         problems.append("edges must be a list")
@@ -199,11 +200,20 @@ def _edges(
             or not all(type(item) is str for item in entry)
         ):
             problems.append(f"edges[{n}] must be a list of two pipes and an entity")
-            continue
-        unknown = [pipe_id for pipe_id in entry[:2] if pipe_id not in nodes]
-        problems += [f"edges[{n}]: pipe {pipe_id!r} is not among the pipes" for pipe_id in unknown]
-        if not unknown:
+        else:
             yield PipeEdge(*entry)
+
+
+def _edge_text(said: tuple[PipeEdge, ...], implied: tuple[PipeEdge, ...]) -> str:
+    n = next(
+        (n for n, pair in enumerate(zip(said, implied, strict=False)) if pair[0] != pair[1]),
+        min(len(said), len(implied)),
+    )
+    shown, wanted = (list(edges[n]) if n < len(edges) else "nothing" for edges in (said, implied))
+    return (
+        f"edges[{n}] is {shown}, but the pipes' inputs and outputs imply {wanted}\n"
+        "  Fix: make the plan again; edges follow from the pipes."
+    )
 
 
 def _tags_by_entity_problems(entities: Any) -> list[str]:

@@ -87,7 +87,7 @@ class TestRoundTrip:
     def test_graph_that_was_made_by_hand_comes_back_without_declarations(self) -> None:
         nodes = {"a": PipeNode("a"), "b": PipeNode("b", ("x",), None)}
         made = ExecutionPlan(
-            ("a",), (Generation(0, ("a",)),), PipeGraph.of(nodes, []), "mine", {"x": 1}
+            ("a",), (Generation(0, ("a",)),), PipeGraph.of(nodes), "mine", {"x": 1}
         )
         restored = ExecutionPlan.from_json(made.to_json())
         assert restored == made
@@ -165,21 +165,19 @@ class TestWrongDocuments:
             metadata=None,
         )
         assert _refusal(document) == (
-            "14 problems in the plan:\n"
+            "12 problems in the plan:\n"
             "1. edges[0] must be a list of two pipes and an entity\n"
-            "2. edges[1]: pipe 'a' is not among the pipes\n"
-            "3. edges[1]: pipe 'b' is not among the pipes\n"
-            "4. entities must be an object from entity to tags\n"
-            "5. generations[0] must be an object\n"
-            "6. generations[1]: dependencies must be a list of strings\n"
-            "7. generations[1]: number must be a whole number, not '0'\n"
-            "8. generations[1]: pipe_ids must be a list of strings\n"
-            "9. metadata must be a mapping, not NoneType: None\n"
-            "10. pipe_ids must be a list of strings\n"
-            "11. pipes[0]: pipe 'a': tags must be a mapping, not int: 1\n"
-            "12. pipes[1]: pipeid must be a string, not NoneType: None\n"
-            "13. pipes[2]: pipe 'b': output_entity_id must be a string, not NoneType: None\n"
-            "14. strategy must be a name, not ''"
+            "2. entities must be an object from entity to tags\n"
+            "3. generations[0] must be an object\n"
+            "4. generations[1]: dependencies must be a list of strings\n"
+            "5. generations[1]: number must be a whole number, not '0'\n"
+            "6. generations[1]: pipe_ids must be a list of strings\n"
+            "7. metadata must be a mapping, not NoneType: None\n"
+            "8. pipe_ids must be a list of strings\n"
+            "9. pipes[0]: pipe 'a': tags must be a mapping, not int: 1\n"
+            "10. pipes[1]: pipeid must be a string, not NoneType: None\n"
+            "11. pipes[2]: pipe 'b': output_entity_id must be a string, not NoneType: None\n"
+            "12. strategy must be a name, not ''"
         )
 
     def test_lists_that_are_missing(self) -> None:
@@ -201,13 +199,29 @@ class TestWrongDocuments:
             "entities: 'x' must be a mapping, not int: 1"
         )
 
-    def test_edges_that_form_a_cycle(self) -> None:
-        document = _document(edges=[["a", "b", "x"], ["b", "a", "y"]])
+    def test_pipes_that_form_a_cycle(self) -> None:
+        document = _document()
+        document["pipes"][0]["input_entity_ids"] = ["b.out"]
         assert _refusal(document) == (
             "Pipes form a cycle: 'a' -> 'b' -> 'a'\n"
-            "  'b' reads entity 'x', written by 'a'\n"
-            "  'a' reads entity 'y', written by 'b'\n"
+            "  'b' reads entity 'a.out', written by 'a'\n"
+            "  'a' reads entity 'b.out', written by 'b'\n"
             "  Fix: remove one of these inputs, or split the pipe that reads its own result."
+        )
+
+    def test_edges_that_do_not_follow_from_the_pipes(self) -> None:
+        remedy = "\n  Fix: make the plan again; edges follow from the pipes."
+        assert _refusal(_document(edges=[["a", "b", "a.out"], ["a", "c", "x"]])) == (
+            "edges[1] is ['a', 'c', 'x'], but the pipes' inputs and outputs imply "
+            f"['b', 'c', 'b.out']{remedy}"
+        )
+        assert _refusal(_document(edges=[["a", "b", "a.out"]])) == (
+            "edges[1] is nothing, but the pipes' inputs and outputs imply "
+            f"['b', 'c', 'b.out']{remedy}"
+        )
+        more = [["a", "b", "a.out"], ["b", "c", "b.out"], ["c", "d", "x"]]
+        assert _refusal(_document(edges=more)) == (
+            f"edges[2] is ['c', 'd', 'x'], but the pipes' inputs and outputs imply nothing{remedy}"
         )
 
     def test_what_json_cannot_express(self) -> None:

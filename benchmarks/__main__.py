@@ -1,0 +1,28 @@
+"""Run every benchmark, or those named: ``python -m benchmarks [planning ...]``."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib import import_module
+
+from rich.console import Console
+
+BENCHMARKS = ("planning",)
+
+
+def main(names: list[str]) -> int:
+    """Run the benchmarks and print their tables."""
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"unknown: {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(f"Python {platform.python_version()}, {platform.machine()}")
+    for name in names or BENCHMARKS:
+        import_module(f"benchmarks.{name}").run(console)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
