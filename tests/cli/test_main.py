@@ -102,13 +102,12 @@ def test_a_broken_definition_is_status_1_with_the_problems_on_standard_error(
     assert files(definition.parent) <= {"shop", "shop.imports", "shop.kindling.yaml"}
 
 
-def test_a_definition_that_is_not_there_is_status_1(
+def test_a_definition_that_is_not_there_is_status_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["compile", str(tmp_path / "no.kindling.yaml")]) == 1
+    assert main(["compile", str(tmp_path / "no.kindling.yaml")]) == 2
     assert capsys.readouterr().err == (
-        f"{tmp_path / 'no.kindling.yaml'}: cannot be read: No such file or directory\n"
-        "  Fix: correct the path or its rights.\n"
+        f"kindling-airflow compile: there is no {str(tmp_path / 'no.kindling.yaml')!r}\n"
     )
 
 

@@ -115,7 +115,8 @@ def test_a_dags_folder_beneath_a_hidden_one_is_not_hidden(tmp_path: Path) -> Non
 
 
 def test_definitions_lie_beside_the_link_to_a_dag_file(dags: Path, tmp_path: Path) -> None:
-    shared = tmp_path / "shared.py"
+    shared = tmp_path / "elsewhere" / "shared.py"
+    shared.parent.mkdir()
     (dags / "kindling_dags.py").rename(shared)
     (dags / "kindling_dags.py").symlink_to(shared)
     write_definition(dags / "shop.kindling.yaml", "dag_id: shop\n")

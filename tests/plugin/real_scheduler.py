@@ -10,6 +10,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def trigger(dag_id: str) -> None:
             run_type=DagRunType.MANUAL,
             state=DagRunState.QUEUED,
             triggered_by=DagRunTriggeredByType.TEST,
-            run_after=timezone.utcnow(),
+            run_after=timezone.utcnow() - timedelta(minutes=1),  # SQLite's clock has whole seconds
             session=session,
         )
 
@@ -122,7 +123,7 @@ def late(scheduler: Scheduler) -> dict[str, Any]:
 
     pool_listener._create_missing = create_late
     trigger("late")
-    scheduler.look_until(lambda: states("late")["a"] == "scheduled")
+    assert scheduler.look_until(lambda: states("late")["a"] == "scheduled")
     scheduler.look()
     without = {"pool": "late_pool" in pools(), "states": states("late")}
     open_gate.set()
@@ -170,14 +171,14 @@ def main(dags: Path) -> dict[str, Any]:
     for dag_id in ("shop", "tuned", "in_default_pool", "no_kindling"):
         trigger(dag_id)
     before = pools()
-    scheduler.look_until(lambda: states("shop")["a"] is not None)
+    assert scheduler.look_until(lambda: states("shop")["a"] is not None)
     settled()
     scheduler.look_until(lambda: states("shop")["a"] == "queued")
     answer = {
         "before": before,
         "after": pools(),
         "shop": states("shop"),
-        "again": pool_listener.create_missing_pools({"kindling_shop": 99}),
+        "again": pool_listener.create_missing_pools({"kindling_shop": 99, "more": 1}),
         "needed": {
             dag_id: pool_listener.needed_pools(SerializedDagModel.get_dag(dag_id))
             for dag_id in ("shop", "tuned", "in_default_pool", "no_kindling")
