@@ -53,6 +53,7 @@ class RunRequest:
         plan_digest: the plan that the task was compiled from.
         run_id, dag_id, task_id, try_number: the Airflow task instance.
         interval_start, interval_end: the run's data interval, ISO 8601, or None where it has none.
+        settings: what the deployment lays over the declarations that the modules make.
     """
 
     attempt_key: str
@@ -67,6 +68,7 @@ class RunRequest:
     try_number: int = 1
     interval_start: str | None = None
     interval_end: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 
     def dumps(self) -> str:
         """Return the request as one line of JSON."""

@@ -14,6 +14,7 @@ __all__ = [
     "DeclarationError",
     "DefinitionError",
     "EntityError",
+    "ExecutionError",
     "GraphCycleError",
     "GraphValidationError",
     "HarvestError",
@@ -21,12 +22,15 @@ __all__ = [
     "LocalAirflowError",
     "ManifestError",
     "PipeRunError",
+    "PipeTimeoutError",
     "PlanValidationError",
     "ProblemsError",
     "ReportError",
     "SelectionError",
+    "StreamError",
     "SettingsError",
     "TranslationError",
+    "WrongCallError",
     "did_you_mean",
 ]
 
@@ -128,6 +132,12 @@ class SelectionError(ProblemsError):
     headline = "problems in the selection"
 
 
+class ExecutionError(ProblemsError, ValueError):
+    """A plan cannot be executed with these settings; nothing was run."""
+
+    headline = "problems in the execution's settings"
+
+
 class EntityError(KindlingAirflowError):
     """An entity cannot be read, staged or published."""
 
@@ -136,8 +146,33 @@ class PipeRunError(KindlingAirflowError):
     """A pipe did not do its work."""
 
 
+class PipeTimeoutError(PipeRunError):
+    """A try of a pipe did not end within the time that it was given."""
+
+
+class StreamError(KindlingAirflowError):
+    """A stream failed, and the run with it; every other stream of the run was stopped.
+
+    Attributes:
+        pipe_id: the stream that failed first.
+        result: what became of each pipe, an ``ExecutionResult``.
+    """
+
+    def __init__(self, message: str, pipe_id: str, result: object) -> None:
+        self.pipe_id = pipe_id
+        self.result = result
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[StreamError], tuple[str, str, object]]:
+        return type(self), (str(self), self.pipe_id, self.result)
+
+
 class ReportError(KindlingAirflowError):
     """A driver ended without a usable report of this attempt."""
+
+
+class WrongCallError(KindlingAirflowError):
+    """A command was called with arguments that make no sense together."""
 
 
 class LocalAirflowError(KindlingAirflowError):

@@ -228,6 +228,8 @@ def differences_for(base: Declarations, effective: Declarations, pipe_id: str) -
         ``{"pipe": {field: value}, "entities": {id: {field: value}}}`` without what is the same;
         empty where nothing differs.
     """
+    if base is effective:
+        return EMPTY
     old, new = base.pipes.get_pipe_definition(pipe_id), effective.pipes.get_pipe_definition(pipe_id)
     if old is None or new is None:
         return EMPTY

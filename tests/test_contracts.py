@@ -117,6 +117,7 @@ class TestRequest:
             "try_number": 1,
             "interval_start": None,
             "interval_end": None,
+            "settings": {},
         }
 
     def test_what_may_be_left_out_has_a_default(self) -> None:

@@ -10,6 +10,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, TaskGroup
 from kindling_airflow.dag_factory.compile import Compiled
 from kindling_airflow.frozen import thaw
 from kindling_airflow.operators.pipe import KindlingPipeOperator
+from kindling_airflow.project_settings import differences_for
 from kindling_airflow.translator import TaskSpec
 
 __all__ = ["build_dag"]
@@ -78,6 +79,7 @@ def _operator(
         modules=compiled.manifest.modules,
         warehouse=definition.warehouse,
         plan_digest=compiled.spec.plan_digest,
+        settings=differences_for(compiled.base, compiled.manifest, task.pipe_id),
         doc=_doc(pipe),
         pool=task.pool,
         pool_slots=task.pool_slots,

@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.dag_factory.settings_file import read_settings
 from kindling_airflow.errors import DefinitionError, ManifestError, ProblemsError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.harvest import harvest, is_current
 from kindling_airflow.manifest import Manifest
+from kindling_airflow.selection import select as select_pipes
 from kindling_airflow.translator import DagSpec, TranslateOptions, translate
 
-__all__ = ["Compiled", "compile_definition", "project_manifest"]
+__all__ = [
+    "Compiled",
+    "Planned",
+    "compile_definition",
+    "plan_definition",
+    "plan_of",
+    "project_manifest",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """A definition with everything that follows from it."""
+class Planned:
+    """A definition with its plan.
+
+    Attributes:
+        definition: the definition.
+        base: the declarations as the project's modules make them.
+        manifest: the declarations under the deployment's settings.
+        plan: the plan of the chosen pipes.
+    """
 
     definition: Definition
+    base: Manifest
     manifest: Manifest
     plan: ExecutionPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled(Planned):
+    """A definition with everything that follows from it.
+
+    Attributes:
+        spec: the plan, compiled.
+    """
+
     spec: DagSpec
 
 
@@ -45,6 +74,30 @@ def project_manifest(definition: Definition) -> Manifest:
     return harvest(definition.project_root, definition.modules)
 
 
+def plan_definition(definition: Definition, manifest: Manifest | None = None) -> Planned:
+    """Plan a definition: settings, selection and strategy applied.
+
+    Args:
+        definition: what to plan.
+        manifest: the project's manifest, where the caller has it already.
+
+    Raises:
+        DefinitionError: wrapping whatever is wrong on the way, with the definition's name.
+    """
+    with _wrapped(definition):
+        base = project_manifest(definition) if manifest is None else manifest
+        layers = read_settings(definition.project_root, definition.settings)
+        effective = base.with_settings(layers) if layers else base
+        plan = plan_of(
+            effective,
+            strategy=definition.strategy,
+            pipes=definition.pipes,
+            select=definition.select,
+            exclude=definition.exclude,
+        )
+    return Planned(definition, base, effective, plan)
+
+
 def compile_definition(definition: Definition, manifest: Manifest | None = None) -> Compiled:
     """Compile a definition as far as that goes without Airflow.
 
@@ -55,17 +108,50 @@ def compile_definition(definition: Definition, manifest: Manifest | None = None)
     Raises:
         DefinitionError: wrapping whatever is wrong on the way, with the definition's name.
     """
+    planned = plan_definition(definition, manifest)
+    with _wrapped(definition):
+        spec = translate(planned.plan, _options(definition))
+    return Compiled(definition, planned.base, planned.manifest, planned.plan, spec)
+
+
+@contextmanager
+def _wrapped(definition: Definition) -> Iterator[None]:
     try:
-        manifest = project_manifest(definition) if manifest is None else manifest
-        plan = ExecutionPlanGenerator(manifest).generate_plan(definition.pipes, definition.strategy)
-        spec = translate(plan, _options(definition))
+        yield
     except ProblemsError as error:
         raise DefinitionError(
             f"{definition.source}: {problem}" for problem in error.problems
         ) from error
     except OSError as error:
         raise DefinitionError([f"{definition.source}: {error}"]) from error
-    return Compiled(definition, manifest, plan, spec)
+
+
+def plan_of(
+    manifest: Manifest,
+    *,
+    strategy: str = "batch",
+    pipes: Sequence[str] | None = None,
+    select: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> ExecutionPlan:
+    """Return the validated plan of the chosen pipes.
+
+    Args:
+        manifest: the declarations.
+        strategy: the name of the strategy.
+        pipes: ids of pipes; default: all.
+        select: which of these, in the selection grammar; default: all.
+        exclude: which of these not.
+
+    Raises:
+        SelectionError: what is selected or excluded matches nothing, or leaves nothing.
+        GraphValidationError: the pipes do not form a valid graph.
+    """
+    generator = ExecutionPlanGenerator(manifest)
+    if select or exclude:
+        graph = generator.graph_builder.build_graph(pipes)
+        pipes = select_pipes(graph, select or "**", exclude)
+    return generator.generate_plan(pipes, strategy)
 
 
 def _options(definition: Definition) -> TranslateOptions:

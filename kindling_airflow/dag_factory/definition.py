@@ -7,7 +7,7 @@ All problems of a definition are reported at once, each with file, line and key.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -50,6 +50,9 @@ class Definition:
         project_root: absolute folder that goes on the import path.
         manifest: absolute path of the compiled manifest, if one is named or lies beside the
             definition.
+        pipes: the pipes of the DAG by id; None for all of the project.
+        select, exclude: which of them, in the grammar of :mod:`kindling_airflow.selection`.
+        settings: files with layers of settings over the declarations, later ones win.
         cron: the schedule as a cron expression, or None for a DAG without one.
         spark: arguments of the Spark provider's operator, ``conn_id`` and ``conf`` included; the
             properties in ``conf`` are text, as spark-submit takes them.
@@ -71,6 +74,9 @@ class Definition:
     owner: str | None = None
     strategy: str = "batch"
     pipes: tuple[str, ...] | None = None
+    select: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    settings: tuple[Path, ...] = ()
     pool: str = ""
     width: int = 4
     pool_slots: int = 1
@@ -152,10 +158,17 @@ def _definition(
         "manifest": manifest,
         "cron": None if schedule is None else _PRESETS.get(schedule, schedule),
         "start_date": _moment(keys),
+        "select": _listed(keys.get("select", ())),
+        "exclude": _listed(keys.get("exclude", ())),
+        "settings": tuple((base / name).resolve() for name in _listed(keys.get("settings", ()))),
         "pool": keys.get("pool", _default_pool(keys)),
         "spark": _spark(keys.get("spark", {})),
     }
     return Definition(**said)
+
+
+def _listed(said: str | Sequence[str]) -> tuple[str, ...]:
+    return (said,) if isinstance(said, str) else tuple(said)
 
 
 def _spark(said: Mapping[str, Any]) -> FrozenDict:

@@ -69,12 +69,20 @@ class DefinitionFile:
     problems: tuple[Problem, ...] = ()
 
 
-def read_definition_file(path: Path, source: str | None = None) -> DefinitionFile:
+def read_definition_file(
+    path: Path,
+    source: str | None = None,
+    *,
+    what: str = "a definition",
+    start: str = "'dag_id: ...' and 'project: ...'",
+) -> DefinitionFile:
     """Read a definition file as far as YAML goes.
 
     Args:
         path: the file.
         source: what messages call it; default: its path.
+        what: what messages call such a file.
+        start: what messages say that such a file starts with.
 
     Raises:
         DefinitionError: it cannot be read, is no UTF-8 or no YAML, or holds no mapping.
@@ -104,10 +112,7 @@ def read_definition_file(path: Path, source: str | None = None) -> DefinitionFil
     if not isinstance(builder.root, dict):
         empty = builder.root is None
         found = "and this file is empty" if empty else f"not {type(builder.root).__name__}"
-        problem = (
-            f"{source}: a definition is a mapping of keys, {found}\n"
-            "  Fix: start with 'dag_id: ...' and 'project: ...'."
-        )
+        problem = f"{source}: {what} is a mapping of keys, {found}\n  Fix: start with {start}."
         raise DefinitionError([problem])
     return DefinitionFile(path, source, builder.root, builder.lines, tuple(builder.problems))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,8 @@ class KindlingPipeOperator(SparkSubmitOperator):
         modules: what the driver imports for the declarations.
         warehouse: root of the entities' tables (templated); default: ``[kindling] warehouse``.
         plan_digest: the plan that the task was compiled from.
+        settings: what the deployment lays over the declarations, as
+            :func:`kindling_airflow.project_settings.differences_for` says it.
         **kwargs: everything that ``SparkSubmitOperator`` takes.
     """
 
@@ -55,6 +57,7 @@ class KindlingPipeOperator(SparkSubmitOperator):
         modules: Sequence[str],
         warehouse: str | None = None,
         plan_digest: str = "",
+        settings: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"name": pipe_id, **kwargs})
@@ -63,6 +66,7 @@ class KindlingPipeOperator(SparkSubmitOperator):
         self._project_root = project_root
         self._modules = tuple(modules)
         self._plan_digest = plan_digest
+        self._settings = settings or {}
         self._report: RunReport | None = None
         self._report_error: ReportError | None = None
 
@@ -124,6 +128,7 @@ class KindlingPipeOperator(SparkSubmitOperator):
             try_number=ti.try_number,
             interval_start=_iso(getattr(dag_run, "data_interval_start", None)),
             interval_end=_iso(getattr(dag_run, "data_interval_end", None)),
+            settings=self._settings,
         )
 
     def _get_hook(self) -> SparkSubmitHook:

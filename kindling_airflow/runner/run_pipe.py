@@ -26,6 +26,7 @@ from kindling_airflow.data_pipes import PipeMetadata, argument_name
 from kindling_airflow.errors import EntityError, PipeRunError, did_you_mean
 from kindling_airflow.frozen import FrozenDict
 from kindling_airflow.harvest import HarvestedModules, import_declarations
+from kindling_airflow.project_settings import apply_differences
 from kindling_airflow.runner.entities import provider_for
 from kindling_airflow.runner.failure import describe, is_permanent
 from kindling_airflow.runner.output_check import checked_output
@@ -90,6 +91,9 @@ def run_pipe(
     application_id = spark.sparkContext.applicationId
     try:
         declared = declared or import_declarations(Path(request.project_root), request.modules)
+        if request.settings:
+            changed = apply_differences(declared, request.pipe_id, request.settings)
+            declared = HarvestedModules(*changed)
         return _run(request, declared, spark, started, application_id)
     except (Exception, SystemExit) as error:
         return _failed(request, error, started, application_id)

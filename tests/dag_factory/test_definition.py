@@ -37,6 +37,9 @@ tags: [sample, medallion]
 owner: data
 strategy: streaming
 pipes: [silver.orders, gold.sales]
+select: +gold.sales
+exclude: ["tag:slow", raw.*]
+settings: [prod.yaml, ../site.yaml]
 pool: small
 width: 3
 pool_slots: 2
@@ -102,6 +105,9 @@ def test_every_key_arrives(base: Path) -> None:
         owner="data",
         strategy="streaming",
         pipes=("silver.orders", "gold.sales"),
+        select=("+gold.sales",),
+        exclude=("tag:slow", "raw.*"),
+        settings=(base / "prod.yaml", base.parent / "site.yaml"),
         pool="small",
         width=3,
         pool_slots=2,
@@ -177,6 +183,9 @@ def test_two_keys_are_enough(base: Path) -> None:
         owner=None,
         strategy="batch",
         pipes=None,
+        select=(),
+        exclude=(),
+        settings=(),
         pool="kindling_shop",
         width=4,
         pool_slots=1,

@@ -21,6 +21,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from kindling_airflow.contracts import REPORT_MARKER, RunReport, RunRequest
+from kindling_airflow.frozen import freeze
 from kindling_airflow.operators.driver_process import interpreter_defaults
 from kindling_airflow.operators.pipe import KindlingPipeOperator, warehouse_root
 
@@ -91,7 +92,8 @@ def test_a_published_report_is_success_and_the_tasks_xcom(tmp_path: Path, driver
 
 def test_the_request_names_everything_that_the_driver_needs(tmp_path: Path, driver: Driver) -> None:
     driver(f"open({str(tmp_path / 'request')!r}, 'w').write(sys.argv[-1]); send()")
-    run(tmp_path, plan_digest="sha256:1")
+    settings = {"entities": {"in": {"merge_columns": ("id",), "tags": {"x": 1}}}}
+    run(tmp_path, plan_digest="sha256:1", settings=settings)
     request = RunRequest.loads((tmp_path / "request").read_text())
     assert request == RunRequest(
         attempt_key=request.attempt_key,
@@ -103,6 +105,7 @@ def test_the_request_names_everything_that_the_driver_needs(tmp_path: Path, driv
         dag_id="dag",
         run_id="run",
         task_id="task",
+        settings=freeze(settings),
     )
 
 
