@@ -7,6 +7,7 @@ Checks that can find several problems collect them all, sort them, and raise onc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
@@ -27,8 +28,8 @@ __all__ = [
     "ProblemsError",
     "ReportError",
     "SelectionError",
-    "StreamError",
     "SettingsError",
+    "StreamError",
     "TranslationError",
     "WrongCallError",
     "did_you_mean",
@@ -43,13 +44,13 @@ class ProblemsError(KindlingAirflowError):
     """One or more problems, found together.
 
     Attributes:
-        problems: each problem's own text, sorted; never empty.
+        problems: each problem's own text, sorted, numbers by their size; never empty.
     """
 
     headline = "problems were found"
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems: tuple[str, ...] = tuple(sorted(set(problems)))
+        self.problems: tuple[str, ...] = tuple(sorted(set(problems), key=_natural_order))
         super().__init__(self._message())
 
     def _message(self) -> str:
@@ -177,6 +178,16 @@ class WrongCallError(KindlingAirflowError):
 
 class LocalAirflowError(KindlingAirflowError):
     """A throw-away Airflow of this machine did not start, or did not answer as expected."""
+
+
+def _natural_order(text: str) -> tuple[object, ...]:
+    """Return a sort key under which line 2 comes before line 10."""
+    parts: list[object] = list(_NUMBER.split(text))
+    parts[1::2] = ((len(n), n) for n in (str(part).lstrip("0") for part in parts[1::2]))
+    return (*parts, text)
+
+
+_NUMBER = re.compile("([0-9]+)")
 
 
 def did_you_mean(unknown: str, known: Iterable[str]) -> str:
