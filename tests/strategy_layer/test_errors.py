@@ -74,3 +74,15 @@ def test_errors_survive_pickling(error: ProblemsError) -> None:
 )
 def test_did_you_mean_names_the_nearest_known_id_or_nothing(unknown: str, hint: str) -> None:
     assert did_you_mean(unknown, ["bronze.orders", "silver.orders"]) == hint
+
+
+def test_numbers_in_problems_are_sorted_by_their_size() -> None:
+    texts = ["x:10: late", "x:9: early", "x:009: early too", f"x:{'9' * 5000}: last", "a", ""]
+    assert ProblemsError(texts).problems == (
+        "",
+        "a",
+        "x:9: early",
+        "x:009: early too",
+        "x:10: late",
+        f"x:{'9' * 5000}: last",
+    )

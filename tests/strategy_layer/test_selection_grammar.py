@@ -287,22 +287,22 @@ class TestWrongTexts:
         text = '"a\\b" tag: c+1234567890 ('
         assert _refusal(text) == (
             "4 problems in the selection:\n"
-            "1. selector, column 11: expected a key after 'tag:'\n"
+            "1. selector, column 4: expected '\"' or '\\' after the '\\'\n"
+            f"  {text}\n"
+            "     ^\n"
+            f"  Fix: {ESCAPE}\n"
+            "2. selector, column 11: expected a key after 'tag:'\n"
             f"  {text}\n"
             "            ^\n"
             f"  Fix: {A_WORD}\n"
-            "2. selector, column 14: expected at most 9 digits\n"
+            "3. selector, column 14: expected at most 9 digits\n"
             f"  {text}\n"
             "               ^\n"
             "  Fix: leave the number out to have all levels.\n"
-            "3. selector, column 26: expected a word or '(' after '('\n"
+            "4. selector, column 26: expected a word or '(' after '('\n"
             f"  {text}\n"
             "                           ^\n"
-            f"  Fix: {A_WORD}\n"
-            "4. selector, column 4: expected '\"' or '\\' after the '\\'\n"
-            f"  {text}\n"
-            "     ^\n"
-            f"  Fix: {ESCAPE}"
+            f"  Fix: {A_WORD}"
         )
 
     def test_caret_stands_below_its_character_whatever_the_others_are(self) -> None:
