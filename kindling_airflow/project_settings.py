@@ -13,7 +13,7 @@ pipe reads, writes and runs is code, and stays code.
 
     declarations + layers -> effective declarations -> plan -> DAG
                                      |
-                                     +-- differences_for(pipe) travel to the driver with its request
+                                     +-- differences_for(pipes): to the driver, with its request
 """
 
 from __future__ import annotations
@@ -216,35 +216,42 @@ def _fields(declared: PipeMetadata | EntityMetadata) -> dict[str, Any]:
     return {item.name: getattr(declared, item.name) for item in fields(declared)}
 
 
-def differences_for(base: Declarations, effective: Declarations, pipe_id: str) -> FrozenDict:
-    """Return what a pipe's driver must lay over the declarations that it imports.
+def differences_for(
+    base: Declarations, effective: Declarations, pipe_ids: Iterable[str]
+) -> FrozenDict:
+    """Return what a driver must lay over the declarations that it imports.
 
     Args:
         base: the declarations as the modules make them.
         effective: the same under the deployment's settings.
-        pipe_id: the pipe; its own fields count, and those of the entities that it touches.
+        pipe_ids: the pipes that it is to run; their own fields count, and those of the entities
+            that they touch.
 
     Returns:
-        ``{"pipe": {field: value}, "entities": {id: {field: value}}}`` without what is the same;
-        empty where nothing differs.
+        ``{"pipes": {id: {field: value}}, "entities": {id: {field: value}}}`` without what is the
+        same; empty where nothing differs.
     """
     if base is effective:
         return EMPTY
-    old, new = base.pipes.get_pipe_definition(pipe_id), effective.pipes.get_pipe_definition(pipe_id)
-    if old is None or new is None:
-        return EMPTY
-    entities = {}
-    for entity_id in dict.fromkeys((*new.input_entity_ids, new.output_entity_id)):
-        changed = _changed(
-            base.entities.definition_or_default(entity_id),
-            effective.entities.definition_or_default(entity_id),
-            ENTITY_SETTINGS,
-        )
-        if changed:
-            entities[entity_id] = changed
-    pipe = _changed(old, new, PIPE_SETTINGS)
-    found = {**({"pipe": pipe} if pipe else {}), **({"entities": entities} if entities else {})}
-    return FrozenDict(freeze(found))
+    pipes: dict[str, Any] = {}
+    entities: dict[str, Any] = {}
+    for pipe_id in pipe_ids:
+        old = base.pipes.get_pipe_definition(pipe_id)
+        new = effective.pipes.get_pipe_definition(pipe_id)
+        if old is None or new is None:
+            continue
+        pipes[pipe_id] = _changed(old, new, PIPE_SETTINGS)
+        for entity_id in (*new.input_entity_ids, new.output_entity_id):
+            entities[entity_id] = _changed(
+                base.entities.definition_or_default(entity_id),
+                effective.entities.definition_or_default(entity_id),
+                ENTITY_SETTINGS,
+            )
+    found = {
+        section: {an_id: changed for an_id, changed in changes.items() if changed}
+        for section, changes in (("pipes", pipes), ("entities", entities))
+    }
+    return FrozenDict(freeze({section: changes for section, changes in found.items() if changes}))
 
 
 def _changed(old: object, new: object, names: Iterable[str]) -> dict[str, Any]:
@@ -254,7 +261,7 @@ def _changed(old: object, new: object, names: Iterable[str]) -> dict[str, Any]:
 
 
 def apply_differences(
-    declared: Declarations, pipe_id: str, differences: Mapping[str, Any]
+    declared: Declarations, differences: Mapping[str, Any]
 ) -> tuple[DataPipesRegistry, DataEntityRegistry]:
     """Return the declarations with the differences of :func:`differences_for` laid over them.
 
@@ -264,12 +271,12 @@ def apply_differences(
     if not differences:
         return declared.pipes, declared.entities
     pipes, entities = DataPipesRegistry(), DataEntityRegistry()
-    changed: Mapping[str, Mapping[str, Any]] = differences.get("entities", {})
+    own: Mapping[str, Mapping[str, Any]] = differences.get("pipes", EMPTY)
+    changed: Mapping[str, Mapping[str, Any]] = differences.get("entities", EMPTY)
     for pipe in declared.pipes:
-        own = differences.get("pipe", {}) if pipe.pipeid == pipe_id else {}
-        pipes.register_pipe(**{**_fields(pipe), **own})
+        pipes.register_pipe(**{**_fields(pipe), **own.get(pipe.pipeid, EMPTY)})
     ids = [*(entity.entityid for entity in declared.entities), *changed]
     for entity_id in dict.fromkeys(ids):
         entity = declared.entities.definition_or_default(entity_id)
-        entities.register_entity(**{**_fields(entity), **changed.get(entity_id, {})})
+        entities.register_entity(**{**_fields(entity), **changed.get(entity_id, EMPTY)})
     return pipes, entities

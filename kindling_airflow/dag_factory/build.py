@@ -79,7 +79,7 @@ def _operator(
         modules=compiled.manifest.modules,
         warehouse=definition.warehouse,
         plan_digest=compiled.spec.plan_digest,
-        settings=differences_for(compiled.base, compiled.manifest, task.pipe_id),
+        settings=differences_for(compiled.base, compiled.manifest, [task.pipe_id]),
         doc=_doc(pipe),
         pool=task.pool,
         pool_slots=task.pool_slots,

@@ -92,8 +92,7 @@ def run_pipe(
     try:
         declared = declared or import_declarations(Path(request.project_root), request.modules)
         if request.settings:
-            changed = apply_differences(declared, request.pipe_id, request.settings)
-            declared = HarvestedModules(*changed)
+            declared = HarvestedModules(*apply_differences(declared, request.settings))
         return _run(request, declared, spark, started, application_id)
     except (Exception, SystemExit) as error:
         return _failed(request, error, started, application_id)

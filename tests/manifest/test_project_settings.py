@@ -208,19 +208,20 @@ class TestDifferences:
             entities={"**.orders": {"tags": {"provider.path": "there"}}},
         )
         effective = base.with_settings([layer])
-        assert differences_for(base, effective, "gold.orders") == {
-            "pipe": {"tags": {"layer": "gold", "declared": True, "x": 1}},
+        assert differences_for(base, effective, ["gold.orders"]) == {
+            "pipes": {"gold.orders": {"tags": {"layer": "gold", "declared": True, "x": 1}}},
             "entities": {
                 "silver.orders": {"tags": {"provider.path": "there"}},
                 "gold.orders": {"tags": {"provider.path": "there"}},
             },
         }
-        assert differences_for(base, base, "gold.orders") == EMPTY
-        assert differences_for(base, effective, "unknown") == EMPTY
+        assert differences_for(base, base, ["gold.orders"]) == EMPTY
+        assert differences_for(base, _manifest(), ["gold.orders"]) == EMPTY
+        assert differences_for(base, effective, ["unknown"]) == EMPTY
 
     def test_no_differences_leave_the_declarations_as_they_are(self) -> None:
         base = _manifest()
-        assert apply_differences(base, "gold.orders", {}) == (base.pipes, base.entities)
+        assert apply_differences(base, {}) == (base.pipes, base.entities)
 
     @given(json_tags(), json_tags(), st.sampled_from(["**", "gold.*", "silver.orders"]))
     def test_driver_sees_what_the_plan_was_made_of(
@@ -233,13 +234,16 @@ class TestDifferences:
         )
         effective = base.with_settings([layer])
         for pipe in effective.pipes:
-            sent = json.loads(json.dumps(thaw(differences_for(base, effective, pipe.pipeid))))
+            sent = json.loads(json.dumps(thaw(differences_for(base, effective, [pipe.pipeid]))))
             imported = HarvestedModules(base.pipes, base.entities)
-            pipes, entities = apply_differences(imported, pipe.pipeid, sent)
+            pipes, entities = apply_differences(imported, sent)
             assert pipes.get_pipe_definition(pipe.pipeid) == pipe
             for entity_id in (*pipe.input_entity_ids, pipe.output_entity_id):
                 wanted = effective.entities.definition_or_default(entity_id)
                 assert entities.definition_or_default(entity_id) == wanted
+        everything = differences_for(base, effective, base.get_pipe_ids())
+        pipes, _ = apply_differences(base, everything)
+        assert list(pipes) == list(effective.pipes)
 
 
 def test_settings_are_fields_of_the_declarations() -> None:
