@@ -13,14 +13,20 @@ __all__ = [
     "BatchExecutionStrategy",
     "DataEntities",
     "DataPipes",
+    "ErrorStrategy",
+    "ExecutionOrchestrator",
     "ExecutionPlan",
     "ExecutionPlanGenerator",
+    "ExecutionResult",
     "ExecutionStrategy",
     "Generation",
+    "GenerationExecutor",
     "KindlingAirflowError",
     "Manifest",
     "PipeGraph",
     "PipeGraphBuilder",
+    "PipeSkipped",
+    "RetryPolicy",
     "StreamingExecutionStrategy",
     "__version__",
     "kindling_dag",
@@ -34,14 +40,20 @@ _HOMES = {
     "BatchExecutionStrategy": "execution_strategy",
     "DataEntities": "data_entities",
     "DataPipes": "data_pipes",
+    "ErrorStrategy": "generation_executor",
+    "ExecutionOrchestrator": "execution_orchestrator",
     "ExecutionPlan": "execution_plan",
     "ExecutionPlanGenerator": "execution_strategy",
+    "ExecutionResult": "execution_results",
     "ExecutionStrategy": "execution_strategy",
     "Generation": "execution_plan",
+    "GenerationExecutor": "generation_executor",
     "KindlingAirflowError": "errors",
     "Manifest": "manifest",
     "PipeGraph": "pipe_graph",
     "PipeGraphBuilder": "pipe_graph",
+    "PipeSkipped": "generation_executor",
+    "RetryPolicy": "generation_executor",
     "StreamingExecutionStrategy": "execution_strategy",
     "kindling_dag": "dag_factory",
     "load_dags": "dag_factory",
@@ -53,12 +65,20 @@ if TYPE_CHECKING:
     from kindling_airflow.data_entities import DataEntities
     from kindling_airflow.data_pipes import DataPipes
     from kindling_airflow.errors import KindlingAirflowError
+    from kindling_airflow.execution_orchestrator import ExecutionOrchestrator
     from kindling_airflow.execution_plan import ExecutionPlan, Generation
+    from kindling_airflow.execution_results import ExecutionResult
     from kindling_airflow.execution_strategy import (
         BatchExecutionStrategy,
         ExecutionPlanGenerator,
         ExecutionStrategy,
         StreamingExecutionStrategy,
+    )
+    from kindling_airflow.generation_executor import (
+        ErrorStrategy,
+        GenerationExecutor,
+        PipeSkipped,
+        RetryPolicy,
     )
     from kindling_airflow.manifest import Manifest
     from kindling_airflow.pipe_graph import PipeGraph, PipeGraphBuilder

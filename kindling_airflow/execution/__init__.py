@@ -1,0 +1,10 @@
+"""The parts of :mod:`kindling_airflow.generation_executor`: a plan run in one process.
+
+settings    what the caller, the tags and the overrides say, resolved before anything runs
+runners     what an executor asks of the callable that runs a pipe, and what it may return
+threads     time and threads, behind a seam
+announcer   signals and log lines of one execution
+sharing     entities that several pipes read, kept between them
+batch       runs a plan to its end
+streams     starts, watches and stops the streams of a plan
+"""

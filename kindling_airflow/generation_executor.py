@@ -1,0 +1,232 @@
+"""HOW, in one process: runs a plan through any callable that runs one pipe.
+
+    executor = GenerationExecutor(run_pipe)
+    result = executor.execute_batch(plan, parallel=True, max_workers=4)
+
+A generation starts when the one before is done; inside a generation pipes may run side by side, in
+threads. Nothing here knows what a pipe is: ``run_pipe`` may start a Spark job, call a service, or
+print. See :mod:`kindling_airflow.execution` for the parts.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kindling_airflow.errors import ExecutionError
+from kindling_airflow.execution.announcer import Announcer, Log
+from kindling_airflow.execution.batch import BatchRun
+from kindling_airflow.execution.runners import (
+    Cancellable,
+    PipeRunner,
+    PipeSkipped,
+    SharedReads,
+    Skipped,
+    StreamHandle,
+    StreamStarter,
+)
+from kindling_airflow.execution.settings import (
+    BatchOptions,
+    ErrorStrategy,
+    RetryPolicy,
+    StreamingOptions,
+    pipe_settings,
+    ready_timeouts,
+)
+from kindling_airflow.execution.sharing import Sharing, recommended_reads
+from kindling_airflow.execution.streams import StreamingExecution
+from kindling_airflow.execution.threads import DaemonThreads, Threads
+from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.execution_results import (
+    ExecutionInterrupted,
+    ExecutionResult,
+    GenerationResult,
+    PipeResult,
+    PipeStatus,
+)
+from kindling_airflow.frozen import EMPTY
+
+__all__ = [
+    "Cancellable",
+    "ErrorStrategy",
+    "ExecutionInterrupted",
+    "ExecutionResult",
+    "GenerationExecutor",
+    "GenerationResult",
+    "PipeResult",
+    "PipeRunner",
+    "PipeSkipped",
+    "PipeStatus",
+    "RetryPolicy",
+    "SharedReads",
+    "Skipped",
+    "StreamHandle",
+    "StreamStarter",
+    "StreamingExecution",
+    "StreamingOptions",
+]
+
+_LOGGER = "kindling_airflow.generation_executor"
+
+
+def _random_id() -> str:
+    return uuid.uuid4().hex
+
+
+class GenerationExecutor:
+    """Executes plans; may be used for several, also at once.
+
+    Args:
+        run_pipe: runs a pipe; :mod:`kindling_airflow.execution.runners` says what it may return,
+            and what else it may offer (``cancel``, ``share`` and ``release``, ``start``).
+        logger_provider: anything with ``get_logger(name)``; by default the standard logging.
+        threads: makes the time and threads of an execution; to be replaced in tests.
+        new_run_id: names an execution that was not given a name.
+    """
+
+    def __init__(
+        self,
+        run_pipe: PipeRunner,
+        *,
+        logger_provider: Any = None,
+        threads: Callable[[], Threads] = DaemonThreads,
+        new_run_id: Callable[[], str] = _random_id,
+    ) -> None:
+        self._run_pipe = run_pipe
+        self._log = Log(logger_provider, _LOGGER)
+        self._new_threads = threads
+        self._new_run_id = new_run_id
+
+    def execute(
+        self,
+        plan: ExecutionPlan,
+        parallel: bool = False,
+        max_workers: int = 4,
+        error_strategy: ErrorStrategy | str = ErrorStrategy.SKIP_DEPENDENTS,
+        pipe_timeout: float | None = None,
+        *,
+        retry_attempts: int = 0,
+        retry_interval_seconds: float = 30.0,
+        overrides: Mapping[str, Mapping[str, Any]] = EMPTY,
+        auto_cache: bool = False,
+        run_id: str | None = None,
+    ) -> ExecutionResult:
+        """Run every pipe of a plan to its end, and return what became of each.
+
+        That pipes fail is no error: the result says so, and ``result.raise_if_failed()`` raises.
+
+        Args:
+            plan: the plan; its order must not be reverse or hybrid, which only streams understand.
+            parallel: whether the pipes of a generation run side by side, else one by one.
+            max_workers: how many run at once if they do.
+            error_strategy: what a failed pipe means for the others.
+            pipe_timeout: how many seconds one try of a pipe may take; None: no limit. When they
+                are over the execution goes on without it, and the runner's ``cancel`` is called.
+            retry_attempts: how often a failed pipe is tried again.
+            retry_interval_seconds: how long to wait before each further try.
+            overrides: settings by pipe, stronger than the pipe's tags, which are stronger than
+                these arguments: ``{"gold.sales": {"retry.attempts": 2, "timeout_seconds": 600}}``.
+            auto_cache: whether to keep the entities that the plan recommends between the pipes
+                that read them; needs a runner that can (:class:`SharedReads`).
+            run_id: names this execution; by default a fresh one.
+
+        Raises:
+            PlanValidationError: the plan breaks a rule of its strategy. Nothing was run.
+            ExecutionError: settings make no sense, or the plan is one for streams. Nothing was run.
+            ExecutionInterrupted: a ``KeyboardInterrupt`` came; carries the results so far.
+        """
+        plan.validate()
+        if plan.direction() in ("reverse", "hybrid"):
+            problem = (
+                f"a plan of strategy {plan.strategy!r} cannot be run to its end: its order is "
+                f"{plan.direction()}, so consumers would run before their producers\n"
+                "  Fix: make a batch plan of these pipes, or start them as streams with "
+                "execute_streaming()."
+            )
+            raise ExecutionError([problem])
+        options = BatchOptions(
+            parallel=parallel,
+            max_workers=max_workers,
+            error_strategy=error_strategy,
+            pipe_timeout=pipe_timeout,
+            retry_attempts=retry_attempts,
+            retry_interval_seconds=retry_interval_seconds,
+            overrides=overrides,
+        )
+        settings = pipe_settings(plan, options)
+        reads, problems = recommended_reads(plan)
+        if problems and auto_cache:
+            raise ExecutionError(problems)
+        announcer = self._announcer(plan, run_id)
+        threads = self._new_threads()
+        sharing = Sharing(reads, self._run_pipe, auto_cache, announcer, threads.post)
+        run = BatchRun(
+            plan,
+            self._run_pipe,
+            options=options,
+            settings=settings,
+            threads=threads,
+            sharing=sharing,
+            announcer=announcer,
+        )
+        return run.run()
+
+    def execute_batch(
+        self, plan: ExecutionPlan, parallel: bool = False, max_workers: int = 4, **options: Any
+    ) -> ExecutionResult:
+        """Run a batch plan; see :meth:`execute` for the options and errors."""
+        return self.execute(plan, parallel, max_workers, **options)
+
+    def execute_streaming(
+        self,
+        plan: ExecutionPlan,
+        streaming_options: StreamingOptions | Mapping[str, float] = EMPTY,
+        *,
+        run_id: str | None = None,
+    ) -> StreamingExecution:
+        """Start every pipe of a plan as a stream, and return when all are ready.
+
+        Args:
+            plan: the plan; its order must not be forward or hybrid.
+            streaming_options: how long to wait for what.
+            run_id: names this execution; by default a fresh one.
+
+        Raises:
+            PlanValidationError: the plan breaks a rule of its strategy. Nothing was started.
+            ExecutionError: settings make no sense, the plan is one for batch, or the runner
+                cannot start streams. Nothing was started.
+            StreamError: a stream failed or was not ready in time; all were stopped.
+            ExecutionInterrupted: a ``KeyboardInterrupt`` came; all were stopped.
+        """
+        plan.validate()
+        problems = []
+        if plan.direction() in ("forward", "hybrid"):
+            problems.append(
+                f"a plan of strategy {plan.strategy!r} cannot be started as streams: its order is "
+                f"{plan.direction()}, so not every consumer would stand ready for its producers\n"
+                "  Fix: make a streaming plan of these pipes, or run them with execute_batch()."
+            )
+        starter = self._run_pipe
+        if not isinstance(starter, StreamStarter):
+            problem = (
+                "the pipe runner cannot start streams\n"
+                "  Fix: give it a method start(pipe_id) that returns a StreamHandle."
+            )
+            raise ExecutionError([*problems, problem])
+        if problems:
+            raise ExecutionError(problems)
+        options = StreamingOptions.of(streaming_options)
+        execution = StreamingExecution(
+            plan,
+            starter,
+            options=options,
+            ready_timeouts=ready_timeouts(plan, options),
+            new_threads=self._new_threads,
+            announcer=self._announcer(plan, run_id),
+        )
+        execution.begin()
+        return execution
+
+    def _announcer(self, plan: ExecutionPlan, run_id: str | None) -> Announcer:
+        return Announcer(self, self._log, self._new_run_id() if run_id is None else run_id, plan)
