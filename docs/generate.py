@@ -1,0 +1,238 @@
+"""Writes the parts of the documentation that follow from the code: ``python docs/generate.py``.
+
+A page marks such a part, and everything between the two marks is replaced:
+
+    <!-- generated: file dags/kindling_dags.py -->
+    ...
+    <!-- end -->
+
+With ``--check`` nothing is written; the exit status is 1 where a page is out of date.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from kindling_airflow.dag_factory.compile import Compiled, compile_definition
+from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.harvest import harvest
+from kindling_airflow.plan_report import visualize_plan
+
+ROOT = Path(__file__).resolve().parent.parent
+_PROJECT = ROOT / "pyproject.toml"
+SCHEMA = ROOT / "kindling_airflow" / "dag_factory" / "definition.schema.json"
+_PART = re.compile(r"<!-- generated: (?P<call>.+?) -->\n.*?<!-- end -->", re.DOTALL)
+_LANGUAGES = {".py": "python", ".yaml": "yaml", ".sh": "bash", ".csv": "text", ".json": "json"}
+
+
+def main(arguments: list[str]) -> int:
+    """Renew every page; return the exit status."""
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["AIRFLOW_HOME"] = home  # importing airflow puts its configuration there
+        stale = {p: new for p in pages() if (new := renewed(p)) != p.read_text("utf-8")}
+    for page, text in stale.items():
+        if "--check" not in arguments:
+            page.write_text(text, "utf-8")
+        sys.stdout.write(f"{page.relative_to(ROOT).as_posix()}\n")
+    return 1 if stale and "--check" in arguments else 0
+
+
+def pages() -> list[Path]:
+    """Return every page: the readme, and what lies in ``docs``."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def renewed(page: Path) -> str:
+    """Return a page's text with every generated part made anew."""
+
+    def part(found: re.Match[str]) -> str:
+        name, *words = found["call"].split()
+        return f"<!-- generated: {found['call']} -->\n{_PARTS[name](*words)}\n<!-- end -->"
+
+    return _PART.sub(part, page.read_text("utf-8"))
+
+
+def file_block(path: str) -> str:
+    """Return a whole file as a code block."""
+    return _fenced(_LANGUAGES[Path(path).suffix], (ROOT / path).read_text("utf-8"))
+
+
+def function_block(path: str, name: str) -> str:
+    """Return a function of a file, decorators included, as a code block."""
+    text = (ROOT / path).read_text("utf-8")
+    function = next(
+        node
+        for node in ast.parse(text).body
+        if isinstance(node, ast.FunctionDef) and node.name == name
+    )
+    first = min([function.lineno, *(d.lineno for d in function.decorator_list)])
+    return _fenced("python", "\n".join(text.splitlines()[first - 1 : function.end_lineno]))
+
+
+def definition_keys(*path: str) -> str:
+    """Return a table of the keys of a definition, or of a mapping in it."""
+    schema = definition_schema(*path)
+    rows = [
+        f"| `{key}` | {_kind(said)}{_range(said)} | {_required(schema, key)}"
+        f"{_cell(said.get('description', ''))} |"
+        for key, said in schema["properties"].items()
+    ]
+    return "\n".join(["| key | type | meaning |", "|---|---|---|", *rows])
+
+
+def definition_schema(*path: str) -> dict[str, Any]:
+    """Return the published schema of a definition, or of a mapping in it."""
+    schema: dict[str, Any] = json.loads(SCHEMA.read_text("utf-8"))
+    for key in path:
+        schema = schema["properties"][key]
+    return schema
+
+
+def manifest_entry(kind: str, declared_id: str) -> str:
+    """Return the entry of a pipe or an entity in the manifest of the sample project."""
+    id_field = {"pipes": "pipeid", "entities": "entityid"}[kind]
+    document = _flights().manifest.to_json()
+    entry = next(entry for entry in document[kind] if entry[id_field] == declared_id)
+    return _json_block(entry)
+
+
+def plan_block() -> str:
+    """Return the plan of the sample project as text."""
+    return _fenced("text", visualize_plan(_flights().plan))
+
+
+def task_spec(pipe_id: str) -> str:
+    """Return the specification of a pipe's task in the sample project."""
+    spec = _flights().spec.to_json()
+    task = next(t for g in spec["groups"] for t in g["tasks"] if t["pipe_id"] == pipe_id)
+    return _json_block(task)
+
+
+def operator_block(task_id: str) -> str:
+    """Return what Airflow holds of a task of the sample project."""
+    from kindling_airflow.dag_factory.build import build_dag
+
+    dag = build_dag(_flights())
+    task: Any = dag.get_task(task_id)
+    shown = {
+        "class": type(task).__name__,
+        "dag_id": dag.dag_id,
+        "task_id": task.task_id,
+        "task_group": task.task_group.group_id,
+        "upstream_task_ids": sorted(task.upstream_task_ids),
+        "downstream_task_ids": sorted(task.downstream_task_ids),
+        "pool": task.pool,
+        "pool_slots": task.pool_slots,
+        "priority_weight": task.priority_weight,
+        "weight_rule": task.weight_rule,
+        "trigger_rule": task.trigger_rule.value,
+        "retries": task.retries,
+        "conf": dict(task.conf),
+        "doc": task.doc,
+    }
+    return _json_block(shown)
+
+
+def layers_block() -> str:
+    """Return the layers that import-linter holds the package to."""
+    found = re.search(r"^layers = \[\n(.*?)^\]", _PROJECT.read_text("utf-8"), re.DOTALL | re.M)
+    lines = re.findall(r'"(.*?)"', found[1]) if found is not None else []
+    return _fenced("text", "\n".join(line.replace("kindling_airflow.", "") for line in lines))
+
+
+def compile_block(path: str) -> str:
+    """Return a call of ``kindling-airflow compile`` on a definition, and what it prints."""
+    definition = ROOT / path
+    project = definition.parent.parent
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "examples"  # the manifest goes beside the definition
+        shutil.copytree(project.parent, copy, ignore=shutil.ignore_patterns("*.manifest.json"))
+        folder, place = copy / project.name, definition.relative_to(project).as_posix()
+        said = subprocess.run(
+            [sys.executable, "-m", "kindling_airflow.cli.main", "compile", place],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+    return _fenced("console", f"$ kindling-airflow compile {place}\n{said.stdout}")
+
+
+_PARTS: Mapping[str, Callable[..., str]] = {
+    "compile": compile_block,
+    "file": file_block,
+    "function": function_block,
+    "keys": definition_keys,
+    "layers": layers_block,
+    "manifest": manifest_entry,
+    "operator": operator_block,
+    "plan": plan_block,
+    "task-spec": task_spec,
+}
+
+
+@lru_cache(maxsize=1)
+def _flights() -> Compiled:
+    """Return the sample project, compiled from its sources."""
+    definition = Definition.from_file(ROOT / "dags" / "flights.kindling.yaml")
+    manifest = harvest(definition.project_root, definition.modules)
+    return compile_definition(definition, manifest)
+
+
+def _kind(said: Mapping[str, Any]) -> str:
+    names = {"array": "list", "object": "mapping"}
+    return " or ".join(names.get(kind, kind) for kind in _kinds(said))
+
+
+def _kinds(said: Mapping[str, Any]) -> list[str]:
+    if "oneOf" in said:
+        return [kind for choice in said["oneOf"] for kind in _kinds(choice)]
+    if "enum" in said:
+        return ["string"]
+    return said["type"] if isinstance(said["type"], list) else [said["type"]]
+
+
+def _range(said: Mapping[str, Any]) -> str:
+    if "enum" in said:
+        return ": " + ", ".join(f"`{value}`" for value in said["enum"])
+    if "$comment" in said:
+        return ": " + _cell(said["$comment"])
+    least, most = said.get("minimum"), said.get("maximum")
+    if least is None and most is None:
+        return ""
+    if most is None:
+        return f", at least {least:,}"
+    return f", {least:,} to {most:,}" if least is not None else f", at most {most:,}"
+
+
+def _required(schema: Mapping[str, Any], key: str) -> str:
+    return "**Required.** " if key in schema.get("required", ()) else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def _json_block(document: object) -> str:
+    return _fenced("json", json.dumps(document, indent=2))
+
+
+def _fenced(language: str, text: str) -> str:
+    return f"```{language}\n{text.rstrip()}\n```"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
