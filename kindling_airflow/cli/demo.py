@@ -161,7 +161,7 @@ def _show_summary(console: Console, airflow: LocalAirflow, run_id: str, state: s
     table = Table(title=f"Run {run_id}: {state}", title_justify="left")
     for column in ("pipe", "state"):
         table.add_column(column)
-    for column in ("rows read", "rows written", "driver s", "task s"):
+    for column in ("tries", "rows read", "rows written", "driver s", "task s"):
         table.add_column(column, justify="right")
     instances = airflow.api.task_instances(DAG_ID, run_id)
     for instance in sorted(instances, key=lambda i: (str(i["start_date"]), i["task_id"])):
@@ -169,6 +169,7 @@ def _show_summary(console: Console, airflow: LocalAirflow, run_id: str, state: s
         table.add_row(
             instance["task_id"],
             str(instance["state"]),
+            str(instance["try_number"]),
             _rows_read(report),
             _number(report.get("rows_written")),
             _number(report.get("duration_seconds")),
