@@ -10,9 +10,10 @@ because groups show the generations, and edges are data edges.
 
 from __future__ import annotations
 
+from kindling_airflow.critical_path import duration_hint, is_forward
 from kindling_airflow.errors import PlanValidationError, TranslationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
-from kindling_airflow.translator.critical_path import duration_hint, priority_weights
+from kindling_airflow.translator.critical_path import priority_weights
 from kindling_airflow.translator.dag_spec import DagSpec, GroupSpec, TaskSpec
 from kindling_airflow.translator.options import TranslateOptions
 from kindling_airflow.translator.task_ids import group_id, task_id
@@ -68,7 +69,7 @@ def _problems(plan: ExecutionPlan) -> list[str]:
     except PlanValidationError as error:
         return list(error.problems)
     problems = []
-    if not _is_forward(plan):
+    if not is_forward(plan):
         problems.append(
             f"a plan of strategy {plan.strategy!r} starts consumers before their producers, which "
             "tasks that run to their end cannot do\n"
@@ -82,14 +83,6 @@ def _problems(plan: ExecutionPlan) -> list[str]:
         if duration_hint(tags) is None
     ]
     return problems
-
-
-def _is_forward(plan: ExecutionPlan) -> bool:
-    if plan.direction() is not None:
-        return plan.direction() == "forward"
-    numbers = {pipe_id: g.number for g in plan.generations for pipe_id in g}
-    inner = [e for e in plan.graph.edges if e.from_pipe in numbers and e.to_pipe in numbers]
-    return all(numbers[edge.from_pipe] < numbers[edge.to_pipe] for edge in inner)
 
 
 def _tooltip(generation: Generation, options: TranslateOptions) -> str:
