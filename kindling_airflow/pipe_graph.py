@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from kindling_airflow.data_entities import DataEntityRegistry, list_problems
 from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.drawing import Arrow, Box, to_mermaid
 from kindling_airflow.errors import GraphCycleError, GraphValidationError, did_you_mean
 from kindling_airflow.frozen import EMPTY, FrozenDict
 from kindling_airflow.graph_rules import PipeEdge, cycle_text, cycles, grouped, layers, wire
@@ -227,6 +228,25 @@ class PipeGraphBuilder:
         """Return the pipes by generation, sinks first: each as early as its consumers allow."""
         found = layers(graph.nodes, reversed(graph.topological_order), graph.adjacency)
         return tuple(map(tuple, found))
+
+    def visualize_mermaid(self, graph: PipeGraph) -> str:
+        """Return a graph as a Mermaid flowchart: a box per pipe, an arrow per data edge.
+
+        >>> from kindling_airflow.data_pipes import DataPipesRegistry
+        >>> pipes = DataPipesRegistry()
+        >>> _ = pipes.register_pipe("bronze", output_entity_id="bronze.orders")
+        >>> _ = pipes.register_pipe(
+        ...     "silver", input_entity_ids=["bronze.orders"], output_entity_id="silver.orders"
+        ... )
+        >>> builder = PipeGraphBuilder(pipes)
+        >>> print(builder.visualize_mermaid(builder.build_graph()))
+        flowchart LR
+          n0["bronze"]
+          n1["silver"]
+          n0 -->|"bronze.orders"| n1
+        """
+        boxes = [Box(pipe_id, pipe_id) for pipe_id in graph.nodes]
+        return to_mermaid(boxes, (Arrow(*edge) for edge in graph.edges))
 
     def get_graph_stats(self, graph: PipeGraph) -> dict[str, Any]:
         """Return a graph's figures.
