@@ -16,6 +16,7 @@ __all__ = [
     "DefinitionError",
     "EntityError",
     "ExecutionError",
+    "ForecastError",
     "GraphCycleError",
     "GraphValidationError",
     "HarvestError",
@@ -137,6 +138,12 @@ class ExecutionError(ProblemsError, ValueError):
     """A plan cannot be executed with these settings; nothing was run."""
 
     headline = "problems in the execution's settings"
+
+
+class ForecastError(ProblemsError, ValueError):
+    """How long a plan takes cannot be told: its durations make no sense, or its pipes never end."""
+
+    headline = "problems in the forecast"
 
 
 class EntityError(KindlingAirflowError):

@@ -49,10 +49,12 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
         "airflow pyspark",
         (
             "kindling_airflow.graph_rules",
+            "kindling_airflow.drawing",
             "kindling_airflow.pipe_graph",
             "kindling_airflow.selection*",
             "kindling_airflow.execution_plan",
             "kindling_airflow.execution_strategy",
+            "kindling_airflow.critical_path",
             "kindling_airflow.cache_optimizer",
             "kindling_airflow.plan_*",
             "kindling_airflow.signals",

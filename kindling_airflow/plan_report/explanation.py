@@ -1,0 +1,272 @@
+"""``explain``: why a pipe is in its generation, and what hangs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from kindling_airflow.critical_path import data_flow, is_forward, path_through
+from kindling_airflow.errors import GraphValidationError, did_you_mean
+from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.frozen import thaw
+from kindling_airflow.plan_report.chains import chain_of, longest_chains
+from kindling_airflow.plan_report.durations import Ticks, durations_of, seconds_text
+from kindling_airflow.plan_report.wording import counted, listed
+
+__all__ = ["ChainStep", "Explanation", "InputOrigin", "Timing", "explain"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainStep:
+    """One pipe of a chain of waiting.
+
+    Attributes:
+        pipe_id: the pipe.
+        generation: where it is.
+        tie: how it hangs on the step before: it ``reads`` what that one writes, or ``writes`` what
+            that one reads; None at the beginning.
+        entities: what is read or written.
+    """
+
+    pipe_id: str
+    generation: int
+    tie: Literal["reads", "writes"] | None
+    entities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InputOrigin:
+    """Where an input comes from.
+
+    Attributes:
+        entity: the entity.
+        origin: a ``pipe`` of the plan, the pipe's ``own output`` (its state of before), a pipe that
+            is known but ``not in the plan``, or ``external``.
+        producer: the pipe that writes it; None for an external one.
+    """
+
+    entity: str
+    origin: Literal["pipe", "own output", "not in the plan", "external"]
+    producer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What a pipe means for the length of a run.
+
+    Attributes:
+        seconds: how long it takes.
+        earliest_start_seconds: when it could start, were there room for everything.
+        longest_path: the longest way through the plan that this pipe is on.
+        longest_path_seconds: its length.
+        slack_seconds: how much longer the pipe could take before the whole run does; 0 on the
+            critical path.
+    """
+
+    seconds: float
+    earliest_start_seconds: float
+    longest_path: tuple[str, ...]
+    longest_path_seconds: float
+    slack_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a pipe is where it is.
+
+    Attributes:
+        pipe_id: the pipe.
+        strategy, direction: of the plan.
+        generation: the pipe's generation, out of ``total_generations``.
+        companions: the other pipes of its generation.
+        chain: the longest chain of waiting that ends with the pipe.
+        waits_for, waited_for_by: its neighbours in earlier and in later generations.
+        inputs: what it reads, and where that comes from.
+        output: what it writes; None for a node that was made by hand.
+        readers: the pipes of the plan that read its output.
+        timing: None where pipes do not run to their end, as in a streaming plan.
+    """
+
+    pipe_id: str
+    strategy: str
+    direction: str | None
+    generation: int
+    total_generations: int
+    companions: tuple[str, ...]
+    chain: tuple[ChainStep, ...]
+    waits_for: tuple[str, ...]
+    waited_for_by: tuple[str, ...]
+    inputs: tuple[InputOrigin, ...]
+    output: str | None
+    readers: tuple[str, ...]
+    timing: Timing | None
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether the chain alone puts the pipe where it is; else the strategy had its reasons."""
+        return len(self.chain) == self.generation + 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the explanation as a JSON document."""
+        document: dict[str, Any] = thaw(asdict(self))
+        return {**document, "is_forced": self.is_forced}
+
+    def text(self) -> str:
+        """Return the explanation for people; JSON has it whole where lists are cut."""
+        return "\n".join(_lines(self))
+
+
+def explain(
+    plan: ExecutionPlan, pipe_id: str, durations: Mapping[str, float] | None = None
+) -> Explanation:
+    """Explain a pipe's place in a valid plan.
+
+    Args:
+        plan: the plan.
+        pipe_id: one of its pipes.
+        durations: seconds by pipe id; see :func:`~kindling_airflow.plan_report.durations_of`.
+
+    Raises:
+        GraphValidationError: the plan has no such pipe.
+        ForecastError: a duration is no positive number.
+    """
+    number = plan.find_pipe_generation(pipe_id)
+    if number is None:
+        hint = did_you_mean(pipe_id, plan.pipe_ids)
+        problem = (
+            f"the plan has no pipe {pipe_id!r}.{hint}\n"
+            f"  Fix: name one of the {counted(plan.total_pipes(), 'pipe')} that it has."
+        )
+        raise GraphValidationError([problem])
+    graph, node = plan.graph, plan.graph.nodes[pipe_id]
+    readers = tuple(
+        p for p in graph.get_dependents(pipe_id) if plan.find_pipe_generation(p) is not None
+    )
+    near = dict.fromkeys((*graph.get_dependencies(pipe_id), *graph.get_dependents(pipe_id)))
+    return Explanation(
+        pipe_id=pipe_id,
+        strategy=plan.strategy,
+        direction=plan.direction(),
+        generation=number,
+        total_generations=plan.total_generations(),
+        companions=tuple(p for p in plan.generations[number] if p != pipe_id),
+        chain=tuple(_chain(plan, pipe_id)),
+        waits_for=plan.awaited(pipe_id),
+        waited_for_by=tuple(p for p in near if (plan.find_pipe_generation(p) or 0) > number),
+        inputs=tuple(_origin(plan, pipe_id, entity) for entity in node.input_entities),
+        output=node.output_entity,
+        readers=readers,
+        timing=_timing(plan, pipe_id, durations) if is_forward(plan) else None,
+    )
+
+
+def _chain(plan: ExecutionPlan, pipe_id: str) -> Iterator[ChainStep]:
+    before: str | None = None
+    for step in chain_of(longest_chains(plan), pipe_id):
+        generation = plan.find_pipe_generation(step) or 0
+        if before is None:
+            yield ChainStep(step, generation, None, ())
+        elif before in plan.graph.get_dependencies(step):
+            yield ChainStep(step, generation, "reads", _between(plan, before, step))
+        else:
+            yield ChainStep(step, generation, "writes", _between(plan, step, before))
+        before = step
+
+
+def _between(plan: ExecutionPlan, producer: str, consumer: str) -> tuple[str, ...]:
+    """Return the entities that one pipe reads from another."""
+    inputs = plan.graph.nodes[consumer].input_entities
+    return tuple(e for e in inputs if plan.graph.get_producer(e) == producer)
+
+
+def _origin(plan: ExecutionPlan, pipe_id: str, entity: str) -> InputOrigin:
+    producer = plan.graph.get_producer(entity)
+    if producer is None:
+        return InputOrigin(entity, "external", None)
+    if producer == pipe_id:
+        return InputOrigin(entity, "own output", producer)
+    inside = plan.find_pipe_generation(producer) is not None
+    return InputOrigin(entity, "pipe" if inside else "not in the plan", producer)
+
+
+def _timing(plan: ExecutionPlan, pipe_id: str, durations: Mapping[str, float] | None) -> Timing:
+    ticks, flow = Ticks.of(durations_of(plan, durations)), data_flow(plan)
+    own = ticks.by_pipe[pipe_id]
+    until, remaining = flow.until(ticks.by_pipe), flow.remaining(ticks.by_pipe)
+    through = until[pipe_id] + remaining[pipe_id] - own
+    return Timing(
+        seconds=ticks.seconds(own),
+        earliest_start_seconds=ticks.seconds(until[pipe_id] - own),
+        longest_path=path_through(flow, pipe_id, until, remaining),
+        longest_path_seconds=ticks.seconds(through),
+        slack_seconds=ticks.seconds(max(remaining.values()) - through),
+    )
+
+
+_RULES: Mapping[str | None, str] = {
+    "forward": "a pipe comes after those that it reads from; the longest chain of them is",
+    "reverse": "a pipe comes after those that read from it; the longest chain of them is",
+    None: "the longest chain of pipes that come before it, each next to the one it waits for, is",
+}
+
+
+def _lines(found: Explanation) -> Iterator[str]:
+    others = len(found.companions)
+    yield (
+        f"Pipe {found.pipe_id!r} is in generation {found.generation} "
+        f"(0 to {found.total_generations - 1}), with {counted(others, 'other pipe')}"
+    )
+    yield f"Strategy: {found.strategy}"
+    yield ""
+    if len(found.chain) == 1:
+        yield "Why: it waits for no other pipe of the plan"
+    else:
+        yield f"Why: {_RULES.get(found.direction, _RULES[None])}"
+        yield from _chain_lines(found.chain)
+    if not found.is_forced:
+        yield (
+            f"Nothing that it waits for keeps it from generation {len(found.chain) - 1}: "
+            f"strategy {found.strategy!r} put it here"
+        )
+    yield from listed("Waits for", found.waits_for)
+    yield from listed("Waited for by", found.waited_for_by)
+    yield ""
+    yield "Reads:" if found.inputs else "Reads nothing"
+    yield from (f"  {i.entity!r}, {_ORIGINS[i.origin].format(i.producer)}" for i in found.inputs)
+    if found.output is None:
+        yield "Writes nothing"
+    else:
+        yield f"Writes {found.output!r}, read by {counted(len(found.readers), 'pipe')} of the plan"
+    if found.timing is not None:
+        yield ""
+        yield from _timing_lines(found.timing)
+
+
+_ORIGINS = {
+    "pipe": "written by {!r}",
+    "own output": "its own output: the state of before",
+    "not in the plan": "written by {!r}, which is not in the plan",
+    "external": "external: no pipe writes it",
+}
+
+
+def _chain_lines(chain: Iterable[ChainStep]) -> Iterator[str]:
+    for step in chain:
+        line = f"  {step.generation:>3}  {step.pipe_id!r}"
+        if step.tie is not None:
+            line += f", {step.tie} {', '.join(map(repr, step.entities))}"
+        yield f"{line} for it" if step.tie == "writes" else line
+
+
+def _timing_lines(timing: Timing) -> Iterator[str]:
+    yield (
+        f"Takes {seconds_text(timing.seconds)}; can start after "
+        f"{seconds_text(timing.earliest_start_seconds)}"
+    )
+    whole = seconds_text(timing.longest_path_seconds)
+    if timing.slack_seconds:
+        slack = seconds_text(timing.slack_seconds)
+        yield f"Not critical: the longest path through it takes {whole}, {slack} less than the run"
+    else:
+        yield f"Critical: it is on a path of {whole}, as long as the run"
