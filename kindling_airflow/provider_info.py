@@ -19,6 +19,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["kindling_airflow.operators.pipe"],
             }
         ],
+        "cli": ["kindling_airflow.cli.airflow_commands.get_kindling_cli_commands"],
         "config": {
             "kindling": {
                 "description": "Settings of airflow-provider-kindling.",

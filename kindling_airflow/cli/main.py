@@ -1,68 +1,67 @@
 """``kindling-airflow``: the command line that needs neither Airflow nor Spark.
 
-Exit status: 0 done, 1 problems were found, 2 wrong call.
+Exit status: 0 done, 1 problems were found, 2 wrong call. With ``--json`` what is printed is one
+JSON document, problems included: ``{"error": ..., "problems": [...]}``.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
 
-from kindling_airflow.errors import KindlingAirflowError
+from kindling_airflow.cli.command_table import COMMANDS, Command
+from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 
-__all__ = ["main"]
+__all__ = ["main", "run_command"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in ``arguments`` (default: the process's own); return its exit status."""
-    parser = _parser()
-    called = parser.parse_args(arguments)
+    called = _parser().parse_args(arguments)
+    return run_command(called.command, called)
+
+
+def run_command(command: Command, called: argparse.Namespace) -> int:
+    """Run a command with its parsed arguments; return the exit status."""
+    place, _, name = command.place.partition(".")
+    function: Callable[[Any], int] = getattr(import_module(f"kindling_airflow.cli.{place}"), name)
     try:
-        print(_compile(called.definition, called.output))
+        status = function(called)
+        sys.stdout.flush()
+    except WrongCallError as error:
+        print(f"kindling-airflow {command.name}: {error}", file=sys.stderr)
+        return 2
     except KindlingAirflowError as error:
-        print(error, file=sys.stderr)
+        if called.json:
+            problems = list(getattr(error, "problems", None) or [str(error)])
+            print(json.dumps({"error": type(error).__name__, "problems": problems}, indent=2))
+        else:
+            print(error, file=sys.stderr)
         return 1
-    return 0
+    except BrokenPipeError:  # the reader has seen enough, as in '... | head'
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="kindling-airflow", description="Compiles Spark pipeline plans into Airflow DAGs."
+        prog="kindling-airflow",
+        description="Compiles Spark pipeline plans into Airflow DAGs, and reads them.",
+        epilog="Exit status: 0 done, 1 problems were found, 2 wrong call.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    compiling = commands.add_parser(
-        "compile",
-        help="import a project's declarations and write its manifest",
-        description=(
-            "Checks a definition in full (declarations, graph, plan) and writes the manifest of "
-            "its project beside it, so that Airflow need not import the project to parse its DAG."
-        ),
-    )
-    compiling.add_argument("definition", type=Path, help="a *.kindling.yaml file")
-    compiling.add_argument(
-        "-o", "--output", type=Path, help="default: where the definition looks for it"
-    )
+    for command in COMMANDS:
+        own = commands.add_parser(command.name, help=command.help, description=command.description)
+        for argument in command.arguments:
+            own.add_argument(*argument.flags, **argument.options)
+        own.set_defaults(command=command)
     return parser
-
-
-def _compile(path: Path, output: Path | None) -> str:
-    from kindling_airflow.dag_factory.compile import compile_definition
-    from kindling_airflow.dag_factory.definition import Definition, manifest_beside
-    from kindling_airflow.harvest import harvest
-
-    definition = Definition.from_file(path)
-    manifest = harvest(definition.project_root, definition.modules)
-    compiled = compile_definition(definition, manifest)
-    target = output or definition.manifest or manifest_beside(path)
-    manifest.write(target)
-    plan = compiled.plan
-    return (
-        f"{target}: {len(manifest.pipes)} pipes, {len(manifest.entities)} entities\n"
-        f"DAG {definition.dag_id!r}: {plan.total_pipes()} pipes in {plan.total_generations()} "
-        f"generations, at most {plan.max_parallelism()} side by side"
-    )
 
 
 if __name__ == "__main__":

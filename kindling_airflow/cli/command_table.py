@@ -1,0 +1,188 @@
+"""What commands there are, as data: two command lines are made of it.
+
+``kindling-airflow COMMAND`` (:mod:`kindling_airflow.cli.main`) needs neither Airflow nor Spark;
+``airflow kindling COMMAND`` (:mod:`kindling_airflow.cli.airflow_commands`) is the same inside the
+Airflow that it belongs to. Nothing heavy is imported here: Airflow reads it at every call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["COMMANDS", "Argument", "Command"]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument, as :meth:`argparse.ArgumentParser.add_argument` takes it."""
+
+    flags: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command; its function is ``kindling_airflow.cli.<place>``."""
+
+    name: str
+    help: str
+    description: str
+    place: str
+    arguments: tuple[Argument, ...]
+
+
+def _argument(*flags: str, **options: Any) -> Argument:
+    return Argument(flags, options)
+
+
+_SOURCE_HELP = (
+    "a definition (*.kindling.yaml), a project folder, a manifest or a plan (*.json), or a JSON "
+    "list of pipe records"
+)
+_SOURCE = _argument("source", metavar="SOURCE", help=_SOURCE_HELP)
+_MODULE = _argument(
+    *("-m", "--module"),
+    action="append",
+    metavar="NAME",
+    dest="modules",
+    help="a module of the project folder to import; may be repeated; default: all of them",
+)
+_SETTINGS = _argument(
+    *("-s", "--settings"),
+    action="append",
+    metavar="FILE",
+    help="a YAML layer of settings over the declarations; may be repeated, later ones win",
+)
+_SELECT = _argument(
+    "--select", action="append", metavar="WHICH", help="pipes by id, glob, tag:, entity:, +x, x+"
+)
+_EXCLUDE = _argument(
+    "--exclude", action="append", metavar="WHICH", help="pipes to leave out, in the same grammar"
+)
+_STRATEGY = _argument(
+    "--strategy", metavar="NAME", help="execution strategy; default: the definition's, or batch"
+)
+_JSON = _argument("--json", action="store_true", help="a JSON document for programs, not text")
+_OUTPUT = _argument("-o", "--output", metavar="FILE", help="write to this file, not to the screen")
+_DURATIONS = _argument(
+    "--durations",
+    metavar="FILE",
+    help="a JSON object from pipe id to seconds; default: the duration_hint tags, else 1",
+)
+_PLANNED = (_SOURCE, _MODULE, _SETTINGS, _SELECT, _EXCLUDE, _STRATEGY, _JSON)
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "compile",
+        "import a project's declarations and write its manifest",
+        "Checks everything (declarations, graph, plan) and writes the manifest, so that Airflow "
+        "need not import the project to parse its DAG. A definition's manifest is written beside "
+        "it unless another place is named.",
+        "compiling.compile_source",
+        (
+            _SOURCE,
+            _MODULE,
+            _argument("-o", "--output", metavar="FILE", help="where to write the manifest"),
+            _JSON,
+        ),
+    ),
+    Command(
+        "plan",
+        "show the execution plan",
+        "Shows which pipes run side by side, generation by generation; with --json the whole plan, "
+        "which every command reads back.",
+        "reading.show_plan",
+        (*_PLANNED, _OUTPUT),
+    ),
+    Command(
+        "explain",
+        "say why a pipe is where it is in the plan",
+        "Shows the longest chain that puts a pipe into its generation, what it waits for and what "
+        "waits for it.",
+        "reading.explain_pipe",
+        (*_PLANNED, _argument("pipe", metavar="PIPE", help="the id of the pipe")),
+    ),
+    Command(
+        "diff",
+        "show what changes between two plans",
+        "Shows what a change does: pipes, edges, generations, width, critical path. Ends with "
+        "status 0 whether or not the plans differ, unless --exit-code is given.",
+        "reading.show_difference",
+        (
+            _argument("old", metavar="OLD", help=_SOURCE_HELP),
+            _argument("new", metavar="NEW", help=_SOURCE_HELP),
+            *(_MODULE, _SETTINGS, _SELECT, _EXCLUDE, _STRATEGY, _DURATIONS, _JSON),
+            _argument("--exit-code", action="store_true", help="end with status 1 if they differ"),
+        ),
+    ),
+    Command(
+        "graph",
+        "draw the plan",
+        "Draws the plan as Mermaid or DOT text, or as an HTML page that stands alone and can be "
+        "searched and zoomed.",
+        "reading.draw_plan",
+        (
+            *_PLANNED,
+            _argument(
+                *("-f", "--format"),
+                choices=("mermaid", "dot", "html"),
+                default="mermaid",
+                help="default: mermaid",
+            ),
+            _OUTPUT,
+        ),
+    ),
+    Command(
+        "validate",
+        "check sources and report every problem",
+        "Checks definitions, projects, manifests or plans in full. Ends with status 1 if anything "
+        "is wrong with any of them.",
+        "compiling.validate_sources",
+        (
+            _argument("sources", metavar="SOURCE", nargs="+", help=_SOURCE_HELP),
+            *(_MODULE, _SETTINGS, _SELECT, _EXCLUDE, _STRATEGY, _JSON),
+        ),
+    ),
+    Command(
+        "forecast",
+        "estimate how long a run takes at which width",
+        "Shows the critical path, the total work, the lower bound and what list scheduling by "
+        "critical path makes of it at several widths.",
+        "reading.show_forecast",
+        (
+            *_PLANNED,
+            _argument("-w", "--width", type=int, metavar="N", help="slots of the pool"),
+            _DURATIONS,
+        ),
+    ),
+    Command(
+        "run",
+        "run the plan on one local Spark session",
+        "Runs the pipes in one Spark session of this machine, generation by generation, with a "
+        "progress bar. Needs pyspark. Ends with status 1 if a pipe failed or did not run.",
+        "running.run_plan",
+        (
+            *_PLANNED,
+            _argument(
+                "--warehouse", metavar="PATH", help="root of the tables; default: ./warehouse"
+            ),
+            _argument(*("-j", "--workers"), type=int, default=1, metavar="N", help="pipes at once"),
+            _argument(
+                "--on-error",
+                choices=("skip_dependents", "continue", "fail_fast"),
+                default="skip_dependents",
+                help="what happens to the others when a pipe fails; default: skip_dependents",
+            ),
+            _argument("--retries", type=int, default=0, metavar="N", help="default: 0"),
+            _argument("--timeout", type=float, metavar="SECONDS", help="per pipe; default: none"),
+            _argument(
+                "--conf",
+                action="append",
+                metavar="KEY=VALUE",
+                help="a Spark property; may be repeated",
+            ),
+        ),
+    ),
+)

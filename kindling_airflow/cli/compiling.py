@@ -1,0 +1,72 @@
+"""``compile`` and ``validate``: from declarations to a manifest, and every problem on the way."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from kindling_airflow.cli.sources import Source, read_source
+from kindling_airflow.errors import KindlingAirflowError, WrongCallError
+
+__all__ = ["compile_source", "validate_sources"]
+
+
+def compile_source(called: argparse.Namespace) -> int:
+    """Check a source in full and write its manifest."""
+    source = read_source(called.source, called, fresh=True)
+    if source.project is None:
+        raise WrongCallError(f"{called.source!r} is a plan: there is nothing left to compile")
+    target = _target(source, called.output)
+    manifest, plan = source.project.base, source.plan
+    manifest.write(target)
+    if called.json:
+        figures = plan.get_summary()
+        print(json.dumps({"manifest": str(target), "digest": manifest.digest, **figures}))
+        return 0
+    print(f"{target}: {len(manifest.pipes)} pipes, {len(manifest.entities)} entities")
+    what = f"DAG {source.definition.dag_id!r}" if source.definition is not None else "Plan"
+    print(f"{what}: {_shape(source)}")
+    return 0
+
+
+def _target(source: Source, output: str | None) -> Path:
+    if output is not None:
+        return Path(output)
+    if source.definition is not None:
+        from kindling_airflow.dag_factory.definition import manifest_beside
+
+        return source.definition.manifest or manifest_beside(source.path)
+    if source.path.is_dir():
+        return source.path.resolve().with_suffix(".manifest.json")
+    raise WrongCallError("name the manifest to write: --output FILE")
+
+
+def _shape(source: Source) -> str:
+    plan = source.plan
+    return (
+        f"{plan.total_pipes()} pipes in {plan.total_generations()} generations, at most "
+        f"{plan.max_parallelism()} side by side"
+    )
+
+
+def validate_sources(called: argparse.Namespace) -> int:
+    """Check each source in full; say of each whether it is sound."""
+    found: dict[str, list[str]] = {}
+    for name in called.sources:
+        try:
+            source = read_source(name, called, fresh=True)
+        except WrongCallError:
+            raise
+        except KindlingAirflowError as error:
+            found[name] = list(getattr(error, "problems", None) or [str(error)])
+            if not called.json:
+                text = str(error)  # most name their file themselves
+                print(text if text.startswith(name) else f"{name}: {text}")
+        else:
+            found[name] = []
+            if not called.json:
+                print(f"{name}: sound: {_shape(source)}")
+    if called.json:
+        print(json.dumps(found, indent=2))
+    return 1 if any(found.values()) else 0

@@ -1,0 +1,90 @@
+"""``plan``, ``explain``, ``diff``, ``graph`` and ``forecast``: a plan, read in several ways."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from kindling_airflow.cli.sources import read_durations, read_source
+from kindling_airflow.errors import WrongCallError
+
+__all__ = ["draw_plan", "explain_pipe", "show_difference", "show_forecast", "show_plan"]
+
+
+def show_plan(called: argparse.Namespace) -> int:
+    """Print the plan, in the layout of the user's document or as JSON."""
+    from kindling_airflow.plan_report import visualize_plan
+
+    plan = read_source(called.source, called).plan
+    _write(called, _json(plan.to_json()) if called.json else visualize_plan(plan))
+    return 0
+
+
+def explain_pipe(called: argparse.Namespace) -> int:
+    """Print why a pipe is where it is."""
+    from kindling_airflow.plan_report import explain
+
+    explanation = explain(read_source(called.source, called).plan, called.pipe)
+    print(_json(explanation.to_json()) if called.json else explanation.text())
+    return 0
+
+
+def show_difference(called: argparse.Namespace) -> int:
+    """Print what changes between two plans."""
+    from kindling_airflow.plan_report import diff
+
+    old, new = read_source(called.old, called).plan, read_source(called.new, called).plan
+    found = diff(old, new, durations=read_durations(called))
+    print(_json(found.to_json()) if called.json else found.text())
+    return 1 if called.exit_code and not found.is_empty else 0
+
+
+def draw_plan(called: argparse.Namespace) -> int:
+    """Print the plan as a drawing."""
+    from kindling_airflow.plan_report import plan_dot, plan_mermaid, plan_page
+
+    source = read_source(called.source, called)
+    if called.format == "html":
+        title = source.definition.dag_id if source.definition is not None else source.path.name
+        text = plan_page(source.plan, title)
+    else:
+        text = {"mermaid": plan_mermaid, "dot": plan_dot}[called.format](source.plan)
+    _write(called, _json({"format": called.format, "text": text}) if called.json else text)
+    return 0
+
+
+def show_forecast(called: argparse.Namespace) -> int:
+    """Print how long a run takes at which width."""
+    from kindling_airflow.plan_report import forecast
+
+    if called.width is not None and called.width < 1:
+        raise WrongCallError(f"--width must be at least 1, not {called.width}")
+    source = read_source(called.source, called)
+    width = called.width
+    if width is None and source.definition is not None:
+        width = source.definition.width
+    found = forecast(source.plan, width, read_durations(called))
+    print(_json(found.to_json()) if called.json else found.text())
+    return 0
+
+
+def _json(document: Any) -> str:
+    return json.dumps(document, indent=2)
+
+
+def _write(called: argparse.Namespace, text: str) -> None:
+    """Print a text, or put it into the file that was asked for, whole or not at all."""
+    if called.output is None:
+        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        return
+    target = Path(called.output)
+    draft = target.with_name(f".{target.name}.tmp")
+    try:
+        draft.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
+        draft.replace(target)
+    except OSError as error:
+        raise WrongCallError(f"cannot write {called.output!r}: {error.strerror}") from error
+    print(target)

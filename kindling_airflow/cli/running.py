@@ -1,0 +1,186 @@
+"""``run``: a plan on one local Spark session, with a progress bar and a summary."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from kindling_airflow.cli.sources import Source, read_source
+from kindling_airflow.cli.spark_child import SparkChild
+from kindling_airflow.contracts import RunRequest
+from kindling_airflow.errors import WrongCallError
+from kindling_airflow.project_settings import differences_for
+
+if TYPE_CHECKING:
+    from kindling_airflow.execution_plan import ExecutionPlan
+    from kindling_airflow.execution_results import ExecutionResult
+
+__all__ = ["run_plan"]
+
+_INTERRUPTED = 130  # what shells say of a command that Ctrl-C ended
+_STYLES = {"success": "green", "failed": "red", "skipped": "magenta", "not_run": "yellow"}
+_DEFAULTS = {
+    "spark.master": "local[*]",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "WARN",
+}
+
+
+def run_plan(called: argparse.Namespace) -> int:
+    """Run a plan; return 0 only if every pipe did its work."""
+    from kindling_airflow.execution_results import ExecutionInterrupted
+    from kindling_airflow.generation_executor import GenerationExecutor
+
+    _check(called)
+    source = read_source(called.source, called)
+    project = source.project
+    if project is None or project.root is None:
+        raise WrongCallError(
+            f"{called.source!r} does not say where the project's modules are: name a definition "
+            "or a project folder"
+        )
+    console = Console(stderr=called.json, highlight=False)
+    log_path = Path(tempfile.mkdtemp(prefix="kindling-run-")) / "spark.log"
+    request = RunRequest(
+        attempt_key="",
+        pipe_id="",
+        project_root=str(project.root),
+        modules=project.base.modules,
+        warehouse=_warehouse(source, called),
+        plan_digest=source.plan.digest,
+        run_id=f"run of {source.path.name}",
+        settings=differences_for(project.base, project.manifest, source.plan.pipe_ids),
+    )
+    with ExitStack() as stack:
+        with console.status("Starting Spark ..."):
+            child = stack.enter_context(SparkChild(request, _properties(source, called), log_path))
+        stack.enter_context(_progress(source.plan, console))
+        interrupted = False
+        try:
+            result = GenerationExecutor(child).execute(
+                source.plan,
+                parallel=called.workers > 1,
+                max_workers=called.workers,
+                error_strategy=called.on_error,
+                pipe_timeout=called.timeout,
+                retry_attempts=called.retries,
+                auto_cache=True,
+            )
+        except ExecutionInterrupted as error:
+            result, interrupted = error.result, True
+    if called.json:
+        print(json.dumps(result.to_json(), indent=2))
+    else:
+        _show(console, result, log_path)
+    if interrupted:
+        console.print("Interrupted.")
+        return _INTERRUPTED
+    return 0 if result.all_succeeded else 1
+
+
+def _check(called: argparse.Namespace) -> None:
+    if called.workers < 1:
+        raise WrongCallError(f"--workers must be at least 1, not {called.workers}")
+    if called.retries < 0:
+        raise WrongCallError(f"--retries must be at least 0, not {called.retries}")
+    if called.timeout is not None and not called.timeout > 0:
+        raise WrongCallError(f"--timeout must be more than 0 seconds, not {called.timeout}")
+    for said in called.conf or ():
+        if "=" not in said:
+            raise WrongCallError(f"--conf {said!r}: write KEY=VALUE")
+
+
+def _warehouse(source: Source, called: argparse.Namespace) -> str:
+    configured = source.definition.warehouse if source.definition is not None else None
+    said: str = called.warehouse or configured or "warehouse"
+    if called.warehouse is None and "{{" in said:
+        raise WrongCallError(
+            f"the definition's warehouse {said!r} is a template, which only Airflow can fill in: "
+            "name another with --warehouse"
+        )
+    return said if "://" in said else str(Path(said).resolve())
+
+
+def _properties(source: Source, called: argparse.Namespace) -> dict[str, str]:
+    """Return the session's properties: ours, then the definition's, then the command's."""
+    own = source.definition.spark.get("conf", {}) if source.definition is not None else {}
+    said = dict(pair.split("=", 1) for pair in called.conf or ())
+    return {**_DEFAULTS, **own, **said}
+
+
+@contextmanager
+def _progress(plan: ExecutionPlan, console: Console) -> Iterator[Progress]:
+    """Show how far the run is, and each pipe as it ends."""
+    from kindling_airflow import signals
+
+    columns = (
+        *(TextColumn("Pipes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()),
+        TextColumn("{task.fields[running]}", markup=False),
+    )
+    with Progress(*columns, console=console, disable=plan.total_pipes() == 0) as progress:
+        bar = progress.add_task("", total=plan.total_pipes(), running="")
+        running: dict[str, None] = {}
+
+        def started(_sender: Any, *, pipe_id: str, **_: Any) -> None:
+            running[pipe_id] = None
+            progress.update(bar, running=", ".join(running))
+
+        def ended(_sender: Any, *, pipe_id: str, result: Any, **_: Any) -> None:
+            running.pop(pipe_id, None)
+            status = result.status.value
+            line = Text(f"  {status:<8} ", style=_STYLES.get(status, ""))
+            line.append(f"{pipe_id} ({result.duration_seconds:.1f} s)", style="default")
+            progress.console.print(line)
+            progress.update(bar, advance=1, running=", ".join(running))
+
+        with ExitStack() as stack:
+            stack.enter_context(signals.pipe_started.connected_to(started))
+            for signal in (signals.pipe_completed, signals.pipe_failed, signals.pipe_skipped):
+                stack.enter_context(signal.connected_to(ended))
+            yield progress
+
+
+def _show(console: Console, result: ExecutionResult, log_path: Path) -> None:
+    """Print what became of each pipe, and why of those that did not do their work."""
+    table = Table(title="Run", title_justify="left")
+    for column in ("pipe", "result"):
+        table.add_column(column)
+    for column in ("rows read", "rows written", "seconds"):
+        table.add_column(column, justify="right")
+    troubles = []
+    for generation in result.generation_results:
+        for pipe in generation.pipe_results:
+            report = pipe.report or {}
+            rows = [item["rows"] for item in report.get("inputs", ())]
+            table.add_row(
+                Text(pipe.pipe_id),
+                Text(pipe.status.value, style=_STYLES.get(pipe.status.value, "")),
+                f"{sum(rows):,}" if rows and None not in rows else "-",
+                f"{report['rows_written']:,}" if report.get("rows_written") is not None else "-",
+                f"{pipe.duration_seconds:.1f}",
+            )
+            if pipe.error or pipe.reason:
+                troubles.append(f"{pipe.pipe_id}: {pipe.status.value}: {pipe.error or pipe.reason}")
+    console.print(table)
+    for trouble in troubles:
+        console.print(Text(trouble))
+    summary = result.get_summary()
+    console.print(
+        f"{summary['success_count']} succeeded, {summary['skipped_count']} skipped, "
+        f"{summary['failed_count']} failed, {summary['not_run_count']} not run "
+        f"in {summary['duration_seconds']:.1f} s"
+    )
+    if not result.all_succeeded:
+        print(f"What Spark and the pipes printed: {log_path}", file=sys.stderr)

@@ -1,0 +1,204 @@
+"""What a command works on: definition, project, manifest, plan or records -> manifest and plan."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.bulk import collector_paused
+from kindling_airflow.errors import (
+    DeclarationError,
+    KindlingAirflowError,
+    ManifestError,
+    WrongCallError,
+)
+from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.manifest import Manifest
+
+if TYPE_CHECKING:
+    from kindling_airflow.dag_factory.compile import Planned
+    from kindling_airflow.dag_factory.definition import Definition
+
+__all__ = ["Project", "Source", "read_durations", "read_source"]
+
+_RECORD_FIELDS = ("pipeid", "name", "tags", "input_entity_ids", "output_entity_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The declarations behind a plan.
+
+    Attributes:
+        base: as they stand.
+        manifest: under the settings.
+        root: the folder that the project's modules are imported from, where it is known.
+    """
+
+    base: Manifest
+    manifest: Manifest
+    root: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a source holds.
+
+    Attributes:
+        path: where it was read from.
+        plan: the plan.
+        project: the declarations; None where the source is a plan, which has all it needs.
+        definition: the definition, where the source is one.
+    """
+
+    path: Path
+    plan: ExecutionPlan
+    project: Project | None = None
+    definition: Definition | None = None
+
+
+def read_source(name: str, called: argparse.Namespace, *, fresh: bool = False) -> Source:
+    """Return what a source holds, planned as the command was told to.
+
+    Args:
+        name: a path.
+        called: the command's arguments.
+        fresh: import a definition's project even where its manifest is up to date, and compile
+            it to the end.
+
+    Raises:
+        WrongCallError: there is nothing of this name, or an option does not go with it.
+        KindlingAirflowError: something is wrong with what is there.
+    """
+    path = Path(name)
+    if not path.exists():
+        raise WrongCallError(f"there is no {name!r}")
+    if path.is_dir():
+        from kindling_airflow.harvest import harvest
+
+        return _planned(path, harvest(path, called.modules or ()), called, path.resolve())
+    if path.suffix in (".yaml", ".yml"):
+        return _of_definition(path, called, fresh)
+    document = _read_json(path)
+    if isinstance(document, list):
+        return _planned(path, _of_records(path, document), called, None)
+    if isinstance(document, Mapping) and "generations" in document:
+        return _of_plan(path, document, called)
+    try:
+        manifest = Manifest.from_json(document)
+    except ManifestError as error:
+        raise ManifestError(f"{path}: {problem}" for problem in error.problems) from error
+    return _planned(path, manifest, called, None)
+
+
+def _planned(
+    path: Path, base: Manifest, called: argparse.Namespace, project_root: Path | None
+) -> Source:
+    from kindling_airflow.dag_factory.compile import plan_of
+    from kindling_airflow.dag_factory.settings_file import read_settings
+
+    files = [Path(name) for name in _said(called, "settings") or ()]
+    manifest = base.with_settings(read_settings(project_root, files))
+    plan = plan_of(
+        manifest,
+        strategy=_said(called, "strategy") or "batch",
+        select=_said(called, "select") or (),
+        exclude=_said(called, "exclude") or (),
+    )
+    return Source(path, plan, Project(base, manifest, project_root))
+
+
+def _of_definition(path: Path, called: argparse.Namespace, fresh: bool) -> Source:
+    from kindling_airflow.dag_factory.compile import compile_definition, plan_definition
+    from kindling_airflow.dag_factory.definition import Definition
+    from kindling_airflow.harvest import harvest
+
+    if called.modules:
+        raise WrongCallError("a definition names its modules itself; leave out --module")
+    definition = Definition.from_file(path)
+    more = (Path(name).resolve() for name in _said(called, "settings") or ())
+    definition = replace(
+        definition,
+        settings=(*definition.settings, *more),
+        strategy=_said(called, "strategy") or definition.strategy,
+        select=tuple(_said(called, "select") or definition.select),
+        exclude=tuple(_said(called, "exclude") or definition.exclude),
+    )
+    if fresh:
+        manifest = harvest(definition.project_root, definition.modules)
+        planned: Planned = compile_definition(definition, manifest)
+    else:
+        planned = plan_definition(definition)
+    project = Project(planned.base, planned.manifest, definition.project_root)
+    return Source(path, planned.plan, project, definition)
+
+
+def _of_plan(path: Path, document: Mapping[str, Any], called: argparse.Namespace) -> Source:
+    given = [
+        o for o in ("modules", "settings", "select", "exclude", "strategy") if _said(called, o)
+    ]
+    if given:
+        raise WrongCallError(
+            f"{str(path)!r} is a plan, in which all is decided: {', '.join(given)} cannot change it"
+        )
+    try:
+        plan = ExecutionPlan.from_json(document)
+        plan.validate()
+    except KindlingAirflowError as error:
+        problems = getattr(error, "problems", [str(error)])
+        raise type(error)([f"{path}: {problem}" for problem in problems]) from error
+    return Source(path, plan)
+
+
+def _of_records(path: Path, records: Sequence[Any]) -> Manifest:
+    from kindling_airflow.data_entities import DataEntityRegistry
+    from kindling_airflow.data_pipes import DataPipesRegistry
+
+    pipes, problems = DataPipesRegistry(), []
+    for n, record in enumerate(records):
+        if not isinstance(record, Mapping):
+            problems.append(f"{path}: record {n} must be an object, not {record!r}")
+            continue
+        known = {field: record[field] for field in _RECORD_FIELDS if field in record}
+        try:
+            pipes.register_pipe(**{"pipeid": None, **known})
+        except DeclarationError as error:
+            problems += [f"{path}: record {n}: {problem}" for problem in error.problems]
+    if problems:
+        raise DeclarationError(problems)
+    return Manifest.from_registries(pipes, DataEntityRegistry())
+
+
+def _said(called: argparse.Namespace, option: str) -> Any:
+    return getattr(called, option, None)
+
+
+def read_durations(called: argparse.Namespace) -> dict[str, float] | None:
+    """Return the durations in the file that the command was told of, or None without one.
+
+    Raises:
+        WrongCallError: there is no such file.
+        ManifestError: it is no JSON object.
+    """
+    if not called.durations:
+        return None
+    path = Path(called.durations)
+    if not path.is_file():
+        raise WrongCallError(f"there is no {called.durations!r}")
+    found = _read_json(path)
+    if not isinstance(found, dict):
+        raise ManifestError([f"{path}: durations are a JSON object from pipe id to seconds"])
+    return found
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        with collector_paused():
+            return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ManifestError([f"{path}: cannot be read: {error.strerror}"]) from error
+    except (ValueError, RecursionError) as error:
+        raise ManifestError([f"{path}: this is no JSON document: {error}"]) from error

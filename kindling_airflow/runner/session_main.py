@@ -1,0 +1,121 @@
+"""The application behind ``kindling-airflow run``: one Spark session, and pipes on request.
+
+    python session_main.py '<RunRequest>' '<Spark properties>' FROM TO
+
+FROM and TO are inherited file descriptors: one JSON object per line comes in and goes out, so
+nothing that a pipe or Spark prints can get in between.
+
+    <- {"call": 1, "do": "run", "pipe_id": "silver.orders"}     -> {"call": 1, "report": {...}}
+    <- {"do": "share", "entity_id": "orders", "level": "MEMORY_AND_DISK"}
+                                                 -> {"read": "orders", "pipe_id": ..., "hit": true}
+    <- {"do": "release", "entity_id": "orders"}
+    <- {"do": "cancel", "pipe_id": "silver.orders"}
+
+The first line that goes out is ``{"ready": <application id>}`` or ``{"failed": <RunFailure>}``. The
+end of input ends the session, so it cannot outlive the command that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kindling_airflow.runner.session_runner import SessionPipeRunner
+
+_GRACE_SECONDS = 15.0
+
+
+def main(arguments: list[str]) -> int:
+    """Serve one session; return the exit status: 0 at the end of input, 1 if it did not start."""
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve() != here]
+    sys.path.insert(0, str(here.parent.parent))
+    from kindling_airflow.contracts import RunRequest
+    from kindling_airflow.runner.failure import describe
+
+    request = RunRequest.loads(arguments[0])
+    incoming = os.fdopen(int(arguments[2]), encoding="utf-8")
+    answers = _Answers(os.fdopen(int(arguments[3]), "w", encoding="utf-8"))
+    try:
+        runner = _start(request, json.loads(arguments[1]))
+    except Exception as error:
+        answers.send({"failed": asdict(describe(error, Path(request.project_root)))})
+        return 1
+    answers.send({"ready": runner.spark.sparkContext.applicationId})
+    for line in incoming:
+        _serve(json.loads(line), runner, answers)
+    # A pipe that still runs must not keep the session alive: nobody waits for it any more.
+    sys.stdout.flush()
+    threading.Timer(_GRACE_SECONDS, os._exit, (0,)).start()
+    runner.spark.stop()
+    os._exit(0)
+
+
+def _start(request: Any, properties: Mapping[str, str]) -> SessionPipeRunner:
+    from pyspark.sql import SparkSession
+
+    from kindling_airflow.harvest import HarvestedModules, import_declarations
+    from kindling_airflow.project_settings import apply_differences
+    from kindling_airflow.runner.session_runner import SessionPipeRunner
+
+    declared = import_declarations(Path(request.project_root), request.modules)
+    if request.settings:
+        declared = HarvestedModules(*apply_differences(declared, request.settings))
+    builder = SparkSession.builder.appName(request.run_id or "kindling-airflow run")
+    for key, value in properties.items():
+        builder = builder.config(key, value)
+    return SessionPipeRunner(
+        builder.getOrCreate(),
+        declared,
+        request.warehouse,
+        run_id=request.run_id,
+        project_root=request.project_root,
+        plan_digest=request.plan_digest,
+    )
+
+
+class _Answers:
+    """Lines that go out, one at a time."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def send(self, answer: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._stream.write(json.dumps(answer) + "\n")
+            self._stream.flush()
+
+
+def _serve(message: Mapping[str, Any], runner: SessionPipeRunner, answers: _Answers) -> None:
+    what = message["do"]
+    if what == "run":
+        # A thread per pipe: its jobs are its own, and so is its place in Spark's scheduler.
+        threading.Thread(target=_run, args=(message, runner, answers), daemon=True).start()
+    elif what == "cancel":
+        runner.cancel(message["pipe_id"])
+    elif what == "release":
+        runner.release(message["entity_id"])
+    elif what == "share":
+        entity_id = message["entity_id"]
+
+        def on_read(pipe_id: str, hit: bool) -> None:
+            answers.send({"read": entity_id, "pipe_id": pipe_id, "hit": hit})
+
+        runner.share(entity_id, message["level"], on_read)
+
+
+def _run(message: Mapping[str, Any], runner: SessionPipeRunner, answers: _Answers) -> None:
+    report = runner(message["pipe_id"])
+    answers.send({"call": message["call"], "report": report.to_json()})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,281 @@
+"""The commands that read plans: what they take, what they print, and their exit status."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kindling_airflow.cli.command_table import COMMANDS
+from kindling_airflow.cli.main import main
+from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.manifest import Manifest
+from kindling_airflow.plan_report import diff, explain, forecast, visualize_plan
+from tests.dag_factory.projects import write_definition, write_project
+
+GRAPHS = Path(__file__).resolve().parents[1] / "graphs"
+
+
+class Shell:
+    """Calls the command line in this process, in a folder with a project and its definition."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str, status: int = 0) -> str:
+        """Return what a command printed; its exit status must be this."""
+        assert main(list(arguments)) == status
+        captured = self._capsys.readouterr()
+        reports = arguments[0] == "validate" or "--json" in arguments  # problems are its product
+        assert bool(captured.err) == (status != 0 and not (reports and status == 1))
+        return captured.out or captured.err
+
+    def json(self, *arguments: str, status: int = 0) -> Any:
+        """Return the document that a command printed with ``--json``."""
+        return json.loads(self(*arguments, "--json", status=status))
+
+
+@pytest.fixture
+def shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    write_project(tmp_path / "shop", "[raw] -> a -> b -> d, a -> c -> d")
+    write_definition(tmp_path / "shop.kindling.yaml", "dag_id: shop\nwidth: 2\n")
+    monkeypatch.chdir(tmp_path)
+    return Shell(tmp_path, capsys)
+
+
+class TestSources:
+    def test_every_kind_of_source_gives_the_same_plan(self, shell: Shell) -> None:
+        wanted = shell.json("plan", "shop.kindling.yaml")
+        assert ExecutionPlan.from_json(wanted).pipe_ids == ("a", "b", "d", "c")
+        shell("compile", "shop", "-o", "manifest.json")
+        Path("plan.json").write_text(json.dumps(wanted))
+        records = [
+            {key: pipe[key] for key in ("pipeid", "input_entity_ids", "output_entity_id")}
+            for pipe in Manifest.read(Path("manifest.json")).to_json()["pipes"]
+        ]
+        Path("records.json").write_text(json.dumps(records))
+        for source in ("shop", "manifest.json", "plan.json", "records.json"):
+            assert shell.json("plan", source) == wanted, source
+
+    def test_modules_of_a_project_can_be_named(self, shell: Shell) -> None:
+        Path("shop/broken.py").write_text("1 / 0\n")
+        assert "ZeroDivisionError" in shell("plan", "shop", status=1)
+        assert shell.json("plan", "shop", "-m", "pipes_drawn")["pipe_ids"] == ["a", "b", "d", "c"]
+        text = shell("plan", "shop.kindling.yaml", "-m", "pipes_drawn", status=2)
+        assert "a definition names its modules itself; leave out --module" in text
+
+    def test_choice_strategy_and_settings_apply(self, shell: Shell) -> None:
+        Path("s.yaml").write_text("pipes: {a: {tags: {layer: bronze}}}\n")
+        found = shell.json(
+            *("plan", "shop", "-s", "s.yaml", "--strategy", "streaming"),
+            *("--select", "tag:layer+1", "--exclude", "c"),
+        )
+        assert found["strategy"] == "streaming"
+        assert found["pipe_ids"] == ["a", "b"]
+        assert found["pipes"][0]["tags"] == {"layer": "bronze"}
+
+    def test_command_beats_the_definition(self, shell: Shell) -> None:
+        write_definition(
+            shell.folder / "shop.kindling.yaml",
+            "dag_id: shop\nselect: +b\nstrategy: streaming\n",
+        )
+        assert shell.json("plan", "shop.kindling.yaml")["generations"][0]["pipe_ids"] == ["b"]
+        found = shell.json("plan", "shop.kindling.yaml", "--select", "c", "--strategy", "batch")
+        assert (found["pipe_ids"], found["strategy"]) == (["c"], "batch")
+
+    def test_what_is_not_there_is_a_wrong_call(self, shell: Shell) -> None:
+        assert shell("plan", "nowhere.json", status=2) == (
+            "kindling-airflow plan: there is no 'nowhere.json'\n"
+        )
+
+    def test_plan_takes_no_further_decisions(self, shell: Shell) -> None:
+        Path("plan.json").write_text(json.dumps(shell.json("plan", "shop")))
+        text = shell("plan", "plan.json", "--select", "a", "--strategy", "batch", status=2)
+        assert text == (
+            "kindling-airflow plan: 'plan.json' is a plan, in which all is decided: select, "
+            "strategy cannot change it\n"
+        )
+        assert "nothing left to compile" in shell("compile", "plan.json", "-o", "x", status=2)
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("{", "x.json: this is no JSON document: "),
+            ("[" * 100_000, "x.json: this is no JSON document: "),
+            ("7", "x.json: a manifest is a JSON object, not int\n"),
+            ("{}", "x.json: manifest schema version None is unknown"),
+            ('[{"pipeid": "a"}, 1]', "1. x.json: record 0: pipe 'a': output_entity_id must be"),
+            ('{"generations": []}', "x.json: plan schema version None is unknown"),
+        ],
+    )
+    def test_documents_that_are_none_of_ours(self, shell: Shell, text: str, said: str) -> None:
+        Path("x.json").write_text(text)
+        assert said in shell("plan", "x.json", status=1)
+
+    def test_broken_plan_is_refused(self, shell: Shell) -> None:
+        document = shell.json("plan", "shop")
+        del document["digest"]
+        document["generations"].reverse()
+        Path("plan.json").write_text(json.dumps(document))
+        assert "plan.json: generation number 2 stands at position 0" in shell(
+            "validate", "plan.json", status=1
+        ).replace("\n", " ")
+
+
+class TestReading:
+    def test_plan_is_printed_in_the_documents_layout(self, shell: Shell) -> None:
+        plan = ExecutionPlan.from_json(shell.json("plan", "shop"))
+        assert shell("plan", "shop") == visualize_plan(plan) + "\n"
+
+    def test_plan_goes_into_a_file(self, shell: Shell) -> None:
+        assert shell("plan", "shop", "--json", "-o", "plan.json") == "plan.json\n"
+        assert json.loads(Path("plan.json").read_text()) == shell.json("plan", "shop")
+        text = shell("plan", "shop", "-o", "no/such/folder.txt", status=2)
+        assert "cannot write 'no/such/folder.txt': No such file or directory" in text
+
+    def test_explanation(self, shell: Shell) -> None:
+        plan = ExecutionPlan.from_json(shell.json("plan", "shop"))
+        assert shell.json("explain", "shop", "d") == explain(plan, "d").to_json()
+        assert shell("explain", "shop", "d") == explain(plan, "d").text() + "\n"
+        assert "'dd'" in shell("explain", "shop", "dd", status=1)
+
+    def test_difference(self, shell: Shell) -> None:
+        old = ExecutionPlan.from_json(shell.json("plan", "shop"))
+        Path("old.json").write_text(json.dumps(old.to_json()))
+        write_project(shell.folder / "shop", "[raw] -> a -> b -> d, a -> c -> d, c -> e")
+        new = ExecutionPlan.from_json(shell.json("plan", "shop"))
+        assert shell("diff", "old.json", "shop") == diff(old, new).text() + "\n"
+        assert shell.json("diff", "old.json", "shop", "--exit-code", status=1) == (
+            diff(old, new).to_json()
+        )
+        shell("diff", "old.json", "old.json", "--exit-code")
+
+    def test_forecast_takes_its_width_from_the_definition(self, shell: Shell) -> None:
+        plan = ExecutionPlan.from_json(shell.json("plan", "shop"))
+        assert shell.json("forecast", "shop.kindling.yaml") == forecast(plan, 2).to_json()
+        assert shell("forecast", "shop", "-w", "1") == forecast(plan, 1).text() + "\n"
+        Path("d.json").write_text('{"a": 5}')
+        found = shell.json("forecast", "shop", "-w", "2", "--durations", "d.json")
+        assert found == forecast(plan, 2, {"a": 5.0}).to_json()
+        assert "--width must be at least 1, not 0" in shell("forecast", "shop", "-w0", status=2)
+        assert "there is no 'e.json'" in shell("forecast", "shop", "--durations=e.json", status=2)
+        Path("d.json").write_text("[]")
+        text = shell("forecast", "shop", "--durations", "d.json", status=1)
+        assert text == "d.json: durations are a JSON object from pipe id to seconds\n"
+
+    @pytest.mark.parametrize(
+        ("kind", "start"), [("mermaid", "flowchart"), ("dot", "digraph"), ("html", "<!doctype")]
+    )
+    def test_drawings(self, shell: Shell, kind: str, start: str) -> None:
+        text = shell("graph", "shop.kindling.yaml", "-f", kind)
+        assert text.lower().startswith(start)
+        assert shell.json("graph", "shop.kindling.yaml", "-f", kind)["text"] in (text, text[:-1])
+        shell("graph", "shop.kindling.yaml", "-f", kind, "-o", "drawing")
+        assert Path("drawing").read_text() == text
+
+
+class TestValidate:
+    def test_each_source_is_said_to_be_sound_or_not(self, shell: Shell) -> None:
+        write_definition(shell.folder / "bad.kindling.yaml", "dag_id: bad\nwidht: 1\n")
+        text = shell("validate", "shop", "shop.kindling.yaml")
+        shape = "sound: 4 pipes in 3 generations, at most 2 side by side"
+        assert text == f"shop: {shape}\nshop.kindling.yaml: {shape}\n"
+        text = shell("validate", "shop", "bad.kindling.yaml", status=1)
+        assert text.startswith(f"shop: {shape}\nbad.kindling.yaml:3: widht: unknown key")
+        found = shell.json("validate", "shop", "bad.kindling.yaml", status=1)
+        assert found == {
+            "shop": [],
+            "bad.kindling.yaml": [
+                "bad.kindling.yaml:3: widht: unknown key 'widht'. Did you mean 'width'?"
+            ],
+        }
+
+    def test_definition_is_checked_up_to_its_dag(self, shell: Shell) -> None:
+        write_definition(shell.folder / "shop.kindling.yaml", "dag_id: shop\nstrategy: streaming\n")
+        assert "starts consumers before" in shell("validate", "shop.kindling.yaml", status=1)
+        assert shell.json("plan", "shop.kindling.yaml")["strategy"] == "streaming"
+
+
+class TestErrors:
+    def test_problems_are_a_document_with_json(self, shell: Shell) -> None:
+        found = shell.json("plan", "shop", "--select", "zz", status=1)
+        assert found["error"] == "SelectionError"
+        assert len(found["problems"]) == 1
+        assert "'zz'" in found["problems"][0]
+
+    @pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+    def test_every_command_explains_itself(
+        self, command: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code == 0
+        assert f"usage: kindling-airflow {command}" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--workers", "0"], "--workers must be at least 1, not 0"),
+            (["--retries", "-1"], "--retries must be at least 0, not -1"),
+            (["--timeout", "0"], "--timeout must be more than 0 seconds, not 0.0"),
+            (["--conf", "x"], "--conf 'x': write KEY=VALUE"),
+        ],
+    )
+    def test_run_refuses_what_makes_no_sense(
+        self, shell: Shell, arguments: list[str], said: str
+    ) -> None:
+        assert said in shell("run", "shop", *arguments, status=2)
+
+    def test_run_needs_the_code(self, shell: Shell) -> None:
+        shell("compile", "shop", "-o", "manifest.json")
+        assert "does not say where the project's modules are" in shell(
+            "run", "manifest.json", status=2
+        )
+        write_definition(shell.folder / "shop.kindling.yaml", "dag_id: shop\nwarehouse: '{{ ds }}'")
+        assert "is a template" in shell("run", "shop.kindling.yaml", status=2)
+
+
+def test_reader_that_has_seen_enough_is_no_error(shell: Shell) -> None:
+    command = [sys.executable, "-m", "kindling_airflow.cli.main", "plan"]
+    with subprocess.Popen(
+        [*command, str(GRAPHS / "healthcare_1211.json"), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
+
+
+def test_real_graph_becomes_a_manifest_and_a_plan(shell: Shell) -> None:
+    records = str(GRAPHS / "healthcare_1211.json")
+    assert shell("compile", records, "-o", "h.manifest.json") == (
+        "h.manifest.json: 1211 pipes, 0 entities\n"
+        "Plan: 1211 pipes in 36 generations, at most 319 side by side\n"
+    )
+    assert "Total Generations: 36" in shell("plan", "h.manifest.json")
+    assert shell.json("validate", "h.manifest.json") == {"h.manifest.json": []}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["plan", "shop"], ["forecast", "shop"], ["explain", "shop", "a"]]
+)
+def test_neither_airflow_nor_spark_is_imported(shell: Shell, arguments: list[str]) -> None:
+    program = (
+        "import sys\n"
+        "for name in ('airflow', 'pyspark'): sys.modules[name] = None\n"
+        "from kindling_airflow.cli.main import main\n"
+        f"sys.exit(main({arguments!r}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr

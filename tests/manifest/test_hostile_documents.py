@@ -1,0 +1,96 @@
+"""Documents that are made to hurt: huge, deep, or both. They are refused or read, never a crash."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kindling_airflow.errors import ManifestError, PlanValidationError
+from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.manifest import Manifest
+
+DEEP = 10_000
+HUGE = 100 * 1024 * 1024
+
+
+def _nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = {"x": [value]}
+    return value
+
+
+@pytest.mark.parametrize("opening", ["[", '{"x":'])
+@pytest.mark.parametrize(
+    "where", ["{}", '{{"schema_version": 1, "pipes": [{{"pipeid": "a", "tags": {}}}]}}']
+)
+def test_text_that_is_nested_without_end_is_no_manifest(
+    tmp_path: Path, opening: str, where: str
+) -> None:
+    path = tmp_path / "deep.json"
+    closing = {"[": "]", '{"x":': "}"}[opening]
+    path.write_text(where.format(opening * DEEP + "1" + closing * DEEP))
+    with pytest.raises(ManifestError, match=r"deep\.json"):
+        Manifest.read(path)
+
+
+@pytest.mark.parametrize("field", ["tags", "function", "later"])
+def test_document_that_is_nested_without_end_is_refused(field: str) -> None:
+    pipe = {"pipeid": "a", "output_entity_id": "b", field: _nested(DEEP)}
+    with pytest.raises(ManifestError):
+        Manifest.from_json({"schema_version": 1, "digest": "x", "pipes": [pipe]})
+    plan = {
+        "schema_version": 1,
+        "digest": "x",
+        "strategy": "batch",
+        "pipe_ids": [],
+        "generations": [],
+        "edges": [],
+        "pipes": [pipe],
+    }
+    with pytest.raises(PlanValidationError):
+        ExecutionPlan.from_json(plan)
+
+
+def test_hundred_megabytes_in_one_value_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "wide.json"
+    pipe = {"pipeid": "a", "output_entity_id": "b", "tags": {"x": "y" * HUGE}}
+    path.write_text(json.dumps({"schema_version": 1, "pipes": [pipe]}))
+    found = Manifest.read(path).get_pipe_definition("a")
+    assert found is not None
+    assert len(found.tags["x"]) == HUGE
+
+
+@pytest.mark.system  # many seconds, and a gigabyte that a process of its own gives back
+def test_hundred_megabytes_of_pipes_become_a_plan(tmp_path: Path) -> None:
+    path = tmp_path / "many.json"
+    with path.open("w") as file:
+        file.write('{"schema_version": 1, "pipes": [\n')
+        count = 0
+        while file.tell() < HUGE:
+            pipe = {
+                "pipeid": f"layer_{count % 7}.table_with_a_long_name_{count}",
+                "input_entity_ids": [f"layer.entity_with_a_long_name_{count // 2}"],
+                "output_entity_id": f"layer.entity_with_a_long_name_{count + 1}",
+                "tags": {"layer": f"layer_{count % 7}", "owner": "somebody", "x": "y" * 100},
+            }
+            file.write(("" if count == 0 else ",\n") + json.dumps(pipe))
+            count += 1
+        file.write("]}")
+    program = (
+        "import sys\nfrom pathlib import Path\n"
+        "from kindling_airflow.execution_strategy import ExecutionPlanGenerator\n"
+        "from kindling_airflow.manifest import Manifest\n"
+        "manifest = Manifest.read(Path(sys.argv[1]))\n"
+        "print(ExecutionPlanGenerator(manifest).generate_batch_plan().total_pipes())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert int(done.stdout) == count
