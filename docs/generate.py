@@ -24,6 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from kindling_airflow.cli.command_table import COMMANDS, Argument
 from kindling_airflow.dag_factory.compile import Compiled, compile_definition
 from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.harvest import harvest
@@ -171,7 +172,31 @@ def compile_block(path: str) -> str:
     return _fenced("console", f"$ kindling-airflow compile {place}\n{said.stdout}")
 
 
+def commands_block() -> str:
+    """Return every command of the command line with its arguments."""
+    parts = []
+    for command in COMMANDS:
+        rows = [
+            f"| {_flags(argument)} | {_cell(argument.options.get('help', ''))} |"
+            for argument in command.arguments
+        ]
+        table = "\n".join(["| argument | meaning |", "|---|---|", *rows])
+        parts.append(f"### `{command.name}`\n\n{command.description}\n\n{table}")
+    return "\n\n".join(parts)
+
+
+def _flags(argument: Argument) -> str:
+    metavar = argument.options.get("metavar", "")
+    choices = "|".join(argument.options.get("choices", ()))
+    if not argument.flags[0].startswith("-"):
+        many = " ..." if argument.options.get("nargs") == "+" else ""
+        return f"`{metavar}{many}`"
+    value = f" {metavar or choices}".rstrip()
+    return ", ".join(f"`{_cell(flag + value)}`" for flag in argument.flags)
+
+
 _PARTS: Mapping[str, Callable[..., str]] = {
+    "commands": commands_block,
     "compile": compile_block,
     "file": file_block,
     "function": function_block,
