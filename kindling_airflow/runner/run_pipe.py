@@ -15,7 +15,7 @@ import hashlib
 import inspect
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from kindling_airflow.errors import EntityError, PipeRunError, did_you_mean
 from kindling_airflow.frozen import FrozenDict
 from kindling_airflow.harvest import HarvestedModules, import_declarations
 from kindling_airflow.project_settings import apply_differences
-from kindling_airflow.runner.entities import provider_for
+from kindling_airflow.runner.entities import EntityProvider, provider_for
 from kindling_airflow.runner.failure import describe, is_permanent
 from kindling_airflow.runner.output_check import checked_output
 from kindling_airflow.runner.run_context import RunContext
@@ -35,9 +35,38 @@ from kindling_airflow.runner.run_context import RunContext
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["run_in_own_session", "run_pipe"]
+__all__ = ["Hooks", "read_entity", "run_in_own_session", "run_pipe"]
 
 _WORKER_PATH = "spark.executorEnv.PYTHONPATH"
+
+
+def read_entity(
+    _pipe: PipeMetadata, entity: EntityMetadata, provider: EntityProvider
+) -> tuple[DataFrame, int | None]:
+    """Return an input's rows, and their number where counting is cheap."""
+    frame = provider.read(entity)
+    return frame, provider.count(entity, frame)
+
+
+def _nothing(_location: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Where a session that runs several pipes has its say.
+
+    Attributes:
+        read: reads an input that exists.
+        before_publish: is told where; the output is not published if it raises.
+        after_publish: is told where.
+    """
+
+    read: Callable[[PipeMetadata, EntityMetadata, EntityProvider], tuple[DataFrame, int | None]] = (
+        read_entity
+    )
+    before_publish: Callable[[str], None] = _nothing
+    after_publish: Callable[[str], None] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +107,7 @@ def run_pipe(
     spark: SparkSession,
     started: float | None = None,
     declared: HarvestedModules | None = None,
+    hooks: Hooks | None = None,
 ) -> RunReport:
     """Run a request in a given session. Nothing is raised: every end is a report.
 
@@ -86,6 +116,7 @@ def run_pipe(
         spark: the session.
         started: ``time.monotonic()`` when the driver began; default: now.
         declared: the project's declarations, where the caller has imported them already.
+        hooks: where the caller has its say.
     """
     started = time.monotonic() if started is None else started
     application_id = spark.sparkContext.applicationId
@@ -93,7 +124,7 @@ def run_pipe(
         declared = declared or import_declarations(Path(request.project_root), request.modules)
         if request.settings:
             declared = HarvestedModules(*apply_differences(declared, request.settings))
-        return _run(request, declared, spark, started, application_id)
+        return _run(request, declared, spark, started, hooks or Hooks())
     except (Exception, SystemExit) as error:
         return _failed(request, error, started, application_id)
 
@@ -112,7 +143,7 @@ def _run(
     declared: HarvestedModules,
     spark: SparkSession,
     started: float,
-    application_id: str,
+    hooks: Hooks,
 ) -> RunReport:
     pipe = declared.pipes.get_pipe_definition(request.pipe_id)
     if pipe is None or pipe.execute is None:
@@ -123,6 +154,7 @@ def _run(
         )
     output = declared.entities.definition_or_default(pipe.output_entity_id)
     provider = provider_for(output, spark, request.warehouse)
+    location = provider.location(output)
 
     def report(status: Any, **more: Any) -> RunReport:
         return RunReport(
@@ -130,26 +162,32 @@ def _run(
             pipe_id=pipe.pipeid,
             status=status,
             output_entity_id=output.entityid,
-            location=provider.location(output),
+            location=location,
             inputs=inputs.reports,
             duration_seconds=_since(started),
-            application_id=application_id,
+            application_id=spark.sparkContext.applicationId,
             plan_digest=request.plan_digest,
             **more,
         )
 
-    inputs = _read_inputs(pipe, declared.entities, spark, request.warehouse)
+    inputs = _read_inputs(pipe, declared.entities, spark, request.warehouse, hooks)
     if inputs.idle:
         return report("skipped", reason=inputs.idle)
     result = _call(pipe, inputs.frames, RunContext.of(request, spark))
     frame = checked_output(pipe, output, result, spark)
     staged = provider.stage(output, frame, _instance(request), request.attempt_key)
+    hooks.before_publish(location)
     provider.publish(output, staged, request.attempt_key)
+    hooks.after_publish(location)
     return report("published", rows_written=staged.rows)
 
 
 def _read_inputs(
-    pipe: PipeMetadata, entities: DataEntityRegistry, spark: SparkSession, warehouse: str
+    pipe: PipeMetadata,
+    entities: DataEntityRegistry,
+    spark: SparkSession,
+    warehouse: str,
+    hooks: Hooks,
 ) -> _Inputs:
     """Read every input; without driving rows there is nothing to do."""
     driving = pipe.driving_entity_ids or pipe.input_entity_ids[:1]
@@ -168,8 +206,7 @@ def _read_inputs(
             else:
                 missing.append(_missing_text(pipe, entity_id, provider.location(entity)))
             continue
-        frame = provider.read(entity)
-        rows = provider.count(entity, frame)
+        frame, rows = hooks.read(pipe, entity, provider)
         reports.append(InputReport(entity_id, rows))
         if entity_id in driving and (frame.isEmpty() if rows is None else rows == 0):
             idle.append(f"{entity_id!r} has no rows")

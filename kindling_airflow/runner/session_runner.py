@@ -1,0 +1,145 @@
+"""Many pipes on one Spark session: what a ``GenerationExecutor`` calls.
+
+    run_pipe = SessionPipeRunner(spark, import_declarations(root, modules), warehouse)
+    GenerationExecutor(run_pipe).execute_batch(plan, parallel=True, auto_cache=True)
+
+Each try is a Spark job group of its own, named after the pipe, so that it can be seen in Spark's UI
+and be cancelled alone. Pipes that run at once share the session's executors; with
+``spark.scheduler.mode=FAIR`` a large one does not hold up the others.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from kindling_airflow.contracts import RunReport, RunRequest
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.errors import PipeRunError
+from kindling_airflow.harvest import HarvestedModules
+from kindling_airflow.runner.entities import EntityProvider
+from kindling_airflow.runner.run_pipe import Hooks, read_entity, run_pipe
+from kindling_airflow.runner.shared_frames import SharedFrames, Slice
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+__all__ = ["SessionPipeRunner"]
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """A try that runs; it publishes or is cancelled, whichever comes first."""
+
+    pipe_id: str
+    group: str
+    cancelled: bool = False
+    published: bool = False
+
+
+class SessionPipeRunner:
+    """Runs pipes on one session, each in the thread that calls; may be called by many at once.
+
+    Args:
+        spark: the session; a classic one, not Spark Connect.
+        declared: the project's declarations.
+        warehouse: root of the entities' tables, a path or URI.
+        run_id: names the run to the pipes, and for what a failed try left behind; default: random.
+        interval_start, interval_end: the run's data interval, ISO 8601, or None.
+        project_root: the user's code; what is shown of an error begins there.
+        plan_digest: the plan, for the reports.
+    """
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        declared: HarvestedModules,
+        warehouse: str,
+        *,
+        run_id: str | None = None,
+        interval_start: str | None = None,
+        interval_end: str | None = None,
+        project_root: str = ".",
+        plan_digest: str = "",
+    ) -> None:
+        self.spark = spark
+        self._declared = declared
+        self._template = RunRequest(
+            attempt_key="",
+            pipe_id="",
+            project_root=project_root,
+            modules=(),
+            warehouse=str(warehouse),
+            plan_digest=plan_digest,
+            run_id=uuid.uuid4().hex if run_id is None else run_id,
+            interval_start=interval_start,
+            interval_end=interval_end,
+        )
+        self._frames = SharedFrames()
+        self._lock = threading.Lock()
+        self._running: list[_Attempt] = []
+
+    def __call__(self, pipe_id: str) -> RunReport:
+        """Run a pipe and return its report; a pipe that fails is a report as well."""
+        key = uuid.uuid4().hex
+        request = replace(self._template, attempt_key=key, pipe_id=pipe_id, task_id=pipe_id)
+        attempt = _Attempt(pipe_id, f"kindling-{key}")
+        hooks = Hooks(
+            read=self._read,
+            before_publish=lambda _location: self._claim(attempt),
+            after_publish=self._frames.forget,
+        )
+        context = self.spark.sparkContext
+        with self._lock:
+            self._running.append(attempt)
+        try:
+            context.setJobGroup(attempt.group, f"pipe {pipe_id}")
+            return run_pipe(request, self.spark, declared=self._declared, hooks=hooks)
+        finally:
+            with self._lock:
+                self._running.remove(attempt)
+            context._jsc.clearJobGroup()
+
+    def cancel(self, pipe_id: str) -> None:
+        """End the Spark jobs of a running pipe, and keep it from publishing.
+
+        A pipe that is publishing already does so, whole. Python code that does not call Spark goes
+        on, for nothing. A pipe that does not run is left in peace.
+        """
+        with self._lock:
+            found = [a for a in self._running if a.pipe_id == pipe_id and not a.published]
+            for attempt in found:
+                attempt.cancelled = True
+        for attempt in found:
+            self.spark.sparkContext._jsc.sc().cancelJobGroupAndFutureJobs(attempt.group)
+
+    def share(self, entity_id: str, level: str, on_read: Callable[[str, bool], None]) -> None:
+        """Keep an entity between its readers; see :class:`SharedFrames`."""
+        self._frames.share(entity_id, level, on_read)
+
+    def release(self, entity_id: str) -> None:
+        """Keep an entity no longer."""
+        self._frames.release(entity_id)
+
+    def _claim(self, attempt: _Attempt) -> None:
+        with self._lock:
+            if attempt.cancelled:
+                raise PipeRunError(
+                    f"pipe {attempt.pipe_id!r} was cancelled; its output is as it was before"
+                )
+            attempt.published = True
+
+    def _read(
+        self, pipe: PipeMetadata, entity: EntityMetadata, provider: EntityProvider
+    ) -> tuple[DataFrame, int | None]:
+        """Read an input: shared, unless the pipe reads something that is its alone."""
+        if pipe.use_watermark or entity.entityid == pipe.output_entity_id:
+            return read_entity(pipe, entity, provider)
+        start, end = self._template.interval_start, self._template.interval_end
+        interval = None if start is None or end is None else (start, end)
+        part = Slice(entity.entityid, provider.location(entity), interval)
+        return self._frames.read(part, pipe.pipeid, lambda: read_entity(pipe, entity, provider))
