@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-__all__ = ["Arrow", "Box", "Group", "to_dot", "to_mermaid"]
+__all__ = ["Arrow", "Box", "Group", "printable", "to_dot", "to_mermaid"]
 
 # First what may stand in a Mermaid label as it is, then the rest, which could be taken for HTML,
 # for Markdown, for the name of an icon, or for the end of the label.
@@ -116,7 +116,7 @@ def _grouped(
 
 
 def _mermaid_label(text: str) -> str:
-    return _PLAIN.sub(lambda found: found[1] or _mermaid_code(found[2]), _visible(text))
+    return _PLAIN.sub(lambda found: found[1] or _mermaid_code(found[2]), printable(text))
 
 
 def _mermaid_code(character: str) -> str:
@@ -126,10 +126,10 @@ def _mermaid_code(character: str) -> str:
 
 
 def _dot_label(text: str) -> str:
-    return _visible(text).translate(_DOT_ESCAPES)
+    return printable(text).translate(_DOT_ESCAPES)
 
 
-def _visible(text: str) -> str:
+def printable(text: str) -> str:
     """Return a text with escape sequences for what cannot be printed, line breaks excepted."""
     if text.isprintable():
         return text

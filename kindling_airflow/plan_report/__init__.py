@@ -19,6 +19,7 @@ __all__ = [
     "forecast",
     "plan_dot",
     "plan_mermaid",
+    "plan_page",
     "visualize_plan",
 ]
 
@@ -32,6 +33,7 @@ _HOMES = {
     "forecast": "forecasting",
     "plan_dot": "diagrams",
     "plan_mermaid": "diagrams",
+    "plan_page": "page",
     "visualize_plan": "text",
 }
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from kindling_airflow.plan_report.durations import durations_of
     from kindling_airflow.plan_report.explanation import Explanation, explain
     from kindling_airflow.plan_report.forecasting import Forecast, forecast
+    from kindling_airflow.plan_report.page import plan_page
     from kindling_airflow.plan_report.text import visualize_plan
 
 
