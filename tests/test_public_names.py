@@ -14,9 +14,9 @@ from types import ModuleType
 import pytest
 
 import kindling_airflow
-from kindling_airflow import dag_factory
+from kindling_airflow import dag_factory, plan_report
 
-LAZY = [kindling_airflow, dag_factory]
+LAZY = [kindling_airflow, dag_factory, plan_report]
 
 
 @pytest.mark.parametrize("name", [n for n in kindling_airflow.__all__ if n != "__version__"])
