@@ -70,8 +70,8 @@ spark:
         "7. x.yaml:8: widht: unknown key 'widht'. Did you mean 'width'?\n"
         "8. x.yaml:9: pipes: must be a list, not 'silver.orders'\n"
         "  Fix: write it as a list: [...].\n"
-        "9. x.yaml:10: strategy: unknown strategy 'batsch'\n"
-        "  Fix: use one of 'batch', 'streaming'.\n"
+        "9. x.yaml:10: strategy: unknown strategy 'batsch'. Did you mean 'batch'?\n"
+        "  Fix: use one of 'batch', 'streaming', 'config_based', 'hybrid', 'priority'.\n"
         "10. x.yaml:12: spark.deploy_mode: must be one of 'client', 'cluster', not 'cluser'\n"
         "11. x.yaml:14: spark.conf.spark.x: must be text or a number or true or false, not [1]"
     )

@@ -53,6 +53,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
             "kindling_airflow.pipe_graph",
             "kindling_airflow.selection*",
             "kindling_airflow.execution_plan",
+            "kindling_airflow.strategies*",
             "kindling_airflow.execution_strategy",
             "kindling_airflow.critical_path",
             "kindling_airflow.cache_optimizer",

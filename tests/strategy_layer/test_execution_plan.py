@@ -48,6 +48,9 @@ class TestQueries:
             "avg_pipes_per_generation": 0.0,
             "generation_sizes": [],
             "execution_order": "forward",
+            "cache_recommendations": [],
+            "cache_candidate_count": 0,
+            "cache_candidate_entities": [],
         }
 
     def test_summary_has_figures_and_metadata(self) -> None:
@@ -338,5 +341,10 @@ class TestEqualityAndDigest:
             ],
             "edges": [["a", "b", "a.out"]],
             "entities": {},
-            "metadata": {"execution_order": "forward"},
+            "metadata": {
+                "execution_order": "forward",
+                "cache_recommendations": [],
+                "cache_candidate_count": 0,
+                "cache_candidate_entities": [],
+            },
         }

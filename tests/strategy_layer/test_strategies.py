@@ -12,16 +12,24 @@ from kindling_airflow.errors import GraphValidationError, PlanValidationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.execution_strategy import (
     BatchExecutionStrategy,
+    ConfigBasedExecutionStrategy,
     ExecutionPlanGenerator,
     ExecutionStrategy,
+    HybridExecutionStrategy,
+    PriorityExecutionStrategy,
     StreamingExecutionStrategy,
-    strategy_by_name,
 )
-from kindling_airflow.pipe_graph import PipeGraph
+from kindling_airflow.pipe_graph import PipeGraph, PipeGraphBuilder
 from kindling_airflow.plan_report import visualize_plan
 from tests.builders import graph, pipes, plan
 
-BUILT_IN = [BatchExecutionStrategy, StreamingExecutionStrategy]
+BUILT_IN = [
+    BatchExecutionStrategy,
+    StreamingExecutionStrategy,
+    ConfigBasedExecutionStrategy,
+    HybridExecutionStrategy,
+    PriorityExecutionStrategy,
+]
 
 
 def _order(made: ExecutionPlan) -> list[tuple[str, ...]]:
@@ -115,18 +123,32 @@ class TestStrategies:
             "pipe_ids is the string 'ab' where a list belongs\n  Fix: write ['ab']"
         )
 
-    def test_strategies_are_found_by_name(self) -> None:
-        assert isinstance(strategy_by_name("batch"), BatchExecutionStrategy)
-        assert isinstance(strategy_by_name("streaming"), StreamingExecutionStrategy)
-        for name in ("batch", "streaming"):
-            assert strategy_by_name(name).get_strategy_name() == name
-
     def test_strategy_says_its_order_in_the_metadata(self) -> None:
-        assert plan("a").metadata == {"execution_order": "forward"}
+        assert plan("a").metadata == {
+            "execution_order": "forward",
+            "cache_recommendations": (),
+            "cache_candidate_count": 0,
+            "cache_candidate_entities": (),
+        }
         assert plan("a", "streaming").metadata == {
             "execution_order": "reverse",
             "checkpoint_order": "downstream_first",
         }
+
+    @pytest.mark.parametrize("strategy", BUILT_IN)
+    def test_plan_without_pipes_is_valid(self, strategy: type[ExecutionStrategy]) -> None:
+        empty = plan("", strategy)
+        assert empty.generations == ()
+        assert empty.strategy == strategy().get_strategy_name()
+
+    @pytest.mark.parametrize("strategy", BUILT_IN)
+    def test_pipes_of_the_graph_that_are_not_in_the_plan_join_nothing(
+        self, strategy: type[ExecutionStrategy]
+    ) -> None:
+        """Without b, nothing is known of a's way to c: they are planned as if it were not there."""
+        tags = {"a": {"processing_mode": "streaming"}, "c": {"processing_mode": "streaming"}}
+        whole = PipeGraphBuilder(pipes("a -> b -> c", tags)).build_graph()
+        assert _order(strategy().plan(whole, ["c", "a"])) == [("c", "a")]
 
     def test_strategy_without_a_plan_method_cannot_be_made(self) -> None:
         with pytest.raises(TypeError, match="abstract"):
@@ -145,18 +167,6 @@ class TestGenerator:
         generator = ExecutionPlanGenerator(pipes("b -> a"))
         assert generator.generate_batch_plan().pipe_ids == ("b", "a")
         assert _order(generator.generate_streaming_plan()) == [("a",), ("b",)]
-
-    def test_strategy_may_be_given_by_name_or_as_an_object(self) -> None:
-        generator = ExecutionPlanGenerator(pipes("a -> b"))
-        by_name = generator.generate_plan(["a", "b"], "streaming")
-        assert by_name == generator.generate_plan(["a", "b"], StreamingExecutionStrategy())
-
-    def test_unknown_strategy_is_refused_with_those_there_are(self) -> None:
-        with pytest.raises(GraphValidationError) as refused:
-            plan("a", "btach")
-        assert str(refused.value) == (
-            "unknown strategy 'btach'\n  Fix: use one of 'batch', 'streaming'."
-        )
 
     def test_plan_of_a_custom_strategy_is_validated(self) -> None:
         assert plan("a, b", _Everything()).total_generations() == 1
