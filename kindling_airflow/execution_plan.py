@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kindling_airflow.bulk import collector_paused
-from kindling_airflow.data_entities import tag_problems
 from kindling_airflow.errors import PlanValidationError
-from kindling_airflow.frozen import EMPTY, FrozenDict, digest_of, freeze, thaw
+from kindling_airflow.frozen import EMPTY, FrozenDict, canonical_json, digest_of, freeze, thaw
 from kindling_airflow.pipe_graph import PipeGraph
 from kindling_airflow.plan_document import PLAN_SCHEMA_VERSION, plan_content, plan_fields
 
@@ -165,7 +164,7 @@ class ExecutionPlan:
         """
         problems = _coverage_problems(self)
         problems += _order_problems(self)
-        problems += tag_problems("metadata", self.metadata)
+        problems += _metadata_problems(self.metadata)
         if problems:
             raise PlanValidationError(problems)
         return True
@@ -201,6 +200,14 @@ def _ids(what: str, value: Iterable[str]) -> tuple[str, ...]:
             [f"{what} is the string {value!r} where a list belongs\n  Fix: write [{value!r}]"]
         )
     return tuple(value)
+
+
+def _metadata_problems(metadata: Mapping[str, Any]) -> list[str]:
+    try:
+        canonical_json(metadata)
+    except (TypeError, ValueError, RecursionError) as error:
+        return [f"metadata must hold only what JSON can express: {error}"]
+    return []
 
 
 def _coverage_problems(plan: ExecutionPlan) -> list[str]:

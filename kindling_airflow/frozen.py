@@ -48,18 +48,20 @@ class FrozenDict(dict[str, Any]):
 
 EMPTY = FrozenDict()
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})  # nothing in them to freeze
+
 
 def freeze(value: Any) -> Any:
     """Return ``value`` with every mapping a :class:`FrozenDict`, every list, tuple or set a tuple.
 
     Sets are sorted, so that nothing depends on hash order. Other values are returned as they are.
     """
-    if type(value) is str:
+    if type(value) in _PLAIN:
         return value
+    if isinstance(value, (list, tuple)):
+        return tuple([freeze(item) for item in value])
     if isinstance(value, Mapping):
         return FrozenDict({str(key): freeze(item) for key, item in value.items()}) or EMPTY
-    if isinstance(value, (list, tuple)):
-        return tuple(freeze(item) for item in value)
     if isinstance(value, (set, frozenset)):
         return tuple(sorted((freeze(item) for item in value), key=repr))
     return value
