@@ -21,7 +21,7 @@ from blinker import Signal
 from kindling_airflow.execution.announcer import Announcer
 from kindling_airflow.execution.runners import PipeRunner
 from kindling_airflow.execution.settings import BatchOptions, ErrorStrategy, PipeSettings
-from kindling_airflow.execution.sharing import ReadReported, Sharing
+from kindling_airflow.execution.sharing import Sharing
 from kindling_airflow.execution.threads import Threads
 from kindling_airflow.execution.tries import PipeEnd, Retry, Tries
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
@@ -89,7 +89,7 @@ class BatchRun:
             threads,
             announcer.log,
             on_retry=self._retrying,
-            on_message=self._heard,
+            on_message=sharing.reported,
         )
         self._began = threads.now()
         self._results: dict[str, PipeResult] = {}
@@ -260,10 +260,6 @@ class BatchRun:
             exception=outcome.exception,
             wait_seconds=retry.wait_seconds,
         )
-
-    def _heard(self, message: object) -> None:
-        if isinstance(message, ReadReported):
-            self._sharing.reported(message)
 
     def _say(self, signal: Signal, pipe_id: str, **payload: Any) -> None:
         number = self._plan.find_pipe_generation(pipe_id)

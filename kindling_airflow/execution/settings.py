@@ -218,7 +218,8 @@ def _said(
 ) -> tuple[dict[str, Any], list[str]]:
     """Return a pipe's own settings as numbers, and what is wrong with them."""
     tags = plan.graph.nodes[pipe_id].tags
-    own = overrides.get(pipe_id, EMPTY)
+    said_here = overrides.get(pipe_id)
+    own = said_here if isinstance(said_here, Mapping) else EMPTY
     if not own and not any(key in tags for key in keys):
         return {}, []
     said: dict[str, Any] = {}

@@ -22,6 +22,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from kindling_airflow.errors import PipeTimeoutError
 from kindling_airflow.execution.announcer import Log
@@ -110,7 +111,7 @@ class Tries:
         log: Log,
         *,
         on_retry: Callable[[Retry], None],
-        on_message: Callable[[object], None],
+        on_message: Callable[[Any], None],
     ) -> None:
         self._run_pipe = run_pipe
         self._options = options

@@ -1,0 +1,162 @@
+"""Arguments, tags and overrides: who wins, and what is refused before anything runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kindling_airflow.errors import ExecutionError
+from kindling_airflow.execution.settings import (
+    BatchOptions,
+    ErrorStrategy,
+    PipeSettings,
+    RetryPolicy,
+    StreamingOptions,
+    pipe_settings,
+    ready_timeouts,
+)
+from kindling_airflow.generation_executor import GenerationExecutor
+from tests.builders import plan
+
+RUN = {"retry_attempts": 1, "retry_interval_seconds": 10, "pipe_timeout": 60}
+
+
+def settings_of(tags: dict[str, Any], overrides: dict[str, Any] | None = None) -> PipeSettings:
+    """Return what holds for pipe ``a`` with these tags under the arguments ``RUN``."""
+    options = BatchOptions(**RUN, overrides={"a": overrides} if overrides else {})
+    return pipe_settings(plan("a, b", tags={"a": tags}), options)["a"]
+
+
+def test_without_a_word_of_its_own_a_pipe_has_the_settings_of_the_run() -> None:
+    assert settings_of({"layer": "gold"}) == PipeSettings(RetryPolicy(1, 10), 60)
+
+
+def test_a_tag_beats_the_argument_each_for_itself() -> None:
+    assert settings_of({"retry.attempts": 3}) == PipeSettings(RetryPolicy(3, 10), 60)
+    assert settings_of({"retry.interval_seconds": 0.5}) == PipeSettings(RetryPolicy(1, 0.5), 60)
+    assert settings_of({"timeout_seconds": 5}) == PipeSettings(RetryPolicy(1, 10), 5)
+
+
+def test_an_override_beats_the_tag() -> None:
+    found = settings_of({"retry.attempts": 3, "timeout_seconds": 5}, {"retry.attempts": 0})
+    assert found == PipeSettings(RetryPolicy(0, 10), 5)
+
+
+def test_a_pipe_can_be_freed_of_the_time_limit() -> None:
+    assert settings_of({"timeout_seconds": None}).timeout_seconds is None
+
+
+def test_numbers_may_be_written_as_text() -> None:
+    tags = {"retry.attempts": "2", "retry.interval_seconds": "1.5", "timeout_seconds": "9"}
+    assert settings_of(tags) == PipeSettings(RetryPolicy(2, 1.5), 9)
+
+
+def test_all_bad_settings_are_told_at_once_and_nothing_runs() -> None:
+    ran: list[str] = []
+    tags = {
+        "a": {"retry.attempts": -1, "retry.interval_seconds": "soon", "timeout_seconds": 0},
+        "b": {"retry.attempts": 1.5, "retry.interval_seconds": True},
+    }
+    overrides: dict[str, Any] = {
+        "b": {"timeout_seconds": float("nan"), "retries": 2},
+        "bb": {},
+        "c": 7,
+    }
+    with pytest.raises(ExecutionError) as refused:
+        GenerationExecutor(ran.append).execute(plan("a, b, c", tags=tags), overrides=overrides)
+    assert str(refused.value) == (
+        "9 problems in the execution's settings:\n"
+        "1. overrides: pipe 'bb' is not in the plan. Did you mean 'b'?\n"
+        "  Fix: correct the id, or take the override out.\n"
+        "2. overrides: pipe 'c' has 7 where settings belong\n"
+        "  Fix: write them as a mapping, such as {'timeout_seconds': 600}.\n"
+        "3. pipe 'a': tag retry.attempts must be a whole number from 0, not -1\n"
+        "4. pipe 'a': tag retry.interval_seconds must be a number of seconds from 0, not 'soon'\n"
+        "5. pipe 'a': tag timeout_seconds must be a number of seconds above 0, or None for no "
+        "limit, not 0\n"
+        "6. pipe 'b': override timeout_seconds must be a number of seconds above 0, or None for no "
+        "limit, not nan\n"
+        "7. pipe 'b': tag retry.attempts must be a whole number from 0, not 1.5\n"
+        "8. pipe 'b': tag retry.interval_seconds must be a number of seconds from 0, not True\n"
+        "9. pipe 'b': unknown override 'retries'.\n"
+        "  Fix: use one of timeout_seconds, retry.attempts, retry.interval_seconds."
+    )
+    assert ran == []
+
+
+def test_bad_arguments_are_told_at_once() -> None:
+    with pytest.raises(ExecutionError) as refused:
+        GenerationExecutor(print).execute(
+            plan("a"),
+            max_workers=0,
+            error_strategy="skip_dependants",
+            pipe_timeout=-1,
+            retry_attempts=True,
+            retry_interval_seconds=float("inf"),
+        )
+    strategy, *others = refused.value.problems
+    assert strategy == (
+        "error_strategy: unknown value 'skip_dependants'. Did you mean 'skip_dependents'?\n"
+        "  Fix: use one of fail_fast, continue, skip_dependents."
+    )
+    assert others == [
+        "max_workers must be a whole number from 1, not 0",
+        "pipe_timeout must be a number of seconds above 0, or None for no limit, not -1",
+        "retry_attempts must be a whole number from 0, not True",
+        "retry_interval_seconds must be a number of seconds from 0, not inf",
+    ]
+
+
+def test_a_retry_policy_is_checked_where_it_is_made() -> None:
+    with pytest.raises(ExecutionError) as refused:
+        RetryPolicy(-1, -1)
+    assert refused.value.problems == (
+        "retry policy: attempts must be a whole number from 0, not -1",
+        "retry policy: interval_seconds must be a number of seconds from 0, not -1",
+    )
+    assert RetryPolicy() == RetryPolicy(attempts=0, interval_seconds=30)
+
+
+def test_error_strategies_are_known_by_name() -> None:
+    for strategy in ErrorStrategy:
+        result = GenerationExecutor(lambda _: None).execute(
+            plan("a"), error_strategy=strategy.value
+        )
+        assert result.all_succeeded
+
+
+def test_streaming_options_may_be_given_by_name() -> None:
+    assert StreamingOptions.of({"ready_timeout": 5}) == StreamingOptions(ready_timeout=5)
+    assert StreamingOptions.of({}) == StreamingOptions()
+    options = StreamingOptions(poll_seconds=1)
+    assert StreamingOptions.of(options) is options
+
+
+def test_unknown_streaming_options_are_refused() -> None:
+    with pytest.raises(ExecutionError) as refused:
+        StreamingOptions.of({"ready_timout": 5})
+    assert str(refused.value) == (
+        "unknown streaming option 'ready_timout'. Did you mean 'ready_timeout'?\n"
+        "  Fix: use one of ready_timeout, drain_timeout, stop_timeout, poll_seconds."
+    )
+
+
+def test_streaming_options_are_seconds_above_zero() -> None:
+    with pytest.raises(ExecutionError) as refused:
+        StreamingOptions(ready_timeout=0, poll_seconds=-1)
+    assert refused.value.problems == (
+        "poll_seconds must be a number of seconds above 0, not -1",
+        "ready_timeout must be a number of seconds above 0, not 0",
+    )
+
+
+def test_a_stream_may_have_a_time_of_its_own_to_become_ready() -> None:
+    streams = plan("a -> b", "streaming", tags={"a": {"ready_timeout_seconds": "7"}})
+    assert ready_timeouts(streams, StreamingOptions()) == {"a": 7, "b": 300}
+    streams = plan("a -> b", "streaming", tags={"a": {"ready_timeout_seconds": 0}})
+    with pytest.raises(ExecutionError) as refused:
+        ready_timeouts(streams, StreamingOptions())
+    assert str(refused.value) == (
+        "pipe 'a': tag ready_timeout_seconds must be a number of seconds above 0, not 0"
+    )
