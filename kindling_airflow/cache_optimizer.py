@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from kindling_airflow.data_entities import list_problems
 from kindling_airflow.errors import GraphValidationError
+from kindling_airflow.frozen import FrozenDict
 from kindling_airflow.pipe_graph import PipeGraph
 
 __all__ = ["CacheLevel", "CacheRecommendation", "cache_metadata", "recommend_cache"]
@@ -118,14 +119,14 @@ def cache_metadata(
 
     ``cache_candidate_entities`` are all shared entities and ``cache_candidate_count`` their number;
     ``cache_recommendations`` are those of the 1,000 most valuable, as JSON objects. Arguments and
-    errors are those of :func:`recommend_cache`.
+    errors are those of :func:`recommend_cache`. All of it is frozen.
     """
     decided = _decided(graph, pipe_ids, memory_budget_bytes)
     told = decided[:_MOST_IN_METADATA]
     return {
-        "cache_recommendations": [_entry(*decision) for decision in told],
+        "cache_recommendations": tuple([FrozenDict(_entry(*decision)) for decision in told]),
         "cache_candidate_count": len(decided),
-        "cache_candidate_entities": [shared.entity_id for shared, _, _ in decided],
+        "cache_candidate_entities": tuple([shared.entity_id for shared, _, _ in decided]),
     }
 
 

@@ -14,7 +14,15 @@ from typing import Any
 
 from kindling_airflow.bulk import collector_paused
 from kindling_airflow.errors import PlanValidationError
-from kindling_airflow.frozen import EMPTY, FrozenDict, canonical_json, digest_of, freeze, thaw
+from kindling_airflow.frozen import (
+    EMPTY,
+    FrozenDict,
+    FrozenJson,
+    canonical_json,
+    digest_of,
+    freeze,
+    thaw,
+)
 from kindling_airflow.pipe_graph import PipeGraph
 from kindling_airflow.plan_document import PLAN_SCHEMA_VERSION, plan_content, plan_fields
 
@@ -203,6 +211,8 @@ def _ids(what: str, value: Iterable[str]) -> tuple[str, ...]:
 
 
 def _metadata_problems(metadata: Mapping[str, Any]) -> list[str]:
+    if type(metadata) is FrozenJson:
+        return []
     try:
         canonical_json(metadata)
     except (TypeError, ValueError, RecursionError) as error:

@@ -12,6 +12,7 @@ from typing import Any
 
 from kindling_airflow.cache_optimizer import cache_metadata
 from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.frozen import FrozenJson
 from kindling_airflow.graph_rules import layers
 from kindling_airflow.pipe_graph import PipeGraph
 from kindling_airflow.strategies.base import ExecutionStrategy, members_of, numbered, within
@@ -45,10 +46,8 @@ class BatchExecutionStrategy(ExecutionStrategy):
             members_of(graph, pipe_ids), graph.topological_order, graph.reverse_adjacency
         )
         generations = numbered(layers(pipe_ids, order, producers), producers)
-        metadata = {
-            "execution_order": "forward",
-            **cache_metadata(graph, pipe_ids, self.memory_budget_bytes),
-        }
+        recommended = cache_metadata(graph, pipe_ids, self.memory_budget_bytes)
+        metadata = FrozenJson({"execution_order": "forward", **recommended})
         return ExecutionPlan(tuple(pipe_ids), generations, graph, "batch", metadata)
 
     def get_strategy_name(self) -> str:

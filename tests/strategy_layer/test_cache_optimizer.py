@@ -249,7 +249,7 @@ class TestPlanMetadata:
         made = _graph(registry, {"e1000": 5})
         said = cache_metadata(made, ["p0", "p1"])
         assert said["cache_candidate_count"] == count
-        assert said["cache_candidate_entities"] == ["e1000", *(f"e{n}" for n in range(1000))]
+        assert said["cache_candidate_entities"] == ("e1000", *(f"e{n}" for n in range(1000)))
         assert len(said["cache_recommendations"]) == 1000
         assert said["cache_recommendations"][0]["entity_id"] == "e1000"
         assert len(recommend_cache(made, ["p0", "p1"])) == count

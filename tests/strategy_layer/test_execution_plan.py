@@ -254,11 +254,13 @@ class TestImmutability:
 
     def test_everything_beneath_a_plan_is_a_tuple_a_frozen_mapping_or_a_scalar(self) -> None:
         tags = {"a": {"layer": "gold", "deep": {"list": [1, {"x": [2]}]}}}
-        chain = plan(CHAIN, tags=tags)
-        found = {type(value).__name__ for value in _walk(chain, set())}
+        made = plan(f"{CHAIN}, a -> c", tags=tags)
+        assert made.metadata["cache_recommendations"]
+        found = {type(value).__name__ for value in _walk(made, set())}
         assert found == {
             "ExecutionPlan",
             "FrozenDict",
+            "FrozenJson",
             "Generation",
             "NoneType",
             "PipeEdge",

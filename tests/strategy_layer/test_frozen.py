@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.frozen import FrozenDict, canonical_json, digest_of, freeze, thaw
+from kindling_airflow.frozen import FrozenDict, FrozenJson, canonical_json, digest_of, freeze, thaw
 
 REFUSAL = "this mapping is immutable; make a new one instead: {**old, key: value}"
 
@@ -88,3 +88,20 @@ def test_canonical_json_refuses_what_json_does_not_have() -> None:
         canonical_json(float("nan"))
     with pytest.raises(TypeError, match="not JSON serializable"):
         canonical_json(object())
+
+
+def test_mapping_that_is_vouched_for_is_not_walked_over_again() -> None:
+    vouched = FrozenJson({"a": (1, 2)})
+    assert freeze(vouched) is vouched
+    assert vouched == FrozenDict(a=(1, 2)) == {"a": (1, 2)}
+    with pytest.raises(TypeError) as refused:
+        vouched["a"] = 2
+    assert str(refused.value) == REFUSAL
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+def test_copies_of_a_vouched_mapping_are_equal(copied: Callable[[Any], Any]) -> None:
+    vouched = FrozenJson({"a": (1, 2)})
+    assert copied(vouched) == vouched
