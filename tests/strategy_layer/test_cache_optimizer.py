@@ -144,6 +144,10 @@ class TestLevels:
             ("c", "MEMORY_ONLY", "2 pipes read it; its 30 bytes fit into the memory budget"),
         ]
 
+    def test_what_is_as_large_as_the_budget_does_not_exceed_it(self) -> None:
+        found = _recommended(_readers(a=3, b=2), 10, a=10, b=10)
+        assert _levels(found) == [("a", "MEMORY_ONLY"), ("b", "MEMORY_AND_DISK")]
+
     def test_what_exceeds_the_whole_budget_goes_to_disk_if_that_saves_two_reads(self) -> None:
         found = _recommended(_readers(a=3, b=2), 1000, a=1001, b=1001)
         assert _levels(found) == [("a", "DISK_ONLY"), ("b", "NONE")]

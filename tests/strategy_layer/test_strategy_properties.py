@@ -163,9 +163,11 @@ def test_hybrid_plan_is_the_streams_in_reverse_and_then_the_batch_pipes_forward(
     drawn: Drawn,
 ) -> None:
     """Each half is laid out by what its pipes wait for, directly or through the other half."""
-    streams, reach = drawn.streams(), _closure(drawn.edges())
-    assert _order(drawn.plans["hybrid"]) == [
-        *_layered([p for p in drawn.pipe_ids if p in streams], _turned(reach)),
+    reach, plan = _closure(drawn.edges()), drawn.plans["hybrid"]
+    streams = tuple(p for p in drawn.pipe_ids if p in drawn.streams())
+    assert plan.metadata["streaming_pipes"] == streams
+    assert _order(plan) == [
+        *_layered(streams, _turned(reach)),
         *_layered([p for p in drawn.pipe_ids if p not in streams], reach),
     ]
 
