@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 __all__ = [
     "BatchExecutionStrategy",
+    "CacheLevel",
+    "CacheRecommendation",
+    "ConfigBasedExecutionStrategy",
     "DataEntities",
     "DataPipes",
     "ErrorStrategy",
@@ -21,16 +24,23 @@ __all__ = [
     "ExecutionStrategy",
     "Generation",
     "GenerationExecutor",
+    "HybridExecutionStrategy",
     "KindlingAirflowError",
     "Manifest",
     "PipeGraph",
     "PipeGraphBuilder",
     "PipeSkipped",
+    "PriorityExecutionStrategy",
     "RetryPolicy",
     "StreamingExecutionStrategy",
     "__version__",
+    "diff",
+    "explain",
+    "forecast",
     "kindling_dag",
     "load_dags",
+    "plan_page",
+    "recommend_cache",
     "translate",
 ]
 
@@ -38,6 +48,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BatchExecutionStrategy": "execution_strategy",
+    "CacheLevel": "cache_optimizer",
+    "CacheRecommendation": "cache_optimizer",
+    "ConfigBasedExecutionStrategy": "execution_strategy",
     "DataEntities": "data_entities",
     "DataPipes": "data_pipes",
     "ErrorStrategy": "generation_executor",
@@ -48,19 +61,27 @@ _HOMES = {
     "ExecutionStrategy": "execution_strategy",
     "Generation": "execution_plan",
     "GenerationExecutor": "generation_executor",
+    "HybridExecutionStrategy": "execution_strategy",
     "KindlingAirflowError": "errors",
     "Manifest": "manifest",
     "PipeGraph": "pipe_graph",
     "PipeGraphBuilder": "pipe_graph",
     "PipeSkipped": "generation_executor",
+    "PriorityExecutionStrategy": "execution_strategy",
     "RetryPolicy": "generation_executor",
     "StreamingExecutionStrategy": "execution_strategy",
+    "diff": "plan_report",
+    "explain": "plan_report",
+    "forecast": "plan_report",
     "kindling_dag": "dag_factory",
     "load_dags": "dag_factory",
+    "plan_page": "plan_report",
+    "recommend_cache": "cache_optimizer",
     "translate": "translator",
 }
 
 if TYPE_CHECKING:
+    from kindling_airflow.cache_optimizer import CacheLevel, CacheRecommendation, recommend_cache
     from kindling_airflow.dag_factory import kindling_dag, load_dags
     from kindling_airflow.data_entities import DataEntities
     from kindling_airflow.data_pipes import DataPipes
@@ -70,8 +91,11 @@ if TYPE_CHECKING:
     from kindling_airflow.execution_results import ExecutionResult
     from kindling_airflow.execution_strategy import (
         BatchExecutionStrategy,
+        ConfigBasedExecutionStrategy,
         ExecutionPlanGenerator,
         ExecutionStrategy,
+        HybridExecutionStrategy,
+        PriorityExecutionStrategy,
         StreamingExecutionStrategy,
     )
     from kindling_airflow.generation_executor import (
@@ -82,6 +106,7 @@ if TYPE_CHECKING:
     )
     from kindling_airflow.manifest import Manifest
     from kindling_airflow.pipe_graph import PipeGraph, PipeGraphBuilder
+    from kindling_airflow.plan_report import diff, explain, forecast, plan_page
     from kindling_airflow.translator import translate
 
 
