@@ -19,6 +19,7 @@ from kindling_airflow.cache_optimizer import (
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import GraphValidationError
+from kindling_airflow.execution.sharing import SharedRead, recommended_reads
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import BatchExecutionStrategy, ExecutionPlanGenerator
 from kindling_airflow.manifest import Manifest
@@ -239,6 +240,16 @@ class TestPlanMetadata:
             made = ExecutionPlanGenerator(manifest).generate_plan(None, strategy)
             [found] = made.metadata["cache_recommendations"]
             assert (found["level"], found["benefit"]) == (level, 10)
+
+    def test_executor_reads_what_plans_recommend(self) -> None:
+        for strategy in ("batch", "priority", "config_based"):
+            made = plan("[raw] -> a, [raw] -> b, a -> a, a -> b, a -> c", strategy)
+            reads, problems = recommended_reads(made)
+            assert problems == []
+            assert set(reads) == {
+                SharedRead("raw", ("a", "b"), "MEMORY_AND_DISK"),
+                SharedRead("a.out", ("b", "c"), "MEMORY_AND_DISK"),
+            }
 
     @pytest.mark.parametrize("strategy", ["streaming", "hybrid"])
     def test_plans_with_streams_recommend_nothing(self, strategy: str) -> None:
