@@ -100,7 +100,10 @@ def wire(nodes: Sequence[Node]) -> Wiring:
                 add(new(PipeEdge, (names[producer], pipe_id, entity)))
                 read.append(producer)
         predecessors.append(read)
-    successors = [_readers_of(node, number, touching) for number, node in enumerate(nodes)]
+    successors = [
+        [] if written is None else [reader for reader in written[1:] if reader != number]
+        for number, written in enumerate(_written_by(nodes, touching))
+    ]
     order = _topological_order(predecessors, successors)
     return Wiring(
         tuple(edges),
@@ -138,10 +141,13 @@ def _written(nodes: Sequence[Node]) -> tuple[dict[str, list[Any]], tuple[str, ..
     return touching, problems
 
 
-def _readers_of(node: Node, number: int, touching: Mapping[str, list[Any]]) -> list[int]:
-    if node.output_entity is None or touching[node.output_entity][0] != number:
-        return []  # it writes nothing, or not as the first
-    return [reader for reader in touching[node.output_entity][1:] if reader != number]
+def _written_by(
+    nodes: Iterable[Node], touching: Mapping[str, list[Any]]
+) -> Iterator[list[Any] | None]:
+    """Yield, for each pipe, what touches the entity that it writes; None where it is not first."""
+    for number, node in enumerate(nodes):
+        found = None if node.output_entity is None else touching[node.output_entity]
+        yield found if found is not None and found[0] == number else None
 
 
 def _topological_order(

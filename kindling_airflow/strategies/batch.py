@@ -13,7 +13,7 @@ from typing import Any
 from kindling_airflow.cache_optimizer import cache_metadata
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.frozen import FrozenJson
-from kindling_airflow.graph_rules import layers
+from kindling_airflow.graph_rules import grouped, layers
 from kindling_airflow.pipe_graph import PipeGraph
 from kindling_airflow.strategies.base import ExecutionStrategy, members_of, numbered, within
 
@@ -42,10 +42,11 @@ class BatchExecutionStrategy(ExecutionStrategy):
             GraphValidationError: a pipe is not in the graph, or an entity's ``size_bytes`` or the
                 memory budget is no number of bytes.
         """
-        order, producers = within(
-            members_of(graph, pipe_ids), graph.topological_order, graph.reverse_adjacency
-        )
-        generations = numbered(layers(pipe_ids, order, producers), producers)
+        members = members_of(graph, pipe_ids)
+        order, producers = within(members, graph.topological_order, graph.reverse_adjacency)
+        whole = len(members) == len(graph.depths)
+        columns = grouped(pipe_ids, graph.depths) if whole else layers(pipe_ids, order, producers)
+        generations = numbered(columns, producers)
         recommended = cache_metadata(graph, pipe_ids, self.memory_budget_bytes)
         metadata = FrozenJson({"execution_order": "forward", **recommended})
         return ExecutionPlan(tuple(pipe_ids), generations, graph, "batch", metadata)
