@@ -136,7 +136,7 @@ def explain(
         hint = did_you_mean(pipe_id, plan.pipe_ids)
         problem = (
             f"the plan has no pipe {pipe_id!r}.{hint}\n"
-            f"  Fix: name one of the {counted(plan.total_pipes(), 'pipe')} that it has."
+            "  Fix: name one of the plan's pipes, or plan with this pipe."
         )
         raise GraphValidationError([problem])
     graph, node = plan.graph, plan.graph.nodes[pipe_id]
@@ -205,9 +205,16 @@ def _timing(plan: ExecutionPlan, pipe_id: str, durations: Mapping[str, float] | 
 
 
 _RULES: Mapping[str | None, str] = {
-    "forward": "a pipe comes after those that it reads from; the longest chain of them is",
-    "reverse": "a pipe comes after those that read from it; the longest chain of them is",
-    None: "the longest chain of pipes that come before it, each next to the one it waits for, is",
+    "forward": "a pipe comes after those that it reads from, and the longest chain of them is",
+    "reverse": "a pipe comes after those that read from it, and the longest chain of them is",
+    None: "the longest chain of pipes that come before it is",
+}
+
+_REASONS: Mapping[str | None, str] = {
+    "hybrid": (
+        "in a hybrid plan all streams start before the first batch pipe, and the order inside "
+        "either half reaches through the other"
+    ),
 }
 
 
@@ -226,8 +233,8 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield from _chain_lines(found.chain)
     if not found.is_forced:
         yield (
-            f"Nothing that it waits for keeps it from generation {len(found.chain) - 1}: "
-            f"strategy {found.strategy!r} put it here"
+            f"Nothing that it waits for keeps it from generation {len(found.chain) - 1}; "
+            f"{_REASONS.get(found.direction, 'strategy {!r} put it here').format(found.strategy)}"
         )
     yield from listed("Waits for", found.waits_for)
     yield from listed("Waited for by", found.waited_for_by)
