@@ -194,10 +194,11 @@ class TestFigures:
         assert [pipe.pipe_id for pipe in forecast(plan("c, a, b"), 1).schedule] == ["c", "a", "b"]
 
     def test_what_ends_at_one_time_makes_room_before_anything_starts(self) -> None:
-        """a and b end together; the two slots go to what waited for b, and not one of them to z."""
-        found = forecast(plan("a, z, b -> y1 -> e1, b -> y2 -> e2"), 2)
+        """p and q end together; both slots go to what waited for q, and none of them to z."""
+        durations = {"p": 10, "r": 9, "q": 1, "y1": 5, "y2": 5, "z": 1}
+        found = forecast(plan("p, r -> q -> y1, q -> y2, z"), 2, durations)
         starts = {pipe.pipe_id: pipe.start for pipe in found.schedule}
-        assert starts == {"b": 0, "a": 0, "y1": 1, "y2": 1, "z": 2, "e1": 2, "e2": 3}
+        assert starts == {"r": 0, "p": 0, "q": 9, "y1": 10, "y2": 10, "z": 15}
 
     def test_pipes_beyond_the_plan_do_not_count(self) -> None:
         made = BatchExecutionStrategy().plan(graph("a -> b -> c"), ["a", "c"])
