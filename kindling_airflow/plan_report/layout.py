@@ -176,7 +176,7 @@ def spread(wanted: Sequence[float], distance: float) -> list[float]:
         wanted: places in ascending order.
         distance: what there must be between one place and the next.
 
-    >>> spread([0, 0, 10], 4)
+    >>> spread([0.0, 0.0, 10.0], 4)
     [-2.0, 2.0, 10.0]
     """
     pools: list[tuple[float, int]] = []  # mean, how many; without the distances, means ascend

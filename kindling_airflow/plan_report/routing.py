@@ -25,7 +25,7 @@ def lanes_of(tops: Iterable[int], height: int) -> list[Lane]:
         height: of every box.
 
     >>> lanes_of([0, 40], 26)
-    [(-inf, -6), (32, 34), (72, inf)]
+    [(-inf, -6.0), (32.0, 34.0), (72.0, inf)]
     """
     rows = sorted(set(tops))
     lanes: list[Lane] = []
@@ -35,7 +35,7 @@ def lanes_of(tops: Iterable[int], height: int) -> list[Lane]:
         if upper > lower:  # too narrow for both clearances: keep to the middle
             upper = lower = (upper + lower) / 2
         lanes.append((upper, lower))
-        free = top + height + _CLEARANCE
+        free = float(top + height + _CLEARANCE)
     lanes.append((free, float("inf")))
     return lanes
 
