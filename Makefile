@@ -7,6 +7,7 @@ PY := $(VENV)/bin/python
 
 # With the Java that bootstrap found.
 RUN := . $(VENV)/java.env &&
+QUICK := -m "not system" -n 2 --dist loadfile
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -17,11 +18,12 @@ env: ## create or refresh the environment from the lock file
 demo: env ## run the flights pipeline on a real Airflow and keep its UI up (DEMO_ONCE=1 ends instead)
 	@$(RUN) $(PY) -m kindling_airflow.cli.demo
 
-test: env lint ## everything: lint, types, import rules, quick tests, system tests
-	$(RUN) $(PY) -m pytest
+test: env lint ## everything: lint, types, import rules, quick tests with branch coverage, system tests
+	$(RUN) $(PY) -m pytest $(QUICK) --cov
+	$(RUN) $(PY) -m pytest -m system
 
 quick: env ## the tests that need no JVM
-	$(RUN) $(PY) -m pytest -m "not system"
+	$(RUN) $(PY) -m pytest $(QUICK)
 
 system: env ## the tests with a real scheduler and real Spark
 	$(RUN) $(PY) -m pytest -m system

@@ -86,3 +86,8 @@ def test_numbers_in_problems_are_sorted_by_their_size() -> None:
         "x:10: late",
         f"x:{'9' * 5000}: last",
     )
+
+
+def test_error_of_a_stream_survives_pickling() -> None:
+    restored = pickle.loads(pickle.dumps(errors.StreamError("it broke", "a", {"a": "failed"})))
+    assert (str(restored), restored.pipe_id, restored.result) == ("it broke", "a", {"a": "failed"})
