@@ -1,4 +1,4 @@
-"""Whatever was configured about logging before (Airflow does, when it is imported), we are heard."""
+"""Whatever was configured about logging before (importing Airflow does it), we are heard."""
 
 from __future__ import annotations
 
