@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["difference_lines"]
 
 _MOST_LISTED = 50
+_LONGEST_OBJECT = 60
 
 
 def difference_lines(found: PlanDiff) -> Iterator[str]:
@@ -79,14 +80,21 @@ def _changes_lines(found: Changes) -> Iterator[str]:
 def _change_text(change: Change) -> str:
     old, new = thaw(change.old), thaw(change.new)
     if change.kind == "added":
-        return f"+ {change.what}: {new!r}"
+        return f"+ {change.what}: {_shown(new)}"
     if change.kind == "removed":
-        return f"- {change.what}: {old!r}"
+        return f"- {change.what}: {_shown(old)}"
     if isinstance(old, list) and isinstance(new, list) and _as_sets_differ(old, new):
-        gone = [f"- {item!r}" for item in old if item not in new]
-        come = [f"+ {item!r}" for item in new if item not in old]
+        come = [f"+ {_shown(item)}" for item in new if item not in old]
+        gone = [f"- {_shown(item)}" for item in old if item not in new]
         return f"~ {change.what}: {', '.join([*come, *gone])}"
-    return f"~ {change.what}: {old!r} -> {new!r}"
+    return f"~ {change.what}: {_shown(old)} -> {_shown(new)}"
+
+
+def _shown(value: object) -> str:
+    """Return a value as text; objects are cut, names and numbers are not."""
+    text = repr(value)
+    is_object = isinstance(value, (dict, list)) and "{" in text[:2]
+    return f"{text[:_LONGEST_OBJECT]}..." if is_object and len(text) > _LONGEST_OBJECT else text
 
 
 def _as_sets_differ(old: Sequence[object], new: Sequence[object]) -> bool:

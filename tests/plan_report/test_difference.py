@@ -253,6 +253,17 @@ class TestText:
         old, new = plan("[x] -> a, [y] -> a"), plan("[y] -> a, [x] -> a")
         assert "      ~ input_entity_ids: ['x', 'y'] -> ['y', 'x']" in diff(old, new).text()
 
+    def test_objects_are_cut_and_names_are_not(self) -> None:
+        name, thing = "n" * 90, {"key": "v" * 90}
+        old = plan("a", tags={"a": {"one": [name, thing]}})
+        new = plan("a", tags={"a": {"one": [], "two": thing, "three": [thing], "four": name}})
+        assert diff(old, new).text().splitlines()[4:] == [
+            f"      ~ tags.one: - '{name}', - {{'key': '{'v' * 51}...",
+            f"      + tags.two: {{'key': '{'v' * 51}...",
+            f"      + tags.three: [{{'key': '{'v' * 50}...",
+            f"      + tags.four: '{name}'",
+        ]
+
     def test_long_sections_are_cut(self) -> None:
         many = ", ".join(f"p{n:02}" for n in range(53))
         lines = diff(plan(""), plan(many)).text().splitlines()

@@ -52,14 +52,17 @@ function measure() {
 
 const smallest = () => Math.min(0.9, 0.6 * fitted().scale);
 
+/** The camera that sees everything, above the legend. */
 function fitted() {
+  const below = document.getElementById("legend").offsetHeight;
   const width = Math.max(1, view.width - 2 * MARGIN);
-  const height = Math.max(1, view.height - HEAD - 2 * MARGIN);
+  const free = view.height - HEAD - below;
+  const height = Math.max(1, free - 2 * MARGIN);
   const scale = Math.min(1.4, width / Math.max(1, plan.width), height / Math.max(1, plan.height));
   return {
     scale,
     x: (view.width - plan.width * scale) / 2,
-    y: HEAD + (view.height - HEAD - plan.height * scale) / 2,
+    y: HEAD + (free - plan.height * scale) / 2,
   };
 }
 
