@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -195,8 +196,53 @@ def _flags(argument: Argument) -> str:
     return ", ".join(f"`{_cell(flag + value)}`" for flag in argument.flags)
 
 
+def module_reference(name: str) -> str:
+    """Return what a module publishes, from its source: signatures and docstrings."""
+    path = ROOT / "kindling_airflow" / Path(*name.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    text = path.read_text("utf-8")
+    tree = ast.parse(text)
+    parts = [f"## `kindling_airflow.{name}`", _fenced("text", ast.get_docstring(tree) or "")]
+    published = _published(tree)
+    for node in tree.body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name in published:
+            parts += _described(node, text, "###")
+    return "\n\n".join(parts)
+
+
+def _published(tree: ast.Module) -> set[str]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def _described(node: ast.ClassDef | ast.FunctionDef, text: str, mark: str) -> list[str]:
+    """Return a function, or a class with its public methods, as headed code and text."""
+    docstring = ast.get_docstring(node) or ""
+    parts = [f"{mark} `{node.name}`", _fenced("python", _header(node, text))]
+    if docstring:
+        parts.append(_fenced("text", docstring))
+    if isinstance(node, ast.ClassDef):
+        for inner in node.body:
+            if isinstance(inner, ast.FunctionDef) and not inner.name.startswith("_"):
+                parts += _described(inner, text, mark + "#")
+    return parts
+
+
+def _header(node: ast.ClassDef | ast.FunctionDef, text: str) -> str:
+    """Return a definition's own lines, decorators included, up to its body."""
+    first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+    lines = text.splitlines()[first - 1 : node.body[0].lineno - 1] or [
+        text.splitlines()[node.lineno - 1].partition(": ")[0] + ":"
+    ]
+    header = re.sub(r"[ ]+# noqa:.*", "", textwrap.dedent("\n".join(lines)))
+    return f"{header.rstrip()} ..."
+
+
 _PARTS: Mapping[str, Callable[..., str]] = {
     "commands": commands_block,
+    "module": module_reference,
     "compile": compile_block,
     "file": file_block,
     "function": function_block,

@@ -4,7 +4,7 @@
       "gold.**":                               "raw.*":
         tags: {duration_hint: 30}                tags: {provider.option.sep: ";"}
       gold.ranking:                            raw.orders:
-        tags: {duration_hint: 90}                tags: {provider.path: /mnt/lake/orders}
+        tags: {duration_hint: 90}                tags: {provider.path: s3a://lake/x}
 
 One such mapping is a layer. Later layers win over earlier ones; inside a layer the most specific
 pattern wins: an exact id beats ``*``, which beats ``**`` (:mod:`kindling_airflow.id_globs`). Tags

@@ -11,8 +11,6 @@ from tests.docs.pages import DOCS, PAGES, ROOT, name, prose
 
 LARGEST_PICTURE = 400_000
 PNG = b"\x89PNG\r\n\x1a\n"
-# A page about figures is written together with the benchmarks themselves.
-WRITTEN_WITH_THE_BENCHMARKS = DOCS / "benchmarks.md"
 
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _MENTION = re.compile(r"`((?:[\w.\-]+/)+[\w.\-]*)`")
@@ -43,8 +41,6 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     for target in _targets(page):
         path, _, anchor = target.partition("#")
         found = (page.parent / path).resolve() if path else page
-        if found == WRITTEN_WITH_THE_BENCHMARKS:
-            continue
         if not found.exists() or (anchor and anchor not in _anchors(found)):
             lost.append(target)
     assert lost == []
