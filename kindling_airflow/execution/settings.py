@@ -35,10 +35,10 @@ __all__ = [
 
 E = TypeVar("E", bound=Enum)
 
-_TIMEOUT = "timeout_seconds"
-_READY_TIMEOUT = "ready_timeout_seconds"
-_ATTEMPTS = "retry.attempts"
-_INTERVAL = "retry.interval_seconds"
+_TIMEOUT_TAG = "timeout_seconds"
+_READY_TIMEOUT_TAG = "ready_timeout_seconds"
+_ATTEMPTS_TAG = "retry.attempts"
+_INTERVAL_TAG = "retry.interval_seconds"
 
 
 class ErrorStrategy(str, Enum):
@@ -172,7 +172,9 @@ def pipe_settings(plan: ExecutionPlan, options: BatchOptions) -> dict[str, PipeS
     Raises:
         ExecutionError: listing every bad tag and override, pipes that are not in the plan included.
     """
-    problems = _override_problems(plan, options.overrides, (_TIMEOUT, _ATTEMPTS, _INTERVAL))
+    problems = _override_problems(
+        plan, options.overrides, (_TIMEOUT_TAG, _ATTEMPTS_TAG, _INTERVAL_TAG)
+    )
     run = PipeSettings(
         RetryPolicy(options.retry_attempts, options.retry_interval_seconds), options.pipe_timeout
     )
@@ -182,10 +184,10 @@ def pipe_settings(plan: ExecutionPlan, options: BatchOptions) -> dict[str, PipeS
         problems += wrong
         if said and not problems:
             policy = RetryPolicy(
-                int(said.get(_ATTEMPTS, run.retry.attempts)),
-                said.get(_INTERVAL, run.retry.interval_seconds),
+                int(said.get(_ATTEMPTS_TAG, run.retry.attempts)),
+                said.get(_INTERVAL_TAG, run.retry.interval_seconds),
             )
-            found[pipe_id] = PipeSettings(policy, said.get(_TIMEOUT, run.timeout_seconds))
+            found[pipe_id] = PipeSettings(policy, said.get(_TIMEOUT_TAG, run.timeout_seconds))
         else:
             found[pipe_id] = run
     if problems:
@@ -202,9 +204,9 @@ def ready_timeouts(plan: ExecutionPlan, options: StreamingOptions) -> dict[str, 
     problems: list[str] = []
     found = {}
     for pipe_id in plan.pipe_ids:
-        said, wrong = _said(plan, pipe_id, EMPTY, {_READY_TIMEOUT: _POSITIVE})
+        said, wrong = _said(plan, pipe_id, EMPTY, {_READY_TIMEOUT_TAG: _POSITIVE})
         problems += wrong
-        found[pipe_id] = said.get(_READY_TIMEOUT, options.ready_timeout)
+        found[pipe_id] = said.get(_READY_TIMEOUT_TAG, options.ready_timeout)
     if problems:
         raise ExecutionError(problems)
     return found
@@ -292,7 +294,7 @@ _LIMIT: _Kind = (
     "a number of seconds above 0, or None for no limit",
     lambda v: v is None or (_finite(v) and v > 0),
 )
-_BATCH_KEYS = {_TIMEOUT: _LIMIT, _ATTEMPTS: _COUNT, _INTERVAL: _SECONDS}
+_BATCH_KEYS = {_TIMEOUT_TAG: _LIMIT, _ATTEMPTS_TAG: _COUNT, _INTERVAL_TAG: _SECONDS}
 
 
 def _bad(name: str, value: Any, kind: _Kind) -> list[str]:

@@ -164,7 +164,7 @@ class Tries:
     def try_no_more(self, reason: str) -> None:
         """End what waits for another try, and let nothing be tried again from now on."""
         self._no_more = reason
-        waiting = [live for _, _, live in sorted(self._resting, key=lambda entry: entry[1])]
+        waiting = [live for _, _, live in sorted(self._resting)]
         waiting += self._haunted.values()
         self._resting.clear()
         self._haunted.clear()

@@ -133,11 +133,13 @@ def test_fail_fast_tries_nothing_again_once_a_pipe_has_failed() -> None:
     """a waits for its next try when b fails for good; c still runs, and fails later."""
     script = {"a": Does(1, fails("a")), "b": Does(3, SystemExit("b")), "c": Does(9, fails("c"))}
     pipes = Pipes(Simulation(), script)
-    result = run(
-        pipes, "a, b, c, d", parallel=True, max_workers=3, error_strategy="fail_fast",
-        retry_attempts=2, overrides={"d": {"retry.attempts": 0}},
-    )  # fmt: skip
+    with listening("pipe_retrying") as heard:
+        result = run(
+            pipes, "a, b, c, d", parallel=True, max_workers=3, error_strategy="fail_fast",
+            retry_attempts=2, overrides={"d": {"retry.attempts": 0}},
+        )  # fmt: skip
     assert pipes.started == ["a", "b", "c", "d"]  # d has the slot that a left
+    assert [said["pipe_id"] for _, said in heard] == ["a"]
     stopped = "not tried again: pipe 'b' failed (fail_fast)"
     found = {r.pipe_id: (r.status.value, r.error, r.reason) for r in result.pipe_results}
     assert found == {
