@@ -68,7 +68,7 @@ def id_problems(what: str, value: object) -> list[str]:
 
 def list_problems(what: str, value: object) -> list[str]:
     """Return what is wrong with a list of ids; a lone string is the classic mistake."""
-    if value == ():
+    if not value and (type(value) is list or type(value) is tuple):
         return []
     if isinstance(value, str):
         return [f"{what} is the string {value!r} where a list belongs\n  Fix: write [{value!r}]"]

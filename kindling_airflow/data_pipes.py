@@ -90,8 +90,8 @@ def argument_name(entity_id: str) -> str:
 
 
 def _argument_problems(input_entity_ids: Sequence[str]) -> list[str]:
-    names = set(map(argument_name, input_entity_ids))
-    if len(names) == len(input_entity_ids):
+    count = len(input_entity_ids)
+    if count < 2 or len(set(map(argument_name, input_entity_ids))) == count:
         return []
     taken: dict[str, str] = {}
     problems = []

@@ -84,7 +84,7 @@ def wire(nodes: Sequence[Node]) -> Wiring:
         entity: names[found[0]] for entity, found in touching.items() if found[0] is not None
     }
     edges: list[PipeEdge] = []
-    predecessors: list[list[int]] = []
+    predecessors: dict[str, tuple[str, ...]] = {}
     new, add = tuple.__new__, edges.append
     for number, node in enumerate(nodes):
         pipe_id, read = node.pipe_id, []
@@ -97,26 +97,33 @@ def wire(nodes: Sequence[Node]) -> Wiring:
             found.append(number)
             producer = found[0]
             if producer is not None and producer != number:
-                add(new(PipeEdge, (names[producer], pipe_id, entity)))
-                read.append(producer)
-        predecessors.append(read)
-    successors = [
-        [] if written is None else [reader for reader in written[1:] if reader != number]
-        for number, written in enumerate(_written_by(nodes, touching))
-    ]
-    order = _topological_order(predecessors, successors)
+                name = names[producer]
+                add(new(PipeEdge, (name, pipe_id, entity)))
+                read.append(name)
+        predecessors[pipe_id] = tuple(read)
+    readers = {
+        entity: tuple([names[reader] for reader in found[1:]])
+        for entity, found in touching.items()
+        if len(found) > 1
+    }
+    successors = list(_successors(nodes, touching))
+    order, depths = _topological_order(list(map(len, predecessors.values())), successors)
     return Wiring(
         tuple(edges),
-        _named(names, successors),
-        _named(names, predecessors),
-        writers,
         {
-            entity: tuple([names[n] for n in found[1:]])
-            for entity, found in touching.items()
-            if len(found) > 1
+            # Nearly always these are the readers of what it writes: one tuple serves both.
+            node.pipe_id: ()
+            if not found
+            else named
+            if len(named := readers[node.output_entity or ""]) == len(found)
+            else tuple([names[reader] for reader in found])
+            for node, found in zip(nodes, successors, strict=True)
         },
-        tuple([names[n] for n in order]),
-        _levels(names, order, predecessors),
+        predecessors,
+        writers,
+        readers,
+        tuple([names[number] for number in order]),
+        dict(zip(names, depths, strict=True)),
         problems,
     )
 
@@ -141,53 +148,39 @@ def _written(nodes: Sequence[Node]) -> tuple[dict[str, list[Any]], tuple[str, ..
     return touching, problems
 
 
-def _written_by(
-    nodes: Iterable[Node], touching: Mapping[str, list[Any]]
-) -> Iterator[list[Any] | None]:
-    """Yield, for each pipe, what touches the entity that it writes; None where it is not first."""
+def _successors(nodes: Iterable[Node], touching: Mapping[str, list[Any]]) -> Iterator[list[int]]:
+    """Yield, for each pipe, those that read what it writes; none if it is not the first writer."""
     for number, node in enumerate(nodes):
-        found = None if node.output_entity is None else touching[node.output_entity]
-        yield found if found is not None and found[0] == number else None
+        nothing: list[Any] = [None]
+        found = touching[node.output_entity] if node.output_entity is not None else nothing
+        readers = found[1:] if found[0] == number else []
+        yield [reader for reader in readers if reader != number] if number in readers else readers
 
 
 def _topological_order(
-    predecessors: Sequence[Sequence[int]], successors: Sequence[Sequence[int]]
-) -> list[int]:
-    """Return the pipes, producers first; those on or behind a cycle are missing.
+    waiting: list[int], successors: Sequence[Sequence[int]]
+) -> tuple[list[int], list[int]]:
+    """Return the pipes, producers first, and the depth of each.
+
+    Those on or behind a cycle are missing in the order.
 
     Source: A. B. Kahn, "Topological sorting of large networks", CACM 5 (1962).
+
+    Args:
+        waiting: how many producers each pipe has; used up.
+        successors: the pipes that read from each.
     """
-    waiting = [len(found) for found in predecessors]
+    depths = [0] * len(waiting)
     order = [number for number, count in enumerate(waiting) if not count]
     for number in order:  # grows while it is walked
+        below = depths[number] + 1
         for successor in successors[number]:
             waiting[successor] = left = waiting[successor] - 1
+            if depths[successor] < below:  # noqa: PLR1730 (a call costs more than all the rest)
+                depths[successor] = below
             if not left:
                 order.append(successor)
-    return order
-
-
-def _named(names: Sequence[str], lists: Sequence[Sequence[int]]) -> dict[str, tuple[str, ...]]:
-    name_of = names.__getitem__
-    return {
-        name: tuple([name_of(number) for number in found]) if found else ()
-        for name, found in zip(names, lists, strict=True)
-    }
-
-
-def _levels(
-    names: Sequence[str], order: Iterable[int], waits_for: Sequence[Sequence[int]]
-) -> dict[str, int]:
-    """Return, for each pipe, how many layers of what it waits for come before it.
-
-    Those that are missing in ``order`` have 0.
-    """
-    levels = [0] * len(names)
-    for number in order:
-        waited = waits_for[number]
-        if waited:
-            levels[number] = 1 + max([levels[other] for other in waited])
-    return dict(zip(names, levels, strict=True))
+    return order, depths
 
 
 def layers(
