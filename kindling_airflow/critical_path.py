@@ -51,10 +51,12 @@ def positive_seconds(value: Any) -> float | None:
 def is_forward(plan: ExecutionPlan) -> bool:
     """Return whether every pipe of the plan comes after the pipes that it reads from.
 
-    Only then does a run end when its pipes do. A strategy that commits to no order is judged by the
-    plan that it made.
+    Only then does a run end when its pipes do. A hybrid plan is one if it has no streams; a
+    strategy that commits to no order is judged by the plan that it made.
     """
     direction = plan.direction()
+    if direction == "hybrid":
+        return not plan.metadata.get("streaming_pipes")
     if direction is not None:
         return direction == "forward"
     number_of = plan.find_pipe_generation

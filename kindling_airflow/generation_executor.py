@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from kindling_airflow.critical_path import is_forward
 from kindling_airflow.errors import ExecutionError
 from kindling_airflow.execution.announcer import Announcer, Log
 from kindling_airflow.execution.batch import BatchRun
@@ -137,7 +138,7 @@ class GenerationExecutor:
             ExecutionInterrupted: a ``KeyboardInterrupt`` came; carries the results so far.
         """
         plan.validate()
-        if plan.direction() in ("reverse", "hybrid"):
+        if plan.direction() in ("reverse", "hybrid") and not is_forward(plan):
             problem = (
                 f"a plan of strategy {plan.strategy!r} cannot be run to its end: its order is "
                 f"{plan.direction()}, so consumers would run before their producers\n"

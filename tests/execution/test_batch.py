@@ -102,7 +102,10 @@ def test_a_plan_that_breaks_its_rules_is_refused_before_anything_runs() -> None:
 
 @pytest.mark.parametrize(
     ("strategy", "metadata", "direction"),
-    [("streaming", {}, "reverse"), ("mixed", {"execution_order": "hybrid"}, "hybrid")],
+    [
+        ("streaming", {}, "reverse"),
+        ("mixed", {"execution_order": "hybrid", "streaming_pipes": ["a"]}, "hybrid"),
+    ],
 )
 def test_plans_for_streams_are_not_run_to_their_end(
     strategy: str, metadata: dict[str, Any], direction: str
@@ -330,3 +333,9 @@ def test_a_result_is_found_by_its_pipe() -> None:
         "a", PipeStatus.SUCCESS, 2, attempts=1, report={"rows": 3}
     )
     assert result.pipe_result("b") is None
+
+
+def test_a_hybrid_plan_without_streams_is_run_like_any_other() -> None:
+    pipes = Pipes(Simulation())
+    result = GenerationExecutor(pipes).execute(plan("a -> b", "hybrid"))
+    assert result.all_succeeded

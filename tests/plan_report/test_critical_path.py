@@ -124,10 +124,14 @@ def test_what_the_graph_holds_beyond_the_plan_is_left_out() -> None:
 class TestDirection:
     @pytest.mark.parametrize(
         ("strategy", "forward"),
-        [("batch", True), ("priority", True), ("streaming", False), ("hybrid", False)],
+        [("batch", True), ("priority", True), ("streaming", False), ("hybrid", True)],
     )
     def test_follows_the_strategy(self, strategy: str, forward: bool) -> None:
         assert is_forward(plan("a -> b", strategy)) is forward
+
+    def test_hybrid_plan_with_a_stream_is_not_forward(self) -> None:
+        tags = {"a": {"processing_mode": "streaming"}}
+        assert not is_forward(plan("a -> b", "hybrid", tags=tags))
 
     @pytest.mark.parametrize(("order", "forward"), [("ab", True), ("ba", False)])
     def test_strategy_that_commits_to_none_is_judged_by_its_plan(
