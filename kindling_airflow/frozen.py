@@ -7,7 +7,16 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-__all__ = ["EMPTY", "FrozenDict", "FrozenJson", "canonical_json", "digest_of", "freeze", "thaw"]
+__all__ = [
+    "EMPTY",
+    "FrozenDict",
+    "FrozenJson",
+    "canonical_json",
+    "digest_of",
+    "digest_problems",
+    "freeze",
+    "thaw",
+]
 
 
 class FrozenDict(dict[str, Any]):
@@ -98,3 +107,24 @@ def canonical_json(document: Any) -> str:
 def digest_of(document: Any) -> str:
     """Return ``sha256:<hex>`` of a document's canonical JSON."""
     return "sha256:" + hashlib.sha256(canonical_json(document).encode()).hexdigest()
+
+
+def digest_problems(document: Mapping[str, Any], what: str, remedy: str) -> list[str]:
+    """Return what is wrong with a document's digest of all but itself and the schema version.
+
+    The document is taken as it stands, fields of later releases included; one that was written by
+    hand may do without a digest.
+    """
+    said = document.get("digest")
+    content = {key: document[key] for key in document if key not in ("schema_version", "digest")}
+    try:
+        found = digest_of(content)
+    except (TypeError, ValueError, RecursionError) as error:
+        return [f"the {what} holds what JSON cannot express: {error}"]
+    if said in (None, found):
+        return []
+    problem = (
+        f"the {what}'s digest is {said}, its content has {found}: it was edited by hand\n"
+        f"  Fix: {remedy}."
+    )
+    return [problem]

@@ -23,7 +23,7 @@ from kindling_airflow.bulk import collector_paused
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.errors import DeclarationError, ManifestError
-from kindling_airflow.frozen import EMPTY, FrozenDict, digest_of, freeze, thaw
+from kindling_airflow.frozen import EMPTY, FrozenDict, digest_of, digest_problems, freeze, thaw
 from kindling_airflow.project_settings import SettingsLayer, apply_settings
 
 __all__ = ["MANIFEST_SCHEMA_VERSION", "FunctionRef", "Manifest"]
@@ -247,26 +247,10 @@ class Manifest:
             problems.append("modules must be a list of module names")
         if not isinstance(sources, dict) or not all(isinstance(s, str) for s in sources.values()):
             problems.append("sources must be an object from file to SHA-256")
+        problems = problems or digest_problems(document, "manifest", "compile the manifest again")
         if problems:
             raise ManifestError(problems)
-        _check_digest(document)
         return cls(pipes, entities, FrozenDict(functions), tuple(modules), freeze(sources))
-
-
-def _check_digest(document: Mapping[str, Any]) -> None:
-    """Compare the digest with the document as it stands, fields of other releases included."""
-    said = document.get("digest")
-    content = {key: document[key] for key in document if key not in ("schema_version", "digest")}
-    try:
-        found = digest_of(content)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ManifestError([f"the manifest holds what JSON cannot express: {error}"]) from error
-    if said is not None and said != found:
-        problem = (
-            f"the manifest's digest is {said}, its content has {found}: it was edited by hand\n"
-            "  Fix: compile the manifest again."
-        )
-        raise ManifestError([problem])
 
 
 def _declaration(declared: Any, fields: Iterable[str]) -> dict[str, Any]:
