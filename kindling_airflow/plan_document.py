@@ -14,7 +14,7 @@ obeys its strategy is for ``validate()`` to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import tag_problems
@@ -204,5 +204,8 @@ def _edge_text(said: tuple[PipeEdge, ...], implied: tuple[PipeEdge, ...]) -> str
 def _tags_by_entity_problems(entities: Any) -> list[str]:
     if not isinstance(entities, dict):
         return ["entities must be an object from entity to tags"]
-    check: Callable[[str, Any], list[str]] = tag_problems
-    return [p for entity, tags in entities.items() for p in check(f"entities: {entity!r}", tags)]
+    return [
+        problem
+        for entity, tags in entities.items()
+        for problem in tag_problems(f"entities: {entity!r}", tags)
+    ]
