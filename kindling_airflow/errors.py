@@ -16,6 +16,7 @@ __all__ = [
     "DefinitionError",
     "EntityError",
     "ExecutionError",
+    "ExpectationError",
     "ForecastError",
     "GraphCycleError",
     "GraphValidationError",
@@ -23,6 +24,7 @@ __all__ = [
     "KindlingAirflowError",
     "LocalAirflowError",
     "ManifestError",
+    "PackageError",
     "PipeRunError",
     "PipeTimeoutError",
     "PlanValidationError",
@@ -30,6 +32,7 @@ __all__ = [
     "ReportError",
     "SelectionError",
     "SettingsError",
+    "StartProfileError",
     "StreamError",
     "TranslationError",
     "WrongCallError",
@@ -146,6 +149,12 @@ class ForecastError(ProblemsError, ValueError):
     headline = "problems in the forecast"
 
 
+class PackageError(ProblemsError):
+    """A package for a cluster cannot be made, or is not of this state of the project."""
+
+    headline = "problems with the package"
+
+
 class EntityError(KindlingAirflowError):
     """An entity cannot be read, staged or published."""
 
@@ -156,6 +165,21 @@ class PipeRunError(KindlingAirflowError):
 
 class PipeTimeoutError(PipeRunError):
     """A try of a pipe did not end within the time that it was given."""
+
+
+class ExpectationError(PipeRunError):
+    """The output of a pipe breaks what the pipe promises about it; nothing was published.
+
+    Attributes:
+        reports: what became of each expectation, ``ExpectationReport`` objects.
+    """
+
+    def __init__(self, message: str, reports: Iterable[object] = ()) -> None:
+        self.reports: tuple[object, ...] = tuple(reports)
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[ExpectationError], tuple[str, tuple[object, ...]]]:
+        return type(self), (str(self), self.reports)
 
 
 class StreamError(KindlingAirflowError):
@@ -177,6 +201,10 @@ class StreamError(KindlingAirflowError):
 
 class ReportError(KindlingAirflowError):
     """A driver ended without a usable report of this attempt."""
+
+
+class StartProfileError(KindlingAirflowError):
+    """A start-up profile cannot be made. Drivers start without it."""
 
 
 class WrongCallError(KindlingAirflowError):

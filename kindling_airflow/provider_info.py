@@ -33,7 +33,42 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "s3a://lake/warehouse",
                         "default": "",
-                    }
+                    },
+                    "start_profile": {
+                        "description": (
+                            "What drivers in local and client mode start with. 'archive': the "
+                            "class-data archive that 'airflow kindling warm' made, if it fits. "
+                            "'light': also the serial collector and the first compiler alone, for "
+                            "pipes that end within a few minutes. 'off': nothing. The Spark "
+                            "property spark.kindling.startProfile says it for one definition or "
+                            "pipe."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "light",
+                        "default": "archive",
+                    },
+                    "start_profile_folder": {
+                        "description": (
+                            "Folder of the class-data archives, on every machine that runs tasks. "
+                            "Default: the folder 'kindling-profile' in AIRFLOW_HOME."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/var/cache/kindling-profile",
+                        "default": "",
+                    },
+                    "create_pools": {
+                        "description": (
+                            "Whether the scheduler creates the missing pools of a compiled DAG "
+                            "when a run of it starts. Where it does not, the run's note says what "
+                            "is missing, and 'airflow kindling pools --apply' creates it."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "False",
+                        "default": "True",
+                    },
                 },
             }
         },

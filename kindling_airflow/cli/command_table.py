@@ -185,4 +185,21 @@ COMMANDS: tuple[Command, ...] = (
             ),
         ),
     ),
+    Command(
+        "warm",
+        "make the start-up profile for Spark drivers",
+        "Makes the class-data archive of this machine's Java and Spark, once, and tries it. Tasks "
+        "in local and client mode start with it when it fits, and without it when not. Ends with "
+        "status 1 if it could not be made.",
+        "warming.warm",
+        (
+            _argument(
+                "--folder",
+                metavar="FOLDER",
+                help="where archives are kept; default: [kindling] start_profile_folder",
+            ),
+            _argument("--force", action="store_true", help="make it anew even if there is one"),
+            _JSON,
+        ),
+    ),
 )

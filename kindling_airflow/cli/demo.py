@@ -24,8 +24,8 @@ from rich.table import Table
 
 from kindling_airflow.cli.local_airflow import LocalAirflow
 from kindling_airflow.cli.main import main as kindling_airflow
-from kindling_airflow.cli.start_profile import profile_options
-from kindling_airflow.errors import KindlingAirflowError
+from kindling_airflow.cli.warming import warm_archive
+from kindling_airflow.errors import KindlingAirflowError, StartProfileError
 
 __all__ = ["DAG_ID", "interruptible", "main", "prepare", "run_flights"]
 
@@ -90,8 +90,11 @@ def prepare(
     _land(console, dags / DAG_ID, warehouse)
     if kindling_airflow(["compile", str(dags / f"{DAG_ID}.kindling.yaml")]) != 0:
         raise KindlingAirflowError("the project does not compile; what is wrong stands above.")
-    options = profile_options(profile, console.print)
-    airflow = LocalAirflow(home, dags_folder=dags, warehouse=warehouse, jvm_options=options)
+    try:
+        warm_archive(profile, console.print)
+    except StartProfileError as error:  # which only costs time
+        console.print(str(error), markup=False)
+    airflow = LocalAirflow(home, dags_folder=dags, warehouse=warehouse, profile=profile)
     airflow.reset()
     console.print("Starting Airflow (database, scheduler, DAG processor, web server) ...")
     return airflow

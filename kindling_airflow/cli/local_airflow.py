@@ -60,7 +60,7 @@ class LocalAirflow:
         dags_folder: the folder that is scanned for DAG files.
         warehouse: root of the entities' tables.
         spark_conf: Spark properties for every driver, on top of those that suit a small machine.
-        jvm_options: options for every driver's JVM.
+        profile: folder of the start-up profile that small drivers start with; None for none.
         environment: variables on top of this process's own.
         parallelism: tasks at once, over all DAGs.
     """
@@ -72,7 +72,7 @@ class LocalAirflow:
         dags_folder: Path,
         warehouse: Path,
         spark_conf: Mapping[str, str] | None = None,
-        jvm_options: str = "",
+        profile: Path | None = None,
         environment: Mapping[str, str] | None = None,
         parallelism: int = 4,
     ) -> None:
@@ -82,9 +82,13 @@ class LocalAirflow:
         self.log_path = self.home / "standalone.log"
         self.api = AirflowApi(self.url)
         properties = {**_SPARK_DEFAULTS, **(spark_conf or {})}.items()
-        self._submit_options = " ".join(
-            [jvm_options, *(f"-D{k}={v}" for k, v in sorted(properties))]
-        )
+        self._submit_options = " ".join(f"-D{k}={v}" for k, v in sorted(properties))
+        self._profile = {
+            "AIRFLOW__KINDLING__START_PROFILE": "off" if profile is None else "light",
+            "AIRFLOW__KINDLING__START_PROFILE_FOLDER": ""
+            if profile is None
+            else str(profile.resolve()),
+        }
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self.environment = self._environment(
@@ -121,6 +125,7 @@ class LocalAirflow:
             # archive.
             "SPARK_SUBMIT_OPTS": self._submit_options,
             "SPARK_LOCAL_IP": "127.0.0.1",
+            **self._profile,
             **more,
         }
 

@@ -2,7 +2,8 @@
 
 The provider's hook starts spark-submit and reads what it prints. Added here, in client and local
 mode: the driver runs on the task's own Python, unless the deployment says otherwise; it inherits no
-standard input; it dies with the task's process; and its report is taken out of what it prints.
+standard input; it dies with the task's process; it starts with the deployment's start-up profile;
+and its report is taken out of what it prints.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 
 from kindling_airflow.contracts import report_in_line
+from kindling_airflow.operators.start_options import submit_options
 
 __all__ = ["adapt", "interpreter_defaults"]
 
@@ -45,13 +47,32 @@ def adapt(hook: SparkSubmitHook, on_report: Callable[[str], None]) -> SparkSubmi
         read_log(_without_reports(lines, on_report))
 
     if hook._connection["deploy_mode"] != "cluster":
-        defaults = interpreter_defaults(
-            os.environ, hook._connection["master"], hook._connection["spark_binary"]
-        )
-        hook._env_vars = {**defaults, **(hook._env_vars or {})}
+        _start_on_this_machine(hook)
     hook._process_spark_submit_log = read_without_reports  # type: ignore[method-assign, assignment]
     hook.submit = submit_tied  # type: ignore[method-assign]
     return hook
+
+
+def _start_on_this_machine(hook: SparkSubmitHook) -> None:
+    """Give the process its variables. They are this machine's: none of them goes to a cluster."""
+    build, connection = hook._build_spark_submit_command, hook._connection
+
+    def build_with_variables(application: str) -> list[str]:
+        command = build(application)
+        said = {**os.environ, **(hook._env_vars or {})}
+        defaults = interpreter_defaults(said, connection["master"], connection["spark_binary"])
+        options = submit_options(
+            hook._conf, {**said, **defaults}, connection["spark_binary"], hook._properties_file
+        )
+        own = {
+            **defaults,
+            **(hook._env or {}),
+            **({"SPARK_SUBMIT_OPTS": options} if options else {}),
+        }
+        hook._env = own
+        return command
+
+    hook._build_spark_submit_command = build_with_variables  # type: ignore[method-assign]
 
 
 def interpreter_defaults(

@@ -44,7 +44,10 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     # Its modules travel to the cluster. They import pyspark, but inside functions: a driver that is
     # asked for nonsense says so without starting Spark.
     "runner": ("third-party", ("kindling_airflow.runner", "kindling_airflow.runner.*")),
-    "provider metadata": ("third-party", ("kindling_airflow.provider_info",)),
+    "provider metadata, start-up profile": (
+        "third-party",
+        ("kindling_airflow.provider_info", "kindling_airflow.start_profile"),
+    ),
     "graph, selection, plan, strategy, report, execution in one process": (
         "airflow pyspark",
         (

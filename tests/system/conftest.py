@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from kindling_airflow.cli.local_airflow import LocalAirflow
-from kindling_airflow.cli.start_profile import profile_options
+from kindling_airflow.cli.warming import warm_archive
+from kindling_airflow.start_profile import ProfileMode, driver_options
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = ROOT / ".demo" / "profile"  # the demo's, so that it is made once
@@ -42,7 +43,7 @@ class Deployment:
 @pytest.fixture(scope="session")
 def spark_profile() -> str:
     """The JVM options of the start-up profile."""
-    return profile_options(PROFILES)
+    return driver_options(ProfileMode.LIGHT, warm_archive(PROFILES).path)
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +67,7 @@ def deployment(
         folder / "airflow",
         dags_folder=dags,
         warehouse=warehouse,
-        jvm_options=spark_profile,
+        profile=PROFILES,
         environment={"KINDLING_TRIALS": str(trials)},
     )
     with airflow:

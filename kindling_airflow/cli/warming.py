@@ -1,0 +1,206 @@
+"""``warm``: makes the class-data archive of this Java and this Spark, and tries it.
+
+    warm-up job -> archive -> a JVM that loads classes from it
+
+The archive appears whole or not at all. What is there already and fits is left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kindling_airflow.errors import StartProfileError
+from kindling_airflow.start_profile import (
+    Installation,
+    ProfileMode,
+    archive_in,
+    archive_name,
+    driver_options,
+    find_installation,
+)
+
+__all__ = ["Archive", "warm", "warm_archive"]
+
+_WARM_UP = Path(__file__).resolve().parent.parent / "runner" / "warm_up.py"
+_TIMEOUT_SECONDS = 300
+_FROM_ARCHIVE = "shared objects file (top)"
+_CONFIGURED = "a folder of Spark's configuration with files in it comes first on the class path"
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An archive that fits.
+
+    Attributes:
+        path: the file.
+        installation: the Java and the Spark that it belongs to.
+        made: whether it was made now.
+        classes: how many classes a JVM took from it that does nothing but start.
+    """
+
+    path: Path
+    installation: Installation
+    made: bool
+    classes: int
+
+    def to_json(self) -> dict[str, object]:
+        """Return what there is to say, as a JSON document."""
+        return {
+            "archive": str(self.path),
+            "bytes": self.path.stat().st_size,
+            "made": self.made,
+            "classes_at_start": self.classes,
+            "java": str(self.installation.java_home),
+            "spark": str(self.installation.spark_home),
+        }
+
+
+def warm(called: argparse.Namespace) -> int:
+    """Make the archive, unless there is one that fits; say what was done."""
+    from kindling_airflow.operators.start_options import profile_folder
+
+    folder = Path(called.folder) if called.folder is not None else profile_folder()
+    say: Callable[[str], None] = (lambda _: None) if called.json else print
+    archive = warm_archive(folder, say, force=called.force)
+    document = archive.to_json()
+    if called.json:
+        print(json.dumps(document, indent=2))
+        return 0
+    done = "Made" if archive.made else "There is already"
+    print(f"{done} {archive.path} ({document['bytes']:,} bytes), tried on")
+    print(f"  Java  {archive.installation.java_home}")
+    print(f"  Spark {archive.installation.spark_home}")
+    return 0
+
+
+def warm_archive(
+    folder: Path,
+    say: Callable[[str], None] = lambda _text: None,
+    *,
+    force: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> Archive:
+    """Return the archive that fits this machine; it is made where there is none.
+
+    Args:
+        folder: where archives are kept.
+        say: called with a sentence when something takes long.
+        force: make it anew even if there is one.
+        environment: the variables of the drivers; default: this process's own.
+
+    Raises:
+        StartProfileError: it cannot be made, or no JVM takes classes from it.
+    """
+    variables = dict(os.environ if environment is None else environment)
+    installation = find_installation(variables)
+    if installation is None:
+        raise StartProfileError(
+            "no start-up profile: there is no Spark with a Java to be found\n"
+            "  Fix: install pyspark beside this package and set JAVA_HOME, or set SPARK_HOME."
+        )
+    folder = folder.absolute()
+    path = archive_in(folder, installation)
+    if path is not None and not force:
+        classes = _classes_from(path, installation, variables)
+        if classes:
+            return Archive(path, installation, made=False, classes=classes)
+        say(f"{path} does not fit any more.")
+    say("Making the start-up profile for Spark, once (about half a minute) ...")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = _make(folder, installation, variables)
+    except OSError as error:
+        raise StartProfileError(f"no start-up profile: {error}") from error
+    classes = _classes_from(path, installation, variables)
+    if not classes:
+        raise StartProfileError(
+            f"{str(path)!r} was made, but a JVM takes nothing from it: {_CONFIGURED}, or another "
+            "option is in the way\n"
+            "  Fix: give Spark's properties in definitions or SPARK_SUBMIT_OPTS, not in "
+            "SPARK_CONF_DIR."
+        )
+    return Archive(path, installation, made=True, classes=classes)
+
+
+def _make(folder: Path, installation: Installation, environment: Mapping[str, str]) -> Path:
+    """Run the warm-up job once and keep its classes, in place of earlier archives of its kind."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".making-") as scratch:
+        draft = Path(scratch) / "draft.jsa"
+        job = [str(_WARM_UP), scratch]
+        _submit(installation, environment, f'"-XX:ArchiveClassesAtExit={draft}"', job)
+        if not draft.is_file():
+            raise StartProfileError("no start-up profile: this Java makes no class-data archives")
+        archive = folder / archive_name(installation, draft.stat().st_size)
+        draft.replace(archive)
+    for earlier in folder.glob(f"spark-{installation.key}-*.jsa"):
+        if earlier != archive:
+            earlier.unlink(missing_ok=True)
+    return archive
+
+
+def _classes_from(archive: Path, installation: Installation, environment: Mapping[str, str]) -> int:
+    """Return how many classes a JVM takes from the archive when it starts as drivers do."""
+    with tempfile.TemporaryDirectory() as scratch:
+        log = Path(scratch) / "classes.log"
+        options = driver_options(ProfileMode.ARCHIVE, archive)
+        said = f"{options} -Xlog:class+load=info:file={log}"
+        _submit(installation, environment, said, ["--version"], configured=True)
+        text = log.read_text("utf-8", "replace") if log.is_file() else ""
+    return text.count(_FROM_ARCHIVE)
+
+
+def _submit(
+    installation: Installation,
+    environment: Mapping[str, str],
+    options: str,
+    arguments: list[str],
+    *,
+    configured: bool = False,
+) -> None:
+    """Call spark-submit with these options of its JVM.
+
+    Args:
+        installation: what it runs on.
+        environment: its variables.
+        options: the options.
+        arguments: what it is to do.
+        configured: with the deployment's own configuration of Spark, which is no business of the
+            warm-up job's.
+    """
+    kept = {k: v for k, v in environment.items() if configured or not k.startswith("SPARK_")}
+    own = {
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_HOME": str(installation.spark_home),
+        "SPARK_SUBMIT_OPTS": options,
+    }
+    job = ["--master", "local[1]", "--conf", "spark.ui.enabled=false"]
+    program = installation.spark_home / "bin" / "spark-submit"
+    try:
+        subprocess.run(
+            [str(program), *([] if arguments == ["--version"] else job), *arguments],
+            env={**kept, **own},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT_SECONDS,
+            check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        lines = re.sub(r"\n\tat .*", "", error.stdout or "").strip().splitlines()
+        shown = "\n".join(f"    {line}" for line in lines[-15:])
+        raise StartProfileError(f"no start-up profile: spark-submit failed:\n{shown}") from error
+    except subprocess.TimeoutExpired as error:
+        text = f"no start-up profile: spark-submit did not end in {_TIMEOUT_SECONDS} s"
+        raise StartProfileError(text) from error
