@@ -1,69 +1,100 @@
-"""Entity providers: one per storage format, chosen by the tag ``provider_type``, default parquet.
-
-A provider reads an entity, and, where it can be written, stages a result and publishes it.
-"""
+"""The provider of an entity, by its tag ``provider_type``; and what readers of any may rely on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import importlib
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.errors import EntityError, did_you_mean
-from kindling_airflow.runner.parquet import ParquetProvider
-from kindling_airflow.runner.source_files import SourceFilesProvider
-from kindling_airflow.runner.staged import Staged
-from kindling_airflow.runner.storage import Storage
+from kindling_airflow.errors import DeclarationError, EntityError
+from kindling_airflow.provider_types import (
+    is_class_reference,
+    provider_type_of,
+    registered_types,
+    tag_problems_of,
+)
+from kindling_airflow.runner.input_check import checked_input
+from kindling_airflow.runner.providers.interface import (
+    Counts,
+    EntityProvider,
+    ProviderContext,
+    WritableProvider,
+)
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
-__all__ = ["EntityProvider", "provider_for"]
+__all__ = ["provider_for", "read_counted", "writable_provider_for"]
 
-
-class EntityProvider(Protocol):
-    """What the runner asks of a storage format."""
-
-    def location(self, entity: EntityMetadata) -> str:
-        """Return where the entity lies."""
-        ...
-
-    def exists(self, entity: EntityMetadata) -> bool:
-        """Tell whether there is something to read."""
-        ...
-
-    def read(self, entity: EntityMetadata) -> DataFrame:
-        """Return the entity's rows."""
-        ...
-
-    def count(self, entity: EntityMetadata, frame: DataFrame) -> int | None:
-        """Return the number of rows where that is cheap, else None."""
-        ...
-
-    def stage(
-        self, entity: EntityMetadata, frame: DataFrame, instance: str, attempt: str
-    ) -> Staged:
-        """Write a result where no reader sees it. Leftovers of the same instance are removed."""
-        ...
-
-    def publish(self, entity: EntityMetadata, staged: Staged, attempt: str) -> None:
-        """Put what was staged in the place of the table, in full or not at all."""
-        ...
+_BUILT_IN = {
+    "csv": "kindling_airflow.runner.providers.source_files:CsvProvider",
+    "jdbc": "kindling_airflow.runner.providers.jdbc:JdbcProvider",
+    "json": "kindling_airflow.runner.providers.source_files:JsonProvider",
+    "memory": "kindling_airflow.runner.providers.memory:MemoryProvider",
+    "parquet": "kindling_airflow.runner.providers.parquet:ParquetProvider",
+    "table": "kindling_airflow.runner.providers.catalog_table:CatalogTableProvider",
+}
 
 
-def provider_for(entity: EntityMetadata, spark: SparkSession, warehouse: str) -> EntityProvider:
+def provider_for(entity: EntityMetadata, context: ProviderContext) -> EntityProvider:
     """Return the provider of an entity.
 
     Raises:
-        EntityError: its ``provider_type`` is unknown.
+        DeclarationError: its ``provider_type`` is unknown, or its tags do not fit it.
+        EntityError: the class behind the type cannot be imported or made, or is no provider.
     """
-    kind = str(entity.tags.get("provider_type", "parquet"))
-    storage = Storage(spark)
-    if kind == "parquet":
-        return ParquetProvider(spark, storage, warehouse)
-    if kind in ("csv", "json"):
-        return SourceFilesProvider(kind, spark, storage, warehouse)
-    known = ("csv", "json", "parquet")
-    raise EntityError(
-        f"entity {entity.entityid!r}: unknown provider_type {kind!r}.{did_you_mean(kind, known)}\n"
-        f"  Fix: use one of {', '.join(known)}."
-    )
+    problems = tag_problems_of(entity)
+    if problems:
+        raise DeclarationError(problems)
+    kind = provider_type_of(entity)
+    reference = _BUILT_IN.get(kind, kind)
+    what = f"entity {entity.entityid!r}: provider_type {kind!r}"
+    try:
+        if is_class_reference(reference):
+            module, _, name = reference.partition(":")
+            provider_class: Any = attrgetter(name)(importlib.import_module(module))
+        else:
+            [entry] = registered_types()[kind]
+            provider_class = entry.load()
+        made = provider_class(context)
+    except (Exception, SystemExit) as error:  # somebody else's code: anything may come out
+        raise EntityError(
+            f"{what} cannot be had: {type(error).__name__}: {error}\n"
+            "  Fix: repair or install what defines it, where the driver runs."
+        ) from error
+    if not isinstance(made, EntityProvider):
+        raise EntityError(
+            f"{what} is no entity provider: {provider_class!r}\n"
+            "  Fix: give it the methods of "
+            "kindling_airflow.runner.providers.interface.EntityProvider."
+        )
+    return made
+
+
+def writable_provider_for(entity: EntityMetadata, context: ProviderContext) -> WritableProvider:
+    """Return the provider of an entity that is to be written.
+
+    Raises:
+        DeclarationError, EntityError: as :func:`provider_for`.
+        EntityError: entities of this type are sources.
+    """
+    provider = provider_for(entity, context)
+    if not isinstance(provider, WritableProvider):
+        raise EntityError(
+            f"entity {entity.entityid!r}: {provider_type_of(entity)} entities are sources and "
+            "cannot be written\n"
+            "  Fix: let the pipe write a parquet entity (provider_type: parquet, the default)."
+        )
+    return provider
+
+
+def read_counted(entity: EntityMetadata, provider: EntityProvider) -> tuple[DataFrame, int | None]:
+    """Return an entity's rows, and their number where counting is cheap.
+
+    Raises:
+        EntityError: it is not there, or does not fit its declared schema.
+    """
+    frame = provider.read(entity)
+    rows = provider.count(entity, frame) if isinstance(provider, Counts) else None
+    return checked_input(entity, frame), rows

@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import PipeRunError
+from kindling_airflow.runner.schema_difference import (
+    arranged,
+    declared_schema,
+    nulls_at,
+    quoted,
+    schema_differences,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.types import StructType
+    from pyspark.sql.types import StructField, StructType
 
 __all__ = ["checked_output"]
 
@@ -20,6 +27,8 @@ def checked_output(
     pipe: PipeMetadata, output: EntityMetadata, result: Any, spark: SparkSession
 ) -> DataFrame:
     """Return a pipe's result, with its columns in the declared order where a schema is declared.
+
+    Nulls where ``NOT NULL`` is declared can only be seen in the rows: they fail the write.
 
     Raises:
         PipeRunError: the result is no DataFrame, has a column twice, lacks a partition column, or
@@ -39,28 +48,18 @@ def checked_output(
         for name in output.partition_columns
         if name not in result.columns
     ]
-    declared = _declared_schema(output, spark)
+    declared = declared_schema(output, spark)
     if declared is not None:
-        problems += _differences(declared, result.schema)
+        problems += schema_differences(declared, result.schema)
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise PipeRunError(
             f"pipe {pipe.pipeid!r}: its result does not fit entity {output.entityid!r}\n{listed}\n"
             "  Fix: change the pipe's result, or the entity's declaration."
         )
-    return result if declared is None else result.select(*(_quoted(f.name) for f in declared))
-
-
-def _declared_schema(output: EntityMetadata, spark: SparkSession) -> StructType | None:
-    if output.schema is None:
-        return None
-    try:
-        return spark.createDataFrame([], output.schema).schema
-    except Exception as error:
-        raise PipeRunError(
-            f"entity {output.entityid!r}: its schema is no Spark DDL: {output.schema!r}: {error}\n"
-            "  Fix: write it like 'id BIGINT, name STRING'."
-        ) from error
+    if declared is None:
+        return result
+    return _without_nulls(pipe, output, arranged(result, declared), declared)
 
 
 def _repeated(names: list[str]) -> dict[str, int]:
@@ -68,24 +67,27 @@ def _repeated(names: list[str]) -> dict[str, int]:
     return {name: n for name, n in Counter(name.lower() for name in names).items() if n > 1}
 
 
-def _differences(declared: StructType, actual: StructType) -> list[str]:
-    found = {field.name: field.dataType.simpleString() for field in actual}
-    wanted = {field.name: field.dataType.simpleString() for field in declared}
-    problems = [
-        f"column {name!r} ({kind}) is missing" for name, kind in wanted.items() if name not in found
-    ]
-    problems += [
-        f"column {name!r} is {found[name]}, declared as {kind}"
-        for name, kind in wanted.items()
-        if name in found and found[name] != kind
-    ]
-    problems += [
-        f"column {name!r} ({kind}) is not declared"
-        for name, kind in found.items()
-        if name not in wanted
-    ]
-    return problems
+def _without_nulls(
+    pipe: PipeMetadata, output: EntityMetadata, frame: DataFrame, declared: StructType
+) -> DataFrame:
+    """Let a null where ``NOT NULL`` is declared be an error when the rows are computed."""
+    from pyspark.sql import functions as F
+
+    columns = []
+    for field, found in zip(declared, frame.schema, strict=True):
+        column = F.col(quoted(field.name))
+        wrong = nulls_at(column, field.dataType, field.nullable or not found.nullable)
+        if wrong is not None:
+            message = (
+                f"pipe {pipe.pipeid!r}: its result has a null in column {field.name!r}, which "
+                f"entity {output.entityid!r} declares as {_with_not_null(field)}\n"
+                "  Fix: leave such rows out, or fill them, or allow nulls in the declaration."
+            )
+            error = F.raise_error(F.lit(message)).cast(found.dataType)
+            column = F.when(wrong, error).otherwise(column).alias(field.name)
+        columns.append(column)
+    return frame.select(*columns)
 
 
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
+def _with_not_null(field: StructField) -> str:
+    return f"{field.dataType.simpleString()} NOT NULL" if not field.nullable else "NOT NULL inside"

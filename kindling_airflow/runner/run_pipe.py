@@ -20,16 +20,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.contracts import InputReport, RunReport, RunRequest
+from kindling_airflow.contracts import InputReport, RunReport, RunRequest, escape_component
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata, argument_name
 from kindling_airflow.errors import EntityError, PipeRunError, did_you_mean
-from kindling_airflow.frozen import FrozenDict
+from kindling_airflow.frozen import FrozenDict, freeze
 from kindling_airflow.harvest import HarvestedModules, import_declarations
 from kindling_airflow.project_settings import apply_differences
-from kindling_airflow.runner.entities import EntityProvider, provider_for
+from kindling_airflow.runner.entities import provider_for, read_counted, writable_provider_for
 from kindling_airflow.runner.failure import describe, is_permanent
 from kindling_airflow.runner.output_check import checked_output
+from kindling_airflow.runner.providers.interface import EntityProvider, ProviderContext, Write
+from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.runner.run_context import RunContext
 
 if TYPE_CHECKING:
@@ -44,8 +46,7 @@ def read_entity(
     _pipe: PipeMetadata, entity: EntityMetadata, provider: EntityProvider
 ) -> tuple[DataFrame, int | None]:
     """Return an input's rows, and their number where counting is cheap."""
-    frame = provider.read(entity)
-    return frame, provider.count(entity, frame)
+    return read_counted(entity, provider)
 
 
 def _nothing(_location: str) -> None:
@@ -60,6 +61,7 @@ class Hooks:
         read: reads an input that exists.
         before_publish: is told where; the output is not published if it raises.
         after_publish: is told where.
+        memory: the session's own tables; None for a session of a single pipe.
     """
 
     read: Callable[[PipeMetadata, EntityMetadata, EntityProvider], tuple[DataFrame, int | None]] = (
@@ -67,6 +69,7 @@ class Hooks:
     )
     before_publish: Callable[[str], None] = _nothing
     after_publish: Callable[[str], None] = _nothing
+    memory: MemoryTables | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +156,14 @@ def _run(
             "  Fix: compile the project again; it has changed since the DAG was made."
         )
     output = declared.entities.definition_or_default(pipe.output_entity_id)
-    provider = provider_for(output, spark, request.warehouse)
-    location = provider.location(output)
+    context = ProviderContext(spark, request.warehouse, hooks.memory)
+    provider = writable_provider_for(output, context)
+    description = provider.describe(output)
+    location = description.location
+    write = Write(_instance(request), escape_component(request.attempt_key))
 
     def report(status: Any, **more: Any) -> RunReport:
+        extra = {"output": description.to_json()}
         return RunReport(
             attempt_key=request.attempt_key,
             pipe_id=pipe.pipeid,
@@ -167,17 +174,18 @@ def _run(
             duration_seconds=_since(started),
             application_id=spark.sparkContext.applicationId,
             plan_digest=request.plan_digest,
+            extra=freeze(extra),
             **more,
         )
 
-    inputs = _read_inputs(pipe, declared.entities, spark, request.warehouse, hooks)
+    inputs = _read_inputs(pipe, declared.entities, context, hooks)
     if inputs.idle:
         return report("skipped", reason=inputs.idle)
     result = _call(pipe, inputs.frames, RunContext.of(request, spark))
     frame = checked_output(pipe, output, result, spark)
-    staged = provider.stage(output, frame, _instance(request), request.attempt_key)
+    staged = provider.stage(output, frame, write)
     hooks.before_publish(location)
-    provider.publish(output, staged, request.attempt_key)
+    provider.publish(output, staged, write)
     hooks.after_publish(location)
     return report("published", rows_written=staged.rows)
 
@@ -185,8 +193,7 @@ def _run(
 def _read_inputs(
     pipe: PipeMetadata,
     entities: DataEntityRegistry,
-    spark: SparkSession,
-    warehouse: str,
+    context: ProviderContext,
     hooks: Hooks,
 ) -> _Inputs:
     """Read every input; without driving rows there is nothing to do."""
@@ -197,14 +204,15 @@ def _read_inputs(
     missing: list[str] = []
     for entity_id in pipe.input_entity_ids:
         entity = entities.definition_or_default(entity_id)
-        provider = provider_for(entity, spark, warehouse)
+        provider = provider_for(entity, context)
+        location = provider.describe(entity).location
         if not provider.exists(entity):
             if entity_id == pipe.output_entity_id and entity.schema is not None:
-                frames[argument_name(entity_id)] = _no_rows_yet(spark, entity)
+                frames[argument_name(entity_id)] = _no_rows_yet(context.spark, entity)
             elif entity_id in driving:
-                idle.append(f"{entity_id!r} does not exist yet at {provider.location(entity)!r}")
+                idle.append(f"{entity_id!r} does not exist yet at {location!r}")
             else:
-                missing.append(_missing_text(pipe, entity_id, provider.location(entity)))
+                missing.append(_missing_text(pipe, entity_id, location))
             continue
         frame, rows = hooks.read(pipe, entity, provider)
         reports.append(InputReport(entity_id, rows))

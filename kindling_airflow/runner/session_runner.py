@@ -21,7 +21,8 @@ from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.harvest import HarvestedModules
-from kindling_airflow.runner.entities import EntityProvider
+from kindling_airflow.runner.providers.interface import EntityProvider
+from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.runner.run_pipe import Hooks, read_entity, run_pipe
 from kindling_airflow.runner.shared_frames import SharedFrames, Slice
 
@@ -80,6 +81,7 @@ class SessionPipeRunner:
             interval_end=interval_end,
         )
         self._frames = SharedFrames()
+        self._memory = MemoryTables()
         self._lock = threading.Lock()
         self._running: list[_Attempt] = []
 
@@ -92,6 +94,7 @@ class SessionPipeRunner:
             read=self._read,
             before_publish=lambda _location: self._claim(attempt),
             after_publish=self._frames.forget,
+            memory=self._memory,
         )
         context = self.spark.sparkContext
         with self._lock:
@@ -141,5 +144,5 @@ class SessionPipeRunner:
             return read_entity(pipe, entity, provider)
         start, end = self._template.interval_start, self._template.interval_end
         interval = None if start is None or end is None else (start, end)
-        part = Slice(entity.entityid, provider.location(entity), interval)
+        part = Slice(entity.entityid, provider.describe(entity).location, interval)
         return self._frames.read(part, pipe.pipeid, lambda: read_entity(pipe, entity, provider))

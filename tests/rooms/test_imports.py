@@ -39,6 +39,9 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
             "kindling_airflow.manifest",
             "kindling_airflow.harvest",
             "kindling_airflow.contracts",
+            "kindling_airflow.connections",
+            "kindling_airflow.entity_checks",
+            "kindling_airflow.provider_types",
         ),
     ),
     # Its modules travel to the cluster. They import pyspark, but inside functions: a driver that is

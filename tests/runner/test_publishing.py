@@ -9,8 +9,9 @@ import pytest
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
-from kindling_airflow.runner.parquet import ParquetProvider
-from kindling_airflow.runner.storage import Storage
+from kindling_airflow.runner.providers.interface import ProviderContext, Write
+from kindling_airflow.runner.providers.parquet import ParquetProvider
+from kindling_airflow.runner.providers.storage import Storage
 
 pytestmark = pytest.mark.system
 
@@ -19,11 +20,12 @@ ENTITY = EntityMetadata("silver.orders")
 
 @pytest.fixture
 def provider(spark: Any, tmp_path: Path) -> ParquetProvider:
-    return ParquetProvider(spark, Storage(spark), str(tmp_path))
+    return ParquetProvider(ProviderContext(spark, str(tmp_path)))
 
 
 def published(provider: ParquetProvider, spark: Any, count: int, attempt: str) -> None:
-    provider.publish(ENTITY, provider.stage(ENTITY, spark.range(count), "i", attempt), attempt)
+    write = Write("i", attempt)
+    provider.publish(ENTITY, provider.stage(ENTITY, spark.range(count), write), write)
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -32,14 +34,14 @@ def leftovers(folder: Path) -> list[str]:
 
 
 def test_what_is_staged_is_not_visible(provider: ParquetProvider, spark: Any) -> None:
-    provider.stage(ENTITY, spark.range(3), "i", "a")
+    provider.stage(ENTITY, spark.range(3), Write("i", "a"))
     assert not provider.exists(ENTITY)
     with pytest.raises(EntityError, match="no table at"):
         provider.read(ENTITY)
 
 
 def test_rows_are_counted_in_what_is_on_disk(provider: ParquetProvider, spark: Any) -> None:
-    assert provider.stage(ENTITY, spark.range(3), "i", "a").rows == 3
+    assert provider.stage(ENTITY, spark.range(3), Write("i", "a")).rows == 3
 
 
 def test_publishing_leaves_nothing_behind(
@@ -54,11 +56,18 @@ def test_publishing_leaves_nothing_behind(
 def test_a_retry_removes_what_its_earlier_attempts_staged_and_nothing_else(
     provider: ParquetProvider, spark: Any, tmp_path: Path
 ) -> None:
-    provider.stage(ENTITY, spark.range(1), "mine", "a")
-    provider.stage(ENTITY, spark.range(1), "other", "b")
-    provider.stage(ENTITY, spark.range(1), "mine", "c")
+    provider.stage(ENTITY, spark.range(1), Write("mine", "a"))
+    provider.stage(ENTITY, spark.range(1), Write("other", "b"))
+    provider.stage(ENTITY, spark.range(1), Write("mine", "c"))
     staging = tmp_path / "_kindling" / "staging" / "silver.orders"
     assert sorted(p.name for p in staging.iterdir()) == ["mine-c", "other-b"]
+
+
+def parquet_on(storage: Storage, spark: Any, folder: Path) -> ParquetProvider:
+    """Return a provider whose file operations a test has its hands in."""
+    provider = ParquetProvider(ProviderContext(spark, str(folder)))
+    provider._storage = storage
+    return provider
 
 
 class DyingStorage(Storage):
@@ -77,14 +86,14 @@ class DyingStorage(Storage):
 def test_a_driver_that_dies_between_the_renames_loses_nothing(
     spark: Any, tmp_path: Path, moves: int
 ) -> None:
-    provider = ParquetProvider(spark, Storage(spark), str(tmp_path))
+    provider = ParquetProvider(ProviderContext(spark, str(tmp_path)))
     published(provider, spark, 3, "old")
     storage = DyingStorage(spark)
     storage.moves_left = moves
-    dying = ParquetProvider(spark, storage, str(tmp_path))
-    staged = dying.stage(ENTITY, spark.range(5), "i", "new")
+    dying = parquet_on(storage, spark, tmp_path)
+    staged = dying.stage(ENTITY, spark.range(5), Write("i", "new"))
     with pytest.raises(KeyboardInterrupt):
-        dying.publish(ENTITY, staged, "new")
+        dying.publish(ENTITY, staged, Write("i", "new"))
     assert (tmp_path / "silver.orders").exists() == (moves == 0)
     assert provider.exists(ENTITY)
     assert provider.read(ENTITY).count() == 3
@@ -121,14 +130,14 @@ class Racing(Storage):
 def test_of_two_drivers_that_publish_at_once_one_wins_and_the_other_fails(
     spark: Any, tmp_path: Path
 ) -> None:
-    fast = ParquetProvider(spark, Storage(spark), str(tmp_path))
+    fast = ParquetProvider(ProviderContext(spark, str(tmp_path)))
     published(fast, spark, 3, "old")
     storage = Racing(spark)
     storage.other = lambda: published(fast, spark, 5, "fast")
-    slow = ParquetProvider(spark, storage, str(tmp_path))
-    staged = slow.stage(ENTITY, spark.range(7), "slow", "slow")
+    slow = parquet_on(storage, spark, tmp_path)
+    staged = slow.stage(ENTITY, spark.range(7), Write("slow", "slow"))
     with pytest.raises(EntityError, match="cannot move"):
-        slow.publish(ENTITY, staged, "slow")
+        slow.publish(ENTITY, staged, Write("slow", "slow"))
     assert fast.read(ENTITY).count() == 5
     published(fast, spark, 9, "next")
     assert fast.read(ENTITY).count() == 9
@@ -140,7 +149,8 @@ def test_partition_columns_keep_their_types_and_their_empty_tables(
     entity = EntityMetadata("parts", partition_columns=("code",))
     rows = spark.createDataFrame([("01", 1), ("x", 2)], "code STRING, n INT")
     for frame, attempt in ((rows, "a"), (rows.limit(0), "b")):
-        provider.publish(entity, provider.stage(entity, frame, "i", attempt), attempt)
+        write = Write("i", attempt)
+        provider.publish(entity, provider.stage(entity, frame, write), write)
         table = provider.read(entity)
         assert dict(table.dtypes) == {"code": "string", "n": "int"}
         assert sorted(map(tuple, table.select("code", "n").collect())) == sorted(

@@ -306,7 +306,7 @@ def test_a_source_cannot_be_written(project: Project) -> None:
     error = project.run("out").error
     assert error is not None
     assert error.message == (
-        "entity 'out': csv files are sources and cannot be written\n"
+        "entity 'out': csv entities are sources and cannot be written\n"
         "  Fix: let the pipe write a parquet entity (provider_type: parquet, the default)."
     )
 
@@ -318,7 +318,7 @@ def test_an_unknown_provider_is_named_with_its_neighbour(project: Project) -> No
     assert error is not None
     assert error.message == (
         "entity 'out': unknown provider_type 'parkett'. Did you mean 'parquet'?\n"
-        "  Fix: use one of csv, json, parquet."
+        "  Fix: use one of csv, jdbc, json, memory, parquet, table, or 'package.module:Class'."
     )
 
 

@@ -7,41 +7,47 @@ not: given an existing directory it moves the source *into* it, and calls that s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.contracts import escape_component
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
+from kindling_airflow.provider_types import PATH_TAG, is_absolute, path_problem
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["Storage", "location_of", "reader_options"]
+__all__ = ["Storage", "literal_path", "location_of", "reader_options"]
 
-_PATH_TAG = "provider.path"
 _OPTION_TAG = "provider.option."
+_GLOB_CHARACTERS = re.compile(r"([{}\[\]*?\\])")
 
 
 def location_of(entity: EntityMetadata, warehouse: str) -> str:
     """Return where an entity lies: its ``provider.path``, else its escaped id, in the warehouse.
 
     Raises:
-        EntityError: a relative ``provider.path`` climbs out of the warehouse.
+        EntityError: a relative ``provider.path`` leaves the warehouse, is the warehouse itself, or
+            lies where results are staged.
     """
     root = warehouse.rstrip("/") or "/"
-    path = entity.tags.get(_PATH_TAG)
+    path = entity.tags.get(PATH_TAG)
     if path is None:
         return f"{root}/{escape_component(entity.entityid)}"
     text = str(path)
-    if text.startswith("/") or "://" in text:
+    if is_absolute(text):
         return text
-    if ".." in text.split("/"):
-        raise EntityError(
-            f"entity {entity.entityid!r}: tag {_PATH_TAG} {text!r} leaves the warehouse\n"
-            "  Fix: use a path beneath the warehouse root, or an absolute path or URI."
-        )
-    return f"{root}/{text}"
+    wrong = path_problem(text)
+    if wrong:
+        raise EntityError(f"entity {entity.entityid!r}: {wrong}")
+    return f"{root}/{'/'.join(part for part in text.split('/') if part not in ('', '.'))}"
+
+
+def literal_path(path: str) -> str:
+    """Return a path as Spark's readers take it where it is no pattern."""
+    return _GLOB_CHARACTERS.sub(r"\\\1", path)
 
 
 def reader_options(entity: EntityMetadata, defaults: Mapping[str, str]) -> dict[str, str]:

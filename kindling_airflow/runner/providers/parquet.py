@@ -1,9 +1,8 @@
 """Parquet tables, written whole: staged beside the table, then published by two renames.
 
-    <root>/silver.orders/                              the table: plain parquet files,
-    _kindling.json <root>/_kindling/staging/silver.orders/<key>/      a result that no reader sees
-    yet <root>/_kindling/previous/silver.orders/<attempt>/ the table of before, between the two
-    renames
+    <root>/silver.orders/                                  the table: plain parquet files
+    <root>/_kindling/staging/silver.orders/<key>/          a result that no reader sees yet
+    <root>/_kindling/previous/silver.orders/<attempt>/     the table of before, between two renames
 
     1. write <staging> in full      a driver that dies here leaves the table as it was
     2. table   -> <previous>        from here ...
@@ -25,14 +24,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.contracts import escape_component
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
-from kindling_airflow.runner.staged import Staged
-from kindling_airflow.runner.storage import Storage, location_of, reader_options
+from kindling_airflow.runner.providers.interface import (
+    EntityDescription,
+    ProviderContext,
+    Staged,
+    Write,
+)
+from kindling_airflow.runner.providers.storage import literal_path
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
     from pyspark.sql.types import StructType
 
 __all__ = ["ParquetProvider"]
@@ -44,14 +47,16 @@ _SIDECAR_VERSION = 1
 class ParquetProvider:
     """Reads and replaces parquet tables."""
 
-    def __init__(self, spark: SparkSession, storage: Storage, warehouse: str) -> None:
-        self._spark = spark
-        self._storage = storage
-        self._warehouse = warehouse
+    def __init__(self, context: ProviderContext) -> None:
+        self._context = context
+        self._spark = context.spark
+        self._storage = context.storage
 
-    def location(self, entity: EntityMetadata) -> str:
-        """Return the table's folder."""
-        return location_of(entity, self._warehouse)
+    def describe(self, entity: EntityMetadata) -> EntityDescription:
+        """Return the table's folder, and by what it is partitioned."""
+        parts = entity.partition_columns
+        details = {"partition_columns": list(parts)} if parts else {}
+        return EntityDescription(self._context.location_of(entity), "parquet", details)
 
     def exists(self, entity: EntityMetadata) -> bool:
         """Tell whether there is a table, if only the one of before."""
@@ -61,30 +66,23 @@ class ParquetProvider:
         """Return the table's rows, in the schema in which they were written."""
         path = self._readable(entity)
         if path is None:
-            raise EntityError(f"entity {entity.entityid!r}: no table at {self.location(entity)!r}")
+            raise EntityError(
+                f"entity {entity.entityid!r}: no table at {self._context.location_of(entity)!r}"
+            )
         return self._load(entity, path)
 
-    def count(self, entity: EntityMetadata, frame: DataFrame) -> int | None:  # noqa: ARG002 (interface)
+    def count(self, entity: EntityMetadata, frame: DataFrame) -> int:  # noqa: ARG002 (interface)
         """Return the number of rows, which Spark takes from the files' footers."""
         return frame.count()
 
-    def stage(
-        self, entity: EntityMetadata, frame: DataFrame, instance: str, attempt: str
-    ) -> Staged:
-        """Write a result to the staging area and count what is really there.
-
-        Args:
-            entity: what is written.
-            frame: the result.
-            instance: names the task instance; what its earlier attempts left is removed.
-            attempt: names this attempt.
-        """
+    def stage(self, entity: EntityMetadata, frame: DataFrame, write: Write) -> Staged:
+        """Write a result to the staging area and count what is really there."""
         area = self._area(entity, "staging")
         for name in self._storage.names(area):
-            if name.startswith(f"{instance}-"):
+            if name.startswith(f"{write.instance}-"):
                 self._storage.delete(f"{area}/{name}")
-        path = f"{area}/{instance}-{escape_component(attempt)}"
-        writer = frame.write.options(**reader_options(entity, {}))
+        path = f"{area}/{write.instance}-{write.attempt}"
+        writer = frame.write.options(**self._context.options_of(entity))
         if entity.partition_columns:
             writer.partitionBy(*entity.partition_columns).parquet(path)
             if not any(not name.startswith(("_", ".")) for name in self._storage.names(path)):
@@ -94,15 +92,16 @@ class ParquetProvider:
             writer.parquet(path)
         sidecar = {"version": _SIDECAR_VERSION, "schema": frame.schema.jsonValue()}
         self._storage.write_text(f"{path}/{_SIDECAR}", json.dumps(sidecar, sort_keys=True))
-        return Staged(path, self._load(entity, path).count())
+        staged = self._load(entity, path)
+        return Staged(path, staged.count(), staged)
 
-    def publish(self, entity: EntityMetadata, staged: Staged, attempt: str) -> None:
+    def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> None:
         """Put the staged result in the table's place; see the module for what readers see.
 
         Raises:
             EntityError: another driver published at the same moment, or the file system refused.
         """
-        table = self.location(entity)
+        table = self._context.location_of(entity)
         previous = self._area(entity, "previous")
         # The order matters: a backup in this list whose table is there is nobody's last copy.
         leftovers = [f"{previous}/{name}" for name in self._storage.names(previous)]
@@ -112,7 +111,7 @@ class ParquetProvider:
             leftovers.remove(newest)
         for path in leftovers:
             self._storage.delete(path)
-        backup = f"{previous}/{escape_component(attempt)}"
+        backup = f"{previous}/{write.attempt}"
         replaces = self._storage.exists(table)
         if replaces:
             self._storage.move(table, backup)
@@ -121,7 +120,7 @@ class ParquetProvider:
             self._storage.delete(backup)
 
     def _readable(self, entity: EntityMetadata) -> str | None:
-        table = self.location(entity)
+        table = self._context.location_of(entity)
         if self._storage.exists(table):
             return table
         previous = self._area(entity, "previous")
@@ -130,13 +129,13 @@ class ParquetProvider:
 
     def _area(self, entity: EntityMetadata, kind: str) -> str:
         """Return a hidden folder on the table's own file system, where a rename is a rename."""
-        parent, _, name = self.location(entity).rstrip("/").rpartition("/")
+        parent, _, name = self._context.location_of(entity).rstrip("/").rpartition("/")
         return f"{parent}/_kindling/{kind}/{name}"
 
     def _load(self, entity: EntityMetadata, path: str) -> DataFrame:
-        reader = self._spark.read.options(**reader_options(entity, {}))
+        reader = self._spark.read.options(**self._context.options_of(entity))
         schema = self._schema(path)
-        return (reader.schema(schema) if schema is not None else reader).parquet(path)
+        return (reader.schema(schema) if schema is not None else reader).parquet(literal_path(path))
 
     def _schema(self, path: str) -> StructType | None:
         from pyspark.sql.types import StructType

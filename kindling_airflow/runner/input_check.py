@@ -1,0 +1,45 @@
+"""Is what was read what was declared? A column that is not there must not become nulls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.errors import EntityError
+from kindling_airflow.runner.schema_difference import (
+    arranged,
+    declared_schema,
+    quoted,
+    schema_differences,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["checked_input"]
+
+
+def checked_input(entity: EntityMetadata, frame: DataFrame) -> DataFrame:
+    """Return an entity's rows, with its columns in the declared order where a schema is declared.
+
+    Columns that are not declared are an error, or left out (``provider.extra_columns: ignore``).
+    Whether a column may be null is not checked: storage formats say of every column that it may.
+
+    Raises:
+        EntityError: the columns do not fit; lists every difference.
+    """
+    declared = declared_schema(entity, frame.sparkSession)
+    if declared is None:
+        return frame
+    if entity.tags.get("provider.extra_columns") == "ignore":
+        wanted = {field.name for field in declared}
+        frame = frame.select(*(quoted(name) for name in frame.columns if name in wanted))
+    problems = schema_differences(declared, frame.schema)
+    if problems:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise EntityError(
+            f"entity {entity.entityid!r}: what is stored does not fit its declared schema\n{listed}"
+            "\n  Fix: correct the declared schema, or have the entity written anew; columns that "
+            "are too many can be left out with provider.extra_columns: ignore."
+        )
+    return arranged(frame, declared)

@@ -1,0 +1,159 @@
+"""What the runner asks of a storage format: five calls, of which a source needs three.
+
+    describe   what and where it is, for people and links; reads nothing
+    exists     is there something to read?
+    read       its rows
+    stage      write a result where no reader sees it      (not a source, which is only read)
+    publish    put what was staged in the table's place    (not a source)
+
+A provider is a class. It is made with a :class:`ProviderContext` whenever the runner needs it, so
+it keeps nothing between calls. What only some formats can do is a protocol of its own, such as
+:class:`Counts`, and what a call may have to know one day travels in a record (:class:`Write`,
+:class:`Staged`), so providers stay valid when the runner learns more.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.frozen import EMPTY, thaw
+from kindling_airflow.runner.providers.memory_tables import MemoryTables
+from kindling_airflow.runner.providers.storage import Storage, location_of, reader_options
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+__all__ = [
+    "Counts",
+    "EntityDescription",
+    "EntityProvider",
+    "ProviderContext",
+    "Staged",
+    "WritableProvider",
+    "Write",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderContext:
+    """What a provider is made with.
+
+    Attributes:
+        spark: the session.
+        warehouse: root of the entities' tables, a path or URI.
+        memory: where tables live that end with the session; None in a task, whose session ends
+            before the next task begins.
+        environment: the driver's environment, which brings connections.
+    """
+
+    spark: SparkSession
+    warehouse: str
+    memory: MemoryTables | None = None
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+
+    @property
+    def storage(self) -> Storage:
+        """The files, through Hadoop's file systems."""
+        return Storage(self.spark)
+
+    def location_of(self, entity: EntityMetadata) -> str:
+        """Return where an entity lies: its ``provider.path``, else its id, in the warehouse.
+
+        Raises:
+            EntityError: the path leaves the warehouse.
+        """
+        return location_of(entity, self.warehouse)
+
+    def options_of(self, entity: EntityMetadata, **defaults: str) -> dict[str, str]:
+        """Return Spark's options: the defaults, then the entity's ``provider.option.*`` tags."""
+        return reader_options(entity, defaults)
+
+
+@dataclass(frozen=True, slots=True)
+class EntityDescription:
+    """What an entity is, for people and for links; never holds a secret.
+
+    Attributes:
+        location: where it lies: a path, a URI, or a name in a catalog.
+        format: what it is stored as.
+        details: whatever else there is to say, of JSON types.
+    """
+
+    location: str
+    format: str
+    details: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the description as it goes into the report."""
+        return {"location": self.location, "format": self.format, **thaw(self.details)}
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One attempt to replace an entity.
+
+    Attributes:
+        instance: names the task instance: what its earlier attempts staged is garbage.
+        attempt: names this attempt. Both are harmless as part of a file name.
+    """
+
+    instance: str
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A result that is written in full and not yet visible to any reader.
+
+    Attributes:
+        path: where it lies, in the provider's own words.
+        rows: how many rows are really there.
+        frame: these rows, as they will be read.
+    """
+
+    path: str
+    rows: int
+    frame: DataFrame
+
+
+@runtime_checkable
+class EntityProvider(Protocol):
+    """What every provider can do; made with a :class:`ProviderContext`."""
+
+    def describe(self, entity: EntityMetadata) -> EntityDescription:
+        """Return what and where an entity is. Cheap: neither files nor databases are asked."""
+        ...
+
+    def exists(self, entity: EntityMetadata) -> bool:
+        """Tell whether there is something to read."""
+        ...
+
+    def read(self, entity: EntityMetadata) -> DataFrame:
+        """Return the entity's rows: those of one publish, never a mixture of two."""
+        ...
+
+
+@runtime_checkable
+class WritableProvider(EntityProvider, Protocol):
+    """What a provider can do whose entities pipes write."""
+
+    def stage(self, entity: EntityMetadata, frame: DataFrame, write: Write) -> Staged:
+        """Write a result where no reader sees it, after removing leftovers of the same instance."""
+        ...
+
+    def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> None:
+        """Put what was staged in the place of the table, in full or not at all."""
+        ...
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """A provider that knows the number of rows without reading them."""
+
+    def count(self, entity: EntityMetadata, frame: DataFrame) -> int:
+        """Return the number of rows of what :meth:`EntityProvider.read` has returned."""
+        ...

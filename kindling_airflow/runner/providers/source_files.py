@@ -1,0 +1,73 @@
+"""CSV and JSON files as sources: read, never written.
+
+The defaults trust nothing: a CSV file has a header whose names must fit the declared schema (Spark
+alone would map columns by position), and a value that does not fit its type fails the pipe (Spark
+alone would make it null). ``provider.option.*`` tags change both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.provider_types import PATH_TAG, is_absolute
+from kindling_airflow.runner.providers.interface import EntityDescription, ProviderContext
+from kindling_airflow.runner.providers.storage import literal_path
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["CsvProvider", "JsonProvider"]
+
+
+class _SourceFilesProvider:
+    """Reads one format of text files; ``provider.path`` may hold Hadoop's glob characters."""
+
+    format: str
+
+    def __init__(self, context: ProviderContext) -> None:
+        self._context = context
+
+    def describe(self, entity: EntityMetadata) -> EntityDescription:
+        """Return the path or pattern of the files."""
+        return EntityDescription(self._context.location_of(entity), self.format)
+
+    def exists(self, entity: EntityMetadata) -> bool:
+        """Tell whether any file is there."""
+        return self._context.storage.any_match(self._pattern(entity))
+
+    def read(self, entity: EntityMetadata) -> DataFrame:
+        """Return the rows of the files, in the declared schema if there is one."""
+        defaults = {"header": "true"} if self.format == "csv" else {}
+        if entity.schema is not None:
+            defaults["mode"] = "FAILFAST"
+            if self.format == "csv":
+                defaults["enforceSchema"] = "false"
+        elif self.format == "csv":
+            defaults["inferSchema"] = "true"
+        reader = self._context.spark.read.format(self.format).options(
+            **self._context.options_of(entity, **defaults)
+        )
+        if entity.schema is not None:
+            reader = reader.schema(entity.schema)
+        return reader.load(self._pattern(entity))
+
+    def _pattern(self, entity: EntityMetadata) -> str:
+        """Return where the files are; the tag may hold a pattern, the warehouse does not."""
+        location, said = self._context.location_of(entity), str(entity.tags.get(PATH_TAG, ""))
+        if is_absolute(said):
+            return location
+        root = self._context.warehouse.rstrip("/")
+        return literal_path(root) + location.removeprefix(root)
+
+
+class CsvProvider(_SourceFilesProvider):
+    """Reads CSV files."""
+
+    format = "csv"
+
+
+class JsonProvider(_SourceFilesProvider):
+    """Reads files of JSON objects, one in each line."""
+
+    format = "json"

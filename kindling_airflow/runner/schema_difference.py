@@ -1,0 +1,151 @@
+"""Two schemas, and what is different between them, column by column, as deep as they go.
+
+a.b      field b of the struct a
+a[]      the elements of the array a
+a{key}   the keys of the map a, and a{value} its values
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.errors import DeclarationError, did_you_mean
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql.types import DataType, StructType
+
+__all__ = ["arranged", "declared_schema", "nulls_at", "quoted", "schema_differences"]
+
+
+def declared_schema(entity: EntityMetadata, spark: SparkSession) -> StructType | None:
+    """Return an entity's declared schema, or None where it declares none.
+
+    Raises:
+        DeclarationError: it is no Spark DDL.
+    """
+    if entity.schema is None:
+        return None
+    try:
+        return spark.createDataFrame([], entity.schema).schema
+    except Exception as error:
+        problem = (
+            f"entity {entity.entityid!r}: its schema is no Spark DDL: {entity.schema!r}: {error}\n"
+            "  Fix: write it like 'id BIGINT, name STRING'."
+        )
+        raise DeclarationError([problem]) from error
+
+
+def quoted(name: str) -> str:
+    """Return a column's name as Spark takes it literally."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def schema_differences(declared: StructType, actual: StructType) -> list[str]:
+    """Return how a schema differs from the declared one: one sentence each.
+
+    In the order of the declaration, then what is not declared. The order of columns is no
+    difference, and neither is whether they may be null.
+    """
+    return list(_of_structs("", declared, actual))
+
+
+def arranged(frame: DataFrame, declared: StructType) -> DataFrame:
+    """Return rows without differences with all columns and fields in the declared order."""
+    return frame.to(_nullable(declared))
+
+
+def nulls_in(column: Column, declared: DataType) -> Column | None:
+    """Return whether a value has a null in a field that is declared ``NOT NULL``.
+
+    Args:
+        column: the value, itself not null.
+        declared: its type.
+
+    Returns:
+        None where no field of it is declared so.
+    """
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import ArrayType, MapType, StructType
+
+    if isinstance(declared, StructType):
+        found = [nulls_at(column.getField(f.name), f.dataType, f.nullable) for f in declared]
+        wrong = [condition for condition in found if condition is not None]
+        return reduce(lambda a, b: a | b, wrong) if wrong else None
+    if isinstance(declared, ArrayType):
+        return _in_elements(column, declared.elementType)
+    if isinstance(declared, MapType):
+        return _in_elements(F.map_values(column), declared.valueType)
+    return None
+
+
+def nulls_at(column: Column, declared: DataType, nullable: bool) -> Column | None:
+    """Return whether a value is null, or has a null in it, where that is declared otherwise."""
+    inside = nulls_in(column, declared)
+    if nullable:
+        return None if inside is None else column.isNotNull() & inside
+    return column.isNull() if inside is None else column.isNull() | inside
+
+
+def _in_elements(column: Column, declared: DataType) -> Column | None:
+    from pyspark.sql import functions as F
+
+    def wrong(element: Column) -> Column:
+        found = nulls_at(element, declared, nullable=True)
+        return F.lit(False) if found is None else found
+
+    promised = nulls_at(F.lit(None), declared, nullable=True) is not None
+    return F.exists(column, wrong) if promised else None
+
+
+def _nullable(declared: Any) -> Any:
+    from pyspark.sql.types import ArrayType, MapType, StructField, StructType
+
+    if isinstance(declared, StructType):
+        return StructType([StructField(f.name, _nullable(f.dataType)) for f in declared])
+    if isinstance(declared, ArrayType):
+        return ArrayType(_nullable(declared.elementType))
+    if isinstance(declared, MapType):
+        return MapType(_nullable(declared.keyType), _nullable(declared.valueType))
+    return declared
+
+
+def _of_structs(prefix: str, declared: StructType, actual: StructType) -> Iterator[str]:
+    wanted = {field.name: field.dataType for field in declared}
+    found = {field.name: field.dataType for field in actual}
+    spellings = {name.casefold(): name for name in found if name not in wanted}
+    respelled = set()
+    for name, kind in wanted.items():
+        path = f"{prefix}{name}"
+        if name in found:
+            yield from _of_types(path, kind, found[name])
+        elif name.casefold() in spellings:
+            other = spellings[name.casefold()]
+            respelled.add(other)
+            yield f"column {path!r} is spelled {other!r}"
+            yield from _of_types(path, kind, found[other])
+        else:
+            yield f"column {path!r} ({kind.simpleString()}) is missing"
+    absent = [name for name in wanted if name not in found]
+    for name, kind in found.items():
+        if name not in wanted and name not in respelled:
+            hint = did_you_mean(name, absent)
+            told = f"column {f'{prefix}{name}'!r} ({kind.simpleString()}) is not declared"
+            yield f"{told}.{hint}" if hint else told
+
+
+def _of_types(path: str, declared: DataType, actual: DataType) -> Iterator[str]:
+    from pyspark.sql.types import ArrayType, MapType, StructType
+
+    if isinstance(declared, StructType) and isinstance(actual, StructType):
+        yield from _of_structs(f"{path}.", declared, actual)
+    elif isinstance(declared, ArrayType) and isinstance(actual, ArrayType):
+        yield from _of_types(f"{path}[]", declared.elementType, actual.elementType)
+    elif isinstance(declared, MapType) and isinstance(actual, MapType):
+        yield from _of_types(f"{path}{{key}}", declared.keyType, actual.keyType)
+        yield from _of_types(f"{path}{{value}}", declared.valueType, actual.valueType)
+    elif declared.simpleString() != actual.simpleString():
+        yield f"column {path!r} is {actual.simpleString()}, declared as {declared.simpleString()}"
