@@ -1,9 +1,10 @@
 """What crosses the wire between an Airflow task and its Spark driver: the request and the report.
 
-    task  -- RunRequest, one JSON argument ------------------>  driver
-    task  <-- RunReport, one marked line on standard output --  driver
+    task  -- RunRequest, one JSON argument ------------------------->  driver
+    task  <-- RunStart, one marked line, when Spark is up -----------  driver
+    task  <-- RunReport, one marked line, or a file (cluster mode) --  driver
 
-Both carry the attempt's key, a fresh one for every try: a report counts only for the attempt that
+All carry the attempt's key, a fresh one for every try: a report counts only for the attempt that
 asked for it, so nothing that an earlier driver left behind can make a later try green.
 """
 
@@ -22,22 +23,26 @@ from kindling_airflow.frozen import EMPTY, canonical_json, freeze, thaw
 __all__ = [
     "CONTRACT_VERSION",
     "REPORT_MARKER",
+    "ExpectationReport",
     "InputReport",
     "RunFailure",
     "RunReport",
     "RunRequest",
     "escape_component",
+    "quality_lines",
     "report_in_line",
 ]
 
 CONTRACT_VERSION = 1
 REPORT_MARKER = "KINDLING-REPORT "
+START_MARKER = "KINDLING-START "
 
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]")
 _LONGEST_COMPONENT = 150
 
 Status = Literal["published", "skipped", "failed"]
-T = TypeVar("T", bound="RunRequest | RunReport | InputReport | RunFailure")
+Outcome = Literal["passed", "tolerated", "warned", "dropped", "failed"]
+T = TypeVar("T", bound="RunRequest | RunReport | InputReport | ExpectationReport | RunFailure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,10 @@ class RunRequest:
         run_id, dag_id, task_id, try_number: the Airflow task instance.
         interval_start, interval_end: the run's data interval, ISO 8601, or None where it has none.
         settings: what the deployment lays over the declarations that the modules make.
+        attempt_order: orders the tries of one task instance: a later one's compares greater. With
+            "" nothing is compared.
+        report_path: where the driver also writes its report, because its output does not reach the
+            task; or "".
     """
 
     attempt_key: str
@@ -69,6 +78,8 @@ class RunRequest:
     interval_start: str | None = None
     interval_end: str | None = None
     settings: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    attempt_order: str = ""
+    report_path: str = ""
 
     def dumps(self) -> str:
         """Return the request as one line of JSON."""
@@ -85,11 +96,56 @@ class RunRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class RunStart:
+    """That a driver is up: Spark's name for the run, and where its user interface is, or ""."""
+
+    attempt_key: str
+    application_id: str
+    ui_url: str = ""
+
+    def line(self) -> str:
+        """Return the marked line that goes to the driver's standard output."""
+        return START_MARKER + canonical_json({"version": CONTRACT_VERSION, **asdict(self)})
+
+    @classmethod
+    def loads(cls, text: str) -> RunStart:
+        """Read the news.
+
+        Raises:
+            ReportError: the text is none of this version.
+        """
+        return _build(cls, _document(text, "run start"), "run start")
+
+
+@dataclass(frozen=True, slots=True)
 class InputReport:
     """One input of a run; ``rows`` is None where counting would have cost a pass over the data."""
 
     entity_id: str
     rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectationReport:
+    """What became of one expectation.
+
+    Attributes:
+        name: the expectation.
+        expects: what was expected, for people.
+        on_violation: what was to happen otherwise, under the deployment's settings.
+        outcome: ``passed`` (no violation), ``tolerated`` (not more than the declaration puts up
+            with), ``warned``, ``dropped`` (the violating rows were left out) or ``failed``.
+        rows: how many rows were looked at: those of the output, and for ``drop`` also those that
+            were left out.
+        violations: how many of them violate it; None where it is about the number of rows.
+    """
+
+    name: str
+    expects: str
+    on_violation: str
+    outcome: Outcome
+    rows: int
+    violations: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +173,8 @@ class RunReport:
         plan_digest: from the request.
         reason: why it was skipped.
         error: why it failed.
+        expectations: what became of each, in the order of the declaration; empty if the run did
+            not come so far.
         extra: whatever else there is to say, of JSON types.
     """
 
@@ -132,12 +190,14 @@ class RunReport:
     plan_digest: str = ""
     reason: str = ""
     error: RunFailure | None = None
+    expectations: tuple[ExpectationReport, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON document; this is the task's XCom."""
         document = asdict(self)
         document["inputs"] = [asdict(item) for item in self.inputs]
+        document["expectations"] = [asdict(item) for item in self.expectations]
         document["extra"] = thaw(self.extra)
         return {"version": CONTRACT_VERSION, **document}
 
@@ -190,6 +250,10 @@ def _build(cls: type[T], document: Any, what: str) -> T:
         raise ReportError(f"the {what} is wrong: {'; '.join(problems)}\n{_REMEDY}")
     if said.get("inputs"):
         said["inputs"] = tuple(_build(InputReport, i, f"{what}'s input") for i in said["inputs"])
+    if said.get("expectations"):
+        said["expectations"] = tuple(
+            _build(ExpectationReport, e, f"{what}'s expectation") for e in said["expectations"]
+        )
     if said.get("error") is not None:
         said["error"] = _build(RunFailure, said["error"], f"{what}'s error")
     return cls(**said)
@@ -203,14 +267,37 @@ _FITS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "int | None": ("a whole number or null", lambda v: v is None or type(v) is int),
     "float": ("a number", lambda v: type(v) in (int, float)),
     "Status": ("one of " + ", ".join(get_args(Status)), lambda v: v in get_args(Status)),
+    "Outcome": ("one of " + ", ".join(get_args(Outcome)), lambda v: v in get_args(Outcome)),
     "Mapping[str, Any]": ("an object", lambda v: isinstance(v, dict)),
     "tuple[str, ...]": (
         "a list of strings",
         lambda v: type(v) is tuple and all(type(item) is str for item in v),
     ),
     "tuple[InputReport, ...]": ("a list", lambda v: type(v) is tuple),
+    "tuple[ExpectationReport, ...]": ("a list", lambda v: type(v) is tuple),
     "RunFailure | None": ("an object or null", lambda v: v is None or isinstance(v, dict)),
 }
+
+
+def quality_lines(report: Mapping[str, Any]) -> list[str]:
+    """Return what a report, as a JSON document, says of expectations that did not simply pass.
+
+    >>> bad = {"name": "unique(id)", "outcome": "warned", "violations": 3, "rows": 1000}
+    >>> quality_lines({"expectations": [bad]})
+    ["expectation 'unique(id)' warned: 3 of 1,000 rows (0.3 %)"]
+    """
+    return [
+        f"expectation {item['name']!r} {item['outcome']}: {_violations_text(item)}"
+        for item in report.get("expectations") or ()
+        if item["outcome"] != "passed"
+    ]
+
+
+def _violations_text(item: Mapping[str, Any]) -> str:
+    rows, violations = item["rows"], item["violations"]
+    if violations is None:
+        return f"{rows:,} rows, expected: {item['expects']}"
+    return f"{violations:,} of {rows:,} rows ({100 * violations / max(rows, 1):.3g} %)"
 
 
 def report_in_line(line: str) -> str | None:
@@ -218,8 +305,17 @@ def report_in_line(line: str) -> str | None:
 
     The marker may stand behind other text, because user code may print without a line end.
     """
-    _, marker, text = line.partition(REPORT_MARKER)
-    return text.strip() if marker else None
+    return _behind(REPORT_MARKER, line)
+
+
+def start_in_line(line: str) -> str | None:
+    """Return the JSON text of the driver's start in a line of its output, or None."""
+    return _behind(START_MARKER, line)
+
+
+def _behind(marker: str, line: str) -> str | None:
+    _, found, text = line.partition(marker)
+    return text.strip() if found else None
 
 
 def escape_component(text: str, *, longest: int = _LONGEST_COMPONENT) -> str:

@@ -34,6 +34,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
             "kindling_airflow.bulk",
             "kindling_airflow.id_globs",
             "kindling_airflow.data_entities",
+            "kindling_airflow.expectations",
             "kindling_airflow.data_pipes",
             "kindling_airflow.project_settings",
             "kindling_airflow.manifest",
