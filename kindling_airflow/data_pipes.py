@@ -9,7 +9,9 @@
 
 A function takes its inputs by keyword: the entity id with every character that Python does not
 allow in a name turned into ``_``. Only ``pipeid``, ``output_entity_id`` and the function are
-indispensable.
+indispensable. A query in place of the function has its inputs as tables of the same names:
+
+    DataPipes.view("gold.late", sql="SELECT * FROM silver_orders WHERE days > :days")
 """
 
 from __future__ import annotations
@@ -17,12 +19,14 @@ from __future__ import annotations
 import inspect
 import keyword
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from kindling_airflow.data_entities import (
     id_problems,
@@ -32,8 +36,11 @@ from kindling_airflow.data_entities import (
 )
 from kindling_airflow.errors import DeclarationError
 from kindling_airflow.frozen import EMPTY, freeze
+from kindling_airflow.sql_file import read_sql_file
+from kindling_airflow.sql_query import query_problems
 
 __all__ = [
+    "FROM_QUERY",
     "DataPipes",
     "DataPipesManager",
     "DataPipesRegistry",
@@ -44,20 +51,33 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class _FromQuery(tuple[str, ...]):
+    """No inputs yet: the query will tell."""
+
+    __slots__ = ()
+
+
+FROM_QUERY: tuple[str, ...] = _FromQuery()
+"""The ``input_entity_ids`` of a query whose inputs have not been derived from its text yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class PipeMetadata:
-    """One pipe: what it reads, what it writes, and the function that does it.
+    """One pipe: what it reads, what it writes, and the function or the query that does it.
 
     Attributes:
         pipeid: unique id; task ids, and so the task history, come from it alone.
         name: what people call it; the id when not given.
-        execute: the function; None in declarations that were read from a manifest.
+        execute: the function; None for a query, and in declarations read from a manifest.
         tags: what the pipe knows of itself (``layer``, ``duration_hint`` in seconds, your own).
         input_entity_ids: the entities that it reads; the first one drives it.
         output_entity_id: the entity that it writes.
         output_type: format hint for the output; the entity's own declaration wins.
         use_watermark: whether it reads only what its driving input has gained.
         driving_entity_ids: inputs that decide whether there is work; the first input when empty.
+        sql: the query, in Spark's dialect; None for a function.
+        sql_file: the file that the query stands in, as the declaration names it.
+        sql_parameters: the query's named parameters, as far as it has been read.
     """
 
     pipeid: str
@@ -69,6 +89,14 @@ class PipeMetadata:
     output_type: str | None = None
     use_watermark: bool = False
     driving_entity_ids: tuple[str, ...] = ()
+    sql: str | None = None
+    sql_file: str | None = None
+    sql_parameters: tuple[str, ...] = ()
+
+    @property
+    def awaits_inputs(self) -> bool:
+        """Whether its inputs are to be derived from its query, which has not been done."""
+        return self.input_entity_ids is FROM_QUERY
 
 
 def argument_name(entity_id: str) -> str:
@@ -138,11 +166,31 @@ def _signature_problems(function: object, input_entity_ids: Iterable[str]) -> li
     return problems
 
 
+def _query_problems(sql: object, input_entity_ids: Iterable[str]) -> list[str]:
+    """Return why a text is no query, or why its inputs cannot be its tables."""
+    problems = query_problems(sql)
+    taken: dict[str, str] = {}
+    for entity_id in input_entity_ids:
+        table = argument_name(entity_id).casefold()
+        first = taken.setdefault(table, entity_id)
+        if argument_name(first) != argument_name(entity_id):
+            problems.append(
+                f"reads {first!r} and {entity_id!r}, whose tables SQL does not tell apart: it "
+                "knows no upper and lower case\n  Fix: remove or rename one of the two inputs."
+            )
+    return problems
+
+
 class DataPipesRegistry:
-    """The pipes of one project, in the order of their declaration."""
+    """The pipes of one project, in the order of their declaration.
+
+    Attributes:
+        sql_files: by pipe, where the file of its query lies.
+    """
 
     def __init__(self) -> None:
         self._pipes: dict[str, PipeMetadata] = {}
+        self.sql_files: dict[str, Path] = {}
 
     def register_pipe(
         self,
@@ -156,20 +204,26 @@ class DataPipesRegistry:
         output_type: str | None = None,
         use_watermark: bool = False,
         driving_entity_ids: Sequence[str] = (),
+        sql: str | None = None,
+        sql_file: str | None = None,
+        sql_parameters: Sequence[str] = (),
     ) -> PipeMetadata:
         """Declare a pipe.
 
         Registering the same function under the same declaration again (a module that is imported
-        twice) changes nothing.
+        twice) changes nothing. Nor does a query whose inputs were derived meanwhile.
 
         Raises:
             DeclarationError: listing everything that is wrong, an id that is taken included.
         """
+        unknown_inputs = input_entity_ids is FROM_QUERY
         inputs = list_problems("input_entity_ids", input_entity_ids)
         driving = list_problems("driving_entity_ids", driving_entity_ids)
         problems = [
             *text_problems("name", name),
             *text_problems("output_type", output_type),
+            *text_problems("sql_file", sql_file),
+            *list_problems("sql_parameters", sql_parameters),
             *id_problems("output_entity_id", output_entity_id),
             *inputs,
             *driving,
@@ -181,12 +235,16 @@ class DataPipesRegistry:
             problems += _argument_problems(input_entity_ids)
             if execute is not None:
                 problems += _signature_problems(execute, input_entity_ids)
-            if not driving:
+            if sql is not None:
+                problems += _query_problems(sql, input_entity_ids)
+            if not driving and not unknown_inputs:
                 problems += [
                     f"driving entity {entity_id!r} is not among its inputs"
                     for entity_id in driving_entity_ids
                     if entity_id not in input_entity_ids
                 ]
+        if sql is not None and execute is not None:
+            problems.append(_BOTH)
         unnamed = id_problems("pipeid", pipeid)
         if problems or unnamed:
             raise DeclarationError([*unnamed, *(f"pipe {pipeid!r}: {p}" for p in problems)])
@@ -195,11 +253,14 @@ class DataPipesRegistry:
             name=name or pipeid,
             execute=execute,
             tags=freeze(tags) if tags else EMPTY,
-            input_entity_ids=tuple(input_entity_ids),
+            input_entity_ids=FROM_QUERY if unknown_inputs else tuple(input_entity_ids),
             output_entity_id=output_entity_id,
             output_type=output_type,
             use_watermark=use_watermark,
             driving_entity_ids=tuple(driving_entity_ids),
+            sql=sql,
+            sql_file=sql_file,
+            sql_parameters=tuple(sql_parameters),
         )
         known = self._pipes.get(pipeid)
         if known is not None and not _same_declaration(known, pipe):
@@ -208,12 +269,15 @@ class DataPipesRegistry:
                 f"{_function_place(pipe)}\n  Fix: give one of them an id of its own."
             )
             raise DeclarationError([problem])
+        if known is not None and pipe.awaits_inputs:
+            return known
         self._pipes[pipeid] = pipe
         return pipe
 
     def unregister_pipe(self, pipeid: str) -> None:
         """Forget a pipe; unknown ids are ignored."""
         self._pipes.pop(pipeid, None)
+        self.sql_files.pop(pipeid, None)
 
     def get_pipe_ids(self) -> list[str]:
         """Return the ids of all pipes, in the order of declaration."""
@@ -230,12 +294,16 @@ class DataPipesRegistry:
         return len(self._pipes)
 
 
+_BOTH = "is a query and a function\n  Fix: keep one of them, or declare two pipes."
+
 DataPipesManager = DataPipesRegistry
 """The name under which the user's document hands the registry to a plan generator."""
 
 
 def _function_place(pipe: PipeMetadata) -> str:
     """Return where a pipe's function stands; the line tells two functions of one name apart."""
+    if pipe.sql is not None:
+        return "a query" if pipe.sql_file is None else f"the query in {pipe.sql_file!r}"
     if pipe.execute is None:
         return "a manifest"
     function: Any = inspect.unwrap(pipe.execute)
@@ -247,7 +315,9 @@ def _function_place(pipe: PipeMetadata) -> str:
 
 
 def _same_declaration(old: PipeMetadata, new: PipeMetadata) -> bool:
-    fields = [name for name in PipeMetadata.__dataclass_fields__ if name != "execute"]
+    derived = ("input_entity_ids", "sql_parameters")
+    skipped = {"execute", *(derived if old.awaits_inputs or new.awaits_inputs else ())}
+    fields = [name for name in PipeMetadata.__dataclass_fields__ if name not in skipped]
     same = all(getattr(old, name) == getattr(new, name) for name in fields)
     return same and _function_place(old) == _function_place(new)
 
@@ -272,25 +342,115 @@ class DataPipes:
         pipeid: str,
         *,
         output_entity_id: str,
-        input_entity_ids: Sequence[str] = (),
+        input_entity_ids: Sequence[str] | None = None,
+        sql: str | None = None,
+        sql_file: str | None = None,
         **declaration: Any,
     ) -> Callable[[F], F]:
         """Declare the decorated function as a pipe; it is returned unchanged.
 
-        See :meth:`DataPipesRegistry.register_pipe` for the arguments and errors.
+        With a query there is nothing to decorate: the call alone declares the pipe.
+
+        Args:
+            pipeid: the pipe.
+            output_entity_id: what it writes.
+            input_entity_ids: what it reads; a function without reads nothing, and the inputs of a
+                query without are derived from its text.
+            sql: a query in place of the function.
+            sql_file: a file with the query; see :func:`~kindling_airflow.sql_file.read_sql_file`.
+            **declaration: as :meth:`DataPipesRegistry.register_pipe` takes it, errors included.
         """
+        if sql is not None or sql_file is not None:
+            return cls._declare_query(
+                pipeid,
+                sys._getframe(1).f_globals,
+                sql=sql,
+                sql_file=sql_file,
+                input_entity_ids=input_entity_ids,
+                output_entity_id=output_entity_id,
+                **declaration,
+            )
 
         def declare(function: F) -> F:
             cls.registry().register_pipe(
                 pipeid,
                 execute=function,
                 output_entity_id=output_entity_id,
-                input_entity_ids=input_entity_ids,
+                input_entity_ids=() if input_entity_ids is None else input_entity_ids,
                 **declaration,
             )
             return function
 
         return declare
+
+    @classmethod
+    def view(
+        cls,
+        pipeid: str,
+        *,
+        sql: str | None = None,
+        sql_file: str | None = None,
+        input_entity_ids: Sequence[str] | None = None,
+        output_entity_id: str | None = None,
+        **declaration: Any,
+    ) -> None:
+        """Declare a query as a pipe, by default one that writes an entity of its own id.
+
+        Args:
+            pipeid: the pipe.
+            sql: the query.
+            sql_file: a file with the query, in place of ``sql``.
+            input_entity_ids: what it reads; by default derived from the query.
+            output_entity_id: what it writes; default: ``pipeid``.
+            **declaration: as :meth:`DataPipesRegistry.register_pipe` takes it, errors included.
+        """
+        cls._declare_query(
+            pipeid,
+            sys._getframe(1).f_globals,
+            sql=sql,
+            sql_file=sql_file,
+            input_entity_ids=input_entity_ids,
+            output_entity_id=pipeid if output_entity_id is None else output_entity_id,
+            **declaration,
+        )
+
+    @classmethod
+    def _declare_query(
+        cls,
+        pipeid: str,
+        module: Mapping[str, Any],
+        *,
+        sql: str | None,
+        sql_file: str | None,
+        input_entity_ids: Sequence[str] | None,
+        **declaration: Any,
+    ) -> Callable[[F], F]:
+        if (sql is None) == (sql_file is None):
+            what = "neither sql nor sql_file" if sql is None else "sql and sql_file"
+            problem = f"pipe {pipeid!r} has {what}\n  Fix: give it one of the two."
+            raise DeclarationError([problem])
+        registry, path = cls.registry(), None
+        if sql_file is not None:
+            try:
+                sql, path = read_sql_file(sql_file, module)
+            except DeclarationError as error:
+                problems = [f"pipe {pipeid!r}: {problem}" for problem in error.problems]
+                raise DeclarationError(problems) from error
+        registry.register_pipe(
+            pipeid,
+            sql=sql.rstrip().rstrip(";").rstrip() if isinstance(sql, str) else sql,
+            sql_file=sql_file,
+            input_entity_ids=FROM_QUERY if input_entity_ids is None else input_entity_ids,
+            **declaration,
+        )
+        if path is not None:
+            registry.sql_files[pipeid] = path
+
+        def refuse(_function: F) -> NoReturn:
+            registry.unregister_pipe(pipeid)
+            raise DeclarationError([f"pipe {pipeid!r} {_BOTH}"])
+
+        return refuse
 
     @classmethod
     def reset(cls) -> None:

@@ -1,10 +1,12 @@
 """WHAT, as JSON: a project's declarations on disk.
 
     {"schema_version": 1, "digest": "sha256:...", "modules": [...], "sources": {...},
-     "entities": [{"entityid": ...}, ...], "pipes": [{"pipeid": ..., "function": {...}}, ...]}
+     "entities": [{"entityid": ...}, ...],
+     "pipes": [{"pipeid": ..., "function": {...}}, {"pipeid": ..., "sql": "..."}, ...]}
 
-Functions are named by module and qualified name: a manifest holds no code. ``sources`` has the
-SHA-256 of each project file that was imported, so a manifest that is out of date says so by itself.
+Functions are named by module and qualified name: a manifest holds no Python. Queries stand in it as
+they are. ``sources`` has the SHA-256 of each project file that was imported, and of each file with
+a query, so a manifest that is out of date says so by itself.
 Nothing in it depends on the machine, the folder, the clock or the hash seed: same declarations,
 same bytes.
 """
@@ -40,6 +42,8 @@ _PIPE_FIELDS = (
     "use_watermark",
     "driving_entity_ids",
 )
+# Of a query alone: they stand in the manifest where they say something.
+_QUERY_FIELDS = ("sql", "sql_file", "sql_parameters")
 _ENTITY_FIELDS = (
     "entityid",
     "name",
@@ -70,7 +74,7 @@ class Manifest:
         entities: the declared entities in the order of declaration.
         functions: where each pipe's function is, by pipe id.
         modules: the modules whose import makes the declarations, in that order.
-        sources: SHA-256 of each project file that was imported, by path relative to the project.
+        sources: SHA-256 of each project file that was read, by path relative to the project.
     """
 
     pipes: DataPipesRegistry
@@ -100,7 +104,7 @@ class Manifest:
         for entity in entities:
             own_entities.register_entity(**_declaration(entity, _ENTITY_FIELDS))
         for pipe in pipes:
-            bare_pipes.register_pipe(**_declaration(pipe, _PIPE_FIELDS))
+            bare_pipes.register_pipe(**_pipe_declaration(pipe))
             if pipe.execute is None:
                 continue
             module = getattr(pipe.execute, "__module__", "")
@@ -180,7 +184,7 @@ class Manifest:
             "entities": [_declaration(entity, _ENTITY_FIELDS) for entity in self.entities],
             "pipes": [
                 {
-                    **_declaration(pipe, _PIPE_FIELDS),
+                    **_pipe_declaration(pipe),
                     "function": _function_json(self.functions.get(pipe.pipeid)),
                 }
                 for pipe in self.pipes
@@ -238,7 +242,9 @@ class Manifest:
         for where, entry in _entries(document, "entities", "entityid", problems):
             problems += _register(where, entities.register_entity, entry, _ENTITY_FIELDS)
         for where, entry in _entries(document, "pipes", "pipeid", problems):
-            problems += _register(where, pipes.register_pipe, entry, _PIPE_FIELDS)
+            problems += _register(
+                where, pipes.register_pipe, entry, (*_PIPE_FIELDS, *_QUERY_FIELDS)
+            )
             ref = _function_ref(where, entry.get("function"), problems)
             if ref is not None:
                 functions[entry["pipeid"]] = ref
@@ -255,6 +261,13 @@ class Manifest:
 
 def _declaration(declared: Any, fields: Iterable[str]) -> dict[str, Any]:
     return {name: thaw(getattr(declared, name)) for name in fields}
+
+
+def _pipe_declaration(pipe: PipeMetadata) -> dict[str, Any]:
+    said = _declaration(pipe, _PIPE_FIELDS)
+    if pipe.sql is not None:
+        said |= {key: value for key, value in _declaration(pipe, _QUERY_FIELDS).items() if value}
+    return said
 
 
 def _function_json(ref: FunctionRef | None) -> dict[str, str] | None:
