@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, TaskGroup
+from airflow.sdk import DAG, CronDataIntervalTimetable, TaskGroup
 
 from kindling_airflow.dag_factory.compile import Compiled
 from kindling_airflow.frozen import thaw
-from kindling_airflow.operators.airflow_names import CronDataIntervalTimetable
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 from kindling_airflow.project_settings import differences_for
 from kindling_airflow.translator import TaskSpec

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-
-from kindling_airflow.contracts import RunReport, RunRequest
-from kindling_airflow.errors import ReportError
-from kindling_airflow.operators.airflow_names import (
+from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
     AirflowSkipException,
     conf,
 )
+
+from kindling_airflow.contracts import RunReport, RunRequest
+from kindling_airflow.errors import ReportError
 from kindling_airflow.operators.driver_process import adapt
 
 if TYPE_CHECKING:
