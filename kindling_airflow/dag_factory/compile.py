@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.settings_file import read_settings
-from kindling_airflow.errors import DefinitionError, ManifestError, ProblemsError
+from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.entity_checks import check_entities, memory_problems
+from kindling_airflow.errors import (
+    DefinitionError,
+    ManifestError,
+    ProblemsError,
+    TranslationError,
+)
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.harvest import harvest, is_current
@@ -110,6 +117,10 @@ def compile_definition(definition: Definition, manifest: Manifest | None = None)
     """
     planned = plan_definition(definition, manifest)
     with _wrapped(definition):
+        pipes = _pipes_of(planned.plan, planned.manifest)
+        problems = memory_problems(pipes, planned.manifest.entities)
+        if problems:
+            raise TranslationError(problems)
         spec = translate(planned.plan, _options(definition))
     return Compiled(definition, planned.base, planned.manifest, planned.plan, spec)
 
@@ -146,12 +157,20 @@ def plan_of(
     Raises:
         SelectionError: what is selected or excluded matches nothing, or leaves nothing.
         GraphValidationError: the pipes do not form a valid graph.
+        DeclarationError: the tags of their entities make no sense.
     """
     generator = ExecutionPlanGenerator(manifest)
     if select or exclude:
         graph = generator.graph_builder.build_graph(pipes)
         pipes = select_pipes(graph, select or "**", exclude)
-    return generator.generate_plan(pipes, strategy)
+    plan = generator.generate_plan(pipes, strategy)
+    check_entities(_pipes_of(plan, manifest), manifest.entities)
+    return plan
+
+
+def _pipes_of(plan: ExecutionPlan, manifest: Manifest) -> list[PipeMetadata]:
+    found = map(manifest.get_pipe_definition, plan.pipe_ids)
+    return [pipe for pipe in found if pipe is not None]
 
 
 def _options(definition: Definition) -> TranslateOptions:
