@@ -23,14 +23,17 @@ from kindling_airflow.frozen import EMPTY, canonical_json, freeze, thaw
 __all__ = [
     "CONTRACT_VERSION",
     "REPORT_MARKER",
+    "START_MARKER",
     "ExpectationReport",
     "InputReport",
     "RunFailure",
     "RunReport",
     "RunRequest",
+    "RunStart",
     "escape_component",
     "quality_lines",
     "report_in_line",
+    "start_in_line",
 ]
 
 CONTRACT_VERSION = 1
@@ -42,7 +45,9 @@ _LONGEST_COMPONENT = 150
 
 Status = Literal["published", "skipped", "failed"]
 Outcome = Literal["passed", "tolerated", "warned", "dropped", "failed"]
-T = TypeVar("T", bound="RunRequest | RunReport | InputReport | ExpectationReport | RunFailure")
+T = TypeVar(
+    "T", bound="RunRequest | RunStart | RunReport | InputReport | ExpectationReport | RunFailure"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,18 +16,21 @@ from hypothesis import strategies as st
 from kindling_airflow.contracts import (
     CONTRACT_VERSION,
     REPORT_MARKER,
+    START_MARKER,
     InputReport,
     RunFailure,
     RunReport,
     RunRequest,
+    RunStart,
     escape_component,
     report_in_line,
+    start_in_line,
 )
 from kindling_airflow.errors import ReportError
 from kindling_airflow.frozen import freeze
 from tests.strategies import json_tags
 
-Loader = type[RunRequest] | type[RunReport]
+Loader = type[RunRequest] | type[RunReport] | type[RunStart]
 
 FIX = "\n  Fix: use the same release of airflow-provider-kindling on workers and in the driver."
 REQUEST = {
@@ -60,7 +63,13 @@ def requests() -> st.SearchStrategy[RunRequest]:
         try_number=st.integers(),
         interval_start=st.none() | anything,
         interval_end=st.none() | anything,
+        attempt_order=anything,
+        report_path=anything,
     )
+
+
+def starts() -> st.SearchStrategy[RunStart]:
+    return st.builds(RunStart, anything, anything, anything)
 
 
 def reports() -> st.SearchStrategy[RunReport]:
@@ -118,6 +127,8 @@ class TestRequest:
             "interval_start": None,
             "interval_end": None,
             "settings": {},
+            "attempt_order": "",
+            "report_path": "",
         }
 
     def test_what_may_be_left_out_has_a_default(self) -> None:
@@ -241,9 +252,28 @@ class TestReport:
         assert report_in_line("50% doneKINDLING-REPORT {}\n") == "{}"
 
 
+class TestStart:
+    @given(anything.filter(lambda text: START_MARKER not in text), starts())
+    def test_comes_out_of_its_line_as_it_went_in(self, printed: str, start: RunStart) -> None:
+        line = start.line()
+        assert line.isascii()
+        assert line.isprintable()
+        text = start_in_line(f"{printed}{line}\n")
+        assert text is not None
+        assert RunStart.loads(text) == start
+
+    def test_is_no_report_and_a_report_is_no_start(self) -> None:
+        assert report_in_line(RunStart("k1", "local-1", "http://worker:4040").line()) is None
+        assert start_in_line(RunReport("k1", "p", "published").line()) is None
+
+
 @pytest.mark.parametrize(
     ("loader", "what", "document"),
-    [(RunRequest, "run request", REQUEST), (RunReport, "run report", REPORT)],
+    [
+        (RunRequest, "run request", REQUEST),
+        (RunReport, "run report", REPORT),
+        (RunStart, "run start", {"version": 1, "attempt_key": "k1", "application_id": "local-1"}),
+    ],
 )
 class TestVersion:
     @pytest.mark.parametrize("version", [0, 2, 1.0, True, "1", None, [1]])
@@ -308,14 +338,23 @@ class TestVersion:
         except ReportError:
             return
         # What was accepted is whole: it can be sent on, and says the same.
-        sent = read.dumps() if isinstance(read, RunRequest) else json.dumps(read.to_json())
-        assert loader.loads(sent) == read
+        assert loader.loads(_sent(read)) == read
 
     @given(text=st.text() | st.text(alphabet='{}[]":,01eN \\u') | st.binary().map(repr))
     def test_of_any_text_only_a_report_error_comes_out(
         self, loader: Loader, what: str, document: dict[str, Any], text: str
     ) -> None:
         assert refusal(loader, text).startswith(f"the {what} is no")
+
+
+def _sent(read: RunRequest | RunReport | RunStart) -> str:
+    if isinstance(read, RunRequest):
+        return read.dumps()
+    if isinstance(read, RunReport):
+        return json.dumps(read.to_json())
+    text = start_in_line(read.line())
+    assert text is not None
+    return text
 
 
 class TestPathComponent:
