@@ -35,6 +35,7 @@ from kindling_airflow.data_entities import (
     text_problems,
 )
 from kindling_airflow.errors import DeclarationError
+from kindling_airflow.expectations import Expectation, quality_tag_problems, read_expectations
 from kindling_airflow.frozen import EMPTY, freeze
 from kindling_airflow.sql_file import read_sql_file
 from kindling_airflow.sql_query import query_problems
@@ -75,6 +76,7 @@ class PipeMetadata:
         output_type: format hint for the output; the entity's own declaration wins.
         use_watermark: whether it reads only what its driving input has gained.
         driving_entity_ids: inputs that decide whether there is work; the first input when empty.
+        expectations: what it promises about its output, checked before that is published.
         sql: the query, in Spark's dialect; None for a function.
         sql_file: the file that the query stands in, as the declaration names it.
         sql_parameters: the query's named parameters, as far as it has been read.
@@ -89,6 +91,7 @@ class PipeMetadata:
     output_type: str | None = None
     use_watermark: bool = False
     driving_entity_ids: tuple[str, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
     sql: str | None = None
     sql_file: str | None = None
     sql_parameters: tuple[str, ...] = ()
@@ -186,11 +189,13 @@ class DataPipesRegistry:
 
     Attributes:
         sql_files: by pipe, where the file of its query lies.
+        awaiting: the pipes whose inputs are to be derived from their queries.
     """
 
     def __init__(self) -> None:
         self._pipes: dict[str, PipeMetadata] = {}
         self.sql_files: dict[str, Path] = {}
+        self.awaiting: dict[str, None] = {}
 
     def register_pipe(
         self,
@@ -204,6 +209,7 @@ class DataPipesRegistry:
         output_type: str | None = None,
         use_watermark: bool = False,
         driving_entity_ids: Sequence[str] = (),
+        expectations: Sequence[Expectation | Mapping[str, Any]] = (),
         sql: str | None = None,
         sql_file: str | None = None,
         sql_parameters: Sequence[str] = (),
@@ -229,6 +235,10 @@ class DataPipesRegistry:
             *driving,
             *(tag_problems("tags", tags) if tags is not None else ()),
         ]
+        expected, broken = read_expectations(expectations) if expectations != () else ((), [])
+        problems += broken
+        if isinstance(tags, Mapping):
+            problems += quality_tag_problems(tags)
         if type(use_watermark) is not bool:
             problems.append(f"use_watermark must be True or False, not {use_watermark!r}")
         if not inputs:
@@ -258,6 +268,7 @@ class DataPipesRegistry:
             output_type=output_type,
             use_watermark=use_watermark,
             driving_entity_ids=tuple(driving_entity_ids),
+            expectations=expected,
             sql=sql,
             sql_file=sql_file,
             sql_parameters=tuple(sql_parameters),
@@ -272,12 +283,17 @@ class DataPipesRegistry:
         if known is not None and pipe.awaits_inputs:
             return known
         self._pipes[pipeid] = pipe
+        if pipe.awaits_inputs:
+            self.awaiting[pipeid] = None
+        elif self.awaiting:
+            self.awaiting.pop(pipeid, None)
         return pipe
 
     def unregister_pipe(self, pipeid: str) -> None:
         """Forget a pipe; unknown ids are ignored."""
         self._pipes.pop(pipeid, None)
         self.sql_files.pop(pipeid, None)
+        self.awaiting.pop(pipeid, None)
 
     def get_pipe_ids(self) -> list[str]:
         """Return the ids of all pipes, in the order of declaration."""

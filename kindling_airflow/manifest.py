@@ -243,7 +243,10 @@ class Manifest:
             problems += _register(where, entities.register_entity, entry, _ENTITY_FIELDS)
         for where, entry in _entries(document, "pipes", "pipeid", problems):
             problems += _register(
-                where, pipes.register_pipe, entry, (*_PIPE_FIELDS, *_QUERY_FIELDS)
+                where,
+                pipes.register_pipe,
+                entry,
+                (*_PIPE_FIELDS, *_QUERY_FIELDS, "expectations"),
             )
             ref = _function_ref(where, entry.get("function"), problems)
             if ref is not None:
@@ -267,6 +270,8 @@ def _pipe_declaration(pipe: PipeMetadata) -> dict[str, Any]:
     said = _declaration(pipe, _PIPE_FIELDS)
     if pipe.sql is not None:
         said |= {key: value for key, value in _declaration(pipe, _QUERY_FIELDS).items() if value}
+    if pipe.expectations:
+        said["expectations"] = [expectation.to_json() for expectation in pipe.expectations]
     return said
 
 
