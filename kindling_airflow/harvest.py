@@ -25,6 +25,7 @@ from kindling_airflow.data_entities import DataEntities, DataEntityRegistry, lis
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry
 from kindling_airflow.errors import DeclarationError, HarvestError
 from kindling_airflow.manifest import Manifest
+from kindling_airflow.sql_inputs import check_queries
 
 __all__ = ["HarvestedModules", "harvest", "import_declarations", "is_current", "project_modules"]
 
@@ -46,20 +47,25 @@ def harvest(root: Path, modules: Sequence[str] = ()) -> Manifest:
 
     Raises:
         HarvestError: modules fail to import; names each, and keeps the traceback of the first.
-        DeclarationError: modules import, but what they declare is wrong.
+        DeclarationError: modules import, but what they declare is wrong, queries included.
         ManifestError: a pipe's function cannot be found by name.
     """
     root = root.resolve()
     names = modules or project_modules(root)
     with _isolated(root) as imported:
         found = import_declarations(root, names)
+        check_queries(found.pipes, found.entities.get_entity_ids())
         files = [module.__file__ for module in imported().values()]
+        files += [str(path) for path in found.pipes.sql_files.values() if root in path.parents]
         sources = {_relative(root, file): _sha256(Path(file)) for file in files if file}
     return Manifest.from_registries(found.pipes, found.entities, modules=names, sources=sources)
 
 
 def import_declarations(root: Path, modules: Sequence[str]) -> HarvestedModules:
     """Import modules that lie in ``root``, or are installed, and return what they declare.
+
+    Queries that name no inputs have none yet: deriving them takes a parser, which a cluster need
+    not have.
 
     ``root`` becomes the first folder of the import path, and the modules stay imported, because the
     functions of the pipes live in them.

@@ -229,18 +229,19 @@ def differences_for(
 
     Returns:
         ``{"pipes": {id: {field: value}}, "entities": {id: {field: value}}}`` without what is the
-        same; empty where nothing differs.
+        same; empty where nothing differs. The inputs of a query are always in it, because they may
+        have been derived from its text, which the driver need not be able to do.
     """
-    if base is effective:
-        return EMPTY
     pipes: dict[str, Any] = {}
     entities: dict[str, Any] = {}
     for pipe_id in pipe_ids:
         old = base.pipes.get_pipe_definition(pipe_id)
         new = effective.pipes.get_pipe_definition(pipe_id)
-        if old is None or new is None:
+        if old is None or new is None or (base is effective and new.sql is None):
             continue
         pipes[pipe_id] = _changed(old, new, PIPE_SETTINGS)
+        if new.sql is not None:
+            pipes[pipe_id]["input_entity_ids"] = list(new.input_entity_ids)
         for entity_id in (*new.input_entity_ids, new.output_entity_id):
             entities[entity_id] = _changed(
                 base.entities.definition_or_default(entity_id),

@@ -28,7 +28,7 @@ def derive_inputs(pipes: DataPipesRegistry, entity_ids: Iterable[str] = ()) -> N
     Raises:
         DeclarationError: as :func:`check_queries`.
     """
-    if any(pipe.awaits_inputs for pipe in pipes):
+    if pipes.awaiting:
         _check(pipes, [pipe for pipe in pipes if pipe.awaits_inputs], entity_ids)
 
 
