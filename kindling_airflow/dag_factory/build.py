@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, CronDataIntervalTimetable, TaskGroup
 
 from kindling_airflow.dag_factory.compile import Compiled
+from kindling_airflow.entity_checks import connections_of
 from kindling_airflow.frozen import thaw
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 from kindling_airflow.project_settings import differences_for
@@ -79,6 +80,7 @@ def _operator(
         modules=compiled.manifest.modules,
         warehouse=definition.warehouse,
         plan_digest=compiled.spec.plan_digest,
+        connections=connections_of(pipe, compiled.manifest.entities),
         settings=differences_for(compiled.base, compiled.manifest, [task.pipe_id]),
         doc=_doc(pipe),
         pool=task.pool,

@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
 
 from kindling_airflow.contracts import RunReport, RunRequest
 from kindling_airflow.errors import ReportError
+from kindling_airflow.operators.connections import hand_over
 from kindling_airflow.operators.driver_process import adapt
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class KindlingPipeOperator(SparkSubmitOperator):
         modules: what the driver imports for the declarations.
         warehouse: root of the entities' tables (templated); default: ``[kindling] warehouse``.
         plan_digest: the plan that the task was compiled from.
+        connections: Airflow connections that the driver gets in its environment.
         settings: what the deployment lays over the declarations, as
             :func:`kindling_airflow.project_settings.differences_for` says it.
         **kwargs: everything that ``SparkSubmitOperator`` takes.
@@ -57,6 +59,7 @@ class KindlingPipeOperator(SparkSubmitOperator):
         modules: Sequence[str],
         warehouse: str | None = None,
         plan_digest: str = "",
+        connections: Sequence[str] = (),
         settings: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -66,6 +69,7 @@ class KindlingPipeOperator(SparkSubmitOperator):
         self._project_root = project_root
         self._modules = tuple(modules)
         self._plan_digest = plan_digest
+        self._connections = tuple(connections)
         self._settings = settings or {}
         self._report: RunReport | None = None
         self._report_error: ReportError | None = None
@@ -132,7 +136,7 @@ class KindlingPipeOperator(SparkSubmitOperator):
         )
 
     def _get_hook(self) -> SparkSubmitHook:
-        return adapt(super()._get_hook(), self._keep_report)
+        return hand_over(adapt(super()._get_hook(), self._keep_report), self._connections)
 
     def _keep_report(self, text: str) -> None:
         try:
