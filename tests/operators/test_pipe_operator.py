@@ -270,9 +270,14 @@ def test_the_driver_runs_on_the_tasks_python_unless_the_deployment_says_otherwis
     assert interpreter_defaults({"PATH": path, "PYSPARK_PYTHON": "python3"}, "local", "sh") == {}
 
 
-def test_a_spark_submit_beside_the_interpreter_is_found_without_a_path(tmp_path: Path) -> None:
+def test_a_spark_submit_beside_the_interpreter_is_found_without_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "spark-submit").touch(mode=0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
     defaults = interpreter_defaults({"PATH": str(tmp_path)}, "yarn", "spark-submit")
-    assert defaults["PATH"] == f"{tmp_path}{os.pathsep}{Path(sys.executable).parent}"
+    assert defaults["PATH"] == f"{tmp_path}{os.pathsep}{tmp_path / 'bin'}"
 
 
 def test_a_relative_warehouse_starts_from_airflow_home(monkeypatch: pytest.MonkeyPatch) -> None:

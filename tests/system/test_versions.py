@@ -1,0 +1,166 @@
+"""A small project on a real Airflow of whatever release this environment has.
+
+``make lowest`` runs this with the lowest supported releases, ``make test`` with the newest as well.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.version import Version
+
+from kindling_airflow.cli.local_airflow import LocalAirflow
+
+ROOT = Path(__file__).resolve().parents[2]
+PROVIDER = "apache-airflow-providers-apache-spark"
+
+PIPES = """\
+from kindling_airflow import DataEntities, DataPipes
+
+DataEntities.entity(
+    entityid="raw", tags={"provider_type": "csv", "provider.path": "rows.csv"}, schema="id BIGINT"
+)
+
+
+@DataPipes.pipe("copied", input_entity_ids=["raw"], output_entity_id="copied")
+def copied(raw):
+    return raw
+
+
+@DataPipes.pipe("dated", input_entity_ids=["copied"], output_entity_id="dated")
+def dated(copied, run):
+    from pyspark.sql import functions as F
+
+    return copied.limit(1).withColumn("day", F.lit(str(run.interval_start)))
+"""
+DEFINITION = """\
+dag_id: {dag_id}
+project: shop
+schedule: "@daily"
+start_date: 2026-01-01
+pool: {dag_id}_pool
+width: 2
+retries: 0
+pipes: [copied, {second}]
+"""
+FACTORY = """\
+# An Airflow DAG file.
+from kindling_airflow.dag_factory import load_dags
+
+globals().update(load_dags(__file__))
+"""
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+    folder = tmp_path_factory.mktemp("versions")
+    dags, warehouse = folder / "dags", folder / "warehouse"
+    (dags / "shop").mkdir(parents=True)
+    (dags / "shop" / "pipes.py").write_text(PIPES)
+    (dags / "shop.kindling.yaml").write_text(DEFINITION.format(dag_id="shop", second="dated"))
+    (dags / "wrong.kindling.yaml").write_text(DEFINITION.format(dag_id="wrong", second="dates"))
+    (dags / "dags.py").write_text(FACTORY)
+    warehouse.mkdir()
+    (warehouse / "rows.csv").write_text("id\n1\n2\n3\n")
+    with LocalAirflow(folder / "airflow", dags_folder=dags, warehouse=warehouse) as running:
+        running.api.wait_for_dag("shop")
+        running.api.unpause("shop")
+        yield running
+
+
+@pytest.mark.system
+def test_a_run_succeeds_in_a_pool_that_was_created(airflow: LocalAirflow) -> None:
+    run_id = airflow.api.trigger("shop", "by-hand")
+    assert airflow.api.wait_for_run("shop", run_id, 300) == "success"
+    rows = {
+        task: airflow.api.xcom("shop", run_id, task, "kindling_report")["rows_written"]
+        for task in ("copied", "dated")
+    }
+    assert rows == {"copied": 3, "dated": 1}
+    assert airflow.api.pools()["shop_pool"]["slots"] == 2
+
+
+@pytest.mark.system
+def test_a_backfill_runs_each_day_with_its_interval(airflow: LocalAirflow) -> None:
+    days = ("--from-date", "2026-01-05", "--to-date", "2026-01-06")
+    done = airflow.run("backfill", "create", "--dag-id", "shop", *days)
+    assert done.returncode == 0, done.stderr
+    for day in (5, 6):
+        run_id = _backfill_run(airflow, f"2026-01-0{day}")
+        assert airflow.api.wait_for_run("shop", run_id, 300) == "success"
+        run = airflow.api.run("shop", run_id)
+        found = [run["data_interval_start"], run["data_interval_end"]]
+        assert found == [f"2026-01-0{day}T00:00:00Z", f"2026-01-0{day + 1}T00:00:00Z"]
+
+
+@pytest.mark.system
+def test_a_broken_definition_is_an_import_error_under_its_own_name(airflow: LocalAirflow) -> None:
+    # It is filed when the factory is parsed, and forgotten when Airflow looks for new files.
+    deadline = time.monotonic() + 60
+    while not (errors := airflow.api.import_errors()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert [error["filename"] for error in errors] == ["wrong.kindling.yaml"]
+    assert "unknown pipe 'dates'" in errors[0]["stack_trace"]
+
+
+@pytest.mark.system
+def test_the_commands_are_airflows_own(airflow: LocalAirflow) -> None:
+    dags = Path(airflow.environment["AIRFLOW__CORE__DAGS_FOLDER"])
+    done = airflow.run("kindling", "explain", str(dags / "shop.kindling.yaml"))
+    assert done.returncode == 0, done.stderr
+    assert "copied" in done.stdout
+
+
+def _backfill_run(airflow: LocalAirflow, day: str) -> str:
+    deadline = time.monotonic() + 60
+    run_id = f"backfill__{day}T00:00:00+00:00"
+    while time.monotonic() < deadline:
+        found = airflow.api._call(
+            "GET", f"/dags/shop/dagRuns/{run_id.replace('+', '%2B')}", missing_is_none=True
+        )
+        if found is not None:
+            return run_id
+        time.sleep(0.5)
+    raise AssertionError(f"the backfill made no run of {day}")
+
+
+def _pins(lock: str) -> dict[str, Version]:
+    """Return what a lock file pins; of a package with several pins, the lowest."""
+    pins: dict[str, Version] = {}
+    for name, text in re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / lock).read_text(), re.MULTILINE):
+        pins[name] = min(pins.get(name, Version(text)), Version(text))
+    return pins
+
+
+def test_the_lowest_releases_are_the_lower_bounds_of_the_package() -> None:
+    lowest = _pins("requirements-lowest.lock")
+    text = (ROOT / "pyproject.toml").read_text()
+    dependencies = text.split("\ndependencies = [", 1)[1].split("\n]", 1)[0]
+    bounds = dict(re.findall(r'^    "([\w-]+)>=([\w.]+)', dependencies, re.MULTILINE))
+    assert {"apache-airflow", PROVIDER, "networkx", "rich"} <= bounds.keys()
+    # Where Airflow itself asks more of a package than this one does, the bound is to say so.
+    differing = {
+        name: (bound, str(lowest[name]))
+        for name, bound in bounds.items()
+        if lowest[name].release[:2] != (*Version(bound).release, 0)[:2]
+    }
+    assert not differing
+
+
+def test_the_newest_releases_are_of_the_minor_release_that_is_locked() -> None:
+    newest, lowest = _pins("requirements.lock"), _pins("requirements-lowest.lock")
+    assert newest["apache-airflow"].release[:2] == (3, 3)
+    assert lowest["apache-airflow"] < newest["apache-airflow"]
+    assert lowest[PROVIDER] < newest[PROVIDER]
+
+
+def test_the_page_of_supported_versions_names_what_is_locked() -> None:
+    page = (ROOT / "docs" / "supported-versions.md").read_text()
+    newest, lowest = _pins("requirements.lock"), _pins("requirements-lowest.lock")
+    for name in ("apache-airflow", PROVIDER, "networkx"):
+        assert f"| `{name}` | {lowest[name]} | {newest[name]} |" in page
+    assert f"| `pyspark` | - | {newest['pyspark']} |" in page
