@@ -28,7 +28,7 @@ def build_dag(compiled: Compiled, only_task: str | None = None) -> DAG:
     dag = _empty_dag(compiled)
     spec = compiled.spec
     wanted = spec.find(only_task) if only_task is not None else None
-    if wanted is not None:
+    if isinstance(wanted, TaskSpec):
         _operator(compiled, wanted, dag)
         return dag
     operators: dict[str, KindlingPipeOperator] = {}
@@ -83,12 +83,12 @@ def _operator(
         connections=connections_of(pipe, compiled.manifest.entities),
         settings=differences_for(compiled.base, compiled.manifest, [task.pipe_id]),
         doc=_doc(pipe),
-        pool=task.pool,
-        pool_slots=task.pool_slots,
+        pool=task.settings.pool,
+        pool_slots=task.settings.pool_slots,
         priority_weight=task.priority_weight,
         weight_rule="absolute",
-        retries=task.retries,
-        retry_delay=timedelta(seconds=task.retry_delay_seconds),
+        retries=task.settings.retries,
+        retry_delay=timedelta(seconds=task.settings.retry_delay_seconds),
         trigger_rule=task.trigger_rule,
         **arguments,
     )

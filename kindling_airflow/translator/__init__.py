@@ -1,16 +1,27 @@
 """HOW, on Airflow, decided: ``translate(plan, options) -> DagSpec``. Pure; no Airflow in it."""
 
+from kindling_airflow.translator.assets import asset_identifier, asset_namespace
 from kindling_airflow.translator.critical_path import priority_weights
-from kindling_airflow.translator.dag_spec import DagSpec, GroupSpec, TaskSpec
-from kindling_airflow.translator.options import TranslateOptions
+from kindling_airflow.translator.dag_spec import DagSpec, EmptySpec, GroupSpec, TaskSpec
+from kindling_airflow.translator.options import Barrier, Closing, OnError, TranslateOptions
 from kindling_airflow.translator.task_ids import group_id, task_id
+from kindling_airflow.translator.task_settings import CALLBACKS, TAGS, TaskSettings
 from kindling_airflow.translator.translate import translate
 
 __all__ = [
+    "CALLBACKS",
+    "TAGS",
+    "Barrier",
+    "Closing",
     "DagSpec",
+    "EmptySpec",
     "GroupSpec",
+    "OnError",
+    "TaskSettings",
     "TaskSpec",
     "TranslateOptions",
+    "asset_identifier",
+    "asset_namespace",
     "group_id",
     "priority_weights",
     "task_id",

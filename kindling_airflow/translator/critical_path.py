@@ -1,31 +1,43 @@
 """Priority by critical path: a narrow pool starts first what the end of the run waits for.
 
 The weight of a pipe is the length of the longest path from it to a sink, itself included; see
-:mod:`kindling_airflow.critical_path`. Durations are the ``duration_hint`` tags in whole seconds,
-rounded up, else 1.
+:mod:`kindling_airflow.critical_path`. Behind a barrier all that follows waits for the whole
+generation, so the path goes on through the longest pipe of each generation to come. Durations are
+the ``duration_hint`` tags in whole seconds, rounded up, else 1.
 """
 
 from __future__ import annotations
 
 import math
 
-from kindling_airflow.critical_path import data_flow, duration_hint
+from kindling_airflow.critical_path import DataFlow, data_flow, duration_hint
 from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.translator.options import Barrier
 
 __all__ = ["priority_weights"]
 
 _LARGEST_WEIGHT = 2**31 - 1  # Airflow's database column
 
 
-def priority_weights(plan: ExecutionPlan) -> dict[str, int]:
+def priority_weights(
+    plan: ExecutionPlan, barrier: Barrier = Barrier.NONE, flow: DataFlow | None = None
+) -> dict[str, int]:
     """Return each pipe's weight: larger is more urgent, and a producer's exceeds each consumer's.
 
     Args:
         plan: a valid plan of forward order; what its graph holds beyond the plan does not count.
+        barrier: what pipes wait for beyond their inputs.
+        flow: who reads from whom in the plan, where the caller has it already.
     """
     nodes = plan.graph.nodes
     seconds = {p: math.ceil(duration_hint(nodes[p].tags) or 1.0) for p in plan.pipe_ids}
-    remaining = data_flow(plan).remaining(seconds)
+    if barrier == Barrier.GENERATION:
+        remaining, behind = {}, 0
+        for generation in reversed(plan.generations):
+            remaining.update({pipe_id: seconds[pipe_id] + behind for pipe_id in generation})
+            behind += max((seconds[pipe_id] for pipe_id in generation), default=0)
+    else:
+        remaining = (flow or data_flow(plan)).remaining(seconds)
     # Generations count up along every edge, so a ceiling that sinks with them keeps the order.
     return {
         pipe_id: min(remaining[pipe_id], _LARGEST_WEIGHT - generation.number)

@@ -2,13 +2,54 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
 
 from kindling_airflow.data_entities import id_problems
-from kindling_airflow.errors import TranslationError
+from kindling_airflow.errors import TranslationError, did_you_mean
+from kindling_airflow.frozen import EMPTY, freeze
+from kindling_airflow.translator.task_settings import merged, setting_problems
 
-__all__ = ["TranslateOptions"]
+__all__ = ["Barrier", "Closing", "OnError", "TranslateOptions"]
+
+_GROUP_BY = re.compile(r"generation|tag:.*\S.*", re.DOTALL)
+_UNLIMITED = "default_pool"  # Airflow's own; how many slots it has is no matter of a definition
+_MOST = 2**31 - 1
+
+
+class OnError(str, Enum):
+    """What a failed pipe means for the others; the error strategies of ``GenerationExecutor``.
+
+    A pipe that was skipped, because it had nothing to do, stops nobody under any of them.
+    """
+
+    FAIL_FAST = "fail_fast"
+    """Nothing more is started; what runs may end."""
+    CONTINUE = "continue"
+    """Everything runs, whatever failed."""
+    SKIP_DEPENDENTS = "skip_dependents"
+    """What depends on it, directly or not, is not run; everything else is."""
+
+
+class Barrier(str, Enum):
+    """What a pipe waits for beyond the pipes that it reads from."""
+
+    NONE = "none"
+    """Nothing."""
+    GENERATION = "generation"
+    """The whole generation before its own."""
+
+
+class Closing(str, Enum):
+    """When there is a task behind all pipes that fails if a pipe did."""
+
+    AS_NEEDED = "as_needed"
+    """Where Airflow would call a run with a failed pipe a success."""
+    ALWAYS = "always"
+    """In any case: the way out of a group among other tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +60,18 @@ class TranslateOptions:
         dag_id: the DAG's id.
         pool: the pool that limits how many pipes run at once.
         width: the pool's slots, at least 1.
-        pool_slots: slots that one pipe takes, at least 1.
-        retries: how often a failed task is tried again.
-        retry_delay_seconds: pause before a retry.
+        pool_slots: slots that one pipe takes; None: what its tag says, else 1.
+        retries: how often a failed task is tried again; None: what its tag says, else 0.
+        retry_delay_seconds: pause before a retry; None: what its tag says, else 300.
+        on_error: what a failed pipe means for the others.
+        barrier: what a pipe waits for beyond its own inputs.
+        group_by: what the UI shows as groups: ``generation``, or ``tag:<name>``.
+        pools: the slots of further pools that overrides name.
+        settings: further settings of every task, see
+            :class:`~kindling_airflow.translator.task_settings.TaskSettings`.
+        overrides: settings by glob over the pipe ids; the more specific pattern wins.
+        assets: what the identifiers of the entities' assets begin with; None for no assets.
+        closing: when there is a task behind all pipes.
 
     Raises:
         TranslationError: a value is not of its type or out of range; lists every problem.
@@ -30,34 +80,82 @@ class TranslateOptions:
     dag_id: str
     pool: str
     width: int = 4
-    pool_slots: int = 1
-    retries: int = 0
-    retry_delay_seconds: float = 300.0
+    pool_slots: int | None = None
+    retries: int | None = None
+    retry_delay_seconds: float | None = None
+    on_error: OnError = OnError.SKIP_DEPENDENTS
+    barrier: Barrier = Barrier.NONE
+    group_by: str = "generation"
+    pools: Mapping[str, int] = field(default_factory=lambda: EMPTY)
+    settings: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: EMPTY)
+    assets: str | None = None
+    closing: Closing = Closing.AS_NEEDED
 
     def __post_init__(self) -> None:
-        problems = [*_id_problems(self), *_number_problems(self)]
-        if not problems and self.pool_slots > self.width:
-            problems.append(
-                f"a pipe takes {self.pool_slots} slots, but pool {self.pool!r} has a width of "
-                f"{self.width}: no task could ever start\n"
-                "  Fix: raise the width, or lower the slots per pipe."
-            )
+        problems = [*_id_problems(self), *_slot_problems(self), *_word_problems(self)]
+        problems += setting_problems(self.task_settings)
+        problems += [
+            f"overrides: {pattern!r} has {said!r} where settings belong\n"
+            "  Fix: write them as a mapping, such as {'retries': 2}."
+            for pattern, said in self.overrides.items()
+            if not isinstance(said, Mapping)
+        ]
         if problems:
             raise TranslationError(f"DAG {self.dag_id!r}: {problem}" for problem in problems)
+        for name, kind in _WORDS.items():
+            object.__setattr__(self, name, kind(getattr(self, name)))
+        for name in ("pools", "settings", "overrides"):
+            object.__setattr__(self, name, freeze(getattr(self, name)))
+
+    @property
+    def task_settings(self) -> Mapping[str, Any]:
+        """What is said of every pipe, as one layer of settings."""
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        return merged({k: v for k, v in plain.items() if v is not None}, self.settings)
+
+    def width_of(self, pool: str) -> int | None:
+        """Return how many slots a pool has, as far as the deployment says."""
+        if pool == self.pool:
+            return self.width
+        return self.pools.get(pool, _MOST if pool == _UNLIMITED else None)
+
+
+_PLAIN = ("pool_slots", "retries", "retry_delay_seconds")
+_WORDS: Mapping[str, type[Enum]] = {"on_error": OnError, "barrier": Barrier, "closing": Closing}
 
 
 def _id_problems(options: TranslateOptions) -> list[str]:
     return [*id_problems("dag_id", options.dag_id), *id_problems("pool", options.pool)]
 
 
-def _number_problems(options: TranslateOptions) -> list[str]:
-    whole = {"width": 1, "pool_slots": 1, "retries": 0}
-    problems = [
-        f"{name} must be a whole number of at least {least}, not {value!r}"
-        for name, least in whole.items()
-        if type(value := getattr(options, name)) is not int or value < least
+def _slot_problems(options: TranslateOptions) -> list[str]:
+    said = {"width": options.width, **{f"pools: {k!r}": v for k, v in options.pools.items()}}
+    return [
+        f"{name} must be a whole number of at least 1, not {value!r}"
+        for name, value in said.items()
+        if type(value) is not int or value < 1
     ]
-    delay = options.retry_delay_seconds
-    if type(delay) not in (int, float) or not 0 <= delay < math.inf:
-        problems.append(f"retry_delay_seconds must be a number of at least 0, not {delay!r}")
+
+
+def _word_problems(options: TranslateOptions) -> list[str]:
+    problems = []
+    for name, kind in _WORDS.items():
+        said, known = getattr(options, name), [word.value for word in kind]
+        if said not in known:
+            problems.append(
+                f"{name}: unknown value {said!r}.{did_you_mean(str(said), known)}\n"
+                f"  Fix: use one of {', '.join(known)}."
+            )
+    if not isinstance(options.group_by, str) or not _GROUP_BY.fullmatch(options.group_by):
+        problems.append(
+            f"group_by: unknown value {options.group_by!r}\n"
+            "  Fix: use 'generation', or 'tag:layer' with the name of a tag of your pipes."
+        )
+    elif options.barrier == Barrier.GENERATION and options.group_by != "generation":
+        problems.append(
+            f"group_by {options.group_by!r} does not go with barrier 'generation': pipes of one "
+            "group would wait for each other through a barrier outside of it\n"
+            "  Fix: use group_by 'generation', or no barrier."
+        )
     return problems

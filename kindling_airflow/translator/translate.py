@@ -10,18 +10,24 @@ because groups show the generations, and edges are data edges.
 
 from __future__ import annotations
 
-from kindling_airflow.critical_path import duration_hint, is_forward
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+
+from kindling_airflow.critical_path import data_flow, duration_hint, is_forward
 from kindling_airflow.errors import PlanValidationError, TranslationError
-from kindling_airflow.execution_plan import ExecutionPlan, Generation
+from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.frozen import FrozenDict
+from kindling_airflow.translator.assets import asset_identifier
 from kindling_airflow.translator.critical_path import priority_weights
-from kindling_airflow.translator.dag_spec import DagSpec, GroupSpec, TaskSpec
+from kindling_airflow.translator.dag_spec import DagSpec, EmptySpec, GroupSpec, TaskSpec
+from kindling_airflow.translator.grouping import grouped
 from kindling_airflow.translator.options import TranslateOptions
-from kindling_airflow.translator.task_ids import group_id, task_id
+from kindling_airflow.translator.overrides import settings_by_pipe
+from kindling_airflow.translator.rules import barriers, outcome, pipe_rule
+from kindling_airflow.translator.task_ids import task_id
+from kindling_airflow.translator.task_settings import TaskSettings
 
 __all__ = ["translate"]
-
-# A skipped pipe had nothing new to read: what hangs on it still runs. A failed one stops them.
-_TRIGGER_RULE = "none_failed"
 
 
 def translate(plan: ExecutionPlan, options: TranslateOptions) -> DagSpec:
@@ -32,62 +38,106 @@ def translate(plan: ExecutionPlan, options: TranslateOptions) -> DagSpec:
         options: what the deployment decides.
 
     Raises:
-        TranslationError: the plan is empty, broken or of reverse order, or a ``duration_hint`` is
-            no positive number; lists every problem.
+        TranslationError: the plan is empty, broken or of reverse order; a tag or an override makes
+            no sense, or matches nothing; a pool can never run a pipe. Lists every problem.
     """
-    problems = _problems(plan)
-    if problems:
-        raise TranslationError(f"DAG {options.dag_id!r}: {problem}" for problem in problems)
-    weights = priority_weights(plan)
-    ids = {pipe_id: task_id(pipe_id) for pipe_id in plan.pipe_ids}
-
-    def task(pipe_id: str) -> TaskSpec:
-        return TaskSpec(
-            task_id=ids[pipe_id],
-            pipe_id=pipe_id,
-            upstream=tuple(ids[p] for p in plan.graph.get_dependencies(pipe_id) if p in ids),
-            pool=options.pool,
-            pool_slots=options.pool_slots,
-            priority_weight=weights[pipe_id],
-            retries=options.retries,
-            retry_delay_seconds=options.retry_delay_seconds,
-            trigger_rule=_TRIGGER_RULE,
-        )
-
-    groups = tuple(
-        GroupSpec(group_id(g.number), _tooltip(g, options), tuple(task(p) for p in g))
-        for g in plan.generations
-    )
-    return DagSpec(options.dag_id, groups, options.pool, options.width, plan.digest)
-
-
-def _problems(plan: ExecutionPlan) -> list[str]:
     if not plan.pipe_ids:
-        return ["the plan has no pipes\n  Fix: declare or choose at least one pipe."]
+        raise _refused(options, [_NO_PIPES])
     try:
         plan.validate()
     except PlanValidationError as error:
-        return list(error.problems)
-    problems = []
-    if not is_forward(plan):
-        problems.append(
-            f"a plan of strategy {plan.strategy!r} starts consumers before their producers, which "
-            "tasks that run to their end cannot do\n"
-            "  Fix: use a strategy of forward order, such as 'batch'."
-        )
-    hints = {pipe_id: plan.graph.nodes[pipe_id].tags for pipe_id in plan.pipe_ids}
+        raise _refused(options, error.problems) from error
+    tags = {pipe_id: plan.graph.nodes[pipe_id].tags for pipe_id in plan.pipe_ids}
+    settings, problems = settings_by_pipe(options, tags)
+    problems += _order_problems(plan)
     problems += [
         f"pipe {pipe_id!r}: tag duration_hint must be a positive number of seconds, not "
-        f"{tags.get('duration_hint')!r}"
-        for pipe_id, tags in hints.items()
-        if duration_hint(tags) is None
+        f"{own.get('duration_hint')!r}"
+        for pipe_id, own in tags.items()
+        if duration_hint(own) is None
     ]
-    return problems
+    if problems:
+        raise _refused(options, problems)
+    return _spec(plan, options, settings)
 
 
-def _tooltip(generation: Generation, options: TranslateOptions) -> str:
-    pipes = "1 pipe" if len(generation) == 1 else f"{len(generation)} pipes"
-    return (
-        f"Generation {generation.number}: {pipes}, at most {options.width} at once "
-        f"in pool {options.pool!r}"
+def _spec(
+    plan: ExecutionPlan, options: TranslateOptions, settings: Mapping[str, TaskSettings]
+) -> DagSpec:
+    flow = data_flow(plan)
+    weights = priority_weights(plan, options.barrier, flow)
+    ids = {pipe_id: task_id(pipe_id) for pipe_id in plan.pipe_ids}
+    walls = tuple(barriers(plan, ids, options))
+    wall_before = _walls_by_pipe(plan, walls)
+    asset = _assets(options)
+
+    def task(pipe_id: str) -> TaskSpec:
+        own, node = settings[pipe_id], plan.graph.nodes[pipe_id]
+        upstream = (*[ids[p] for p in flow.producers[pipe_id]], *wall_before.get(pipe_id, ()))
+        return TaskSpec(
+            task_id=ids[pipe_id],
+            pipe_id=pipe_id,
+            upstream=upstream,
+            priority_weight=weights[pipe_id] if own.priority is None else own.priority,
+            trigger_rule=pipe_rule(options, bool(upstream)),
+            inlets=asset(node.input_entities),
+            outlets=asset((node.output_entity,) if node.output_entity else ()),
+            settings=own,
+        )
+
+    return DagSpec(
+        dag_id=options.dag_id,
+        groups=tuple(
+            GroupSpec(g.group_id, g.label, g.tooltip, tuple(map(task, g.pipe_ids)))
+            for g in grouped(plan, flow, options)
+        ),
+        pool=options.pool,
+        width=options.width,
+        plan_digest=plan.digest,
+        barriers=walls,
+        outcome=outcome(ids, [p for p in plan.pipe_ids if not flow.consumers[p]], options),
+        pools=_pools(options, settings),
+        on_error=options.on_error,
     )
+
+
+def _walls_by_pipe(plan: ExecutionPlan, walls: Sequence[EmptySpec]) -> dict[str, tuple[str, ...]]:
+    """Return of each pipe the barrier that it waits for."""
+    behind = [generation for generation in plan.generations if len(generation)][1:]
+    return {
+        pipe_id: (wall.task_id,)
+        for wall, generation in zip(walls, behind, strict=False)
+        for pipe_id in generation
+    }
+
+
+def _assets(options: TranslateOptions) -> Callable[[Iterable[str]], tuple[str, ...]]:
+    """Return a function from entities to the identifiers of their assets."""
+    if options.assets is None:
+        return lambda _: ()
+    identifier = cache(asset_identifier(options.assets))
+    return lambda entity_ids: tuple([identifier(entity_id) for entity_id in entity_ids])
+
+
+def _pools(options: TranslateOptions, settings: Mapping[str, TaskSettings]) -> FrozenDict:
+    """Return the slots of every pool that a task is in."""
+    names = dict.fromkeys((options.pool, *(own.pool for own in settings.values())))
+    return FrozenDict({name: options.width_of(name) for name in names})
+
+
+_NO_PIPES = "the plan has no pipes\n  Fix: declare or choose at least one pipe."
+
+
+def _refused(options: TranslateOptions, problems: Iterable[str]) -> TranslationError:
+    return TranslationError(f"DAG {options.dag_id!r}: {problem}" for problem in problems)
+
+
+def _order_problems(plan: ExecutionPlan) -> list[str]:
+    if is_forward(plan):
+        return []
+    problem = (
+        f"a plan of strategy {plan.strategy!r} starts consumers before their producers, which "
+        "tasks that run to their end cannot do\n"
+        "  Fix: use a strategy of forward order, such as 'batch'."
+    )
+    return [problem]

@@ -1,0 +1,128 @@
+"""Which settings hold for which pipe: tags, definition, overrides; resolved once per kind of pipe.
+
+Pipes that the same patterns match, and that say the same of themselves, share one
+:class:`TaskSettings`; a thousand pipes under three patterns cost a handful of merges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from kindling_airflow.errors import did_you_mean
+from kindling_airflow.frozen import canonical_json
+from kindling_airflow.id_globs import Glob, glob_specificity
+from kindling_airflow.translator.options import TranslateOptions
+from kindling_airflow.translator.task_settings import (
+    TAGS,
+    TaskSettings,
+    frozen_settings,
+    merged,
+    setting_problems,
+    tag_settings,
+)
+
+__all__ = ["override_problems", "settings_by_pipe"]
+
+_Tags = Mapping[str, Mapping[str, Any]]
+
+
+def settings_by_pipe(
+    options: TranslateOptions, tags: _Tags
+) -> tuple[dict[str, TaskSettings], list[str]]:
+    """Return what holds for each pipe, and what is wrong with it.
+
+    Args:
+        options: what the deployment decides.
+        tags: each pipe's own tags, in the order of the plan.
+
+    Returns:
+        the settings by pipe, empty if there are problems; and the problems.
+    """
+    problems = [*override_problems(options.overrides, tags), *_tag_problems(tags)]
+    if problems:
+        return {}, problems
+    kinds = _kinds(options, tags)
+    made: dict[object, TaskSettings] = {}
+    found = {}
+    for pipe_id, (patterns, own) in kinds.items():
+        kind = (patterns, canonical_json(own) if own else "")
+        if kind not in made:
+            layers = [options.task_settings, *(options.overrides[pattern] for pattern in patterns)]
+            said: Mapping[str, Any] = {**_DEFAULTS, **own}
+            for layer in layers:
+                said = merged(said, layer)
+            made[kind] = frozen_settings({"pool": options.pool, **_DEFAULTS, **said})
+        found[pipe_id] = made[kind]
+    return found, _pool_problems(options, found)
+
+
+_DEFAULTS: Mapping[str, Any] = {"pool_slots": 1, "retries": 0, "retry_delay_seconds": 300.0}
+
+
+def _kinds(
+    options: TranslateOptions, tags: _Tags
+) -> dict[str, tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """Return of each pipe the patterns that match it, the widest first, and its own settings."""
+    matchers = [
+        (pattern, Glob.parse(pattern).matcher())
+        for pattern in sorted(options.overrides, key=glob_specificity)
+    ]
+    known = TAGS.keys()
+    return {
+        pipe_id: (
+            tuple([pattern for pattern, matches in matchers if matches(pipe_id)]),
+            {} if known.isdisjoint(own) else tag_settings(own),
+        )
+        for pipe_id, own in tags.items()
+    }
+
+
+def override_problems(
+    overrides: Mapping[str, Mapping[str, Any]], pipe_ids: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield the patterns that match no pipe, and what is wrong with any settings."""
+    for pattern, said in overrides.items():
+        if not any(True for _ in Glob.parse(pattern).finder()(pipe_ids)):
+            hint = did_you_mean(pattern, pipe_ids)
+            yield (
+                f"overrides: {pattern!r} matches no pipe.{hint}\n"
+                "  Fix: correct the pattern, or take the override out."
+            )
+        yield from (f"overrides: {pattern!r}: {problem}" for problem in setting_problems(said))
+
+
+def _tag_problems(tags: _Tags) -> Iterator[str]:
+    names = {setting: tag for tag, setting in TAGS.items()}
+    for pipe_id, own in tags.items():
+        if not TAGS.keys().isdisjoint(own):
+            for problem in setting_problems(tag_settings(own)):
+                setting, _, text = problem.partition(" ")
+                yield f"pipe {pipe_id!r}: tag {names[setting]} {text}"
+
+
+def _pool_problems(options: TranslateOptions, found: Mapping[str, TaskSettings]) -> list[str]:
+    """Return the pools of unknown width, and the pipes that their pool could never run."""
+    by_settings: dict[tuple[str, int], list[str]] = {}
+    for pipe_id, settings in found.items():
+        by_settings.setdefault((settings.pool, settings.pool_slots), []).append(pipe_id)
+    problems = []
+    for (pool, slots), pipe_ids in by_settings.items():
+        width = options.width_of(pool)
+        if width is None:
+            problems.append(
+                f"pool {pool!r} of {_some(pipe_ids)} has no width\n"
+                f"  Fix: say how many slots it has: 'pools: {{{pool}: 4}}'."
+            )
+        elif slots > width:
+            problems.append(
+                f"{_some(pipe_ids)} takes {slots} slots, but pool {pool!r} has a width of "
+                f"{width}: no such task could ever start\n"
+                "  Fix: raise the width, or lower the slots per pipe."
+            )
+    return problems
+
+
+def _some(pipe_ids: Sequence[str]) -> str:
+    more = f" (and {len(pipe_ids) - 1} more)" if len(pipe_ids) > 1 else ""
+    return f"pipe {pipe_ids[0]!r}{more}"

@@ -1,0 +1,239 @@
+"""What may be said of one pipe's task: the keys, their checks, and how layers of them are merged.
+
+    pipe's tags  <  definition  <  overrides, from the widest pattern to the exact id
+
+A stronger layer replaces a key as a whole, but ``spark``, ``executor_config`` and ``arguments`` are
+merged key by key, and so are ``conf`` and ``env_vars`` in ``spark``. Null takes away what a weaker
+layer says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from kindling_airflow.errors import did_you_mean
+from kindling_airflow.frozen import EMPTY, FrozenDict, freeze, thaw
+
+__all__ = [
+    "CALLBACKS",
+    "TAGS",
+    "TaskSettings",
+    "frozen_settings",
+    "merged",
+    "setting_problems",
+    "spark_property",
+    "tag_settings",
+]
+
+CALLBACKS = (
+    *("on_execute_callback", "on_failure_callback", "on_retry_callback"),
+    *("on_skipped_callback", "on_success_callback"),
+)
+TAGS = {
+    "retry.attempts": "retries",
+    "retry.interval_seconds": "retry_delay_seconds",
+    "timeout_seconds": "execution_timeout_seconds",
+    "pool_slots": "pool_slots",
+    "owner": "owner",
+}
+"""The tags of a pipe that are settings of its task, with the setting of each."""
+
+_MOST = 2**31 - 1  # Airflow's database columns
+_YEAR = 31_536_000
+_MERGED = ("spark", "executor_config", "arguments")
+_MERGED_IN_SPARK = ("conf", "env_vars")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSettings:
+    """What holds for a pipe's task; None where Airflow's own default does.
+
+    Attributes:
+        pool, pool_slots: where it takes how many slots.
+        queue, executor: where it is run.
+        owner: whose it is.
+        retries, retry_delay_seconds: what happens when it fails.
+        retry_exponential_backoff: whether (or by which factor) the pauses grow.
+        max_retry_delay_seconds: how far they may grow.
+        execution_timeout_seconds: how long one try may take.
+        priority: its weight in place of the critical path's.
+        spark: arguments of the Spark provider's operator.
+        executor_config: what the executor is to know.
+        arguments: further arguments of the operator.
+        on_execute_callback, on_failure_callback, on_retry_callback, on_skipped_callback,
+            on_success_callback: what is called then, as references that the DAG factory resolves.
+    """
+
+    pool: str
+    pool_slots: int = 1
+    queue: str | None = None
+    executor: str | None = None
+    owner: str | None = None
+    retries: int = 0
+    retry_delay_seconds: float = 300.0
+    retry_exponential_backoff: bool | float | None = None
+    max_retry_delay_seconds: float | None = None
+    execution_timeout_seconds: float | None = None
+    priority: int | None = None
+    spark: FrozenDict = EMPTY
+    executor_config: FrozenDict = EMPTY
+    arguments: FrozenDict = EMPTY
+    on_execute_callback: Any = None
+    on_failure_callback: Any = None
+    on_retry_callback: Any = None
+    on_skipped_callback: Any = None
+    on_success_callback: Any = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is set, as a JSON document."""
+        said = {name: getattr(self, name) for name in _KEYS}
+        return {name: thaw(v) for name, v in said.items() if v is not None and v != EMPTY}
+
+
+_KEYS = tuple(item.name for item in fields(TaskSettings))
+
+
+def merged(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:
+    """Return two layers of settings as one.
+
+    >>> merged({"retries": 1, "queue": "a"}, {"retries": 2, "queue": None})
+    {'retries': 2}
+    >>> merged({"spark": {"conf": {"a": 1, "b": 2}}}, {"spark": {"conf": {"a": True, "b": None}}})
+    {'spark': {'conf': {'a': 'true'}}}
+    """
+    found = {**weaker, **stronger}
+    for key in _MERGED:
+        if found.get(key) is not None:
+            below = weaker.get(key) or EMPTY
+            found[key] = _merged_mapping(below, found[key], key == "spark")
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _merged_mapping(
+    weaker: Mapping[str, Any], stronger: Mapping[str, Any], is_spark: bool
+) -> dict[str, Any]:
+    found = {**weaker, **stronger}
+    for key in _MERGED_IN_SPARK if is_spark else ():
+        if found.get(key) is not None:
+            below: Mapping[str, Any] = weaker.get(key) or EMPTY
+            both = {**below, **found[key]}
+            found[key] = {name: spark_property(v) for name, v in both.items() if v is not None}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def spark_property(value: Any) -> str:
+    """Return a Spark property as spark-submit takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def tag_settings(tags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a pipe's own tags make; numbers may be written as text."""
+    return {TAGS[key]: _read(TAGS[key], tags[key]) for key in TAGS if key in tags}
+
+
+def _read(key: str, value: Any) -> Any:
+    if key == "owner" or not isinstance(value, str):
+        return value
+    for read in (int, float):
+        try:
+            return read(value)
+        except ValueError:
+            continue
+    return value
+
+
+def setting_problems(said: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a layer of settings, each text beginning with its key."""
+    for key, value in said.items():
+        if key not in _KEYS:
+            hint = did_you_mean(str(key), _KEYS) or f" Known settings: {', '.join(_KEYS)}."
+            yield f"unknown setting {key!r}.{hint}"
+            continue
+        kind, fits = _CHECKS[key]
+        if value is not None and not fits(value):
+            yield f"{key} must be {kind}, not {thaw(value)!r}"
+        elif key == "arguments" and value:
+            yield from _argument_problems(value)
+
+
+def _argument_problems(arguments: Mapping[str, Any]) -> Iterator[str]:
+    for name in arguments:
+        if name in _OWN_ARGUMENTS:
+            yield f"arguments: {name!r} is decided by {_OWN_ARGUMENTS[name]}\n  Fix: take it out."
+        elif name in _KEYS:
+            yield f"arguments: {name!r} has a key of its own\n  Fix: write '{name}: ...' beside it."
+        elif name in _SECONDS:
+            key = f"{name}_seconds"
+            yield f"arguments: {name!r} has a key of its own\n  Fix: write '{key}: ...' beside it."
+        elif name in _SPARK:
+            yield f"arguments: {name!r} is one of Spark's\n  Fix: write it under 'spark'."
+
+
+_SECONDS = ("retry_delay", "max_retry_delay", "execution_timeout")
+_SPARK = frozenset({"conf", "conn_id", "name", "env_vars", "packages", "py_files"})
+_OWN_ARGUMENTS = {
+    **dict.fromkeys(
+        ("task_id", "dag", "task_group", "pipe_id", "settings", "plan_digest"), "the plan"
+    ),
+    **dict.fromkeys(("project_root", "modules"), "the key 'project'"),
+    **dict.fromkeys(
+        ("application", "application_args", "java_class"), "the package: it runs the pipe"
+    ),
+    **dict.fromkeys(("inlets", "outlets"), "the key 'assets'"),
+    "trigger_rule": "the key 'on_error'",
+    "weight_rule": "the package: priorities are absolute",
+    "priority_weight": "the key 'priority'",
+    "pool_width": "the keys 'width' and 'pools'",
+    "warehouse": "the key 'warehouse'",
+}
+
+_Check = tuple[str, Callable[[Any], bool]]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _whole(least: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and least <= value <= _MOST
+
+
+def _is_seconds(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= _YEAR
+
+
+def _is_factor(value: Any) -> bool:
+    return isinstance(value, bool) or (type(value) in (int, float) and 0 <= value < math.inf)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+
+
+_TEXT: _Check = ("text", _is_text)
+_DELAY: _Check = ("a number of seconds from 0 to a year", _is_seconds)
+_LIMIT: _Check = (
+    "a number of seconds above 0, at most a year",
+    lambda value: _is_seconds(value) and value > 0,
+)
+_MAPPING: _Check = ("a mapping with text as keys", _is_mapping)
+_CHECKS: Mapping[str, _Check] = {
+    **dict.fromkeys(("pool", "queue", "executor", "owner"), _TEXT),
+    **dict.fromkeys(("spark", "executor_config", "arguments"), _MAPPING),
+    **dict.fromkeys(CALLBACKS, ("a reference or a list of them", bool)),
+    "pool_slots": ("a whole number of at least 1", _whole(1)),
+    "retries": ("a whole number of at least 0", _whole(0)),
+    "priority": ("a whole number of at least 0", _whole(0)),
+    "retry_delay_seconds": _DELAY,
+    "max_retry_delay_seconds": _LIMIT,
+    "execution_timeout_seconds": _LIMIT,
+    "retry_exponential_backoff": ("true, false or a factor of at least 0", _is_factor),
+}
+
+
+def frozen_settings(said: Mapping[str, Any]) -> TaskSettings:
+    """Return merged settings, of which ``pool`` must be one, as a value."""
+    return TaskSettings(**freeze(dict(said)))
