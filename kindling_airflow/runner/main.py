@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     _import_as_package()
     from kindling_airflow.contracts import RunRequest
     from kindling_airflow.errors import ReportError
-    from kindling_airflow.runner.run_pipe import run_in_own_session
+    from kindling_airflow.runner.driver import run_driver
 
     try:
         request = RunRequest.loads(arguments[0] if arguments else "")
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
         print(f"This application is started by a Kindling task: {error}", file=sys.stderr)  # noqa: T201
         return 2
     _end_with_parent()
-    report = run_in_own_session(request, started)
+    report = run_driver(request, started)
     # A line of its own, after Spark has stopped logging: nothing can be mixed into it.
     sys.stdout.write(f"\n{report.line()}\n")
     sys.stdout.flush()

@@ -11,7 +11,6 @@ traceback from the user's first own line on.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import os
 import time
@@ -29,17 +28,27 @@ from kindling_airflow.harvest import HarvestedModules, import_declarations
 from kindling_airflow.project_settings import apply_differences
 from kindling_airflow.runner.entities import provider_for, read_counted, writable_provider_for
 from kindling_airflow.runner.failure import describe, is_permanent
+from kindling_airflow.runner.fence import instance_name
 from kindling_airflow.runner.output_check import checked_output
 from kindling_airflow.runner.providers.interface import EntityProvider, ProviderContext, Write
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
+from kindling_airflow.runner.query import result_of_query
 from kindling_airflow.runner.run_context import RunContext
+from kindling_airflow.sql_inputs import derive_inputs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["Hooks", "read_entity", "run_in_own_session", "run_pipe"]
+__all__ = [
+    "WORKER_PATH",
+    "Hooks",
+    "failed_report",
+    "import_path_of_workers",
+    "read_entity",
+    "run_pipe",
+]
 
-_WORKER_PATH = "spark.executorEnv.PYTHONPATH"
+WORKER_PATH = "spark.executorEnv.PYTHONPATH"
 
 
 def read_entity(
@@ -81,30 +90,6 @@ class _Inputs:
     idle: str = ""
 
 
-def run_in_own_session(request: RunRequest, started: float | None = None) -> RunReport:
-    """Run a request in a Spark session of its own, which is stopped when this returns.
-
-    Args:
-        request: what to run.
-        started: ``time.monotonic()`` when the driver began; default: now.
-    """
-    from pyspark.sql import SparkSession
-
-    started = time.monotonic() if started is None else started
-    try:
-        spark = (
-            SparkSession.builder.appName(request.pipe_id)
-            .config(_WORKER_PATH, _import_path_of_workers(request))
-            .getOrCreate()
-        )
-    except Exception as error:
-        return _failed(request, error, started, "")
-    try:
-        return run_pipe(request, spark, started)
-    finally:
-        spark.stop()
-
-
 def run_pipe(
     request: RunRequest,
     spark: SparkSession,
@@ -129,15 +114,15 @@ def run_pipe(
             declared = HarvestedModules(*apply_differences(declared, request.settings))
         return _run(request, declared, spark, started, hooks or Hooks())
     except (Exception, SystemExit) as error:
-        return _failed(request, error, started, application_id)
+        return failed_report(request, error, started, application_id)
 
 
-def _import_path_of_workers(request: RunRequest) -> str:
+def import_path_of_workers(request: RunRequest) -> str:
     """Return the import path of Spark's Python workers: they, too, import what a UDF refers to."""
     from pyspark import SparkConf
 
     package_parent = str(Path(__file__).resolve().parents[2])
-    said = SparkConf().get(_WORKER_PATH, "")
+    said = SparkConf().get(WORKER_PATH, "")
     return os.pathsep.join(filter(None, (said, request.project_root, package_parent)))
 
 
@@ -149,7 +134,10 @@ def _run(
     hooks: Hooks,
 ) -> RunReport:
     pipe = declared.pipes.get_pipe_definition(request.pipe_id)
-    if pipe is None or pipe.execute is None:
+    if pipe is not None and pipe.awaits_inputs:
+        derive_inputs(declared.pipes, declared.entities.get_entity_ids())
+        pipe = declared.pipes.get_pipe_definition(request.pipe_id)
+    if pipe is None or (pipe.execute is None and pipe.sql is None):
         hint = did_you_mean(request.pipe_id, declared.pipes.get_pipe_ids())
         raise PipeRunError(
             f"the project does not declare pipe {request.pipe_id!r}.{hint}\n"
@@ -160,7 +148,7 @@ def _run(
     provider = writable_provider_for(output, context)
     description = provider.describe(output)
     location = description.location
-    write = Write(_instance(request), escape_component(request.attempt_key))
+    write = Write(instance_name(request), escape_component(request.attempt_key))
 
     def report(status: Any, **more: Any) -> RunReport:
         extra = {"output": description.to_json()}
@@ -244,25 +232,22 @@ def _missing_text(pipe: PipeMetadata, entity_id: str, location: str) -> str:
 
 
 def _call(pipe: PipeMetadata, frames: Mapping[str, DataFrame], run: RunContext) -> Any:
+    if pipe.sql is not None:
+        return result_of_query(pipe, frames, run)
     function: Any = pipe.execute
     parameters = inspect.signature(function).parameters
     wants_run = "run" in parameters and "run" not in frames
     return function(**frames, **({"run": run} if wants_run else {}))
 
 
-def _instance(request: RunRequest) -> str:
-    """Name a task instance, so that a retry finds what its earlier attempts left."""
-    text = "\0".join((request.dag_id, request.run_id, request.task_id or request.pipe_id))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def _since(started: float) -> float:
     return round(time.monotonic() - started, 3)
 
 
-def _failed(
+def failed_report(
     request: RunRequest, error: BaseException, started: float, application_id: str
 ) -> RunReport:
+    """Return the report of a run that failed."""
     return RunReport(
         attempt_key=request.attempt_key,
         pipe_id=request.pipe_id,

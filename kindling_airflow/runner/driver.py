@@ -1,0 +1,143 @@
+"""The life of one driver: session, claim, pipe, report. What an application on a cluster does.
+
+    session up -> RunStart -> claim -> pipe ... -> newest try? -> publish -> report -> session down
+
+The report goes to standard output and, where that does not reach the task, to a file beside the
+tables.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.contracts import RunReport, RunRequest, RunStart
+from kindling_airflow.frozen import FrozenDict, freeze, thaw
+from kindling_airflow.runner.fence import Fence
+from kindling_airflow.runner.run_pipe import (
+    WORKER_PATH,
+    Hooks,
+    failed_report,
+    import_path_of_workers,
+    run_pipe,
+)
+from kindling_airflow.secret_keys import secret_values, without_secrets
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+__all__ = ["run_driver", "run_fenced"]
+
+
+def run_driver(
+    request: RunRequest, started: float | None = None, say: Callable[[str], None] | None = None
+) -> RunReport:
+    """Run a request in a Spark session of its own, which is stopped when this returns.
+
+    Args:
+        request: what to run.
+        started: ``time.monotonic()`` when the driver began; default: now.
+        say: takes the line that says that Spark is up; default: standard output.
+    """
+    from pyspark.sql import SparkSession
+
+    started = time.monotonic() if started is None else started
+    try:
+        spark = (
+            SparkSession.builder.appName(request.pipe_id)
+            .config(WORKER_PATH, import_path_of_workers(request))
+            .getOrCreate()
+        )
+    except Exception as error:
+        return _hidden(failed_report(request, error, started, ""), dict(os.environ))
+    try:
+        (say or _print_line)(_start(request, spark).line())
+        report = run_fenced(request, spark, started)
+        return _written(request, spark, report)
+    finally:
+        spark.stop()
+
+
+def run_fenced(request: RunRequest, spark: SparkSession, started: float | None = None) -> RunReport:
+    """Run a request in a given session, unless a newer try of its task is about.
+
+    What the report says is free of the secrets that Spark was configured with.
+    """
+    from kindling_airflow.runner.providers.storage import Storage
+
+    started = time.monotonic() if started is None else started
+    settings = {**os.environ, **dict(spark.sparkContext.getConf().getAll())}
+    if not request.attempt_order:
+        return _hidden(run_pipe(request, spark, started), settings)
+    try:
+        fence = Fence.claim(Storage(spark), request)
+    except Exception as error:
+        failed = failed_report(request, error, started, spark.sparkContext.applicationId)
+        return _hidden(failed, settings)
+    try:
+        hooks = Hooks(before_publish=lambda _location: fence.check())
+        return _hidden(run_pipe(request, spark, started, hooks=hooks), settings)
+    finally:
+        with suppress(Exception):  # the report is what counts; the next try copes with leftovers
+            fence.release()
+
+
+def _start(request: RunRequest, spark: SparkSession) -> RunStart:
+    context = spark.sparkContext
+    return RunStart(request.attempt_key, context.applicationId, str(context.uiWebUrl or ""))
+
+
+def _print_line(line: str) -> None:
+    sys.stdout.write(f"\n{line}\n")
+    sys.stdout.flush()
+
+
+def _written(request: RunRequest, spark: SparkSession, report: RunReport) -> RunReport:
+    """Put the report where the request wants it, and return it."""
+    from kindling_airflow.runner.providers.storage import Storage
+
+    path = request.report_path
+    if path:
+        try:
+            storage = Storage(spark)
+            storage.write_text(f"{path}.part", report.line())
+            storage.delete(path)  # of a driver that the cluster has started once more
+            storage.move(f"{path}.part", path)  # whoever reads it never sees half of it
+        except Exception as error:  # whatever the file system throws; the task will miss the report
+            sys.stderr.write(f"The report cannot be written to {path!r}: {error}\n")
+    return report
+
+
+def _hidden(report: RunReport, settings: dict[str, str]) -> RunReport:
+    secrets = secret_values(settings)
+
+    def hide(text: str) -> str:
+        return without_secrets(text, secrets)
+
+    error = report.error
+    return replace(
+        report,
+        location=hide(report.location),
+        reason=hide(report.reason),
+        error=error
+        and replace(error, message=hide(error.message), traceback=hide(error.traceback)),
+        extra=_each_text(report.extra, hide),
+    )
+
+
+def _each_text(extra: Any, hide: Callable[[str], str]) -> Any:
+    def walk(value: Any) -> Any:
+        if isinstance(value, str):
+            return hide(value)
+        if isinstance(value, list):
+            return [walk(item) for item in value]
+        if isinstance(value, dict):
+            return {key: walk(item) for key, item in value.items()}
+        return value
+
+    return freeze(walk(thaw(extra))) or FrozenDict()
