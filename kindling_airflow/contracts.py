@@ -64,10 +64,13 @@ class RunRequest:
         run_id, dag_id, task_id, try_number: the Airflow task instance.
         interval_start, interval_end: the run's data interval, ISO 8601, or None where it has none.
         settings: what the deployment lays over the declarations that the modules make.
+        parameters: what the run was started with, by name; of JSON types, and no place for secrets.
         attempt_order: orders the tries of one task instance: a later one's compares greater. With
             "" nothing is compared.
         report_path: where the driver also writes its report, because its output does not reach the
             task; or "".
+        package: digest of the manifest whose package the project is taken from, in place of the
+            folder; or "".
     """
 
     attempt_key: str
@@ -83,8 +86,10 @@ class RunRequest:
     interval_start: str | None = None
     interval_end: str | None = None
     settings: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    parameters: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     attempt_order: str = ""
     report_path: str = ""
+    package: str = ""
 
     def dumps(self) -> str:
         """Return the request as one line of JSON."""
@@ -292,13 +297,14 @@ def quality_lines(report: Mapping[str, Any]) -> list[str]:
     ["expectation 'unique(id)' warned: 3 of 1,000 rows (0.3 %)"]
     """
     return [
-        f"expectation {item['name']!r} {item['outcome']}: {_violations_text(item)}"
+        f"expectation {item['name']!r} {item['outcome']}: {counted_text(item)}"
         for item in report.get("expectations") or ()
         if item["outcome"] != "passed"
     ]
 
 
-def _violations_text(item: Mapping[str, Any]) -> str:
+def counted_text(item: Mapping[str, Any]) -> str:
+    """Return the counts of an :class:`ExpectationReport`, as a JSON document, for people."""
     rows, violations = item["rows"], item["violations"]
     if violations is None:
         return f"{rows:,} rows, expected: {item['expects']}"

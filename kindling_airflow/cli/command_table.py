@@ -186,6 +186,25 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "package",
+        "make the zip that a cluster needs",
+        "Makes one zip of a project's files and of what the runner needs, without Airflow, and "
+        "tries it. The same project gives the same bytes. Without --output it is written where the "
+        "definition's key 'package' says, else beside the source.",
+        "packaging.package_project",
+        (
+            _argument("source", metavar="SOURCE", help="a definition or a project folder"),
+            _MODULE,
+            _argument("-o", "--output", metavar="FILE", help="where to write the zip"),
+            _argument(
+                "--check",
+                action="store_true",
+                help="write nothing; end with status 1 if the zip is not that of the project",
+            ),
+            _JSON,
+        ),
+    ),
+    Command(
         "warm",
         "make the start-up profile for Spark drivers",
         "Makes the class-data archive of this machine's Java and Spark, once, and tries it. Tasks "

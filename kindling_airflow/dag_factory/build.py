@@ -81,6 +81,8 @@ def _operator(
         warehouse=definition.warehouse,
         plan_digest=compiled.spec.plan_digest,
         connections=connections_of(pipe, compiled.manifest.entities),
+        package=definition.package,
+        package_digest=compiled.base.digest,
         settings=differences_for(compiled.base, compiled.manifest, [task.pipe_id]),
         doc=_doc(pipe),
         pool=task.settings.pool,

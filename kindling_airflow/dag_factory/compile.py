@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.settings_file import read_settings
@@ -13,6 +14,7 @@ from kindling_airflow.entity_checks import check_entities, memory_problems
 from kindling_airflow.errors import (
     DefinitionError,
     ManifestError,
+    PackageError,
     ProblemsError,
     TranslationError,
 )
@@ -20,6 +22,7 @@ from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.harvest import harvest, is_current
 from kindling_airflow.manifest import Manifest
+from kindling_airflow.project_package import package_problems, read_info
 from kindling_airflow.selection import select as select_pipes
 from kindling_airflow.translator import DagSpec, TranslateOptions, translate
 
@@ -117,12 +120,27 @@ def compile_definition(definition: Definition, manifest: Manifest | None = None)
     """
     planned = plan_definition(definition, manifest)
     with _wrapped(definition):
+        _check_package(definition, planned.base)
         pipes = _pipes_of(planned.plan, planned.manifest)
         problems = memory_problems(pipes, planned.manifest.entities)
         if problems:
             raise TranslationError(problems)
         spec = translate(planned.plan, _options(definition))
     return Compiled(definition, planned.base, planned.manifest, planned.plan, spec)
+
+
+def _check_package(definition: Definition, base: Manifest) -> None:
+    """Refuse a package of another state of the project; one that lies elsewhere the driver checks.
+
+    Raises:
+        PackageError: the package is not there, or of another state.
+    """
+    if definition.package is None or "://" in definition.package:
+        return
+    path = Path(definition.package)
+    problems = package_problems(path, read_info(path), base.digest, base.sources)
+    if problems:
+        raise PackageError(problems)
 
 
 @contextmanager

@@ -50,6 +50,7 @@ class Definition:
         project_root: absolute folder that goes on the import path.
         manifest: absolute path of the compiled manifest, if one is named or lies beside the
             definition.
+        package: zip that drivers and executors take the project from: an absolute path or a URI.
         pipes: the pipes of the DAG by id; None for all of the project.
         select, exclude: which of them, in the grammar of :mod:`kindling_airflow.selection`.
         settings: files with layers of settings over the declarations, later ones win.
@@ -63,6 +64,7 @@ class Definition:
     project_root: Path
     modules: tuple[str, ...] = ()
     manifest: Path | None = None
+    package: str | None = None
     description: str | None = None
     doc_md: str | None = None
     cron: str | None = None
@@ -156,6 +158,7 @@ def _definition(
         "project_root": (base / project["path"]).resolve(),
         "modules": tuple(project.get("modules", ())),
         "manifest": manifest,
+        "package": _place(base, keys["package"]) if "package" in keys else None,
         "cron": None if schedule is None else _PRESETS.get(schedule, schedule),
         "start_date": _moment(keys),
         "select": _listed(keys.get("select", ())),
@@ -165,6 +168,11 @@ def _definition(
         "spark": _spark(keys.get("spark", {})),
     }
     return Definition(**said)
+
+
+def _place(base: Path, said: str) -> str:
+    """Return a URI as it is, and a path as an absolute one."""
+    return said if "://" in said else str((base / said).resolve())
 
 
 def _listed(said: str | Sequence[str]) -> tuple[str, ...]:

@@ -44,6 +44,8 @@ class KindlingPipeOperator(SparkSubmitOperator):
         warehouse: root of the entities' tables (templated); default: ``[kindling] warehouse``.
         plan_digest: the plan that the task was compiled from.
         connections: Airflow connections that the driver gets in its environment.
+        package: zip that driver and executors take the project from, in place of the folder.
+        package_digest: the digest of the manifest that it must be made of.
         settings: what the deployment lays over the declarations, as
             :func:`kindling_airflow.project_settings.differences_for` says it.
         **kwargs: everything that ``SparkSubmitOperator`` takes.
@@ -60,10 +62,14 @@ class KindlingPipeOperator(SparkSubmitOperator):
         warehouse: str | None = None,
         plan_digest: str = "",
         connections: Sequence[str] = (),
+        package: str | None = None,
+        package_digest: str = "",
         settings: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"name": pipe_id, **kwargs})
+        self._package = package
+        self._package_digest = package_digest
         self.pipe_id = pipe_id
         self.warehouse = warehouse
         self._project_root = project_root
@@ -84,6 +90,8 @@ class KindlingPipeOperator(SparkSubmitOperator):
         request = self._request(context)
         self.application = str(_APPLICATION)
         self.application_args = [request.dumps()]
+        if self._package is not None:
+            self.py_files = ",".join(filter(None, (self.py_files, self._package)))
         driver_error: AirflowException | None = None
         try:
             super().execute(context)
@@ -133,6 +141,7 @@ class KindlingPipeOperator(SparkSubmitOperator):
             interval_start=_iso(getattr(dag_run, "data_interval_start", None)),
             interval_end=_iso(getattr(dag_run, "data_interval_end", None)),
             settings=self._settings,
+            package=self._package_digest if self._package is not None else "",
         )
 
     def _get_hook(self) -> SparkSubmitHook:

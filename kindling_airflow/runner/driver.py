@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from kindling_airflow.contracts import RunReport, RunRequest, RunStart
 from kindling_airflow.frozen import FrozenDict, freeze, thaw
 from kindling_airflow.runner.fence import Fence
+from kindling_airflow.runner.packaged import with_project_in_place
 from kindling_airflow.runner.run_pipe import (
     WORKER_PATH,
     Hooks,
@@ -48,6 +49,7 @@ def run_driver(
 
     started = time.monotonic() if started is None else started
     try:
+        request = with_project_in_place(request)
         spark = (
             SparkSession.builder.appName(request.pipe_id)
             .config(WORKER_PATH, import_path_of_workers(request))

@@ -44,7 +44,8 @@ def _import_as_package() -> None:
     here = Path(__file__).resolve().parent
     sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve() != here]
     root = str(here.parent.parent)
-    if root not in sys.path:
+    alone = here.parent.name != "kindling_airflow"  # a copy on a cluster: the package is in a zip
+    if not alone and root not in sys.path:
         sys.path.insert(0, root)
 
 
