@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.contracts import RunRequest
 
@@ -23,6 +24,7 @@ class RunContext:
         run_id: the Airflow run.
         pipe_id: the pipe.
         interval_start, interval_end: the run's data interval [start, end), or None without one.
+        parameters: what the run was started with: the DAG's params, and what a person set.
         spark: the session.
         logger: writes to the task's log.
     """
@@ -31,6 +33,7 @@ class RunContext:
     pipe_id: str
     interval_start: datetime | None
     interval_end: datetime | None
+    parameters: Mapping[str, Any]
     spark: SparkSession
     logger: logging.Logger
 
@@ -42,6 +45,7 @@ class RunContext:
             pipe_id=request.pipe_id,
             interval_start=_moment(request.interval_start),
             interval_end=_moment(request.interval_end),
+            parameters=request.parameters,
             spark=spark,
             logger=logging.getLogger(f"kindling.{request.pipe_id}"),
         )

@@ -32,6 +32,7 @@ from kindling_airflow.runner.fence import instance_name
 from kindling_airflow.runner.output_check import checked_output
 from kindling_airflow.runner.providers.interface import EntityProvider, ProviderContext, Write
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
+from kindling_airflow.runner.quality import Audit
 from kindling_airflow.runner.query import result_of_query
 from kindling_airflow.runner.run_context import RunContext
 from kindling_airflow.sql_inputs import derive_inputs
@@ -123,6 +124,8 @@ def import_path_of_workers(request: RunRequest) -> str:
 
     package_parent = str(Path(__file__).resolve().parents[2])
     said = SparkConf().get(WORKER_PATH, "")
+    if request.package:  # they have it from spark-submit; the driver's folders are not theirs
+        return str(said)
     return os.pathsep.join(filter(None, (said, request.project_root, package_parent)))
 
 
@@ -170,12 +173,14 @@ def _run(
     if inputs.idle:
         return report("skipped", reason=inputs.idle)
     result = _call(pipe, inputs.frames, RunContext.of(request, spark))
-    frame = checked_output(pipe, output, result, spark)
+    audit = Audit(pipe)
+    frame = checked_output(pipe, output, result, spark, audit.kept)
     staged = provider.stage(output, frame, write)
+    outcomes = audit.verdict(staged)
     hooks.before_publish(location)
     provider.publish(output, staged, write)
     hooks.after_publish(location)
-    return report("published", rows_written=staged.rows)
+    return report("published", rows_written=staged.rows, expectations=outcomes)
 
 
 def _read_inputs(
@@ -256,5 +261,6 @@ def failed_report(
         application_id=application_id,
         plan_digest=request.plan_digest,
         error=describe(error, Path(request.project_root)),
+        expectations=getattr(error, "reports", ()),
         extra=FrozenDict({"permanent": is_permanent(error)}),
     )
