@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, CronDataIntervalTimetable, TaskGroup
 
 from kindling_airflow.dag_factory.compile import Compiled
+from kindling_airflow.dag_factory.task_doc import task_doc
 from kindling_airflow.entity_checks import connections_of
 from kindling_airflow.frozen import thaw
 from kindling_airflow.operators.pipe import KindlingPipeOperator
@@ -84,7 +85,6 @@ def _operator(
         package=definition.package,
         package_digest=compiled.base.digest,
         settings=differences_for(compiled.base, compiled.manifest, [task.pipe_id]),
-        doc=_doc(pipe),
         pool=task.settings.pool,
         pool_slots=task.settings.pool_slots,
         priority_weight=task.priority_weight,
@@ -92,10 +92,5 @@ def _operator(
         retries=task.settings.retries,
         retry_delay=timedelta(seconds=task.settings.retry_delay_seconds),
         trigger_rule=task.trigger_rule,
-        **arguments,
+        **{**task_doc(pipe), **arguments},
     )
-
-
-def _doc(pipe: Any) -> str:
-    reads = ", ".join(pipe.input_entity_ids) or "nothing"
-    return f"Pipe {pipe.pipeid}: reads {reads}; writes {pipe.output_entity_id}."
