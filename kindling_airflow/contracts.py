@@ -292,12 +292,12 @@ _FITS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
 def quality_lines(report: Mapping[str, Any]) -> list[str]:
     """Return what a report, as a JSON document, says of expectations that did not simply pass.
 
-    >>> bad = {"name": "unique(id)", "outcome": "warned", "violations": 3, "rows": 1000}
-    >>> quality_lines({"expectations": [bad]})
-    ["expectation 'unique(id)' warned: 3 of 1,000 rows (0.3 %)"]
+    >>> bad = {"name": "key", "expects": "id is unique", "outcome": "warned"}
+    >>> quality_lines({"expectations": [{**bad, "violations": 3, "rows": 1000}]})
+    ["expectation 'key' warned (id is unique): 3 of 1,000 rows (0.3 %)"]
     """
     return [
-        f"expectation {item['name']!r} {item['outcome']}: {counted_text(item)}"
+        f"expectation {item['name']!r} {item['outcome']} ({item['expects']}): {counted_text(item)}"
         for item in report.get("expectations") or ()
         if item["outcome"] != "passed"
     ]
@@ -307,7 +307,7 @@ def counted_text(item: Mapping[str, Any]) -> str:
     """Return the counts of an :class:`ExpectationReport`, as a JSON document, for people."""
     rows, violations = item["rows"], item["violations"]
     if violations is None:
-        return f"{rows:,} rows, expected: {item['expects']}"
+        return f"{rows:,} rows"
     return f"{violations:,} of {rows:,} rows ({100 * violations / max(rows, 1):.3g} %)"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import EntityMetadata
@@ -24,11 +25,22 @@ __all__ = ["checked_output"]
 
 
 def checked_output(
-    pipe: PipeMetadata, output: EntityMetadata, result: Any, spark: SparkSession
+    pipe: PipeMetadata,
+    output: EntityMetadata,
+    result: Any,
+    spark: SparkSession,
+    kept: Callable[[DataFrame], DataFrame] = lambda frame: frame,
 ) -> DataFrame:
     """Return a pipe's result, with its columns in the declared order where a schema is declared.
 
     Nulls where ``NOT NULL`` is declared can only be seen in the rows: they fail the write.
+
+    Args:
+        pipe: the pipe.
+        output: what it writes.
+        result: what it returned.
+        spark: the session.
+        kept: takes the rows out that are dropped, before nulls are looked for.
 
     Raises:
         PipeRunError: the result is no DataFrame, has a column twice, lacks a partition column, or
@@ -58,8 +70,8 @@ def checked_output(
             "  Fix: change the pipe's result, or the entity's declaration."
         )
     if declared is None:
-        return result
-    return _without_nulls(pipe, output, arranged(result, declared), declared)
+        return kept(result)
+    return _without_nulls(pipe, output, kept(arranged(result, declared)), declared)
 
 
 def _repeated(names: list[str]) -> dict[str, int]:
