@@ -27,7 +27,14 @@ from kindling_airflow.errors import DeclarationError, HarvestError
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.sql_inputs import check_queries
 
-__all__ = ["HarvestedModules", "harvest", "import_declarations", "is_current", "project_modules"]
+__all__ = [
+    "HarvestedModules",
+    "harvest",
+    "import_declarations",
+    "is_current",
+    "isolated_imports",
+    "project_modules",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,7 @@ def harvest(root: Path, modules: Sequence[str] = ()) -> Manifest:
     """
     root = root.resolve()
     names = modules or project_modules(root)
-    with _isolated(root) as imported:
+    with isolated_imports(root) as imported:
         found = import_declarations(root, names)
         check_queries(found.pipes, found.entities.get_entity_ids())
         files = [module.__file__ for module in imported().values()]
@@ -202,8 +209,8 @@ def _is_beneath(root: Path, module: object) -> bool:
 
 
 @contextmanager
-def _isolated(root: Path) -> Iterator[Callable[[], dict[str, ModuleType]]]:
-    """Set aside the modules that the project's would collide with; forget the project's at the end.
+def isolated_imports(root: Path) -> Iterator[Callable[[], dict[str, ModuleType]]]:
+    """Set aside the modules that a folder's would collide with; forget the folder's at the end.
 
     Yields:
         a function that returns the project's modules that have been imported so far.
