@@ -7,18 +7,17 @@ the messages along the chain of causes, the last of which is usually the reason.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from kindling_airflow.contracts import RunFailure
-from kindling_airflow.errors import DeclarationError, HarvestError, PipeRunError
+from kindling_airflow.runner.healing import is_permanent, java_causes
 
 __all__ = ["describe", "is_permanent"]
 
 _LONGEST_MESSAGE = 4_000
 _LONGEST_TRACEBACK = 8_000
-_LONGEST_CHAIN = 20
 
 
 def describe(error: BaseException, project_root: Path) -> RunFailure:
@@ -29,41 +28,47 @@ def describe(error: BaseException, project_root: Path) -> RunFailure:
         project_root: the user's code; the traceback begins with its first line and ends with its
         last.
     """
+    causes = java_causes(error)
+    kind, message = type(error).__name__, _message(error, causes)
+    if kind == "Py4JJavaError" and causes:  # says nothing but that the error crossed from the JVM
+        kind = str(causes[0].getClass().getSimpleName())
     return RunFailure(
-        type=type(error).__name__,
-        message=_cut(_message(error), _LONGEST_MESSAGE),
+        type=kind,
+        message=_cut(message, _LONGEST_MESSAGE),
         traceback=_cut(_own_traceback(error, project_root), _LONGEST_TRACEBACK),
     )
 
 
-def is_permanent(error: BaseException) -> bool:
-    """Tell whether trying again cannot help: wrong declarations, wrong columns, wrong results."""
-    from pyspark.errors import AnalysisException
-
-    permanent = (AnalysisException, DeclarationError, HarvestError, PipeRunError, SystemExit)
-    return isinstance(error, permanent)
-
-
-def _message(error: BaseException) -> str:
+def _message(error: BaseException, causes: Sequence[Any]) -> str:
     if isinstance(error, SystemExit):
         return (
             f"the pipe's code called sys.exit({error.code!r})\n"
             "  Fix: return the DataFrame, or raise an error that says what is wrong."
         )
-    java = getattr(error, "java_exception", None)
-    if java is not None:
-        return "\nCaused by: ".join(dict.fromkeys(_java_chain(java)))
-    return str(error)
+    if causes:
+        first, *others = causes
+        further = (f"{java.getClass().getSimpleName()}: {_java_text(java)}" for java in others)
+        texts = dict.fromkeys((_java_text(first), *further))
+        return "\nCaused by: ".join(texts)
+    # Spark puts the JVM's stack behind the message if it is configured to.
+    text = str(error).partition("\n\nJVM stacktrace:\n")[0].strip()
+    return _of_python_worker(text) or text or type(error).__name__
 
 
-def _java_chain(java: Any) -> Iterator[str]:
-    for _ in range(_LONGEST_CHAIN):
-        if java is None:
-            return
-        lines = str(java.getMessage()).splitlines()
-        text = "\n".join(line for line in lines if not line.startswith(("\tat ", "\t... ")))
-        yield f"{java.getClass().getSimpleName()}: {text.strip()}"
-        java = java.getCause()
+def _java_text(java: Any) -> str:
+    lines = str(java.getMessage()).splitlines()
+    return "\n".join(line for line in lines if not line.startswith(("\tat ", "\t... "))).strip()
+
+
+def _of_python_worker(text: str) -> str:
+    """Return what a UDF raised, without the traceback around it; "" where none raised."""
+    before, found, worker = text.partition("Traceback (most recent call last):\n")
+    if not found or "Python worker" not in before:
+        return ""
+    lines = worker.rstrip().splitlines()
+    last_frame = max((n for n, line in enumerate(lines) if line.startswith("  ")), default=-1)
+    said = "\n".join(lines[last_frame + 1 :]).strip()
+    return said and f"{said}\n(raised in a Python worker of Spark: by a UDF, or what it calls)"
 
 
 def _own_traceback(error: BaseException, project_root: Path) -> str:
