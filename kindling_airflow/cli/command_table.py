@@ -178,6 +178,20 @@ COMMANDS: tuple[Command, ...] = (
             _argument("--retries", type=int, default=0, metavar="N", help="default: 0"),
             _argument("--timeout", type=float, metavar="SECONDS", help="per pipe; default: none"),
             _argument(
+                "--param",
+                action="append",
+                metavar="KEY=VALUE",
+                dest="params",
+                help="a parameter of the run: JSON, or else text; may be repeated; default: those "
+                "of the definition",
+            ),
+            _argument(
+                "--interval",
+                nargs=2,
+                metavar=("START", "END"),
+                help="the run's data interval, two ISO 8601 moments; default: none",
+            ),
+            _argument(
                 "--conf",
                 action="append",
                 metavar="KEY=VALUE",

@@ -16,9 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from kindling_airflow.cli.run_arguments import checked_interval, run_parameters
 from kindling_airflow.cli.sources import Source, read_source
 from kindling_airflow.cli.spark_child import SparkChild
-from kindling_airflow.contracts import RunRequest
+from kindling_airflow.contracts import RunRequest, quality_lines
 from kindling_airflow.errors import WrongCallError
 from kindling_airflow.project_settings import differences_for
 
@@ -44,6 +45,7 @@ def run_plan(called: argparse.Namespace) -> int:
     from kindling_airflow.generation_executor import GenerationExecutor
 
     _check(called)
+    interval = checked_interval(called)
     source = read_source(called.source, called)
     project = source.project
     if project is None or project.root is None:
@@ -61,6 +63,9 @@ def run_plan(called: argparse.Namespace) -> int:
         warehouse=_warehouse(source, called),
         plan_digest=source.plan.digest,
         run_id=f"run of {source.path.name}",
+        interval_start=interval[0] if interval else None,
+        interval_end=interval[1] if interval else None,
+        parameters=run_parameters(source, called),
         settings=differences_for(project.base, project.manifest, source.plan.pipe_ids),
     )
     with ExitStack() as stack:
@@ -171,6 +176,7 @@ def _show(console: Console, result: ExecutionResult, log_path: Path) -> None:
                 f"{report['rows_written']:,}" if report.get("rows_written") is not None else "-",
                 f"{pipe.duration_seconds:.1f}",
             )
+            troubles += [f"{pipe.pipe_id}: {line}" for line in quality_lines(report)]
             if pipe.error or pipe.reason:
                 troubles.append(f"{pipe.pipe_id}: {pipe.status.value}: {pipe.error or pipe.reason}")
     console.print(table)

@@ -20,6 +20,7 @@ from kindling_airflow.contracts import RunReport, RunRequest
 from kindling_airflow.errors import ReportError
 from kindling_airflow.operators.connections import hand_over
 from kindling_airflow.operators.driver_process import adapt
+from kindling_airflow.operators.parameters import run_parameters
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -116,6 +117,8 @@ class KindlingPipeOperator(SparkSubmitOperator):
                     report.rows_written,
                     report.duration_seconds,
                 )
+                for line in quality_lines(report.to_json()):
+                    self.log.warning("%s", line)
                 return report.to_json()
             if report.status == "skipped":
                 raise AirflowSkipException(f"Pipe {self.pipe_id!r} skipped: {report.reason}")
@@ -141,6 +144,7 @@ class KindlingPipeOperator(SparkSubmitOperator):
             interval_start=_iso(getattr(dag_run, "data_interval_start", None)),
             interval_end=_iso(getattr(dag_run, "data_interval_end", None)),
             settings=self._settings,
+            parameters=run_parameters(context),
             package=self._package_digest if self._package is not None else "",
         )
 

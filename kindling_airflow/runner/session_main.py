@@ -76,6 +76,9 @@ def _start(request: Any, properties: Mapping[str, str]) -> SessionPipeRunner:
         declared,
         request.warehouse,
         run_id=request.run_id,
+        interval_start=request.interval_start,
+        interval_end=request.interval_end,
+        parameters=request.parameters,
         project_root=request.project_root,
         plan_digest=request.plan_digest,
     )

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.contracts import RunReport, RunRequest
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import PipeRunError
+from kindling_airflow.frozen import freeze
 from kindling_airflow.harvest import HarvestedModules
 from kindling_airflow.runner.providers.interface import EntityProvider
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
@@ -51,6 +52,7 @@ class SessionPipeRunner:
         warehouse: root of the entities' tables, a path or URI.
         run_id: names the run to the pipes, and for what a failed try left behind; default: random.
         interval_start, interval_end: the run's data interval, ISO 8601, or None.
+        parameters: what the run is started with, of JSON types.
         project_root: the user's code; what is shown of an error begins there.
         plan_digest: the plan, for the reports.
     """
@@ -64,6 +66,7 @@ class SessionPipeRunner:
         run_id: str | None = None,
         interval_start: str | None = None,
         interval_end: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
         project_root: str = ".",
         plan_digest: str = "",
     ) -> None:
@@ -79,6 +82,7 @@ class SessionPipeRunner:
             run_id=uuid.uuid4().hex if run_id is None else run_id,
             interval_start=interval_start,
             interval_end=interval_end,
+            parameters=freeze(parameters or {}),
         )
         self._frames = SharedFrames()
         self._memory = MemoryTables()
