@@ -64,8 +64,10 @@ def memory_problems(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry)
     ]
 
 
-def connections_of(pipe: PipeMetadata, entities: DataEntityRegistry) -> tuple[str, ...]:
+def connections_of(pipe: PipeMetadata | None, entities: DataEntityRegistry) -> tuple[str, ...]:
     """Return the ids of the Airflow connections that a pipe's entities name, sorted."""
+    if pipe is None:
+        return ()
     named = {
         str(entity.tags[CONNECTION_TAG])
         for entity_id in (*pipe.input_entity_ids, pipe.output_entity_id)

@@ -50,7 +50,9 @@ _CLASS_REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w
 _LONGEST_NAME = 3  # catalog, database, table
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+")
 _SECRET_OPTION = re.compile(r"(?i)(password|passwd|pwd|passphrase|secret|token|credential)s?$")
-_SECRET_IN_URL = re.compile(r"(?i)(//[^/?;]*:[^/?;]*@|[?&;,(](user|password|passwd|pwd|token)=)")
+_SECRET_IN_URL = re.compile(
+    r"(?i)(//[^/?;]*:[^/?;]*@|:thin:[^/@]*/[^@]*@|[?&;,(](user|password|passwd|pwd|token)=)"
+)
 _OPTIONS_WITH_TAGS = {
     "url": "provider.url",
     "dbtable": "provider.table",

@@ -19,8 +19,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from kindling_airflow.connections import Connection, read_connection
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.frozen import EMPTY, thaw
+from kindling_airflow.provider_types import CONNECTION_TAG
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.runner.providers.storage import Storage, location_of, reader_options
 
@@ -71,6 +73,15 @@ class ProviderContext:
     def options_of(self, entity: EntityMetadata, **defaults: str) -> dict[str, str]:
         """Return Spark's options: the defaults, then the entity's ``provider.option.*`` tags."""
         return reader_options(entity, defaults)
+
+    def connection_of(self, entity: EntityMetadata) -> Connection | None:
+        """Return the Airflow connection that an entity names; None if it names none.
+
+        Raises:
+            EntityError: the driver does not have it.
+        """
+        named = entity.tags.get(CONNECTION_TAG)
+        return None if named is None else read_connection(str(named), self.environment)
 
 
 @dataclass(frozen=True, slots=True)

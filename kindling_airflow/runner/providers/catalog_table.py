@@ -1,0 +1,326 @@
+"""Tables of the session catalog: each publish is a folder of its own, and the table points to it.
+
+    <root>/gold.orders/<instance>-<attempt>/     one result, complete before the catalog knows of it
+
+    catalog:  gold.orders  ->  <root>/gold.orders/<the newest of them>
+
+1. write the files into a new folder          a driver that dies here leaves the table as it was
+2. ALTER TABLE ... SET LOCATION <new folder>  one change in the catalog: the old table, or the new
+3. delete the folder of the publish before last
+
+Whoever reads through the catalog, with whatever tool, sees the old table or the new one; who has
+begun to read goes on in the old folder, which stays until the next publish.
+
+Only where the columns have changed the table is made anew: beside the old one, and then both are
+renamed. Between the two renames readers of this package read the old one under its hidden name, and
+others find no table.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.errors import EntityError
+from kindling_airflow.frozen import freeze
+from kindling_airflow.provider_types import table_name_of
+from kindling_airflow.runner.providers.interface import (
+    EntityDescription,
+    ProviderContext,
+    Staged,
+    Write,
+)
+from kindling_airflow.runner.providers.storage import literal_path
+from kindling_airflow.runner.schema_difference import quoted
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
+
+__all__ = ["CatalogTableProvider"]
+
+_SESSION_CATALOG = "spark_catalog"
+_ENTITY = "kindling.entity"
+_VERSIONS = "kindling.versions"
+_PARTITIONS_IN_CATALOG = "spark.sql.hive.manageFilesourcePartitions"
+_FORMATS = ("parquet", "orc")
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What the catalog knows of a table."""
+
+    kind: str
+    provider: str
+    folder: str
+    columns: tuple[tuple[str, str], ...]
+    partition_columns: tuple[str, ...]
+    partitions_in_catalog: bool
+    properties: Mapping[str, str]
+
+
+class CatalogTableProvider:
+    """Reads tables and views of any catalog; replaces tables of the session catalog."""
+
+    def __init__(self, context: ProviderContext) -> None:
+        self._context = context
+        self._spark = context.spark
+        self._storage = context.storage
+
+    def describe(self, entity: EntityMetadata) -> EntityDescription:
+        """Return the table's full name, and where its data are written."""
+        details = freeze({"folder": self._context.location_of(entity), "data": _format(entity)})
+        return EntityDescription(".".join(self._name(entity)), "table", details)
+
+    def exists(self, entity: EntityMetadata) -> bool:
+        """Tell whether the catalog has it, if only the one of before."""
+        return self._readable(self._name(entity)) is not None
+
+    def read(self, entity: EntityMetadata) -> DataFrame:
+        """Return the table's rows."""
+        name = self._readable(self._name(entity))
+        if name is None:
+            raise EntityError(
+                f"entity {entity.entityid!r}: the catalog has no table "
+                f"{'.'.join(self._name(entity))!r}"
+            )
+        return self._spark.table(_sql(name))
+
+    def stage(self, entity: EntityMetadata, frame: DataFrame, write: Write) -> Staged:
+        """Write a result to a folder of its own and count what is really there.
+
+        Raises:
+            EntityError: the table could not be published: the catalog would forget it, has no such
+                database, or has a table of this name that cannot be replaced by this result.
+        """
+        self._check_catalog(entity)
+        self._check_replaceable(entity, frame.schema)
+        area, current = self._context.location_of(entity), self._current(entity)
+        for name in self._storage.names(area):
+            if name.startswith(f"{write.instance}-") and name not in current:
+                self._storage.delete(f"{area}/{name}")
+        path = f"{area}/{write.instance}-{write.attempt}"
+        writer = frame.write.format(_format(entity)).options(**self._context.options_of(entity))
+        if entity.partition_columns:
+            writer = writer.partitionBy(*entity.partition_columns)
+        writer.save(path)
+        reader = self._spark.read.format(_format(entity)).schema(_arranged(entity, frame.schema))
+        staged = reader.load(literal_path(path))
+        return Staged(path, staged.count(), staged)
+
+    def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> None:  # noqa: ARG002
+        """Let the table point to the staged result; see the module for what readers see.
+
+        Raises:
+            EntityError: another driver published at the same moment.
+        """
+        from pyspark.errors import AnalysisException
+
+        name = self._name(entity)
+        previous = _hidden(name, "previous")
+        try:
+            if self._has(previous):  # a driver died in the middle of two renames, or after them
+                self._drop(previous) if self._has(name) else self._rename(previous, name)
+            if self._has(name):
+                self._replace(name, entity, staged)
+            else:
+                self._create(name, entity, staged)
+        except AnalysisException as error:
+            raise EntityError(
+                f"entity {entity.entityid!r}: the catalog refused to publish table "
+                f"{'.'.join(name)!r}: {error}\n"
+                "  Fix: try again if another run has published it at the same moment."
+            ) from error
+
+    def _replace(self, name: tuple[str, ...], entity: EntityMetadata, staged: Staged) -> None:
+        table = self._table(name)
+        old = _last_part(table.folder)
+        versions = [v for v in table.properties.get(_VERSIONS, "").split(",") if v and v != old]
+        if self._fits(table, entity, staged.frame.schema):
+            self._set_property(name, _VERSIONS, ",".join((old, *versions)))
+            self._spark.sql(f"ALTER TABLE {_sql(name)} SET LOCATION {_literal(staged.path)}")
+        else:
+            new, previous = _hidden(name, "new"), _hidden(name, "previous")
+            self._drop(new)
+            self._drop(previous)
+            self._create(new, entity, staged)
+            self._set_property(new, _VERSIONS, ",".join((old, *versions)))
+            self._rename(name, previous)
+            self._rename(new, name)
+            self._drop(previous)
+        for version in versions:
+            if version != _last_part(staged.path):
+                self._storage.delete(f"{self._context.location_of(entity)}/{version}")
+        self._set_property(name, _VERSIONS, old)
+
+    def _check_catalog(self, entity: EntityMetadata) -> None:
+        name = self._name(entity)
+        where = f"entity {entity.entityid!r}"
+        if name[0] != _SESSION_CATALOG:
+            raise EntityError(
+                f"{where}: tables of catalog {name[0]!r} are read, not written, by provider_type "
+                "'table'\n"
+                f"  Fix: write it to the session catalog ({_SESSION_CATALOG})."
+            )
+        forgets = self._spark.conf.get("spark.sql.catalogImplementation") != "hive"
+        if forgets and self._context.memory is None:
+            raise EntityError(
+                f"{where}: the session's catalog is in memory: table {'.'.join(name)!r} would be "
+                "forgotten when the driver ends\n"
+                "  Fix: give Spark a metastore (spark.sql.catalogImplementation: hive), or store "
+                "the entity as parquet."
+            )
+        folder = self._context.location_of(entity)
+        if literal_path(folder) != folder:
+            raise EntityError(
+                f"{where}: its folder {folder!r} has characters of a pattern in its path, with "
+                "which no table of Spark's catalog can be read\n"
+                "  Fix: use a warehouse or a provider.path without any of []{}*?\\."
+            )
+        if not self._spark.catalog.databaseExists(_sql(name[:-1])):
+            raise EntityError(
+                f"{where}: there is no database {'.'.join(name[:-1])!r}\n"
+                f"  Fix: CREATE DATABASE {_sql(name[1:-1])}, or name another in provider.table."
+            )
+
+    def _check_replaceable(self, entity: EntityMetadata, schema: StructType) -> None:
+        """Refuse before hours of work what could not be published: tables that others have made."""
+        name = self._name(entity)
+        if not self._has(name):
+            return
+        table = self._table(name)
+        where = f"entity {entity.entityid!r}: table {'.'.join(name)!r}"
+        remedy = "  Fix: name another table in provider.table, or drop this one."
+        if table.kind == "VIEW" or table.provider not in _FORMATS:
+            what = "a view" if table.kind == "VIEW" else f"stored as {table.provider!r}"
+            raise EntityError(f"{where} is {what} and cannot be replaced\n{remedy}")
+        if table.properties.get(_ENTITY) == entity.entityid:
+            return
+        if table.partition_columns and table.partitions_in_catalog:
+            raise EntityError(
+                f"{where} keeps its partitions in the catalog and cannot be replaced in one step\n"
+                f"{remedy}"
+            )
+        if not self._fits(table, entity, _arranged(entity, schema)):
+            listed = ", ".join(f"{column} {kind}" for column, kind in table.columns)
+            raise EntityError(
+                f"{where} was not made by this entity, and has other columns than the result: "
+                f"{listed}; stored as {table.provider}, partitioned by "
+                f"{', '.join(table.partition_columns) or 'nothing'}\n{remedy}"
+            )
+
+    def _fits(self, table: _Table, entity: EntityMetadata, schema: StructType) -> bool:
+        return (table.provider, table.columns, table.partition_columns) == (
+            _format(entity),
+            tuple((field.name, field.dataType.simpleString()) for field in schema),
+            entity.partition_columns,
+        )
+
+    def _current(self, entity: EntityMetadata) -> set[str]:
+        """Return the folders that readers may be in: that of the table, and the one of before."""
+        found: set[str] = set()
+        name = self._name(entity)
+        for known in (name, _hidden(name, "previous")):
+            if self._has(known):
+                table = self._table(known)
+                found |= {_last_part(table.folder), *table.properties.get(_VERSIONS, "").split(",")}
+        return found
+
+    def _create(self, name: tuple[str, ...], entity: EntityMetadata, staged: Staged) -> None:
+        columns = ", ".join(
+            f"{quoted(f.name)} {f.dataType.simpleString()}" for f in staged.frame.schema
+        )
+        parts = ", ".join(map(quoted, entity.partition_columns))
+        with self._partitions_in_folders():
+            self._spark.sql(
+                f"CREATE TABLE {_sql(name)} ({columns}) USING {_format(entity)} "
+                + (f"PARTITIONED BY ({parts}) " if parts else "")
+                + f"LOCATION {_literal(staged.path)} "
+                + f"TBLPROPERTIES ({_literal(_ENTITY)} = {_literal(entity.entityid)})"
+            )
+
+    @contextmanager
+    def _partitions_in_folders(self) -> Iterator[None]:
+        """Let a table find its partitions in its folder, so that they move together with it."""
+        before = self._spark.conf.get(_PARTITIONS_IN_CATALOG)
+        self._spark.conf.set(_PARTITIONS_IN_CATALOG, "false")
+        try:
+            yield
+        finally:
+            self._spark.conf.set(_PARTITIONS_IN_CATALOG, before or "true")
+
+    def _name(self, entity: EntityMetadata) -> tuple[str, ...]:
+        """Return catalog, database and table: a temporary view never hides a full name."""
+        parts = table_name_of(entity)
+        if len(parts) == 1:
+            parts = (self._spark.catalog.currentDatabase(), *parts)
+        return parts if len(parts) == 3 else (self._spark.catalog.currentCatalog(), *parts)
+
+    def _readable(self, name: tuple[str, ...]) -> tuple[str, ...] | None:
+        hidden = _hidden(name, "previous")
+        return name if self._has(name) else hidden if self._has(hidden) else None
+
+    def _has(self, name: tuple[str, ...]) -> bool:
+        return self._spark.catalog.tableExists(_sql(name))
+
+    def _table(self, name: tuple[str, ...]) -> _Table:
+        [row] = self._spark.sql(f"DESCRIBE TABLE EXTENDED {_sql(name)} AS JSON").collect()
+        said: dict[str, Any] = json.loads(row[0])
+        return _Table(
+            kind=str(said.get("type", "")),
+            provider=str(said.get("provider", "")).lower(),
+            folder=str(said.get("location", "")),
+            columns=tuple(
+                (field.name, field.dataType.simpleString())
+                for field in self._spark.table(_sql(name)).schema
+            ),
+            partition_columns=tuple(said.get("partition_columns") or ()),
+            partitions_in_catalog=str(said.get("partition_provider", "")).lower() == "catalog",
+            properties=said.get("table_properties") or {},
+        )
+
+    def _set_property(self, name: tuple[str, ...], key: str, value: str) -> None:
+        self._spark.sql(
+            f"ALTER TABLE {_sql(name)} SET TBLPROPERTIES ({_literal(key)} = {_literal(value)})"
+        )
+
+    def _rename(self, old: tuple[str, ...], new: tuple[str, ...]) -> None:
+        self._spark.sql(f"ALTER TABLE {_sql(old)} RENAME TO {_sql(new[1:])}")
+
+    def _drop(self, name: tuple[str, ...]) -> None:
+        """Forget a table of this package's own: its data are not the catalog's and stay."""
+        self._spark.sql(f"DROP TABLE IF EXISTS {_sql(name)}")
+
+
+def _format(entity: EntityMetadata) -> str:
+    return str(entity.tags.get("provider.format", _FORMATS[0]))
+
+
+def _arranged(entity: EntityMetadata, schema: StructType) -> StructType:
+    """Return a schema as Spark's tables have it: partition columns last."""
+    from pyspark.sql.types import StructType
+
+    parts = entity.partition_columns
+    return StructType([f for f in schema if f.name not in parts] + [schema[p] for p in parts])
+
+
+def _hidden(name: tuple[str, ...], kind: str) -> tuple[str, ...]:
+    return (*name[:-1], f"{name[-1]}__kindling_{kind}")
+
+
+def _last_part(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def _sql(name: tuple[str, ...]) -> str:
+    return ".".join(map(quoted, name))
+
+
+def _literal(text: str) -> str:
+    """Return a text as a SQL literal: without quotes and variables that would mean something."""
+    return "'" + re.sub(r"[\\'\"$\n]", lambda found: f"\\u{ord(found[0]):04X}", text) + "'"

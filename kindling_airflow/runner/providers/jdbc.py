@@ -1,0 +1,143 @@
+"""Tables and queries of a database, by JDBC: sources, never written.
+
+Spark asks for the columns and rows that a pipe needs: it pushes choices of columns, filters and
+limits down into the database. A ``provider.query`` is answered there as well.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from kindling_airflow.connections import Connection
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.errors import EntityError
+from kindling_airflow.frozen import freeze
+from kindling_airflow.runner.providers.interface import EntityDescription, ProviderContext
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["JdbcProvider"]
+
+# By the kind of an Airflow connection; "{place}" is host and port.
+_URLS = {
+    "mssql": "jdbc:sqlserver://{place};databaseName={schema}",
+    "mysql": "jdbc:mysql://{place}/{schema}",
+    "oracle": "jdbc:oracle:thin:@//{place}/{schema}",
+    "postgres": "jdbc:postgresql://{place}/{schema}",
+    "sqlite": "jdbc:sqlite:{host}",
+}
+# By the beginning of a URL: a driver that comes with spark.jars is found by its name alone.
+_DRIVERS = {
+    "jdbc:db2:": "com.ibm.db2.jcc.DB2Driver",
+    "jdbc:mariadb:": "org.mariadb.jdbc.Driver",
+    "jdbc:mysql:": "com.mysql.cj.jdbc.Driver",
+    "jdbc:oracle:": "oracle.jdbc.OracleDriver",
+    "jdbc:postgresql:": "org.postgresql.Driver",
+    "jdbc:sqlite:": "org.sqlite.JDBC",
+    "jdbc:sqlserver:": "com.microsoft.sqlserver.jdbc.SQLServerDriver",
+}
+_ACCOUNT = re.compile(r"(?<=[:/])[^:/?;]*[:/][^?;]*@")
+_SETTINGS = re.compile(r"[?;].*", re.DOTALL)
+
+
+class _Database(NamedTuple):
+    url: str
+    options: dict[str, str]
+    secrets: tuple[str, ...]
+
+
+class JdbcProvider:
+    """Reads a table or the answer to a query."""
+
+    def __init__(self, context: ProviderContext) -> None:
+        self._context = context
+
+    def describe(self, entity: EntityMetadata) -> EntityDescription:
+        """Return the database, without accounts and settings, and what is read of it."""
+        database = self._database(entity)
+        what = "table" if "provider.table" in entity.tags else "query"
+        details = freeze({what: entity.tags[f"provider.{what}"]})
+        return EntityDescription(_shown(database.url), "jdbc", details)
+
+    def exists(self, entity: EntityMetadata) -> bool:  # noqa: ARG002 (interface)
+        """Return True: a table that a database lacks is an error of the read, not an idle day."""
+        return True
+
+    def read(self, entity: EntityMetadata) -> DataFrame:
+        """Return the rows, which the database is asked for when they are needed.
+
+        Raises:
+            EntityError: the database cannot be reached, or has no such table.
+        """
+        database = self._database(entity)
+        options = self._context.options_of(entity, **database.options)
+        names = {name.lower() for name in options}
+        if "provider.table" in entity.tags:
+            options["dbtable"] = str(entity.tags["provider.table"])
+        elif "partitioncolumn" in names:  # which Spark does not take together with a query
+            options["dbtable"] = f"({entity.tags['provider.query']}) kindling_query"
+        else:
+            options["query"] = str(entity.tags["provider.query"])
+        try:
+            return self._context.spark.read.format("jdbc").options(**options).load()
+        except Exception as error:  # py4j and Spark wrap whatever the driver throws
+            reason = _reason(error, database)
+        raise EntityError(  # not chained: the cause may hold what must not be seen
+            f"entity {entity.entityid!r}: cannot be read from {_shown(database.url)!r}: {reason}\n"
+            "  Fix: look whether the table and the account are right, whether the database can be "
+            f"reached from the driver, and whether {options['driver']!r} is in spark.jars."
+            if "driver" in options
+            else f"entity {entity.entityid!r}: cannot be read from {_shown(database.url)!r}: "
+            f"{reason}\n"
+            "  Fix: name the JDBC driver's class (provider.driver) and its jar (spark.jars)."
+        )
+
+    def _database(self, entity: EntityMetadata) -> _Database:
+        connection = self._context.connection_of(entity) or Connection()
+        said = entity.tags.get("provider.url")
+        url = str(said) if said is not None else _url_of(entity, connection)
+        own = connection.extra.get("jdbc_options") or {}
+        options = {str(name): str(value) for name, value in own.items()}
+        options["url"] = url
+        options |= {"user": connection.login} if connection.login else {}
+        options |= {"password": connection.password} if connection.password else {}
+        driver = (
+            entity.tags.get("provider.driver")
+            or connection.extra.get("driver_class")
+            or next((name for start, name in _DRIVERS.items() if url.startswith(start)), None)
+        )
+        options |= {"driver": str(driver)} if driver else {}
+        return _Database(url, options, tuple(filter(None, (connection.password, *own.values()))))
+
+
+def _url_of(entity: EntityMetadata, connection: Connection) -> str:
+    """Return the URL that a connection stands for; the kind ``jdbc`` has it in its host."""
+    host, kind = connection.host, connection.conn_type
+    if host.startswith("jdbc:"):
+        return host
+    if kind not in _URLS:
+        raise EntityError(
+            f"entity {entity.entityid!r}: its connection is of the kind {kind!r}, from which no "
+            "JDBC URL follows\n"
+            f"  Fix: write provider.url, or use one of the kinds {', '.join(sorted(_URLS))}, or "
+            "'jdbc' with the whole URL as its host."
+        )
+    place = host if connection.port is None else f"{host}:{connection.port}"
+    path = f"/{connection.schema}" if kind == "sqlite" and connection.schema else host
+    return _URLS[kind].format(place=place, host=host or path, schema=connection.schema)
+
+
+def _shown(url: str) -> str:
+    return _SETTINGS.sub("", _ACCOUNT.sub("", url, count=1))
+
+
+def _reason(error: Exception, database: _Database) -> str:
+    """Return the first line of an error, without what must not be seen."""
+    java = getattr(error, "java_exception", None)
+    text = str(error) if java is None else str(java.toString())
+    text = text.replace(database.url, _shown(database.url)).strip()
+    for secret in database.secrets:
+        text = text.replace(str(secret), "***")
+    return text.splitlines()[0] if text else type(error).__name__
