@@ -13,9 +13,10 @@ recommends; whether and when an entity is really kept is the business of whoever
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from kindling_airflow.data_entities import list_problems
@@ -60,10 +61,10 @@ class CacheRecommendation:
 
 
 class _Shared(NamedTuple):
-    """An entity with two or more readers."""
+    """An entity with two or more readers; how many, and its size where a tag tells."""
 
     entity_id: str
-    consumers: tuple[str, ...]
+    readers: int
     size: int | None
 
 
@@ -108,7 +109,8 @@ def recommend_cache(
     """
     decided = _decided(graph, pipe_ids, memory_budget_bytes)
     return tuple(
-        CacheRecommendation(**{**_entry(*decision), "level": decision[1]}) for decision in decided
+        CacheRecommendation(**{**entry, "level": CacheLevel(entry["level"])})
+        for entry in _entries(graph, pipe_ids, decided)
     )
 
 
@@ -122,25 +124,29 @@ def cache_metadata(
     errors are those of :func:`recommend_cache`. All of it is frozen.
     """
     decided = _decided(graph, pipe_ids, memory_budget_bytes)
-    told = decided[:_MOST_IN_METADATA]
+    told = _entries(graph, pipe_ids, decided[:_MOST_IN_METADATA])
     return {
-        "cache_recommendations": tuple([FrozenDict(_entry(*decision)) for decision in told]),
+        "cache_recommendations": tuple(map(FrozenDict, told)),
         "cache_candidate_count": len(decided),
         "cache_candidate_entities": tuple([shared.entity_id for shared, _, _ in decided]),
     }
 
 
-def _entry(shared: _Shared, level: CacheLevel, why: str) -> dict[str, Any]:
-    """Return a recommendation as a JSON object, with no other object made on the way."""
-    entity_id, consumers, size = shared
-    return {
-        "entity_id": entity_id,
-        "consumers": consumers,
-        "reason": f"{len(consumers)} pipes read it; {why.format(size=size)}",
-        "level": level.value,
-        "size_bytes": size,
-        "benefit": _benefit(shared) if size is not None else None,
-    }
+def _entries(
+    graph: PipeGraph, pipe_ids: Sequence[str], decided: Sequence[_Decision]
+) -> Iterator[dict[str, Any]]:
+    """Yield recommendations as JSON objects."""
+    consumers = _consumers(graph, pipe_ids, [shared.entity_id for shared, _, _ in decided])
+    for shared, level, why in decided:
+        entity_id, readers, size = shared
+        yield {
+            "entity_id": entity_id,
+            "consumers": consumers[entity_id],
+            "reason": f"{readers} pipes read it; {why.format(size=size)}",
+            "level": level.value,
+            "size_bytes": size,
+            "benefit": _benefit(shared) if size is not None else None,
+        }
 
 
 def _decided(graph: PipeGraph, pipe_ids: Sequence[str], budget: int | None) -> list[_Decision]:
@@ -156,8 +162,8 @@ def _decided(graph: PipeGraph, pipe_ids: Sequence[str], budget: int | None) -> l
         )
     if problems:
         raise GraphValidationError(problems)
-    shared = list(_shared(graph, pipe_ids, sizes))
-    shared.sort(key=lambda entity: len(entity.consumers), reverse=True)
+    shared = [_Shared(e, readers, sizes.get(e)) for e, readers in _shared(graph, pipe_ids)]
+    shared.sort(key=attrgetter("readers"), reverse=True)
     known = [entity for entity in shared if entity.size is not None]
     known.sort(key=_benefit, reverse=True)
     decided = list(_levels(known, limit))
@@ -169,25 +175,36 @@ def _decided(graph: PipeGraph, pipe_ids: Sequence[str], budget: int | None) -> l
     ]
 
 
-def _shared(
-    graph: PipeGraph, pipe_ids: Sequence[str], sizes: Mapping[str, int]
-) -> Iterator[_Shared]:
+def _shared(graph: PipeGraph, pipe_ids: Sequence[str]) -> Iterable[tuple[str, int]]:
+    """Return the entities that two or more pipes read, beside their writer, with their number."""
+    if graph.wiring.is_all(pipe_ids):
+        return graph.wiring.shared()
+    found = _consumers(graph, pipe_ids, graph.entity_consumers)
+    return [(entity, len(readers)) for entity, readers in found.items() if len(readers) > 1]
+
+
+def _consumers(
+    graph: PipeGraph, pipe_ids: Sequence[str], entities: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return the pipes of the plan, in its order, that read each entity; but for its writer."""
+    if graph.wiring.is_all(pipe_ids):
+        return graph.wiring.readers(entities)
     places = {pipe_id: place for place, pipe_id in enumerate(pipe_ids)}
-    whole = tuple(places) == tuple(graph.nodes)  # then its readers are those of the plan, in order
-    for entity_id, readers in graph.entity_consumers.items():
-        if len(readers) < 2:
-            continue
-        writer = graph.entity_producers.get(entity_id)
-        if not whole or writer in readers:
-            inner = [p for p in readers if p in places and p != writer]
-            readers = tuple(sorted(inner, key=places.__getitem__))  # noqa: PLW2901
-        if len(readers) > 1:
-            yield _Shared(entity_id, readers, sizes.get(entity_id))
+    readers_of, writer_of = graph.entity_consumers, graph.entity_producers
+    return {
+        entity: tuple(
+            sorted(
+                [p for p in readers_of[entity] if p in places and p != writer_of.get(entity)],
+                key=places.__getitem__,
+            )
+        )
+        for entity in entities
+    }
 
 
 def _benefit(entity: _Shared) -> int:
     """Return the bytes that need not be read again; 0 where the size is not known."""
-    return (len(entity.consumers) - 1) * (entity.size or 0)
+    return (entity.readers - 1) * (entity.size or 0)
 
 
 def _levels(known: Sequence[_Shared], budget: int | None) -> Iterator[_Decision]:
@@ -204,7 +221,7 @@ def _levels(known: Sequence[_Shared], budget: int | None) -> Iterator[_Decision]
             yield entity, CacheLevel.MEMORY_ONLY, _FITS
         elif size <= budget:
             yield entity, CacheLevel.MEMORY_AND_DISK, _CROWDED
-        elif len(entity.consumers) > 2:
+        elif entity.readers > 2:
             yield entity, CacheLevel.DISK_ONLY, _TOO_LARGE
         else:
             yield entity, CacheLevel.NONE, _TOO_LARGE_FOR_TWO

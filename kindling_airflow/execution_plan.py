@@ -87,7 +87,7 @@ class ExecutionPlan:
         object.__setattr__(self, "pipe_ids", _ids("pipe_ids", self.pipe_ids))
         object.__setattr__(self, "generations", tuple(self.generations))
         object.__setattr__(self, "metadata", freeze(self.metadata or {}))
-        numbers = {p: g.number for g in reversed(self.generations) for p in g.pipe_ids}
+        numbers = ((p, g.number) for g in reversed(self.generations) for p in g.pipe_ids)
         object.__setattr__(self, "_numbers", FrozenDict(numbers))
 
     def __eq__(self, other: object) -> bool:
@@ -170,8 +170,7 @@ class ExecutionPlan:
         Raises:
             PlanValidationError: (a ``ValueError``) listing every rule that is broken.
         """
-        problems = _coverage_problems(self)
-        problems += _order_problems(self)
+        problems = [] if _is_sound(self) else [*_coverage_problems(self), *_order_problems(self)]
         problems += _metadata_problems(self.metadata)
         if problems:
             raise PlanValidationError(problems)
@@ -182,7 +181,7 @@ class ExecutionPlan:
 
         See :mod:`kindling_airflow.plan_document` for its fields.
         """
-        content: dict[str, Any] = thaw(plan_content(self))
+        content: dict[str, Any] = thaw({**plan_content(self), "edges": self.graph.edges})
         return {"schema_version": PLAN_SCHEMA_VERSION, "digest": self.digest, **content}
 
     @classmethod
@@ -218,6 +217,30 @@ def _metadata_problems(metadata: Mapping[str, Any]) -> list[str]:
     except (TypeError, ValueError, RecursionError) as error:
         return [f"metadata must hold only what JSON can express: {error}"]
     return []
+
+
+def _is_sound(plan: ExecutionPlan) -> bool:
+    """Return whether a plan of all pipes of its graph, in one direction, covers and orders them.
+
+    The usual case, told by number; of any other plan nothing is said.
+    """
+    wiring, generations, direction = plan.graph.wiring, plan.generations, plan.direction()
+    if direction not in ("forward", "reverse") or not wiring.is_all(plan.pipe_ids):
+        return False
+    if [g.number for g in generations] != list(range(len(generations))):
+        return False
+    if not len(plan._numbers) == sum(map(len, generations)) == len(wiring.names):
+        return False
+    found = list(map(plan._numbers.get, wiring.names))
+    if None in found:
+        return False
+    sign = 1 if direction == "forward" else -1
+    numbers = [sign * number for number in found if number is not None]
+    number_of = numbers.__getitem__
+    for number, producers in zip(numbers, wiring.producers, strict=True):
+        if producers and max(map(number_of, producers)) >= number:
+            return False
+    return True
 
 
 def _coverage_problems(plan: ExecutionPlan) -> list[str]:

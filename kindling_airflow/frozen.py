@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
 __all__ = [
@@ -109,14 +109,23 @@ def digest_of(document: Any) -> str:
     return "sha256:" + hashlib.sha256(canonical_json(document).encode()).hexdigest()
 
 
-def digest_problems(document: Mapping[str, Any], what: str, remedy: str) -> list[str]:
+def digest_problems(
+    document: Mapping[str, Any], what: str, remedy: str, implied: Collection[str] = ()
+) -> list[str]:
     """Return what is wrong with a document's digest of all but itself and the schema version.
 
     The document is taken as it stands, fields of later releases included; one that was written by
     hand may do without a digest.
+
+    Args:
+        document: the document.
+        what: what messages call it.
+        remedy: what to do where the digest is another.
+        implied: fields that follow from the others, and are no part of the digest.
     """
     said = document.get("digest")
-    content = {key: document[key] for key in document if key not in ("schema_version", "digest")}
+    left_out = ("schema_version", "digest", *implied)
+    content = {key: document[key] for key in document if key not in left_out}
     try:
         found = digest_of(content)
     except (TypeError, ValueError, RecursionError) as error:

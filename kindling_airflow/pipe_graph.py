@@ -11,16 +11,19 @@ depends on hash order, and building takes time linear in pipes and edges, withou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from kindling_airflow.data_entities import DataEntityRegistry, list_problems
-from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.drawing import Arrow, Box, to_mermaid
 from kindling_airflow.errors import GraphCycleError, GraphValidationError, did_you_mean
 from kindling_airflow.frozen import EMPTY, FrozenDict
-from kindling_airflow.graph_rules import PipeEdge, cycle_text, cycles, grouped, layers, wire
+from kindling_airflow.graph_rules import PipeEdge, cycle_text, cycles, layers
+from kindling_airflow.sql_inputs import derive_inputs
+from kindling_airflow.wiring import Wiring
 
 __all__ = [
     "GraphCycleError",
@@ -61,68 +64,74 @@ class PipeNode(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PipeGraph:
-    """An acyclic dependency graph of pipes; made by :class:`PipeGraphBuilder`.
+    """An acyclic dependency graph of pipes; all but the nodes follows from their declarations.
 
     Attributes:
         nodes: each pipe by its id, in the order requested.
-        edges: the data edges, by reading pipe, then by its inputs.
-        adjacency: for each pipe, the pipes that read its output.
-        reverse_adjacency: for each pipe, the pipes whose output it reads.
-        entity_producers: for each entity that is written, its one writer.
-        entity_consumers: for each entity that is read, its readers.
-        topological_order: all pipe ids, producers first.
-        entity_tags: the tags of the entities that were declared with some.
-        depths: for each pipe, the pipes on the longest chain of producers that leads to it.
+        entity_tags: the tags of the entities that were declared with some; those of entities that
+            no pipe touches are left out.
+        wiring: what follows from inputs and outputs, by number.
+
+    Raises:
+        GraphCycleError: the pipes form cycles, and nothing else is wrong; one of each knot.
+        GraphValidationError: two pipes write one entity; lists every problem, cycles included.
     """
 
     nodes: Mapping[str, PipeNode]
-    edges: tuple[PipeEdge, ...] = ()
-    adjacency: Mapping[str, tuple[str, ...]] = field(default_factory=FrozenDict)
-    reverse_adjacency: Mapping[str, tuple[str, ...]] = field(default_factory=FrozenDict)
-    entity_producers: Mapping[str, str] = field(default_factory=FrozenDict)
-    entity_consumers: Mapping[str, tuple[str, ...]] = field(default_factory=FrozenDict)
-    topological_order: tuple[str, ...] = ()
-    entity_tags: Mapping[str, Mapping[str, Any]] = field(default_factory=FrozenDict)
-    depths: Mapping[str, int] = field(default_factory=FrozenDict)
+    entity_tags: Mapping[str, Mapping[str, Any]] = EMPTY
+    wiring: Wiring = field(init=False, repr=False, compare=False)
 
-    @classmethod
-    def of(
-        cls,
-        nodes: Mapping[str, PipeNode],
-        entity_tags: Mapping[str, Mapping[str, Any]] = EMPTY,
-    ) -> PipeGraph:
-        """Return the graph that the inputs and outputs of these pipes imply.
-
-        Args:
-            nodes: each pipe by its id, in the order requested.
-            entity_tags: tags by entity; those of entities that no pipe touches are left out.
-
-        Raises:
-            GraphCycleError: the pipes form cycles, and nothing else is wrong; one of each knot.
-            GraphValidationError: two pipes write one entity; lists every problem, cycles included.
-        """
-        wired = wire(tuple(nodes.values()))
-        problems = list(wired.problems)
-        if len(wired.order) < len(nodes):
-            found = list(cycles(nodes, wired.edges))
-            texts = [cycle_text(cycle, wired.edges) for cycle in found]
+    def __post_init__(self) -> None:
+        wiring = Wiring(tuple(self.nodes.values()))
+        problems = list(wiring.problems)
+        if wiring.depths is None:
+            found = list(cycles(self.nodes, wiring.edges))
+            texts = [cycle_text(cycle, wiring.edges) for cycle in found]
             if not problems:
                 raise GraphCycleError(found[0], texts)
             problems += texts
         if problems:
             raise GraphValidationError(problems)
-        touched = (e for e in entity_tags if e in wired.writers or e in wired.readers)
-        return cls(
-            nodes=FrozenDict(nodes),
-            edges=wired.edges,
-            adjacency=FrozenDict(wired.successors),
-            reverse_adjacency=FrozenDict(wired.predecessors),
-            entity_producers=FrozenDict(wired.writers),
-            entity_consumers=FrozenDict(wired.readers),
-            topological_order=wired.order,
-            entity_tags=FrozenDict({entity: entity_tags[entity] for entity in touched}),
-            depths=FrozenDict(wired.depths),
-        )
+        nodes = self.nodes if isinstance(self.nodes, FrozenDict) else FrozenDict(self.nodes)
+        tags = {e: self.entity_tags[e] for e in self.entity_tags if wiring.touches(e)}
+        object.__setattr__(self, "nodes", nodes)
+        object.__setattr__(self, "entity_tags", FrozenDict(tags))
+        object.__setattr__(self, "wiring", wiring)
+
+    @property
+    def edges(self) -> tuple[PipeEdge, ...]:
+        """The data edges, by reading pipe, then by its inputs."""
+        return self.wiring.edges
+
+    @property
+    def adjacency(self) -> Mapping[str, tuple[str, ...]]:
+        """For each pipe, the pipes that read its output."""
+        return self.wiring.adjacency
+
+    @property
+    def reverse_adjacency(self) -> Mapping[str, tuple[str, ...]]:
+        """For each pipe, the pipes whose output it reads."""
+        return self.wiring.reverse_adjacency
+
+    @property
+    def entity_producers(self) -> Mapping[str, str]:
+        """For each entity that is written, its one writer."""
+        return self.wiring.entity_producers
+
+    @property
+    def entity_consumers(self) -> Mapping[str, tuple[str, ...]]:
+        """For each entity that is read, its readers."""
+        return self.wiring.entity_consumers
+
+    @property
+    def topological_order(self) -> tuple[str, ...]:
+        """All pipe ids, producers first."""
+        return self.wiring.order
+
+    @property
+    def depths(self) -> Mapping[str, int]:
+        """For each pipe, the pipes on the longest chain of producers that leads to it."""
+        return self.wiring.depth_of
 
     def get_producer(self, entity_id: str) -> str | None:
         """Return the pipe that writes an entity, or None for an external one."""
@@ -176,6 +185,7 @@ class PipeGraphBuilder:
         """Return the graph of these pipes (default: all that are declared).
 
         Raises:
+            DeclarationError: the inputs of a query are to be derived, and cannot be.
             GraphCycleError: the pipes form cycles, and nothing else is wrong.
             GraphValidationError: unknown or repeated ids, a string where a list belongs, two pipes
                 that write one entity; lists every problem, cycles included.
@@ -186,7 +196,7 @@ class PipeGraphBuilder:
             raise GraphValidationError(problems)
         nodes, problems = self._nodes(wanted)
         try:
-            graph = PipeGraph.of(nodes, self._entity_tags())
+            graph = PipeGraph(nodes, self._entity_tags())
         except GraphValidationError as error:
             if not problems:
                 raise
@@ -206,11 +216,11 @@ class PipeGraphBuilder:
         wanted = self._registry.get_pipe_ids() if pipe_ids is None else pipe_ids
         problems = list_problems("pipe_ids", wanted)
         nodes, unknown = self._nodes([] if problems else wanted)
-        wired = wire(tuple(nodes.values()))
-        problems += [*unknown, *wired.problems]
+        wiring = Wiring(tuple(nodes.values()))
+        problems += [*unknown, *wiring.problems]
         if problems:
             raise GraphValidationError(problems)
-        return tuple(tuple(cycle) for cycle in cycles(nodes, wired.edges))
+        return tuple(tuple(cycle) for cycle in cycles(nodes, wiring.edges))
 
     def topological_sort(self, graph: PipeGraph) -> tuple[str, ...]:
         """Return all pipes, producers before their consumers."""
@@ -222,7 +232,7 @@ class PipeGraphBuilder:
 
     def get_generations(self, graph: PipeGraph) -> tuple[tuple[str, ...], ...]:
         """Return the pipes by generation, sources first: each as early as its producers allow."""
-        return tuple(map(tuple, grouped(graph.nodes, graph.depths)))
+        return tuple(map(graph.wiring.named, graph.wiring.layers))
 
     def get_reverse_generations(self, graph: PipeGraph) -> tuple[tuple[str, ...], ...]:
         """Return the pipes by generation, sinks first: each as early as its consumers allow."""
@@ -270,27 +280,30 @@ class PipeGraphBuilder:
             "total_cache_opportunities": sum(len(pipes) - 1 for pipes in shared.values()),
         }
 
-    def _nodes(self, wanted: Sequence[str]) -> tuple[dict[str, PipeNode], list[str]]:
-        nodes: dict[str, PipeNode] = {}
-        problems = []
-        definition_of = self._registry.get_pipe_definition
-        for pipe_id in wanted:
-            if pipe_id in nodes:
-                problems.append(
-                    f"pipe {pipe_id!r} is asked for more than once\n  Fix: name each pipe once."
-                )
-                continue
-            pipe = definition_of(pipe_id)
-            if pipe is None:
-                hint = did_you_mean(pipe_id, self._registry.get_pipe_ids())
-                problems.append(
-                    f"unknown pipe {pipe_id!r}.{hint}\n"
-                    "  Fix: correct the id, or import the module that declares the pipe."
-                )
-                continue
-            nodes[pipe_id] = PipeNode(
-                pipe_id, pipe.input_entity_ids, pipe.output_entity_id or None, pipe
-            )
+    def _nodes(self, wanted: Sequence[str]) -> tuple[Mapping[str, PipeNode], list[str]]:
+        registry = self._registry
+        if isinstance(registry, DataPipesRegistry) and registry.awaiting:
+            derive_inputs(registry, (entity.entityid for entity in self._entities or ()))
+        found = list(map(registry.get_pipe_definition, wanted))
+        nodes = FrozenDict(
+            (pipe_id, PipeNode(pipe_id, pipe.input_entity_ids, pipe.output_entity_id or None, pipe))
+            for pipe_id, pipe in zip(wanted, found, strict=True)
+            if pipe is not None
+        )
+        if len(nodes) == len(wanted):
+            return nodes, []
+        problems = [
+            f"pipe {pipe_id!r} is asked for more than once\n  Fix: name each pipe once."
+            for pipe_id, times in Counter(wanted).items()
+            if times > 1 and pipe_id in nodes
+        ]
+        known = self._registry.get_pipe_ids()
+        problems += [
+            f"unknown pipe {pipe_id!r}.{did_you_mean(pipe_id, known)}\n"
+            "  Fix: correct the id, or import the module that declares the pipe."
+            for pipe_id in dict.fromkeys(wanted)
+            if pipe_id not in nodes
+        ]
         return nodes, problems
 
     def _entity_tags(self) -> dict[str, Mapping[str, Any]]:

@@ -3,8 +3,8 @@
     {"schema_version": 1, "digest": "sha256:...", "strategy": "batch",
      "pipe_ids": [...], "generations": [{"number": 0, "pipe_ids": [...], "dependencies": [...]}],
      "pipes": [{"pipeid": ..., "input_entity_ids": [...], "output_entity_id": ...}, ...],
-     "edges": [["from", "to", "entity"], ...], "entities": {"orders": {"size_bytes": 12}},
-     "metadata": {...}}
+     "entities": {"orders": {"size_bytes": 12}}, "metadata": {...},
+     "edges": [["from", "to", "entity"], ...]}
 
 ``pipes`` are the declarations in the graph, without their functions and without what is left at
 its default; ``entities`` are the tags of the entities that have some. Reading checks that every
@@ -30,12 +30,21 @@ __all__ = ["PLAN_SCHEMA_VERSION", "plan_content", "plan_fields"]
 
 PLAN_SCHEMA_VERSION = 1
 
-_OPTIONAL_FIELDS = ("tags", "output_type", "use_watermark", "driving_entity_ids")
-_PIPE_FIELDS = ("pipeid", "name", "input_entity_ids", "output_entity_id", *_OPTIONAL_FIELDS)
+_OPTIONAL_FIELDS = (
+    *("tags", "output_type", "use_watermark", "driving_entity_ids"),
+    *("sql", "sql_file"),
+)
+_PIPE_FIELDS = (
+    *("pipeid", "name", "input_entity_ids", "output_entity_id", "expectations"),
+    *_OPTIONAL_FIELDS,
+)
 
 
 def plan_content(plan: ExecutionPlan) -> dict[str, Any]:
-    """Return what a plan says, of types that JSON can express; its digest is made of this."""
+    """Return what a plan says, of types that JSON can express; its digest is made of this.
+
+    The edges are left out: they follow from the pipes.
+    """
     graph = plan.graph
     return {
         "strategy": plan.strategy,
@@ -45,7 +54,6 @@ def plan_content(plan: ExecutionPlan) -> dict[str, Any]:
             for g in plan.generations
         ],
         "pipes": [_pipe_json(node) for node in graph.nodes.values()],
-        "edges": graph.edges,
         "entities": graph.entity_tags,
         "metadata": plan.metadata,
     }
@@ -63,6 +71,8 @@ def _pipe_json(node: PipeNode) -> dict[str, Any]:
             value = getattr(declared, name)
             if value:
                 found[name] = value
+        if declared.expectations:
+            found["expectations"] = [expected.to_json() for expected in declared.expectations]
     return found
 
 
@@ -97,11 +107,13 @@ def plan_fields(document: Any) -> dict[str, Any]:
         problems.append(f"strategy must be a name, not {strategy!r}")
     pipe_ids = _strings("pipe_ids", document.get("pipe_ids"), problems)
     generations = list(_generations(document, problems))
-    problems = problems or digest_problems(document, "plan", "make the plan again")
+    problems = problems or digest_problems(
+        document, "plan", "make the plan again", implied=["edges"]
+    )
     if problems:
         raise PlanValidationError(problems)
     try:
-        graph = PipeGraph.of(nodes, freeze(entities))
+        graph = PipeGraph(nodes, freeze(entities))
     except GraphValidationError as error:
         raise PlanValidationError(error.problems) from error
     if edges != graph.edges:

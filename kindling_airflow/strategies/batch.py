@@ -8,12 +8,13 @@ a -> c -> d        generation 1: b c    both run as soon as a has
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from kindling_airflow.cache_optimizer import cache_metadata
-from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.frozen import FrozenJson
-from kindling_airflow.graph_rules import grouped, layers
+from kindling_airflow.graph_rules import layers
 from kindling_airflow.pipe_graph import PipeGraph
 from kindling_airflow.strategies.base import ExecutionStrategy, members_of, numbered, within
 
@@ -42,11 +43,7 @@ class BatchExecutionStrategy(ExecutionStrategy):
             GraphValidationError: a pipe is not in the graph, or an entity's ``size_bytes`` or the
                 memory budget is no number of bytes.
         """
-        members = members_of(graph, pipe_ids)
-        order, producers = within(members, graph.topological_order, graph.reverse_adjacency)
-        whole = len(members) == len(graph.depths)
-        columns = grouped(pipe_ids, graph.depths) if whole else layers(pipe_ids, order, producers)
-        generations = numbered(columns, producers)
+        generations = _generations(graph, pipe_ids)
         recommended = cache_metadata(graph, pipe_ids, self.memory_budget_bytes)
         metadata = FrozenJson({"execution_order": "forward", **recommended})
         return ExecutionPlan(tuple(pipe_ids), generations, graph, "batch", metadata)
@@ -54,3 +51,19 @@ class BatchExecutionStrategy(ExecutionStrategy):
     def get_strategy_name(self) -> str:
         """Return ``"batch"``."""
         return "batch"
+
+
+def _generations(graph: PipeGraph, pipe_ids: Sequence[str]) -> tuple[Generation, ...]:
+    wiring = graph.wiring
+    if not wiring.is_all(pipe_ids):
+        members = members_of(graph, pipe_ids)
+        order, producers = within(members, graph.topological_order, graph.reverse_adjacency)
+        return numbered(layers(pipe_ids, order, producers), producers)
+    producers_of = wiring.producers.__getitem__
+    waits_for = (dict.fromkeys(chain.from_iterable(map(producers_of, c))) for c in wiring.layers)
+    return tuple(
+        [
+            Generation(number, wiring.named(column), wiring.named(awaited))
+            for number, (column, awaited) in enumerate(zip(wiring.layers, waits_for, strict=True))
+        ]
+    )

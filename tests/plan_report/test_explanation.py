@@ -189,7 +189,7 @@ class TestBatch:
         assert "  'a.out', written by 'a', which is not in the plan\n" in found.text()
 
     def test_node_without_declaration_writes_nothing(self) -> None:
-        nodes = PipeGraph.of({"a": PipeNode("a")})
+        nodes = PipeGraph({"a": PipeNode("a")})
         text = explain(ExecutionPlan(("a",), (Generation(0, ("a",)),), nodes, "batch"), "a").text()
         assert "Reads nothing\nWrites nothing\n" in text
 

@@ -244,7 +244,7 @@ class TestData:
         assert (pipe["output"], pipe["name"]) == ("a\\x00b", "\\u202ex")
 
     def test_node_without_declaration_writes_nothing(self) -> None:
-        nodes = PipeGraph.of({"a": PipeNode("a")})
+        nodes = PipeGraph({"a": PipeNode("a")})
         made = ExecutionPlan(("a",), (Generation(0, ("a",)),), nodes, "batch")
         pipe = page_data(made, None)["pipes"][0]
         assert (pipe["output"], pipe["tags"], pipe["name"]) == (None, {}, "")

@@ -59,6 +59,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
         "airflow pyspark",
         (
             "kindling_airflow.graph_rules",
+            "kindling_airflow.wiring",
             "kindling_airflow.drawing",
             "kindling_airflow.pipe_graph",
             "kindling_airflow.selection*",

@@ -12,6 +12,7 @@ import pytest
 
 from kindling_airflow.errors import PlanValidationError
 from kindling_airflow.execution_plan import PLAN_SCHEMA_VERSION, ExecutionPlan, Generation
+from kindling_airflow.wiring import Wiring
 from tests.builders import graph, plan
 
 CHAIN = "a -> b -> c"
@@ -256,6 +257,8 @@ class TestImmutability:
         tags = {"a": {"layer": "gold", "deep": {"list": [1, {"x": [2]}]}}}
         made = plan(f"{CHAIN}, a -> c", tags=tags)
         assert made.metadata["cache_recommendations"]
+        for view in ("edges", "adjacency", "entity_consumers", "depths", "topological_order"):
+            assert getattr(made.graph, view)
         found = {type(value).__name__ for value in _walk(made, set())}
         assert found == {
             "ExecutionPlan",
@@ -267,7 +270,9 @@ class TestImmutability:
             "PipeGraph",
             "PipeMetadata",
             "PipeNode",
+            "Wiring",
             "bool",
+            "frozenset",
             "int",
             "str",
             "tuple",
@@ -285,6 +290,8 @@ def _walk(value: Any, seen: set[int]) -> list[Any]:
         inner = list(value)
     elif hasattr(value, "__dataclass_fields__"):
         inner = [getattr(value, name) for name in value.__dataclass_fields__]
+    elif isinstance(value, Wiring):
+        inner = list(vars(value).values())
     return [value, *(item for child in inner for item in _walk(child, seen))]
 
 

@@ -107,7 +107,7 @@ class TestCycles:
 class TestGraphsMadeByHand:
     def test_input_that_is_named_twice_is_read_once(self) -> None:
         nodes = {"a": PipeNode("a", (), "x"), "b": PipeNode("b", ("x", "x"), None)}
-        made = PipeGraph.of(nodes)
+        made = PipeGraph(nodes)
         assert made.edges == (("a", "b", "x"),)
         assert made.entity_consumers == {"x": ("b",)}
         assert made.adjacency == {"a": ("b",), "b": ()}

@@ -101,7 +101,7 @@ def test_priorities_that_are_no_numbers_are_all_named() -> None:
         for pipe_id, priority in tags.items()
     }
     with pytest.raises(GraphValidationError) as refused:
-        PriorityExecutionStrategy().plan(PipeGraph.of(nodes), list(nodes))
+        PriorityExecutionStrategy().plan(PipeGraph(nodes), list(nodes))
     fix = "  Fix: correct the tag, or leave it out for 0; larger is more urgent."
     must_be = "tag priority must be a finite number, not"
     assert str(refused.value) == (
