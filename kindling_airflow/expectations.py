@@ -104,6 +104,22 @@ class Expectation:
             return str(self.predicate)
         return f"{columns} is {'unique' if self.check == 'unique' else 'not null'}"
 
+    def promise(self, stern: str | None = None) -> str:
+        """Return what is expected, and what happens otherwise.
+
+        Args:
+            stern: what a deployment says in place of ``fail`` and ``warn``.
+
+        >>> not_null("id", tolerate=0.01).promise()
+        'id is not null (else fail; up to 1 % are tolerated)'
+        """
+        action = self.on_violation if self.on_violation == "drop" else stern or self.on_violation
+        if self.tolerate is None:
+            return f"{self.text()} (else {action})"
+        share = isinstance(self.tolerate, float)
+        limit = f"{100 * self.tolerate:g} %" if share else f"{self.tolerate:,}"
+        return f"{self.text()} (else {action}; up to {limit} are tolerated)"
+
 
 def _bounds(minimum: Any, maximum: Any) -> str:
     if minimum is None:

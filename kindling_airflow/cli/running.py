@@ -176,7 +176,8 @@ def _show(console: Console, result: ExecutionResult, log_path: Path) -> None:
                 f"{report['rows_written']:,}" if report.get("rows_written") is not None else "-",
                 f"{pipe.duration_seconds:.1f}",
             )
-            troubles += [f"{pipe.pipe_id}: {line}" for line in quality_lines(report)]
+            if report.get("status") == "published":  # an error says it all itself
+                troubles += [f"{pipe.pipe_id}: {line}" for line in quality_lines(report)]
             if pipe.error or pipe.reason:
                 troubles.append(f"{pipe.pipe_id}: {pipe.status.value}: {pipe.error or pipe.reason}")
     console.print(table)

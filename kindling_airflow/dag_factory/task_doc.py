@@ -1,4 +1,4 @@
-"""What the Airflow UI says of a task, before and after it ran: reads, writes, and the query."""
+"""What the Airflow UI says of a task: what it reads, writes and promises, and its query."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from textwrap import dedent
 
 from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.expectations import ON_VIOLATION_TAG
 
 __all__ = ["task_doc"]
 
@@ -18,9 +19,11 @@ def task_doc(pipe: PipeMetadata) -> dict[str, str]:
     A query is shown as it is: neither Jinja nor Markdown touches what stands in the fence.
     """
     reads = ", ".join(pipe.input_entity_ids) or "nothing"
-    summary = f"Pipe {pipe.pipeid}: reads {reads}; writes {pipe.output_entity_id}."
+    stern = pipe.tags.get(ON_VIOLATION_TAG)
+    promises = [expected.promise(stern) for expected in pipe.expectations]
     if pipe.sql is None:
-        return {"doc": summary}
+        summary = f"Pipe {pipe.pipeid}: reads {reads}; writes {pipe.output_entity_id}."
+        return {"doc": "\n".join([summary, *(f"Expects: {promise}" for promise in promises)])}
     longest = max((len(run) for run in _BACKTICKS.findall(pipe.sql)), default=0)
     fence = "`" * max(3, longest + 1)
     source = "" if pipe.sql_file is None else f" From {_as_code(pipe.sql_file)}."
@@ -30,7 +33,9 @@ def task_doc(pipe: PipeMetadata) -> dict[str, str]:
         f"{', '.join(map(_as_code, pipe.input_entity_ids)) or 'nothing'}; "
         f"writes {_as_code(pipe.output_entity_id)}.{source}"
     )
-    return {"doc_md": f"{what}\n\n{fence}sql\n{text}\n{fence}"}
+    listed = "\n".join(f"- Expects: {_as_code(promise)}" for promise in promises)
+    query = f"{fence}sql\n{text}\n{fence}"
+    return {"doc_md": "\n\n".join(filter(None, (what, listed, query)))}
 
 
 def _as_code(text: str) -> str:

@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from kindling_airflow.contracts import RunReport, RunRequest
+from kindling_airflow.contracts import RunReport, RunRequest, quality_lines
 from kindling_airflow.errors import ReportError
 from kindling_airflow.operators.connections import hand_over
 from kindling_airflow.operators.driver_process import adapt

@@ -9,7 +9,9 @@ from typing import Any, Literal
 from kindling_airflow.critical_path import data_flow, is_forward, path_through
 from kindling_airflow.errors import GraphValidationError, did_you_mean
 from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.expectations import ON_VIOLATION_TAG
 from kindling_airflow.frozen import thaw
+from kindling_airflow.pipe_graph import PipeNode
 from kindling_airflow.plan_report.chains import chain_of, longest_chains
 from kindling_airflow.plan_report.durations import Ticks, durations_of, seconds_text
 from kindling_airflow.plan_report.wording import counted, listed
@@ -84,6 +86,7 @@ class Explanation:
         waits_for, waited_for_by: its neighbours in earlier and in later generations.
         inputs: what it reads, and where that comes from.
         output: what it writes; None for a node that was made by hand.
+        expectations: what it promises about its output, and what happens otherwise.
         readers: the pipes of the plan that read its output.
         timing: None where pipes do not run to their end, as in a streaming plan.
     """
@@ -99,6 +102,7 @@ class Explanation:
     waited_for_by: tuple[str, ...]
     inputs: tuple[InputOrigin, ...]
     output: str | None
+    expectations: tuple[str, ...]
     readers: tuple[str, ...]
     timing: Timing | None
 
@@ -156,9 +160,18 @@ def explain(
         waited_for_by=tuple(p for p in near if (plan.find_pipe_generation(p) or 0) > number),
         inputs=tuple(_origin(plan, pipe_id, entity) for entity in node.input_entities),
         output=node.output_entity,
+        expectations=_promises(node),
         readers=readers,
         timing=_timing(plan, pipe_id, durations) if is_forward(plan) else None,
     )
+
+
+def _promises(node: PipeNode) -> tuple[str, ...]:
+    pipe = node.metadata
+    if pipe is None:
+        return ()
+    stern = pipe.tags.get(ON_VIOLATION_TAG)
+    return tuple(expected.promise(stern) for expected in pipe.expectations)
 
 
 def _chain(plan: ExecutionPlan, pipe_id: str) -> Iterator[ChainStep]:
@@ -245,6 +258,9 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield "Writes nothing"
     else:
         yield f"Writes {found.output!r}, read by {counted(len(found.readers), 'pipe')} of the plan"
+    if found.expectations:
+        yield "Expects of its output:"
+        yield from (f"  {promise}" for promise in found.expectations)
     if found.timing is not None:
         yield ""
         yield from _timing_lines(found.timing)
