@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.dag_factory.query_params import query_param_problems
+from kindling_airflow.dag_factory.operator_arguments import argument_name_problems
+from kindling_airflow.dag_factory.references import reference_problems
 from kindling_airflow.dag_factory.settings_file import read_settings
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.entity_checks import check_entities, memory_problems
@@ -24,12 +27,21 @@ from kindling_airflow.harvest import harvest, is_current
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.project_package import package_problems, read_info
 from kindling_airflow.selection import select as select_pipes
-from kindling_airflow.translator import DagSpec, TranslateOptions, translate
+from kindling_airflow.translator import (
+    Barrier,
+    Closing,
+    DagSpec,
+    OnError,
+    TranslateOptions,
+    translate,
+)
+from kindling_airflow.translator.overrides import unmatched_patterns
 
 __all__ = [
     "Compiled",
     "Planned",
     "compile_definition",
+    "compile_planned",
     "plan_definition",
     "plan_of",
     "project_manifest",
@@ -108,25 +120,65 @@ def plan_definition(definition: Definition, manifest: Manifest | None = None) ->
     return Planned(definition, base, effective, plan)
 
 
-def compile_definition(definition: Definition, manifest: Manifest | None = None) -> Compiled:
+def compile_definition(
+    definition: Definition, manifest: Manifest | None = None, *, complete: bool = True
+) -> Compiled:
     """Compile a definition as far as that goes without Airflow.
 
     Args:
         definition: what to compile.
         manifest: the project's manifest, where the caller has it already.
+        complete: find all that building the DAG would find, references that stand for nothing
+            among it; who goes on to build it need not.
 
     Raises:
         DefinitionError: wrapping whatever is wrong on the way, with the definition's name.
     """
-    planned = plan_definition(definition, manifest)
+    return compile_planned(plan_definition(definition, manifest), complete=complete)
+
+
+def compile_planned(
+    planned: Planned, *, closing: Closing = Closing.AS_NEEDED, complete: bool = True
+) -> Compiled:
+    """Compile a definition that has its plan already.
+
+    Args:
+        planned: the definition with its plan.
+        closing: when there is a task behind all pipes.
+        complete: as for :func:`compile_definition`.
+
+    Raises:
+        DefinitionError: as :func:`compile_definition`.
+    """
+    definition = planned.definition
+    _check_keys(planned, complete)
     with _wrapped(definition):
         _check_package(definition, planned.base)
         pipes = _pipes_of(planned.plan, planned.manifest)
         problems = memory_problems(pipes, planned.manifest.entities)
+        problems += query_param_problems(planned.plan, definition.params)
         if problems:
             raise TranslationError(problems)
-        spec = translate(planned.plan, _options(definition))
+        spec = translate(planned.plan, _options(definition, closing))
     return Compiled(definition, planned.base, planned.manifest, planned.plan, spec)
+
+
+def _check_keys(planned: Planned, complete: bool) -> None:
+    """Refuse keys of a definition that the plan or the installation shows to be wrong.
+
+    Raises:
+        DefinitionError: listing each with its line.
+    """
+    definition, known = planned.definition, dict.fromkeys(planned.plan.pipe_ids)
+    found = [
+        (("overrides", pattern), text)
+        for pattern, text in unmatched_patterns(definition.overrides, known)
+    ]
+    found += argument_name_problems(definition) if complete else ()
+    problems = [definition.located(problem) for problem in found]
+    problems += reference_problems(definition) if complete else ()
+    if problems:
+        raise DefinitionError(problems)
 
 
 def _check_package(definition: Definition, base: Manifest) -> None:
@@ -191,12 +243,17 @@ def _pipes_of(plan: ExecutionPlan, manifest: Manifest) -> list[PipeMetadata]:
     return [pipe for pipe in found if pipe is not None]
 
 
-def _options(definition: Definition) -> TranslateOptions:
+def _options(definition: Definition, closing: Closing) -> TranslateOptions:
     return TranslateOptions(
         dag_id=definition.dag_id,
         pool=definition.pool,
         width=definition.width,
-        pool_slots=definition.pool_slots,
-        retries=definition.retries,
-        retry_delay_seconds=definition.retry_delay_seconds,
+        pools=definition.pools,
+        on_error=OnError(definition.on_error),
+        barrier=Barrier(definition.barrier),
+        group_by=definition.group_by,
+        settings=definition.task,
+        overrides=definition.overrides,
+        assets=definition.assets,
+        closing=closing,
     )

@@ -135,6 +135,15 @@ def test_an_interval_in_a_run_without_one_is_an_error_and_no_null(
     )
 
 
+def test_an_empty_interval_is_an_error_and_no_empty_table(project: Project) -> None:
+    view(project, "b", "SELECT 1 AS n WHERE now() BETWEEN :interval_start AND :interval_end")
+    moment = "2013-01-02T00:00:00+00:00"
+    assert error_of(project, "b", interval_start=NEXT_DAY, interval_end=moment).startswith(
+        "PipeRunError: pipe 'b': its query wants :interval_end, but this run has an empty data "
+        "interval, at 2013-01-02 00:00:00+00:00\n"
+    )
+
+
 def test_a_parameter_that_the_run_does_not_have_is_an_error_that_names_those_it_has(
     project: Project,
 ) -> None:
