@@ -14,12 +14,20 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
-__all__ = ["Query", "TableName", "query_problems", "read_query", "sql_parser_is_installed"]
+__all__ = [
+    "Query",
+    "TableName",
+    "query_problems",
+    "query_text",
+    "read_query",
+    "sql_parser_is_installed",
+]
 
 _FIRST_WORDS = ("SELECT", "WITH", "FROM", "VALUES", "TABLE")
 _BEFORE_FIRST_WORD = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/|\()*", re.DOTALL)
@@ -76,6 +84,16 @@ def query_problems(sql: object) -> list[str]:
         return []
     what = word or sql[begin : begin + 1]
     return [f"its query begins with {what!r}\n{_REMEDY}" if what else f"sql is empty\n{_REMEDY}"]
+
+
+def query_text(sql: str) -> str:
+    """Return a query as people read it: without the indentation that all of its lines share.
+
+    >>> print(query_text(chr(10) + "    SELECT *" + chr(10) + "      FROM orders"))
+    SELECT *
+      FROM orders
+    """
+    return dedent(sql.replace("\r\n", "\n").expandtabs()).strip("\n")
 
 
 def sql_parser_is_installed() -> bool:

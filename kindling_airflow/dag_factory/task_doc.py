@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from textwrap import dedent
 
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.expectations import ON_VIOLATION_TAG
+from kindling_airflow.sql_query import query_text
 
 __all__ = ["task_doc"]
 
@@ -27,14 +27,13 @@ def task_doc(pipe: PipeMetadata) -> dict[str, str]:
     longest = max((len(run) for run in _BACKTICKS.findall(pipe.sql)), default=0)
     fence = "`" * max(3, longest + 1)
     source = "" if pipe.sql_file is None else f" From {_as_code(pipe.sql_file)}."
-    text = dedent(pipe.sql).strip("\n")
     what = (
         f"Pipe {_as_code(pipe.pipeid)}: reads "
         f"{', '.join(map(_as_code, pipe.input_entity_ids)) or 'nothing'}; "
         f"writes {_as_code(pipe.output_entity_id)}.{source}"
     )
     listed = "\n".join(f"- Expects: {_as_code(promise)}" for promise in promises)
-    query = f"{fence}sql\n{text}\n{fence}"
+    query = f"{fence}sql\n{query_text(pipe.sql)}\n{fence}"
     return {"doc_md": "\n\n".join(filter(None, (what, listed, query)))}
 
 

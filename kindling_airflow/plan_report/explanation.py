@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from kindling_airflow.critical_path import data_flow, is_forward, path_through
+from kindling_airflow.drawing import printable
 from kindling_airflow.errors import GraphValidationError, did_you_mean
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.expectations import ON_VIOLATION_TAG
@@ -15,6 +16,7 @@ from kindling_airflow.pipe_graph import PipeNode
 from kindling_airflow.plan_report.chains import chain_of, longest_chains
 from kindling_airflow.plan_report.durations import Ticks, durations_of, seconds_text
 from kindling_airflow.plan_report.wording import counted, listed
+from kindling_airflow.sql_query import query_text
 
 __all__ = ["ChainStep", "Explanation", "InputOrigin", "Timing", "explain"]
 
@@ -89,6 +91,8 @@ class Explanation:
         expectations: what it promises about its output, and what happens otherwise.
         readers: the pipes of the plan that read its output.
         timing: None where pipes do not run to their end, as in a streaming plan.
+        sql: the pipe's query; None for a function.
+        sql_file: the file that the query stands in.
     """
 
     pipe_id: str
@@ -105,6 +109,8 @@ class Explanation:
     expectations: tuple[str, ...]
     readers: tuple[str, ...]
     timing: Timing | None
+    sql: str | None = None
+    sql_file: str | None = None
 
     @property
     def is_forced(self) -> bool:
@@ -163,6 +169,8 @@ def explain(
         expectations=_promises(node),
         readers=readers,
         timing=_timing(plan, pipe_id, durations) if is_forward(plan) else None,
+        sql=node.metadata.sql if node.metadata is not None else None,
+        sql_file=node.metadata.sql_file if node.metadata is not None else None,
     )
 
 
@@ -264,6 +272,11 @@ def _lines(found: Explanation) -> Iterator[str]:
     if found.timing is not None:
         yield ""
         yield from _timing_lines(found.timing)
+    if found.sql is not None:
+        yield ""
+        yield "Query:" if found.sql_file is None else f"Query ({found.sql_file}):"
+        text = printable(query_text(found.sql))
+        yield from (f"  {line}".rstrip() for line in text.split("\n"))
 
 
 _ORIGINS = {

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kindling_airflow.critical_path import critical_path, data_flow, is_forward
+from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.drawing import printable
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.frozen import thaw
@@ -15,6 +16,7 @@ from kindling_airflow.plan_report.chains import longest_chains
 from kindling_airflow.plan_report.durations import Ticks, durations_of, seconds_text
 from kindling_airflow.plan_report.layout import BAND_GAP, BOX_HEIGHT, layout_of
 from kindling_airflow.plan_report.wording import counted
+from kindling_airflow.sql_query import query_text
 
 __all__ = ["one_line", "page_data"]
 
@@ -118,7 +120,16 @@ def _pipe(plan: ExecutionPlan, numbers: Mapping[str, int], pipe_id: str) -> dict
         "inputs": [_input(plan, numbers, pipe_id, entity) for entity in node.input_entities],
         "output": None if node.output_entity is None else one_line(node.output_entity),
         "marks": ["stream"] if pipe_id in streams else [],
+        **_query(node.metadata),
     }
+
+
+def _query(declared: PipeMetadata | None) -> dict[str, str]:
+    """Return a pipe's query, and the headline over it; nothing for a function."""
+    if declared is None or declared.sql is None:
+        return {}
+    where = "" if declared.sql_file is None else f" ({one_line(declared.sql_file)})"
+    return {"sql": printable(query_text(declared.sql)), "sqlTitle": f"Query{where}"}
 
 
 def _input(

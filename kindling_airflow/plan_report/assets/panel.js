@@ -130,6 +130,7 @@ function showPipe(n) {
       consumersOf[n].length ? `Read by ${plural(consumersOf[n].length, "pipe")}` : "Read by no pipe",
       consumersOf[n].map((m) => make("li", {}, pipeLink(m))),
     ),
+    ...(pipe.sql ? [make("h3", {}, pipe.sqlTitle), make("pre", {}, pipe.sql)] : []),
     ...table("Time", pipe.time || []),
     ...table("Tags", Object.entries(pipe.tags)),
   );
