@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kindling_airflow import __version__
 from kindling_airflow.errors import PackageError
 from kindling_airflow.frozen import FrozenDict
 
@@ -108,6 +109,12 @@ def package_problems(
         manifest: the digest of the project's manifest.
         sources: SHA-256 of the project's files, by their paths in the project.
     """
+    if info.release != __version__:
+        problem = (
+            f"the package {str(path)!r} was made by release {info.release}, and this is release "
+            f"{__version__}\n  Fix: make it again with 'airflow kindling package'."
+        )
+        return [problem]
     if info.manifest == manifest and all(info.files.get(k) == v for k, v in sources.items()):
         return []
     changed = [name for name, digest in sorted(sources.items()) if info.files.get(name) != digest]

@@ -8,14 +8,23 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kindling_airflow import __version__
-from kindling_airflow.errors import KindlingAirflowError, PackageError, WrongCallError
+from kindling_airflow.errors import (
+    DefinitionError,
+    KindlingAirflowError,
+    PackageError,
+    WrongCallError,
+)
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.package_content import ProjectFiles, project_files, write_package
 from kindling_airflow.project_package import PackageInfo, package_problems, read_info
 
-__all__ = ["package_project"]
+if TYPE_CHECKING:
+    from kindling_airflow.dag_factory.definition import Definition
+
+__all__ = ["check_package_files", "package_project"]
 
 # Imports the project from the zip alone, as a driver on a cluster does, and prints its digest.
 _TRIAL = """
@@ -62,6 +71,21 @@ def package_project(called: argparse.Namespace) -> int:
     info = _write(target, files, manifest)
     _say(called, target, info, files)
     return 0
+
+
+def check_package_files(definition: Definition, manifest: Manifest) -> None:
+    """Check a definition's package against every file of the project, data files included.
+
+    Raises:
+        DefinitionError: it is of another state of the project.
+    """
+    if definition.package is None or "://" in definition.package:
+        return
+    path = Path(definition.package)
+    digests = project_files(definition.project_root, path).digests()
+    problems = package_problems(path, read_info(path), manifest.digest, digests)
+    if problems:
+        raise DefinitionError(f"{definition.source}: {problem}" for problem in problems)
 
 
 def _project(path: Path, called: argparse.Namespace) -> tuple[Path, Manifest, Path | None]:

@@ -112,6 +112,7 @@ def _planned(
 
 
 def _of_definition(path: Path, called: argparse.Namespace, fresh: bool) -> Source:
+    from kindling_airflow.cli.packaging import check_package_files
     from kindling_airflow.dag_factory.compile import compile_definition, plan_definition
     from kindling_airflow.dag_factory.definition import Definition
     from kindling_airflow.harvest import harvest
@@ -130,6 +131,7 @@ def _of_definition(path: Path, called: argparse.Namespace, fresh: bool) -> Sourc
     if fresh:
         manifest = harvest(definition.project_root, definition.modules)
         planned: Planned = compile_definition(definition, manifest)
+        check_package_files(definition, manifest)
     else:
         planned = plan_definition(definition)
     project = Project(planned.base, planned.manifest, definition.project_root)
