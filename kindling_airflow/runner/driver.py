@@ -11,13 +11,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.contracts import RunReport, RunRequest, RunStart
-from kindling_airflow.frozen import FrozenDict, freeze, thaw
+from kindling_airflow.frozen import FrozenDict
 from kindling_airflow.runner.fence import Fence
 from kindling_airflow.runner.packaged import with_project_in_place
 from kindling_airflow.runner.run_pipe import (
@@ -31,6 +31,8 @@ from kindling_airflow.secret_keys import secret_values, without_secrets
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from kindling_airflow.harvest import HarvestedModules
 
 __all__ = ["run_driver", "run_fenced"]
 
@@ -60,22 +62,34 @@ def run_driver(
     try:
         (say or _print_line)(_start(request, spark).line())
         report = run_fenced(request, spark, started)
-        return _written(request, spark, report)
+        _write_report(request, spark, report)
+        return report
     finally:
         spark.stop()
 
 
-def run_fenced(request: RunRequest, spark: SparkSession, started: float | None = None) -> RunReport:
-    """Run a request in a given session, unless a newer try of its task is about.
+def run_fenced(
+    request: RunRequest,
+    spark: SparkSession,
+    started: float | None = None,
+    declared: HarvestedModules | None = None,
+) -> RunReport:
+    """Run a request in a given session; publish unless a newer try of its task has begun.
 
-    What the report says is free of the secrets that Spark was configured with.
+    What the report says is free of the secrets that Spark and this process were configured with.
+
+    Args:
+        request: what to run.
+        spark: the session.
+        started: ``time.monotonic()`` when the driver began; default: now.
+        declared: the project's declarations, where the caller has imported them already.
     """
     from kindling_airflow.runner.providers.storage import Storage
 
     started = time.monotonic() if started is None else started
     settings = {**os.environ, **dict(spark.sparkContext.getConf().getAll())}
     if not request.attempt_order:
-        return _hidden(run_pipe(request, spark, started), settings)
+        return _hidden(run_pipe(request, spark, started, declared), settings)
     try:
         fence = Fence.claim(Storage(spark), request)
     except Exception as error:
@@ -83,7 +97,7 @@ def run_fenced(request: RunRequest, spark: SparkSession, started: float | None =
         return _hidden(failed, settings)
     try:
         hooks = Hooks(before_publish=lambda _location: fence.check())
-        return _hidden(run_pipe(request, spark, started, hooks=hooks), settings)
+        return _hidden(run_pipe(request, spark, started, declared, hooks), settings)
     finally:
         with suppress(Exception):  # the report is what counts; the next try copes with leftovers
             fence.release()
@@ -99,8 +113,8 @@ def _print_line(line: str) -> None:
     sys.stdout.flush()
 
 
-def _written(request: RunRequest, spark: SparkSession, report: RunReport) -> RunReport:
-    """Put the report where the request wants it, and return it."""
+def _write_report(request: RunRequest, spark: SparkSession, report: RunReport) -> None:
+    """Put the report where the request wants it."""
     from kindling_airflow.runner.providers.storage import Storage
 
     path = request.report_path
@@ -112,7 +126,6 @@ def _written(request: RunRequest, spark: SparkSession, report: RunReport) -> Run
             storage.move(f"{path}.part", path)  # whoever reads it never sees half of it
         except Exception as error:  # whatever the file system throws; the task will miss the report
             sys.stderr.write(f"The report cannot be written to {path!r}: {error}\n")
-    return report
 
 
 def _hidden(report: RunReport, settings: dict[str, str]) -> RunReport:
@@ -128,18 +141,15 @@ def _hidden(report: RunReport, settings: dict[str, str]) -> RunReport:
         reason=hide(report.reason),
         error=error
         and replace(error, message=hide(error.message), traceback=hide(error.traceback)),
-        extra=_each_text(report.extra, hide),
+        extra=_in_each_text(report.extra, hide),
     )
 
 
-def _each_text(extra: Any, hide: Callable[[str], str]) -> Any:
-    def walk(value: Any) -> Any:
-        if isinstance(value, str):
-            return hide(value)
-        if isinstance(value, list):
-            return [walk(item) for item in value]
-        if isinstance(value, dict):
-            return {key: walk(item) for key, item in value.items()}
-        return value
-
-    return freeze(walk(thaw(extra))) or FrozenDict()
+def _in_each_text(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, tuple):
+        return tuple(_in_each_text(item, change) for item in value)
+    if isinstance(value, Mapping):
+        return FrozenDict({key: _in_each_text(item, change) for key, item in value.items()})
+    return value

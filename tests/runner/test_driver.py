@@ -1,0 +1,71 @@
+"""What a driver says besides running its pipe, and what it keeps to itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kindling_airflow.contracts import RunReport, report_in_line
+from kindling_airflow.runner.driver import _start, _write_report, run_fenced
+from tests.runner.conftest import Project
+
+
+def report_at(path: Path) -> RunReport:
+    text = report_in_line(path.read_text())
+    assert text is not None
+    return RunReport.loads(text)
+
+
+def test_the_report_is_written_where_the_request_wants_it(project: Project, spark: Any) -> None:
+    path = project.warehouse / "_kindling" / "reports" / "k1.json"
+    request = project.request("out", report_path=str(path))
+    report = RunReport(request.attempt_key, "out", "skipped", reason="no rows")
+    _write_report(request, spark, report)
+    assert report_at(path) == report
+    again = RunReport(request.attempt_key, "out", "published")
+    _write_report(request, spark, again)
+    assert report_at(path) == again
+    assert [p.name for p in path.parent.iterdir() if not p.name.startswith(".")] == ["k1.json"]
+
+
+def test_a_report_that_cannot_be_written_does_not_stop_the_driver(
+    project: Project, spark: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = project.request("out", report_path="/proc/kindling/report.json")
+    _write_report(request, spark, RunReport(request.attempt_key, "out", "published"))
+    said = capsys.readouterr().err
+    assert said.startswith("The report cannot be written to '/proc/kindling/report.json': ")
+
+
+def test_without_a_wish_no_report_is_written(project: Project, spark: Any) -> None:
+    request = project.request("out")
+    _write_report(request, spark, RunReport(request.attempt_key, "out", "published"))
+    assert list(project.warehouse.iterdir()) == []
+
+
+def test_a_driver_says_which_application_it_is(project: Project, spark: Any) -> None:
+    request = project.request("out")
+    start = _start(request, spark)
+    assert start.attempt_key == request.attempt_key
+    assert start.application_id == spark.sparkContext.applicationId
+    assert start.ui_url == ""  # the tests' session has no user interface
+
+
+def test_no_secret_gets_into_the_report(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_API_TOKEN", "tok-4711-abc")
+
+    def leaky(**_frames: Any) -> Any:
+        raise RuntimeError(
+            "cannot log in with tok-4711-abc at jdbc:postgresql://me:hunter2@db/x?password=letmein"
+        )
+
+    project.pipe("out", leaky)
+    report = run_fenced(project.request("out"), project.spark, declared=project.declared)
+    assert report.error is not None
+    assert report.error.message == (
+        "cannot log in with *** at jdbc:postgresql://me:***@db/x?password=***"
+    )
+    text = report.line()
+    assert not [word for word in ("tok-4711", "hunter2", "letmein") if word in text]

@@ -1,0 +1,166 @@
+"""Of two drivers of one task only the one of the newer try publishes, whoever is slower."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kindling_airflow.contracts import RunReport
+from kindling_airflow.errors import EntityError
+from kindling_airflow.runner.driver import run_fenced
+from kindling_airflow.runner.fence import Fence, instance_name
+from kindling_airflow.runner.providers.storage import Storage
+from tests.runner.conftest import Project
+
+FIRST, SECOND, THIRD = "01a20d4f-85ed-7f07", "01a20d50-0001-7aaa", "01a20d50-0002-7bbb"
+
+
+@pytest.fixture
+def shop(project: Project) -> Project:
+    """A project whose one pipe writes what ``rows`` says."""
+    (project.warehouse / "landing").mkdir()
+    (project.warehouse / "landing" / "in.json").write_text('{"n": 1}')
+    project.entity(
+        "numbers",
+        tags={"provider_type": "json", "provider.path": "landing/in.json"},
+        schema="n INT",
+    )
+    project.pipe("out", lambda **frames: frames["numbers"], "numbers")
+    return project
+
+
+def run(project: Project, order: str, try_number: int, pipe_id: str = "out") -> RunReport:
+    request = project.request(pipe_id, attempt_order=order, try_number=try_number)
+    return run_fenced(request, project.spark, declared=project.declared)
+
+
+def claim(project: Project, order: str, **changes: Any) -> Fence:
+    request = project.request("out", attempt_order=order, **changes)
+    return Fence.claim(Storage(project.spark), request)
+
+
+def claims(project: Project) -> list[str]:
+    folder = project.warehouse / "_kindling" / "claims"
+    return sorted(p.name.split("-")[1] for p in folder.iterdir() if not p.name.startswith("."))
+
+
+def plain(order: str) -> str:
+    return order.replace("-", "")
+
+
+def test_a_try_that_ends_well_leaves_nothing(shop: Project) -> None:
+    assert run(shop, FIRST, 1).status == "published"
+    assert claims(shop) == []
+
+
+def test_a_try_that_fails_leaves_nothing(shop: Project) -> None:
+    def broken(**_frames: Any) -> Any:
+        raise ValueError("no")
+
+    shop.pipe("bad", broken, "numbers")
+    assert run(shop, FIRST, 1, "bad").status == "failed"
+    assert claims(shop) == []
+
+
+def test_a_try_that_was_overtaken_does_not_publish(shop: Project) -> None:
+    assert run(shop, FIRST, 1).status == "published"
+    newer: list[Fence] = []
+
+    def slow(**frames: Any) -> Any:
+        newer.append(claim(shop, THIRD, task_id="slow"))
+        return frames["numbers"]
+
+    shop.pipe("slow", slow, "numbers")
+    report = run(shop, SECOND, 2, "slow")
+    assert report.status == "failed"
+    assert report.error is not None
+    assert report.error.message == (
+        "pipe 'slow': try 2 of its task does not publish, because a newer try has begun; the "
+        "table is as it was\n"
+        "  Fix: nothing: the newer try publishes. A task that was cleared, or whose worker was "
+        "lost, leaves such a driver behind."
+    )
+    assert not shop.table("slow").exists()
+    assert claims(shop) == [plain(THIRD)]
+
+
+def test_a_try_that_starts_late_does_not_publish_over_the_newer_one(shop: Project) -> None:
+    """A cluster may let the older application wait until the newer one is done."""
+    older = claim(shop, FIRST)
+    assert run(shop, SECOND, 2).status == "published"
+    assert claims(shop) == [plain(SECOND)]  # for the older one to see
+    with pytest.raises(EntityError, match="a newer try has begun"):
+        older.check()
+    assert run(shop, FIRST, 1).status == "failed"
+
+
+def test_a_task_whose_first_try_was_killed_goes_on_with_every_further_try(shop: Project) -> None:
+    claim(shop, FIRST)
+    assert run(shop, SECOND, 2).status == "published"
+    assert run(shop, THIRD, 3).status == "published"
+    assert claims(shop) == [plain(THIRD)]
+
+
+def test_an_older_try_that_ends_leaves_the_claim_of_the_newer_one(shop: Project) -> None:
+    older, newer = claim(shop, FIRST), claim(shop, SECOND)
+    older.release()
+    assert claims(shop) == [plain(SECOND)]
+    newer.check()
+    newer.release()
+    assert claims(shop) == []
+
+
+@pytest.mark.parametrize("other", [{"run_id": "tomorrow"}, {"task_id": "x"}, {"dag_id": "y"}])
+def test_tries_of_other_tasks_do_not_count(shop: Project, other: dict[str, str]) -> None:
+    claim(shop, THIRD, **other)
+    fence = claim(shop, FIRST)
+    fence.check()
+    fence.release()
+    assert claims(shop) == [plain(THIRD)]
+
+
+def test_the_same_try_started_once_more_by_the_cluster_may_publish(shop: Project) -> None:
+    request = shop.request("out", attempt_order=FIRST)
+    storage = Storage(shop.spark)
+    Fence.claim(storage, request)
+    Fence.claim(storage, request).check()
+
+
+def test_a_run_outside_of_airflow_claims_nothing(shop: Project) -> None:
+    assert run(shop, "", 1).status == "published"
+    assert not (shop.warehouse / "_kindling" / "claims").exists()
+
+
+def test_what_stood_for_a_month_is_swept_up(shop: Project) -> None:
+    folder = shop.warehouse / "_kindling" / "claims"
+    for name, days in (("old", 31), ("young", 29)):
+        fence = claim(shop, FIRST, run_id=name)
+        when = time.time() - days * 24 * 3600
+        os.utime(folder / fence.name, (when, when))
+    claim(shop, FIRST)
+    assert run(shop, SECOND, 2).status == "published"
+    left = {name.name.split("-")[0] for name in folder.iterdir() if not name.name.startswith(".")}
+    assert left == {instance_name(shop.request("out", run_id=n)) for n in ("young", "run")}
+
+
+def test_a_warehouse_that_cannot_be_written_is_an_error_that_may_heal(shop: Project) -> None:
+    report = run_fenced(
+        shop.request("out", attempt_order=FIRST, warehouse="/proc/kindling"),
+        shop.spark,
+        declared=shop.declared,
+    )
+    assert report.error is not None
+    assert report.error.message.startswith(
+        "pipe 'out': cannot say in the warehouse that this try has begun: "
+        "'/proc/kindling/_kindling/claims': "
+    )
+    assert report.error.message.endswith(
+        "  Fix: let [kindling] warehouse, or the definition's warehouse, be storage that every "
+        "driver can write."
+    )
+    assert report.extra == {"permanent": False}
+    assert not Path("/proc/kindling").exists()
