@@ -38,7 +38,7 @@ _DRIVERS = {
     "jdbc:sqlite:": "org.sqlite.JDBC",
     "jdbc:sqlserver:": "com.microsoft.sqlserver.jdbc.SQLServerDriver",
 }
-_ACCOUNT = re.compile(r"(?<=[:/])[^:/?;]*[:/][^?;]*@")
+_ACCOUNT = re.compile(r"(?<=//)[^/?;]*@|(?<=:thin:)[^@]*(?=@)")
 _SETTINGS = re.compile(r"[?;].*", re.DOTALL)
 
 
