@@ -1,21 +1,27 @@
-"""DagSpec -> ``airflow.sdk.DAG``: one TaskGroup per generation, one operator per pipe."""
+"""DagSpec -> ``airflow.sdk.DAG``: its tasks, and what holds for the DAG and its runs."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import inspect
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, TaskGroup
+from airflow import sdk as airflow_sdk
+from airflow.sdk import DAG, Asset, AssetAll, AssetAny, CronDataIntervalTimetable, Param
 
 from kindling_airflow.dag_factory.compile import Compiled
-from kindling_airflow.dag_factory.task_doc import task_doc
-from kindling_airflow.entity_checks import connections_of
+from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.dag_factory.definition_params import param_parts
+from kindling_airflow.dag_factory.python_objects import put_back
+from kindling_airflow.dag_factory.references import References
+from kindling_airflow.dag_factory.tasks import TaskBuilder
 from kindling_airflow.frozen import thaw
-from kindling_airflow.operators.pipe import KindlingPipeOperator
-from kindling_airflow.project_settings import differences_for
-from kindling_airflow.translator import TaskSpec
 
 __all__ = ["build_dag"]
+
+sdk: Any = airflow_sdk  # names that it resolves when they are used are unknown to type checkers
+_RUN_CALLBACKS = ("on_failure_callback", "on_success_callback")
 
 
 def build_dag(compiled: Compiled, only_task: str | None = None) -> DAG:
@@ -25,72 +31,102 @@ def build_dag(compiled: Compiled, only_task: str | None = None) -> DAG:
         compiled: the definition and what follows from it.
         only_task: build the DAG with this task alone, as a worker needs it. An id that is none of
             the plan's builds the whole DAG.
+
+    Raises:
+        DefinitionError: a reference of the definition stands for nothing.
     """
-    dag = _empty_dag(compiled)
-    spec = compiled.spec
-    wanted = spec.find(only_task) if only_task is not None else None
-    if isinstance(wanted, TaskSpec):
-        _operator(compiled, wanted, dag)
-        return dag
-    operators: dict[str, KindlingPipeOperator] = {}
-    for group_spec in spec.groups:
-        group = TaskGroup(
-            group_id=group_spec.group_id, prefix_group_id=False, tooltip=group_spec.tooltip, dag=dag
-        )
-        for task in group_spec.tasks:
-            operators[task.task_id] = _operator(compiled, task, dag, group)
-    for task in spec.tasks():
-        if task.upstream:  # one call per task: each call looks at all ids of the DAG
-            operators[task.task_id].set_upstream([operators[name] for name in task.upstream])
+    references = References(compiled.definition)
+    dag = _empty_dag(compiled, references)
+    tasks = TaskBuilder(compiled, dag, references)
+    wanted = compiled.spec.find(only_task) if only_task is not None else None
+    if wanted is not None:
+        tasks.build_one(wanted)
+    else:
+        tasks.build_all()
     return dag
 
 
-def _empty_dag(compiled: Compiled) -> DAG:
+def _empty_dag(compiled: Compiled, references: References) -> DAG:
     definition = compiled.definition
-    timetable = (
-        CronDataIntervalTimetable(definition.cron, timezone=definition.timezone)
-        if definition.cron is not None
-        else None
-    )
+    optional: dict[str, Any] = {
+        "dag_display_name": definition.dag_display_name,
+        "is_paused_upon_creation": definition.is_paused_upon_creation,
+        "access_control": thaw(definition.access_control) or None,
+    }
     return DAG(
         dag_id=definition.dag_id,
         description=definition.description,
         doc_md=definition.doc_md,
-        schedule=timetable,
+        schedule=_schedule(definition),
         start_date=definition.start_date,
         catchup=definition.catchup,
         max_active_runs=definition.max_active_runs,
         max_active_tasks=compiled.spec.width,
         tags=sorted({"kindling", *definition.tags}),
+        params=_params(definition),
+        **_run_arguments(definition, references),
+        **{name: value for name, value in optional.items() if value is not None},
     )
 
 
-def _operator(
-    compiled: Compiled, task: TaskSpec, dag: DAG, group: TaskGroup | None = None
-) -> KindlingPipeOperator:
-    definition, pipe = compiled.definition, compiled.plan.graph.nodes[task.pipe_id].metadata
-    arguments: dict[str, Any] = thaw(definition.spark)
-    if definition.owner is not None:
-        arguments["owner"] = definition.owner
-    return KindlingPipeOperator(
-        task_id=task.task_id,
-        dag=dag,
-        task_group=group,
-        pipe_id=task.pipe_id,
-        project_root=str(definition.project_root),
-        modules=compiled.manifest.modules,
-        warehouse=definition.warehouse,
-        plan_digest=compiled.spec.plan_digest,
-        connections=connections_of(pipe, compiled.manifest.entities),
-        package=definition.package,
-        package_digest=compiled.base.digest,
-        settings=differences_for(compiled.base, compiled.manifest, [task.pipe_id]),
-        pool=task.settings.pool,
-        pool_slots=task.settings.pool_slots,
-        priority_weight=task.priority_weight,
-        weight_rule="absolute",
-        retries=task.settings.retries,
-        retry_delay=timedelta(seconds=task.settings.retry_delay_seconds),
-        trigger_rule=task.trigger_rule,
-        **{**task_doc(pipe), **arguments},
+def _schedule(definition: Definition) -> Any:
+    if definition.cron is not None:
+        return CronDataIntervalTimetable(definition.cron, timezone=definition.timezone)
+    if definition.updates is not None:
+        mode, names = definition.updates
+        assets = [Asset(name=name, uri=name) for name in names]
+        return AssetAll(*assets) if mode == "all" else AssetAny(*assets)
+    return None
+
+
+def _params(definition: Definition) -> dict[str, Any]:
+    found = {}
+    for name, said in put_back(definition.params, definition.objects).items():
+        if isinstance(said, Mapping):
+            itself, schema = param_parts(said)
+            found[name] = Param(**itself, schema=schema)
+        else:
+            found[name] = said
+    return found
+
+
+def _run_arguments(definition: Definition, references: References) -> dict[str, Any]:
+    said = definition.dag_run
+    found: dict[str, Any] = {
+        key: references.callbacks(said[key], ("dag_run", key))
+        for key in _RUN_CALLBACKS
+        if key in said
+    }
+    if "timeout_seconds" in said:
+        found["dagrun_timeout"] = timedelta(seconds=said["timeout_seconds"])
+    if "max_consecutive_failed" in said:
+        found["max_consecutive_failed_dag_runs"] = said["max_consecutive_failed"]
+    if "deadline" in said:
+        alerts = put_back(said["deadline"], definition.objects)
+        alerts = alerts if isinstance(alerts, list) else [alerts]
+        found["deadline"] = [_alert(alert, references) for alert in alerts]
+    return found
+
+
+def _alert(said: Any, references: References) -> Any:
+    """Return a deadline as Airflow has it; one that comes from Python as such is left alone."""
+    if not isinstance(said, Mapping):
+        return said
+    called = references.get(said["callback"], ("dag_run", "deadline", "callback"))
+    callback = sdk.AsyncCallback if inspect.iscoroutinefunction(called) else sdk.SyncCallback
+    named = {
+        "queued_at": sdk.DeadlineReference.DAGRUN_QUEUED_AT,
+        "logical_date": sdk.DeadlineReference.DAGRUN_LOGICAL_DATE,
+    }
+    reference = named.get(said["reference"])
+    if said["reference"] == "average_runtime":
+        reference = sdk.DeadlineReference.AVERAGE_RUNTIME()
+    elif reference is None:
+        moment = datetime.fromisoformat(said["reference"].replace("Z", "+00:00"))
+        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+        reference = sdk.DeadlineReference.FIXED_DATETIME(aware)
+    return sdk.DeadlineAlert(
+        reference=reference,
+        interval=timedelta(seconds=said["interval_seconds"]),
+        callback=callback(called, dict(said.get("kwargs", {}))),
     )

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kindling_airflow.dag_factory.definition import Definition
-from kindling_airflow.dag_factory.query_params import query_param_problems
 from kindling_airflow.dag_factory.operator_arguments import argument_name_problems
+from kindling_airflow.dag_factory.query_params import query_param_problems
 from kindling_airflow.dag_factory.references import reference_problems
 from kindling_airflow.dag_factory.settings_file import read_settings
+from kindling_airflow.dag_factory.yaml_file import Problem
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.entity_checks import check_entities, memory_problems
 from kindling_airflow.errors import (
@@ -170,7 +171,7 @@ def _check_keys(planned: Planned, complete: bool) -> None:
         DefinitionError: listing each with its line.
     """
     definition, known = planned.definition, dict.fromkeys(planned.plan.pipe_ids)
-    found = [
+    found: list[Problem] = [
         (("overrides", pattern), text)
         for pattern, text in unmatched_patterns(definition.overrides, known)
     ]

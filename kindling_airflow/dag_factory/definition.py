@@ -6,38 +6,38 @@ All problems of a definition are reported at once, each with file, line and key.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from kindling_airflow.dag_factory.definition_checks import meaning_problems
+from kindling_airflow.dag_factory.definition_times import (
+    cron_of,
+    start_of,
+    time_problems,
+    updates_of,
+)
+from kindling_airflow.dag_factory.python_objects import set_aside
 from kindling_airflow.dag_factory.schema_check import as_json, definition_schema, schema_problems
 from kindling_airflow.dag_factory.yaml_file import (
     DefinitionFile,
     Problem,
+    Where,
     located,
     read_definition_file,
 )
 from kindling_airflow.errors import DefinitionError, GraphValidationError
 from kindling_airflow.execution_strategy import strategy_by_name
-from kindling_airflow.frozen import EMPTY, FrozenDict, freeze
+from kindling_airflow.frozen import EMPTY, freeze
+from kindling_airflow.translator import asset_namespace
+from kindling_airflow.translator.task_settings import TASK_KEYS, merged
 
 __all__ = ["DEFINITION_SUFFIX", "Definition", "definition_schema", "manifest_beside"]
 
 DEFINITION_SUFFIX = ".kindling.yaml"
 
-_PRESETS = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@quarterly": "0 0 1 */3 *",
-    "@yearly": "0 0 1 1 *",
-}
-_YEARS = range(1970, 2100)  # what cron expressions and every database can count with
 _LONGEST_POOL = 256
 
 
@@ -55,8 +55,17 @@ class Definition:
         select, exclude: which of them, in the grammar of :mod:`kindling_airflow.selection`.
         settings: files with layers of settings over the declarations, later ones win.
         cron: the schedule as a cron expression, or None for a DAG without one.
-        spark: arguments of the Spark provider's operator, ``conn_id`` and ``conf`` included; the
-            properties in ``conf`` are text, as spark-submit takes them.
+        updates: ``all`` or ``any`` and the assets whose updates start a run, or None.
+        params: the parameters of a run, as they are said.
+        dag_run: what holds for a run as a whole, as it is said.
+        pools: the slots of further pools.
+        task: what is said of every pipe's task, one layer of
+            :class:`~kindling_airflow.translator.TaskSettings`.
+        overrides: further layers, by pattern over the pipe ids.
+        assets: what the identifiers of the entities' assets begin with, or None for no assets.
+        objects: what ``kindling_objects:_<n>`` stands for in a definition from Python.
+        folder: the folder that relative paths start from.
+        lines: the line of each key in the file, by its way from the root.
     """
 
     source: str
@@ -73,7 +82,12 @@ class Definition:
     catchup: bool = False
     max_active_runs: int = 1
     tags: tuple[str, ...] = ()
-    owner: str | None = None
+    dag_display_name: str | None = None
+    is_paused_upon_creation: bool | None = None
+    updates: tuple[str, tuple[str, ...]] | None = None
+    params: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    dag_run: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    access_control: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     strategy: str = "batch"
     pipes: tuple[str, ...] | None = None
     select: tuple[str, ...] = ()
@@ -81,11 +95,27 @@ class Definition:
     settings: tuple[Path, ...] = ()
     pool: str = ""
     width: int = 4
-    pool_slots: int = 1
-    retries: int = 0
-    retry_delay_seconds: float = 300.0
+    pools: Mapping[str, int] = field(default_factory=lambda: EMPTY)
+    on_error: str = "skip_dependents"
+    barrier: str = "none"
+    group_by: str = "generation"
+    task: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: EMPTY)
+    assets: str | None = "warehouse"
     warehouse: str | None = None
-    spark: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    objects: tuple[Any, ...] = ()
+    folder: Path | None = None
+    lines: Mapping[Where, int] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def spark(self) -> Mapping[str, Any]:
+        """Arguments of the Spark provider's operator for every pipe; properties are text."""
+        found: Mapping[str, Any] = self.task.get("spark", EMPTY)
+        return found
+
+    def located(self, problem: Problem) -> str:
+        """Return a problem's text behind the source, the line and the key that it is about."""
+        return located(self.source, self.lines, problem)
 
     @classmethod
     def from_file(cls, path: Path) -> Definition:
@@ -98,14 +128,23 @@ class Definition:
         return cls.from_read_file(read_definition_file(path))
 
     @classmethod
-    def from_read_file(cls, read: DefinitionFile) -> Definition:
+    def from_read_file(
+        cls, read: DefinitionFile, more: Mapping[str, Any] | None = None
+    ) -> Definition:
         """Return the definition in a file that has been read; relative paths start beside it.
+
+        Args:
+            read: the file.
+            more: keys from elsewhere that take the place of the file's.
 
         Raises:
             DefinitionError: listing every problem.
         """
-        keys, base = _checked(read.keys, read.path.parent, read.source, read), read.path.parent
-        return _definition(keys, base, read.source, _found_manifest(keys, base, read.path))
+        base = read.path.parent
+        document, objects = set_aside({**read.keys, **(more or {})})
+        keys = _checked(document, base, read.source, read)
+        manifest = _found_manifest(keys, base, read.path)
+        return replace(_definition(keys, base, read.source, manifest, objects), lines=read.lines)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], *, base: Path, source: str) -> Definition:
@@ -119,8 +158,9 @@ class Definition:
         Raises:
             DefinitionError: listing every problem.
         """
-        keys = _checked(document, base, source)
-        return _definition(keys, base, source, _found_manifest(keys, base))
+        plain, objects = set_aside(document)
+        keys = _checked(plain, base, source)
+        return _definition(keys, base, source, _found_manifest(keys, base), objects)
 
 
 def manifest_beside(path: Path) -> Path:
@@ -146,7 +186,11 @@ def _checked(
 
 
 def _definition(
-    keys: Mapping[str, Any], base: Path, source: str, manifest: Path | None
+    keys: Mapping[str, Any],
+    base: Path,
+    source: str,
+    manifest: Path | None,
+    objects: tuple[Any, ...],
 ) -> Definition:
     project = keys["project"]
     project = {"path": project} if isinstance(project, str) else project
@@ -159,13 +203,17 @@ def _definition(
         "modules": tuple(project.get("modules", ())),
         "manifest": manifest,
         "package": _place(base, keys["package"]) if "package" in keys else None,
-        "cron": None if schedule is None else _PRESETS.get(schedule, schedule),
-        "start_date": _moment(keys),
+        "cron": cron_of(schedule),
+        "updates": updates_of(schedule),
+        "start_date": start_of(keys),
         "select": _listed(keys.get("select", ())),
         "exclude": _listed(keys.get("exclude", ())),
         "settings": tuple((base / name).resolve() for name in _listed(keys.get("settings", ()))),
         "pool": keys.get("pool", _default_pool(keys)),
-        "spark": _spark(keys.get("spark", {})),
+        "task": freeze(merged({}, {key: keys[key] for key in TASK_KEYS if key in keys})),
+        "assets": _assets(keys),
+        "objects": objects,
+        "folder": base,
     }
     return Definition(**said)
 
@@ -179,14 +227,11 @@ def _listed(said: str | Sequence[str]) -> tuple[str, ...]:
     return (said,) if isinstance(said, str) else tuple(said)
 
 
-def _spark(said: Mapping[str, Any]) -> FrozenDict:
-    conf = {"conf": {k: _property(v) for k, v in said["conf"].items()}} if "conf" in said else {}
-    return FrozenDict(freeze({**said, **conf}))
-
-
-def _property(value: Any) -> str:
-    """Return a Spark property as spark-submit takes it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _assets(keys: Mapping[str, Any]) -> str | None:
+    said = keys.get("assets", True)
+    if isinstance(said, str):
+        return said.rstrip("/") or "warehouse"
+    return asset_namespace(keys.get("warehouse")) if said else None
 
 
 def _found_manifest(keys: Mapping[str, Any], base: Path, path: Path | None = None) -> Path | None:
@@ -200,7 +245,8 @@ def _meaning_problems(
     sound: Mapping[str, Any], given: Collection[str], base: Path
 ) -> Iterator[Problem]:
     """Yield what a schema cannot see: of the sound keys, and of the lack of others."""
-    yield from _time_problems(sound, given)
+    yield from time_problems(sound, given)
+    yield from meaning_problems(sound, sound.get("pool") or _default_pool(sound))
     if "project" in sound:
         project = sound["project"]
         folder = base / (project if isinstance(project, str) else project["path"])
@@ -217,60 +263,8 @@ def _meaning_problems(
         yield ("dag_id",), text
 
 
-def _time_problems(sound: Mapping[str, Any], given: Collection[str]) -> Iterator[Problem]:
-    zone = sound.get("timezone", "UTC")
-    try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):
-        text = f"unknown time zone {zone!r}\n  Fix: use an IANA name, such as 'Europe/Berlin'."
-        yield ("timezone",), text
-    try:
-        moment = _moment({**sound, "timezone": "UTC"})
-    except ValueError as error:
-        yield ("start_date",), f"{sound['start_date']!r} is no date: {error}"
-    else:
-        if moment is not None and moment.year not in _YEARS:
-            text = f"{sound['start_date']!r} is not between {_YEARS[0]} and {_YEARS[-1]}"
-            yield ("start_date",), text
-    schedule = sound.get("schedule")
-    if schedule is not None:
-        problem = _cron_problem(schedule)
-        if problem:
-            yield ("schedule",), f"{schedule!r} is no schedule: {problem}"
-        elif "start_date" not in given:
-            text = (
-                "a schedule needs a start_date\n  Fix: add 'start_date: 2026-01-01', a first day."
-            )
-            yield ("schedule",), text
-
-
-def _cron_problem(schedule: str) -> str | None:
-    expression = _PRESETS.get(schedule, schedule)
-    if expression.startswith("@"):
-        return f"unknown preset\n  Fix: use one of {', '.join(_PRESETS)}, or a cron expression."
-    from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]
-
-    chance = re.search(r"\br\b", expression.lower())  # croniter draws such a field by lot
-    if len(expression.split()) != 5 or chance or not croniter.is_valid(expression):
-        return "not a cron expression of five fields\n  Fix: for instance '0 3 * * *', or '@daily'."
-    try:
-        croniter(expression, datetime(2026, 1, 1, tzinfo=timezone.utc)).get_next()
-    except CroniterBadDateError:
-        return "no day fits it\n  Fix: correct the day or the month."
-    return None
-
-
-def _moment(keys: Mapping[str, Any]) -> datetime | None:
-    said = keys.get("start_date")
-    if said is None:
-        return None
-    zone = ZoneInfo(keys.get("timezone", "UTC"))
-    moment = datetime.fromisoformat(re.sub("Z$", "+00:00", said))
-    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
-
-
 def _default_pool(keys: Mapping[str, Any]) -> str:
-    return f"kindling_{keys['dag_id']}"
+    return f"kindling_{keys.get('dag_id', '')}"
 
 
 def _is_folder(path: Path) -> bool:

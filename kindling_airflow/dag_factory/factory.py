@@ -123,9 +123,11 @@ def _dag_id(read: DefinitionFile | DefinitionError) -> object:
 
 def _dag(definition: Definition, only_task: str | None = None) -> DAG:
     """Compile and build; what Airflow itself refuses becomes an error of this package."""
-    compiled = compile_definition(definition)
+    compiled = compile_definition(definition, complete=False)  # building it finds the rest
     try:
         return build_dag(compiled, only_task)
+    except DefinitionError:
+        raise
     except Exception as error:  # the user's own task policy, among others
         problem = f"{definition.source}: Airflow refuses this DAG: {type(error).__name__}: {error}"
         raise DefinitionError([problem]) from error

@@ -173,17 +173,38 @@ def _too_long(error: Any) -> Texts:
     yield (), f"must have at most {error.validator_value} characters, not {len(error.instance)}"
 
 
+def _above(error: Any) -> Texts:
+    yield (), f"must be above {error.validator_value}, not {error.instance}"
+
+
+def _one_of_them(error: Any) -> Texts:
+    """One alternative says that the value may be left empty; what counts is the other."""
+    for inner in error.context:
+        if inner.validator_value != "null":
+            for step, text in _TEXTS.get(str(inner.validator), _other)(inner):
+                yield (*inner.relative_path, *step), text
+
+
+def _exactly_one(error: Any) -> Texts:
+    known = ", ".join(map(repr, error.schema["properties"]))
+    yield (), f"must have exactly one of the keys {known}"
+
+
 def _other(error: Any) -> Texts:
     yield (), error.message
 
 
 _TEXTS: Mapping[str, Callable[[Any], Texts]] = {
     "additionalProperties": _additional,
+    "anyOf": _one_of_them,
     "enum": _enum,
+    "exclusiveMinimum": _above,
     "maxLength": _too_long,
+    "maxProperties": _exactly_one,
     "maximum": _maximum,
     "minItems": _empty,
     "minLength": _empty,
+    "minProperties": _exactly_one,
     "minimum": _minimum,
     "pattern": _pattern,
     "required": _required,

@@ -47,6 +47,8 @@ class KindlingPipeOperator(SparkSubmitOperator):
         connections: Airflow connections that the driver gets in its environment.
         package: zip that driver and executors take the project from, in place of the folder.
         package_digest: the digest of the manifest that it must be made of.
+        pool_width: slots that the task's pool gets if it is missing; default: the DAG's
+            ``max_active_tasks``.
         settings: what the deployment lays over the declarations, as
             :func:`kindling_airflow.project_settings.differences_for` says it.
         **kwargs: everything that ``SparkSubmitOperator`` takes.
@@ -65,6 +67,7 @@ class KindlingPipeOperator(SparkSubmitOperator):
         connections: Sequence[str] = (),
         package: str | None = None,
         package_digest: str = "",
+        pool_width: int | None = None,
         settings: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -73,6 +76,7 @@ class KindlingPipeOperator(SparkSubmitOperator):
         self._package_digest = package_digest
         self.pipe_id = pipe_id
         self.warehouse = warehouse
+        self.pool_width = pool_width
         self._project_root = project_root
         self._modules = tuple(modules)
         self._plan_digest = plan_digest
@@ -80,6 +84,12 @@ class KindlingPipeOperator(SparkSubmitOperator):
         self._settings = settings or {}
         self._report: RunReport | None = None
         self._report_error: ReportError | None = None
+
+    @classmethod
+    def get_serialized_fields(cls) -> frozenset[str]:
+        """Return what the scheduler gets to know of the task: more than of others, its width."""
+        own: frozenset[str] = super().get_serialized_fields()  # type: ignore[no-untyped-call]
+        return own | {"pool_width"}
 
     def execute(self, context: Context) -> dict[str, Any]:  # type: ignore[override]
         """Start the driver, wait for it, and judge by its report.

@@ -36,10 +36,10 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001 (the 
 
 
 def needed_pools(dag: Any) -> dict[str, int]:
-    """Return the pools that a DAG's pipes want, with their slots: the DAG's width."""
+    """Return the pools that a DAG's pipes want, with their slots: the tasks' own or its width."""
     tasks = getattr(dag, "task_dict", {}).values()
     return {
-        task.pool: dag.max_active_tasks
+        task.pool: getattr(task, "pool_width", None) or dag.max_active_tasks
         for task in tasks
         if getattr(task, "task_type", None) == _TASK_TYPE and task.pool != "default_pool"
     }

@@ -6,7 +6,7 @@ Pipes that the same patterns match, and that say the same of themselves, share o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kindling_airflow.errors import did_you_mean
@@ -22,7 +22,7 @@ from kindling_airflow.translator.task_settings import (
     tag_settings,
 )
 
-__all__ = ["override_problems", "settings_by_pipe"]
+__all__ = ["override_problems", "settings_by_pipe", "unmatched_patterns"]
 
 _Tags = Mapping[str, Mapping[str, Any]]
 
@@ -49,15 +49,12 @@ def settings_by_pipe(
         kind = (patterns, canonical_json(own) if own else "")
         if kind not in made:
             layers = [options.task_settings, *(options.overrides[pattern] for pattern in patterns)]
-            said: Mapping[str, Any] = {**_DEFAULTS, **own}
+            said: Mapping[str, Any] = own
             for layer in layers:
                 said = merged(said, layer)
-            made[kind] = frozen_settings({"pool": options.pool, **_DEFAULTS, **said})
+            made[kind] = frozen_settings({"pool": options.pool, **said})
         found[pipe_id] = made[kind]
     return found, _pool_problems(options, found)
-
-
-_DEFAULTS: Mapping[str, Any] = {"pool_slots": 1, "retries": 0, "retry_delay_seconds": 300.0}
 
 
 def _kinds(
@@ -82,14 +79,20 @@ def override_problems(
     overrides: Mapping[str, Mapping[str, Any]], pipe_ids: Mapping[str, Any]
 ) -> Iterator[str]:
     """Yield the patterns that match no pipe, and what is wrong with any settings."""
+    yield from (f"overrides: {text}" for _, text in unmatched_patterns(overrides, pipe_ids))
     for pattern, said in overrides.items():
+        yield from (f"overrides: {pattern!r}: {problem}" for problem in setting_problems(said))
+
+
+def unmatched_patterns(
+    patterns: Iterable[str], pipe_ids: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """Yield the patterns that match no pipe, each with what is wrong about that."""
+    for pattern in patterns:
         if not any(True for _ in Glob.parse(pattern).finder()(pipe_ids)):
             hint = did_you_mean(pattern, pipe_ids)
-            yield (
-                f"overrides: {pattern!r} matches no pipe.{hint}\n"
-                "  Fix: correct the pattern, or take the override out."
-            )
-        yield from (f"overrides: {pattern!r}: {problem}" for problem in setting_problems(said))
+            fix = "correct the pattern, or take the override out"
+            yield pattern, f"{pattern!r} matches no pipe.{hint}\n  Fix: {fix}."
 
 
 def _tag_problems(tags: _Tags) -> Iterator[str]:

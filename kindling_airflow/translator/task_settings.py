@@ -20,7 +20,9 @@ from kindling_airflow.frozen import EMPTY, FrozenDict, freeze, thaw
 __all__ = [
     "CALLBACKS",
     "TAGS",
+    "TASK_KEYS",
     "TaskSettings",
+    "argument_problems",
     "frozen_settings",
     "merged",
     "setting_problems",
@@ -72,8 +74,8 @@ class TaskSettings:
     queue: str | None = None
     executor: str | None = None
     owner: str | None = None
-    retries: int = 0
-    retry_delay_seconds: float = 300.0
+    retries: int | None = None
+    retry_delay_seconds: float | None = None
     retry_exponential_backoff: bool | float | None = None
     max_retry_delay_seconds: float | None = None
     execution_timeout_seconds: float | None = None
@@ -94,6 +96,8 @@ class TaskSettings:
 
 
 _KEYS = tuple(item.name for item in fields(TaskSettings))
+TASK_KEYS = tuple(key for key in _KEYS if key not in ("pool", "priority"))
+"""What can be said of all pipes at once."""
 
 
 def merged(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,20 +160,19 @@ def setting_problems(said: Mapping[str, Any]) -> Iterator[str]:
         if value is not None and not fits(value):
             yield f"{key} must be {kind}, not {thaw(value)!r}"
         elif key == "arguments" and value:
-            yield from _argument_problems(value)
+            yield from (f"arguments: {name!r}: {text}" for name, text in argument_problems(value))
 
 
-def _argument_problems(arguments: Mapping[str, Any]) -> Iterator[str]:
+def argument_problems(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the arguments that have another home, each with where that is."""
     for name in arguments:
+        key = f"{name}_seconds" if name in _SECONDS else name
         if name in _OWN_ARGUMENTS:
-            yield f"arguments: {name!r} is decided by {_OWN_ARGUMENTS[name]}\n  Fix: take it out."
-        elif name in _KEYS:
-            yield f"arguments: {name!r} has a key of its own\n  Fix: write '{name}: ...' beside it."
-        elif name in _SECONDS:
-            key = f"{name}_seconds"
-            yield f"arguments: {name!r} has a key of its own\n  Fix: write '{key}: ...' beside it."
+            yield name, f"is decided by {_OWN_ARGUMENTS[name]}\n  Fix: take it out."
+        elif key in _KEYS:
+            yield name, f"has a key of its own\n  Fix: write '{key}: ...' beside 'arguments'."
         elif name in _SPARK:
-            yield f"arguments: {name!r} is one of Spark's\n  Fix: write it under 'spark'."
+            yield name, "is one of Spark's\n  Fix: write it under 'spark'."
 
 
 _SECONDS = ("retry_delay", "max_retry_delay", "execution_timeout")

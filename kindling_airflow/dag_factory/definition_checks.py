@@ -1,0 +1,54 @@
+"""What a schema cannot see of a definition: whether keys fit each other, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from kindling_airflow.dag_factory.definition_params import param_problems
+from kindling_airflow.dag_factory.python_objects import OBJECTS
+from kindling_airflow.dag_factory.yaml_file import Problem, Where
+from kindling_airflow.translator.task_settings import argument_problems
+
+__all__ = ["meaning_problems"]
+
+_NAMED_REFERENCES = ("queued_at", "logical_date", "average_runtime")
+
+
+def meaning_problems(sound: Mapping[str, Any], pool: str) -> Iterator[Problem]:
+    """Yield what is wrong with the sound keys of a definition.
+
+    Args:
+        sound: the keys that fit the schema.
+        pool: the pool of the definition.
+    """
+    if pool in sound.get("pools", {}):
+        text = f"{pool!r} is the definition's own pool\n  Fix: say its slots by 'width: ...'."
+        yield ("pools", pool), text
+    yield from param_problems(sound.get("params", {}), sound.get("schedule") is not None)
+    yield from _argument_problems(sound)
+    yield from _deadline_problems(sound.get("dag_run", {}).get("deadline", ()))
+
+
+def _argument_problems(sound: Mapping[str, Any]) -> Iterator[Problem]:
+    layers: dict[Where, Mapping[str, Any]] = {(): sound}
+    layers |= {("overrides", glob): said for glob, said in sound.get("overrides", {}).items()}
+    for where, layer in layers.items():
+        for name, text in argument_problems(layer.get("arguments") or {}):
+            yield (*where, "arguments", name), text
+
+
+def _deadline_problems(said: Any) -> Iterator[Problem]:
+    is_list = isinstance(said, (list, tuple))
+    for n, alert in enumerate(said if is_list else [said]):
+        where = ("dag_run", "deadline", *((n,) if is_list else ()))
+        if isinstance(alert, str):
+            if not alert.startswith(f"{OBJECTS}:"):
+                text = f"must be a mapping, not {alert!r}"
+                yield where, f"{text}\n  Fix: write reference, interval_seconds and callback."
+        elif alert["reference"] not in _NAMED_REFERENCES:
+            try:
+                datetime.fromisoformat(alert["reference"].replace("Z", "+00:00"))
+            except ValueError as error:
+                yield (*where, "reference"), f"{alert['reference']!r} is no moment: {error}"

@@ -1,0 +1,169 @@
+"""The tasks of a specification: operators, groups, edges; in a DAG of its own or in a group."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, Asset, TaskGroup
+
+from kindling_airflow.dag_factory.compile import Compiled
+from kindling_airflow.dag_factory.references import References
+from kindling_airflow.dag_factory.task_arguments import operator_arguments
+from kindling_airflow.dag_factory.task_doc import task_doc
+from kindling_airflow.entity_checks import connections_of
+from kindling_airflow.operators.fail_fast import refuses_after_failure
+from kindling_airflow.operators.pipe import KindlingPipeOperator
+from kindling_airflow.project_settings import differences_for
+from kindling_airflow.translator import EmptySpec, OnError, TaskSettings, TaskSpec
+
+__all__ = ["TaskBuilder"]
+
+
+class TaskBuilder:
+    """Builds the tasks of one compiled definition.
+
+    Args:
+        compiled: the definition and what follows from it.
+        dag: where the tasks go.
+        group: the group in it that they go into; its id is the prefix of theirs.
+        references: resolve what the definition refers to.
+        stand_ins: make tasks that do nothing in place of the pipes: same ids, same edges.
+    """
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        dag: DAG,
+        references: References,
+        *,
+        group: TaskGroup | None = None,
+        stand_ins: bool = False,
+    ) -> None:
+        self._compiled = compiled
+        self._dag = dag
+        self._group = group
+        self._references = references
+        self._stand_ins = stand_ins
+        self._prefix = f"{group.group_id}." if group is not None else ""
+        self._arguments: dict[int, dict[str, Any]] = {}
+        self._assets: dict[str, Asset] = {}
+        self._shared = self._shared_arguments()
+
+    def build_all(self) -> None:
+        """Build every group and task, and every edge between them."""
+        spec = self._compiled.spec
+        built: dict[str, Any] = {}
+        for group_spec in spec.groups:
+            group = TaskGroup(
+                group_id=group_spec.group_id,
+                group_display_name=_label(group_spec.group_id, group_spec.label),
+                prefix_group_id=False,
+                tooltip=group_spec.tooltip,
+                dag=self._dag,
+                parent_group=self._group or self._dag.task_group,
+            )
+            for task in group_spec.tasks:
+                built[task.task_id] = self._task(task, group)
+        for empty in spec.empties():
+            built[empty.task_id] = self._empty(empty, self._group)
+        nodes: tuple[TaskSpec | EmptySpec, ...] = (*spec.tasks(), *spec.empties())
+        for node in nodes:
+            if node.upstream:  # one call per task: each call looks at all ids of the DAG
+                built[node.task_id].set_upstream([built[name] for name in node.upstream])
+
+    def build_one(self, spec: TaskSpec | EmptySpec) -> Any:
+        """Build one task without groups and edges, and return it."""
+        if isinstance(spec, EmptySpec):
+            return self._empty(spec, self._group)
+        return self._task(spec, self._group)
+
+    def build_stand_in(self, spec: TaskSpec | EmptySpec) -> Any:
+        """Build a task that does nothing in the place of another, and return it."""
+        return EmptyOperator(
+            task_id=self._id(spec, self._group), dag=self._dag, task_group=self._group
+        )
+
+    def _shared_arguments(self) -> dict[str, Any]:
+        compiled, definition = self._compiled, self._compiled.definition
+        guard = {}
+        if compiled.spec.on_error == OnError.FAIL_FAST:
+            name = self._group.group_id if self._group is not None else None
+            guard = {"pre_execute": refuses_after_failure(name)}
+        return {
+            "dag": self._dag,
+            "project_root": str(definition.project_root),
+            "modules": compiled.manifest.modules,
+            "warehouse": definition.warehouse,
+            "plan_digest": compiled.spec.plan_digest,
+            "package": definition.package,
+            "package_digest": compiled.base.digest if definition.package is not None else "",
+            "weight_rule": "absolute",
+            **guard,
+        }
+
+    def _task(self, task: TaskSpec, group: TaskGroup | None) -> Any:
+        if self._stand_ins:
+            return EmptyOperator(
+                task_id=self._id(task, group),
+                dag=self._dag,
+                task_group=group,
+                trigger_rule=task.trigger_rule,
+            )
+        compiled = self._compiled
+        pipe: Any = compiled.plan.graph.nodes[task.pipe_id].metadata
+        own = self._arguments_of(task.settings)
+        if "conf" in own:  # a policy of the deployment may change the conf of one task
+            own = {**own, "conf": dict(own["conf"])}
+        return KindlingPipeOperator(
+            **{
+                **task_doc(pipe),
+                **self._shared,
+                **own,
+                "task_id": self._id(task, group),
+                "task_group": group,
+                "pipe_id": task.pipe_id,
+                "connections": connections_of(pipe, compiled.manifest.entities),
+                "settings": differences_for(compiled.base, compiled.manifest, [task.pipe_id]),
+                "priority_weight": task.priority_weight,
+                "trigger_rule": task.trigger_rule,
+                "inlets": [self._asset(name) for name in task.inlets],
+                "outlets": [self._asset(name) for name in task.outlets],
+            }
+        )
+
+    def _empty(self, spec: EmptySpec, group: TaskGroup | None) -> Any:
+        return EmptyOperator(
+            task_id=self._id(spec, group),
+            task_display_name=spec.label,
+            doc=spec.doc,
+            trigger_rule=spec.trigger_rule,
+            weight_rule="absolute",
+            dag=self._dag,
+            task_group=group,
+        )
+
+    def _id(self, spec: TaskSpec | EmptySpec, group: TaskGroup | None) -> str:
+        """Return a task's id as the constructor wants it: a group that prefixes does so itself."""
+        return spec.task_id if group is self._group else f"{self._prefix}{spec.task_id}"
+
+    def _arguments_of(self, settings: TaskSettings) -> dict[str, Any]:
+        found = self._arguments.get(id(settings))
+        if found is None:
+            objects = self._compiled.definition.objects
+            found = operator_arguments(settings, self._references, objects)
+            spec = self._compiled.spec
+            if self._group is not None or settings.pool != spec.pool:
+                found["pool_width"] = spec.pools[settings.pool]
+            self._arguments[id(settings)] = found
+        return found
+
+    def _asset(self, identifier: str) -> Asset:
+        found = self._assets.get(identifier)
+        if found is None:
+            found = self._assets[identifier] = Asset(name=identifier, uri=identifier)
+        return found
+
+
+def _label(group_id: str, label: str) -> str:
+    return "" if label == group_id else label
