@@ -182,14 +182,19 @@ class Manifest:
             "modules": list(self.modules),
             "sources": dict(sorted(self.sources.items())),
             "entities": [_declaration(entity, _ENTITY_FIELDS) for entity in self.entities],
-            "pipes": [
-                {
-                    **_pipe_declaration(pipe),
-                    "function": _function_json(self.functions.get(pipe.pipeid)),
-                }
-                for pipe in self.pipes
-            ],
+            "pipes": [self._pipe_content(pipe) for pipe in self.pipes],
         }
+
+    def _pipe_content(self, pipe: PipeMetadata) -> dict[str, Any]:
+        """Return a pipe as the manifest has it: without what is left at its default."""
+        declared = _pipe_declaration(pipe).items()
+        said = {key: value for key, value in declared if value or value == ""}
+        if pipe.name == pipe.pipeid:
+            del said["name"]
+        ref = self.functions.get(pipe.pipeid)
+        if ref is not None:
+            said["function"] = {"module": ref.module, "qualname": ref.qualname}
+        return said
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -239,17 +244,15 @@ class Manifest:
         pipes, entities = DataPipesRegistry(), DataEntityRegistry()
         functions: dict[str, FunctionRef] = {}
         problems = [] if "pipes" in document else ["pipes is missing"]
-        for where, entry in _entries(document, "entities", "entityid", problems):
-            problems += _register(where, entities.register_entity, entry, _ENTITY_FIELDS)
-        for where, entry in _entries(document, "pipes", "pipeid", problems):
-            problems += _register(
-                where,
-                pipes.register_pipe,
-                entry,
-                (*_PIPE_FIELDS, *_QUERY_FIELDS, "expectations"),
-            )
-            ref = _function_ref(where, entry.get("function"), problems)
-            if ref is not None:
+        pipe_fields = (*_PIPE_FIELDS, *_QUERY_FIELDS, "expectations")
+        for n, entry in _entries(document, "entities", "entityid", problems):
+            problems += _register(f"entities[{n}]", entities.register_entity, entry, _ENTITY_FIELDS)
+        for n, entry in _entries(document, "pipes", "pipeid", problems):
+            if not pipes.register_usual(entry):
+                problems += _register(f"pipes[{n}]", pipes.register_pipe, entry, pipe_fields)
+            function = entry.get("function")
+            if function is not None:
+                ref = _function_ref(f"pipes[{n}]", function, problems)
                 functions[entry["pipeid"]] = ref
         modules, sources = document.get("modules", []), document.get("sources", {})
         if not isinstance(modules, list) or not all(isinstance(m, str) for m in modules):
@@ -275,42 +278,34 @@ def _pipe_declaration(pipe: PipeMetadata) -> dict[str, Any]:
     return said
 
 
-def _function_json(ref: FunctionRef | None) -> dict[str, str] | None:
-    return None if ref is None else {"module": ref.module, "qualname": ref.qualname}
-
-
-def _function_ref(where: str, function: Any, problems: list[str]) -> FunctionRef | None:
-    if function is None:
-        return None
+def _function_ref(where: str, function: Any, problems: list[str]) -> FunctionRef:
     known = function if isinstance(function, dict) else {}
     module, qualname = known.get("module"), known.get("qualname")
     if isinstance(module, str) and isinstance(qualname, str) and module and qualname:
         return FunctionRef(module, qualname)
     problems.append(f"{where}: function must be an object with module and qualname")
-    return None
+    return FunctionRef("", "")
 
 
 def _entries(
     document: Mapping[str, Any], key: str, id_field: str, problems: list[str]
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the objects of a list that have an id of their own, each with its place."""
     entries = document.get(key, [])
     if not isinstance(entries, list):
         problems.append(f"{key} must be a list")
         return
-    seen: dict[str, str] = {}
+    seen: dict[str, int] = {}
     for n, entry in enumerate(entries):
-        where = f"{key}[{n}]"
         declared = entry.get(id_field) if isinstance(entry, dict) else None
         if not isinstance(entry, dict):
-            problems.append(f"{where} must be an object")
+            problems.append(f"{key}[{n}] must be an object")
         elif not isinstance(declared, str):
-            problems.append(f"{where}: {id_field} must be a string, not {declared!r}")
-        elif declared in seen:
-            problems.append(f"{where}: {id_field} {declared!r} is taken by {seen[declared]}")
+            problems.append(f"{key}[{n}]: {id_field} must be a string, not {declared!r}")
+        elif (first := seen.setdefault(declared, n)) != n:
+            problems.append(f"{key}[{n}]: {id_field} {declared!r} is taken by {key}[{first}]")
         else:
-            seen[declared] = where
-            yield where, entry
+            yield n, entry
 
 
 def _register(
