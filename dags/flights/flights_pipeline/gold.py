@@ -1,4 +1,7 @@
-"""Gold: answers. Each table is small, and each of its columns means something to its readers."""
+"""Gold: answers. Each table is small, and each of its columns means something to its readers.
+
+Most are functions; two are queries, one of them in a file of its own.
+"""
 
 from __future__ import annotations
 
@@ -50,22 +53,24 @@ def delays_by_carrier(silver_flights_enriched: DataFrame) -> DataFrame:
     )
 
 
-@DataPipes.pipe(
-    pipeid="gold.delays_by_route",
+DataPipes.view(
+    "gold.delays_by_route",
     name="How late each route is",
     tags={**GOLD, "duration_hint": 10},
     input_entity_ids=["silver.flights_enriched"],
-    output_entity_id="gold.delays_by_route",
+    sql="""
+        SELECT
+            origin,
+            dest,
+            dest_name,
+            count(*) AS flights,
+            count(DISTINCT carrier) AS carriers,
+            round(avg(arr_delay), 2) AS mean_arr_delay,
+            max(arr_delay) AS worst_arr_delay
+        FROM silver_flights_enriched
+        GROUP BY origin, dest, dest_name
+    """,
 )
-def delays_by_route(silver_flights_enriched: DataFrame) -> DataFrame:
-    from pyspark.sql import functions as F
-
-    return silver_flights_enriched.groupBy("origin", "dest", "dest_name").agg(
-        F.count("*").alias("flights"),
-        F.count_distinct("carrier").alias("carriers"),
-        _mean("arr_delay").alias("mean_arr_delay"),
-        F.max("arr_delay").alias("worst_arr_delay"),
-    )
 
 
 @DataPipes.pipe(
@@ -89,28 +94,13 @@ def delays_by_hour_and_weather(silver_flights_enriched: DataFrame) -> DataFrame:
     )
 
 
-@DataPipes.pipe(
-    pipeid="gold.on_time_ranking",
+DataPipes.view(
+    "gold.on_time_ranking",
     name="The airlines by punctuality, airport by airport",
     tags={**GOLD, "duration_hint": 10},
     input_entity_ids=["silver.flights_enriched"],
-    output_entity_id="gold.on_time_ranking",
+    sql_file="sql/on_time_ranking.sql",
 )
-def on_time_ranking(silver_flights_enriched: DataFrame) -> DataFrame:
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
-
-    # A tie goes to the airline with more flights, then to the alphabet: two runs, one ranking.
-    place = Window.partitionBy("origin").orderBy(
-        F.desc("on_time_share"), F.desc("arrived"), "carrier"
-    )
-    return (
-        silver_flights_enriched.where("arr_delay IS NOT NULL")
-        .groupBy("origin", "carrier", "airline")
-        .agg(F.count("*").alias("arrived"), _share("on_time").alias("on_time_share"))
-        .where("arrived >= 100")  # below that a share says little
-        .withColumn("place", F.row_number().over(place))
-    )
 
 
 @DataPipes.pipe(
