@@ -112,7 +112,7 @@ def read_query(sql: str) -> Query:
         return Query(problems=tuple(unsuited))
     try:
         found = [tree for tree in sqlglot.parse(sql, read="spark") if tree is not None]
-        if len(found) != 1 or not isinstance(found[0], sqlglot.exp.Query):
+        if len(found) != 1 or not isinstance(found[0], (sqlglot.exp.Query, sqlglot.exp.Values)):
             return Query(problems=(f"its text is no single query\n{_REMEDY}",))
         # Spark does not tell upper case from lower case, and neither do its WITH and its aliases.
         tree = normalize_identifiers(found[0], dialect="spark")
@@ -122,7 +122,9 @@ def read_query(sql: str) -> Query:
     return Query(tables, _parameters(tree), problems)
 
 
-def _tables(tree: exp.Query, sql: str) -> tuple[tuple[TableName, ...], tuple[str, ...]]:
+def _tables(
+    tree: exp.Query | exp.Values, sql: str
+) -> tuple[tuple[TableName, ...], tuple[str, ...]]:
     from sqlglot.optimizer.scope import traverse_scope
 
     found: dict[int, TableName] = {}
@@ -173,7 +175,7 @@ def _as_written(sql: str, part: exp.Identifier) -> str:
     return written
 
 
-def _parameters(tree: exp.Query) -> tuple[str, ...]:
+def _parameters(tree: exp.Query | exp.Values) -> tuple[str, ...]:
     from sqlglot import exp
 
     names = (found.name for found in tree.find_all(exp.Placeholder))
