@@ -38,6 +38,7 @@ __all__ = [
     "explain",
     "forecast",
     "kindling_dag",
+    "kindling_task_group",
     "load_dags",
     "plan_page",
     "recommend_cache",
@@ -74,6 +75,7 @@ _HOMES = {
     "explain": "plan_report",
     "forecast": "plan_report",
     "kindling_dag": "dag_factory",
+    "kindling_task_group": "dag_factory",
     "load_dags": "dag_factory",
     "plan_page": "plan_report",
     "recommend_cache": "cache_optimizer",
@@ -82,7 +84,7 @@ _HOMES = {
 
 if TYPE_CHECKING:
     from kindling_airflow.cache_optimizer import CacheLevel, CacheRecommendation, recommend_cache
-    from kindling_airflow.dag_factory import kindling_dag, load_dags
+    from kindling_airflow.dag_factory import kindling_dag, kindling_task_group, load_dags
     from kindling_airflow.data_entities import DataEntities
     from kindling_airflow.data_pipes import DataPipes
     from kindling_airflow.errors import KindlingAirflowError

@@ -9,13 +9,19 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Definition", "kindling_dag", "load_dags"]
+__all__ = ["Definition", "kindling_dag", "kindling_task_group", "load_dags"]
 
-_HOMES = {"Definition": "definition", "kindling_dag": "factory", "load_dags": "factory"}
+_HOMES = {
+    "Definition": "definition",
+    "kindling_dag": "factory",
+    "kindling_task_group": "task_group",
+    "load_dags": "factory",
+}
 
 if TYPE_CHECKING:
     from kindling_airflow.dag_factory.definition import Definition
     from kindling_airflow.dag_factory.factory import kindling_dag, load_dags
+    from kindling_airflow.dag_factory.task_group import kindling_task_group
 
 
 def __getattr__(name: str) -> Any:

@@ -45,6 +45,7 @@ __all__ = [
     "compile_planned",
     "plan_definition",
     "plan_of",
+    "planned_as",
     "project_manifest",
 ]
 
@@ -108,9 +109,7 @@ def plan_definition(definition: Definition, manifest: Manifest | None = None) ->
         DefinitionError: wrapping whatever is wrong on the way, with the definition's name.
     """
     with _wrapped(definition):
-        base = project_manifest(definition) if manifest is None else manifest
-        layers = read_settings(definition.project_root, definition.settings)
-        effective = base.with_settings(layers) if layers else base
+        base, effective = _manifests(definition, manifest)
         plan = plan_of(
             effective,
             strategy=definition.strategy,
@@ -119,6 +118,24 @@ def plan_definition(definition: Definition, manifest: Manifest | None = None) ->
             exclude=definition.exclude,
         )
     return Planned(definition, base, effective, plan)
+
+
+def planned_as(definition: Definition, plan: ExecutionPlan) -> Planned:
+    """Return a definition with a plan that was made elsewhere, of its project.
+
+    Raises:
+        DefinitionError: as :func:`plan_definition`.
+    """
+    with _wrapped(definition):
+        base, effective = _manifests(definition, None)
+    return Planned(definition, base, effective, plan)
+
+
+def _manifests(definition: Definition, manifest: Manifest | None) -> tuple[Manifest, Manifest]:
+    """Return a project's declarations as its modules make them, and under the settings."""
+    base = project_manifest(definition) if manifest is None else manifest
+    layers = read_settings(definition.project_root, definition.settings)
+    return base, base.with_settings(layers) if layers else base
 
 
 def compile_definition(

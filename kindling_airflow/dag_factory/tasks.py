@@ -88,8 +88,7 @@ class TaskBuilder:
         compiled, definition = self._compiled, self._compiled.definition
         guard = {}
         if compiled.spec.on_error == OnError.FAIL_FAST:
-            name = self._group.group_id if self._group is not None else None
-            guard = {"pre_execute": refuses_after_failure(name)}
+            guard = {"pre_execute": refuses_after_failure(self._prefix)}
         return {
             "dag": self._dag,
             "project_root": str(definition.project_root),
@@ -111,7 +110,7 @@ class TaskBuilder:
                 trigger_rule=task.trigger_rule,
             )
         compiled = self._compiled
-        pipe: Any = compiled.plan.graph.nodes[task.pipe_id].metadata
+        pipe: Any = compiled.manifest.get_pipe_definition(task.pipe_id)
         own = self._arguments_of(task.settings)
         if "conf" in own:  # a policy of the deployment may change the conf of one task
             own = {**own, "conf": dict(own["conf"])}

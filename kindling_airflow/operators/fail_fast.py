@@ -21,31 +21,33 @@ __all__ = ["refuses_after_failure"]
 _MOST_NAMED = 5
 
 
-def refuses_after_failure(task_group_id: str | None = None) -> Callable[[Context], None]:
+def refuses_after_failure(prefix: str = "") -> Callable[[Context], None]:
     """Return what a task calls before it begins; it raises if a task of the run has failed.
 
     A pipe that is not begun is no news: who wants to hear of failures has heard of the one that is
     the cause, so ``on_failure_callback`` is not called for it.
 
     Args:
-        task_group_id: the group whose failures count; default: those of the whole DAG.
+        prefix: what the ids of the tasks begin with whose failures count; default: all of the DAG.
     """
 
     def before_execution(context: Context) -> None:
         ti: Any = context["ti"]
-        chosen = {"dag_id": ti.dag_id, "run_ids": [ti.run_id], "task_group_id": task_group_id}
-        if not ti.get_ti_count(states=["failed"], **chosen):
+        run = {"dag_id": ti.dag_id, "run_ids": [ti.run_id]}
+        if not ti.get_ti_count(states=["failed"], **run):  # one number, whatever the DAG's size
             return
-        states = ti.get_task_states(**chosen).get(ti.run_id, {})
-        failed = sorted(task_id for task_id, state in states.items() if state == "failed")
-        ti.task.on_failure_callback = ()
-        raise AirflowFailException(_text(ti.task_id, failed))
+        states = ti.get_task_states(**run).get(ti.run_id, {})
+        failed = sorted(t for t, state in states.items() if state == "failed")
+        own = [task_id for task_id in failed if task_id.startswith(prefix)]
+        if own:
+            ti.task.on_failure_callback = ()
+            raise AirflowFailException(_text(ti.task_id, own))
 
     return before_execution
 
 
 def _text(task_id: str, failed: list[str]) -> str:
-    named = ", ".join(map(repr, failed[:_MOST_NAMED])) or "a task"
+    named = ", ".join(map(repr, failed[:_MOST_NAMED]))
     more = f" and {len(failed) - _MOST_NAMED} more" if len(failed) > _MOST_NAMED else ""
     return (
         f"{task_id!r} was not begun: {named}{more} of this run failed, and on_error is "

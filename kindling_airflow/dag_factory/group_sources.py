@@ -1,0 +1,102 @@
+"""Where the plan of a task group comes from: a definition file, a manifest, or a plan."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kindling_airflow.bulk import collector_paused
+from kindling_airflow.dag_factory.compile import Planned, plan_definition, planned_as
+from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.dag_factory.yaml_file import read_definition_file
+from kindling_airflow.errors import DefinitionError, ProblemsError, did_you_mean
+from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.manifest import Manifest
+
+__all__ = ["PlanSource", "planned_source"]
+
+PlanSource = str | os.PathLike[str] | Manifest | ExecutionPlan
+
+_OF_THE_DAG = (
+    *("dag_id", "dag_display_name", "description", "doc_md", "schedule", "start_date", "timezone"),
+    *("catchup", "max_active_runs", "is_paused_upon_creation", "tags", "params", "dag_run"),
+    "access_control",
+)
+_OF_THE_CHOICE = ("strategy", "pipes", "select", "exclude")
+
+
+def planned_source(
+    plan: PlanSource, keys: Mapping[str, Any], base: Path, dag_id: str, group_id: str
+) -> Planned:
+    """Return the plan of a task group with the definition that goes with it.
+
+    Args:
+        plan: where the plan comes from.
+        keys: keys of a definition that take the place of a file's.
+        base: the folder that relative paths start from.
+        dag_id: the DAG that the group is in.
+        group_id: the group.
+
+    Raises:
+        DefinitionError: listing everything that is wrong.
+    """
+    source = f"kindling_task_group {group_id!r}"
+    problems = [
+        f"{source}: {key!r} is a key of the whole DAG\n  Fix: say it to the DAG."
+        for key in keys
+        if key in _OF_THE_DAG
+    ]
+    if problems:
+        raise DefinitionError(problems)
+    if not isinstance(plan, (Manifest, ExecutionPlan)):
+        path = base / plan
+        if path.suffix in (".yaml", ".yml"):
+            read = read_definition_file(path, path.name)
+            return plan_definition(Definition.from_read_file(read, keys))
+        plan = _read(path, source)
+    chosen = [key for key in _OF_THE_CHOICE if key in keys]
+    if chosen and isinstance(plan, ExecutionPlan):
+        raise DefinitionError(
+            f"{source}: {key!r} says which pipes, and a plan has said that already\n"
+            "  Fix: leave it out, or give the manifest in place of the plan."
+            for key in chosen
+        )
+    document = {"dag_id": dag_id, **keys}
+    definition = Definition.from_document(document, base=base, source=source)
+    if isinstance(plan, Manifest):
+        return plan_definition(definition, plan)
+    return _checked(planned_as(definition, plan))
+
+
+def _read(path: Path, source: str) -> Manifest | ExecutionPlan:
+    try:
+        with collector_paused():
+            document = json.loads(path.read_text("utf-8"))
+        if isinstance(document, Mapping) and "generations" in document:
+            return ExecutionPlan.from_json(document)
+        return Manifest.from_json(document)
+    except OSError as error:
+        problem = f"{source}: cannot read {str(path)!r}: {error.strerror}"
+        raise DefinitionError([problem]) from error
+    except ProblemsError as error:
+        found = [f"{source}: {path.name}: {problem}" for problem in error.problems]
+        raise DefinitionError(found) from error
+    except (ValueError, RecursionError) as error:
+        problem = f"{source}: {path.name} is no JSON document: {error}"
+        raise DefinitionError([problem]) from error
+
+
+def _checked(planned: Planned) -> Planned:
+    """Refuse a plan of another project."""
+    known = planned.manifest.get_pipe_ids()
+    unknown = [pipe_id for pipe_id in planned.plan.pipe_ids if pipe_id not in set(known)]
+    if unknown:
+        raise DefinitionError(
+            f"{planned.definition.source}: the plan has pipe {pipe_id!r}, and the project does "
+            f"not.{did_you_mean(pipe_id, known)}\n  Fix: plan this project anew."
+            for pipe_id in unknown
+        )
+    return planned
