@@ -65,6 +65,6 @@ def data_edges(records: list[Record]) -> list[tuple[str, str]]:
     return [
         (writers[entity], record["pipeid"])
         for record in records
-        for entity in record["input_entity_ids"]
+        for entity in record.get("input_entity_ids", ())
         if entity in writers and writers[entity] != record["pipeid"]
     ]
