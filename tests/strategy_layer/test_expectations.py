@@ -192,8 +192,8 @@ WRONG: list[tuple[Any, str]] = [
     (
         unique("id", on_violation=DROP),
         (
-            "unique cannot drop: which of two rows with one key is the right one, only the pipe can "
-            "know\n  Fix: leave one row per key in the pipe, or use fail or warn."
+            "unique cannot drop: which of two rows with one key is the right one, only the pipe "
+            "can know\n  Fix: leave one row per key in the pipe, or use fail or warn."
         ),
     ),
     (
