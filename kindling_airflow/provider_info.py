@@ -19,6 +19,10 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["kindling_airflow.operators.pipe"],
             }
         ],
+        "extra-links": [
+            "kindling_airflow.links.buttons.EntityLocationLink",
+            "kindling_airflow.links.buttons.SparkPagesLink",
+        ],
         "cli": ["kindling_airflow.cli.airflow_commands.get_kindling_cli_commands"],
         "config": {
             "kindling": {
@@ -32,6 +36,40 @@ def get_provider_info() -> dict[str, Any]:
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "s3a://lake/warehouse",
+                        "default": "",
+                    },
+                    "warehouse_conn_id": {
+                        "description": (
+                            "Connection with which tasks in cluster deploy mode read the reports "
+                            "of their drivers from the warehouse, where it is an object store. "
+                            "Default: that of the store's Airflow provider."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "aws_default",
+                        "default": "",
+                    },
+                    "history_server": {
+                        "description": (
+                            "Address of the Spark history server, for the button 'Spark' of tasks "
+                            "that have ended. The Spark connection's extra 'history-server' and "
+                            "the Spark property spark.yarn.historyServer.address come first."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "https://spark-history.example.com",
+                        "default": "",
+                    },
+                    "location_url": {
+                        "description": (
+                            "Page that shows where a table lies, for the button 'Table', with "
+                            "{location}, {scheme}, {bucket} and {path} in it. Default: the "
+                            "consoles of AWS and Google Cloud for s3a:// and gs://, else no "
+                            "button."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "https://minio.example.com/browser/{bucket}/{path}",
                         "default": "",
                     },
                     "start_profile": {

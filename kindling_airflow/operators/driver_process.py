@@ -3,7 +3,7 @@
 The provider's hook starts spark-submit and reads what it prints. Added here, in client and local
 mode: the driver runs on the task's own Python, unless the deployment says otherwise; it inherits no
 standard input; it dies with the task's process; it starts with the deployment's start-up profile;
-and its report is taken out of what it prints.
+and what it prints goes through a :class:`DriverOutput`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 
-from kindling_airflow.contracts import report_in_line
+from kindling_airflow.operators.driver_output import DriverOutput
 from kindling_airflow.operators.start_options import submit_options
 
 __all__ = ["adapt", "interpreter_defaults"]
@@ -28,12 +28,12 @@ __all__ = ["adapt", "interpreter_defaults"]
 _PR_SET_PDEATHSIG = 1
 
 
-def adapt(hook: SparkSubmitHook, on_report: Callable[[str], None]) -> SparkSubmitHook:
+def adapt(hook: SparkSubmitHook, output: DriverOutput) -> SparkSubmitHook:
     """Return the hook with these changes made.
 
     Args:
         hook: the provider's hook, before it submits.
-        on_report: called with the JSON text of each report that the driver prints.
+        output: reads what the driver prints.
     """
     read_log, submit = hook._process_spark_submit_log, hook.submit
 
@@ -43,12 +43,16 @@ def adapt(hook: SparkSubmitHook, on_report: Callable[[str], None]) -> SparkSubmi
             kwargs.setdefault("preexec_fn", _die_with_parent())
         return submit(application, **kwargs)
 
-    def read_without_reports(lines: Iterator[Any]) -> None:
-        read_log(_without_reports(lines, on_report))
+    def read_folded(lines: Iterator[Any]) -> None:
+        try:
+            read_log(output.lines(lines))
+        finally:
+            if output.is_folding:  # what comes after an interruption belongs to no fold
+                hook.log.info("::endgroup::")
 
     if hook._connection["deploy_mode"] != "cluster":
         _start_on_this_machine(hook)
-    hook._process_spark_submit_log = read_without_reports  # type: ignore[method-assign, assignment]
+    hook._process_spark_submit_log = read_folded  # type: ignore[method-assign, assignment]
     hook.submit = submit_tied  # type: ignore[method-assign]
     return hook
 
@@ -94,15 +98,6 @@ def interpreter_defaults(
     if shutil.which(spark_binary, path=path) is None and (beside / spark_binary).exists():
         defaults["PATH"] = os.pathsep.join((path, str(beside)))
     return defaults
-
-
-def _without_reports(lines: Iterator[Any], on_report: Callable[[str], None]) -> Iterator[Any]:
-    for line in lines:
-        report = report_in_line(str(line))
-        if report is None:
-            yield line
-        else:
-            on_report(report)
 
 
 def _die_with_parent() -> Callable[[], None]:

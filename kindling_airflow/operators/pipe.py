@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
-from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
     AirflowSkipException,
+    Asset,
     conf,
+    redact,
 )
 
-from kindling_airflow.contracts import RunReport, RunRequest, quality_lines
+from kindling_airflow.contracts import RunReport, RunRequest, RunStart, quality_lines
 from kindling_airflow.errors import ReportError
+from kindling_airflow.frozen import EMPTY
+from kindling_airflow.links.buttons import EntityLocationLink, SparkPagesLink
+from kindling_airflow.links.urls import safe_url
 from kindling_airflow.operators.connections import hand_over
+from kindling_airflow.operators.driver_output import DriverOutput
 from kindling_airflow.operators.driver_process import adapt
+from kindling_airflow.operators.failure_text import (
+    driver_end,
+    failure_lines,
+    headline,
+    no_report_lines,
+    no_report_text,
+)
+from kindling_airflow.operators.hidden_values import hidden, keep_out_of_logs, revealed
+from kindling_airflow.operators.pages import history_page, location_page
 from kindling_airflow.operators.parameters import run_parameters
+from kindling_airflow.operators.report_file import read_report_file
+from kindling_airflow.operators.submitting import SubmittingOperator
+from kindling_airflow.operators.worker_watch import ending_with_the_worker
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -28,10 +47,11 @@ if TYPE_CHECKING:
 __all__ = ["KindlingPipeOperator"]
 
 REPORT_KEY = "kindling_report"
+_TIME_ORDERED = 7  # the version of such UUIDs
 _APPLICATION = Path(__file__).resolve().parent.parent / "runner" / "main.py"
 
 
-class KindlingPipeOperator(SparkSubmitOperator):
+class KindlingPipeOperator(SubmittingOperator):
     """Runs one pipe in a Spark driver of its own and succeeds only if its output was published.
 
     A driver that ends without a report of this attempt fails the task, whatever its exit status. A
@@ -51,10 +71,19 @@ class KindlingPipeOperator(SparkSubmitOperator):
             ``max_active_tasks``.
         settings: what the deployment lays over the declarations, as
             :func:`kindling_airflow.project_settings.differences_for` says it.
-        **kwargs: everything that ``SparkSubmitOperator`` takes.
+        durable: as ``SparkSubmitOperator`` takes it; YARN in cluster mode without its API does
+            without it by default.
+        **kwargs: everything that ``SparkSubmitOperator`` takes. ``application_args`` come behind
+            the run request; values of ``conf`` and ``env_vars`` whose keys tell of a secret are
+            hidden from Airflow's database, UI and logs.
     """
 
-    template_fields: Sequence[str] = (*SparkSubmitOperator.template_fields, "warehouse")
+    template_fields: Sequence[str] = (*SubmittingOperator.template_fields, "warehouse")
+    operator_extra_links = (SparkPagesLink(), EntityLocationLink())
+    # Not set by the constructor, which is called for every task of a DAG at every parse.
+    link_urls: Mapping[str, str] = EMPTY
+    _report: RunReport | None = None
+    _report_error: ReportError | None = None
 
     def __init__(
         self,
@@ -69,9 +98,14 @@ class KindlingPipeOperator(SparkSubmitOperator):
         package_digest: str = "",
         pool_width: int | None = None,
         settings: Mapping[str, Any] | None = None,
+        durable: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**{"name": pipe_id, **kwargs})
+        super().__init__(durable=durable, **{"name": pipe_id, **kwargs})
+        for name in ("conf", "env_vars"):
+            said = getattr(self, name)
+            if said and (shown := hidden(said)) is not said:
+                setattr(self, name, shown)
         self._package = package
         self._package_digest = package_digest
         self.pipe_id = pipe_id
@@ -82,8 +116,6 @@ class KindlingPipeOperator(SparkSubmitOperator):
         self._plan_digest = plan_digest
         self._connections = tuple(connections)
         self._settings = settings or {}
-        self._report: RunReport | None = None
-        self._report_error: ReportError | None = None
 
     @classmethod
     def get_serialized_fields(cls) -> frozenset[str]:
@@ -91,52 +123,117 @@ class KindlingPipeOperator(SparkSubmitOperator):
         own: frozenset[str] = super().get_serialized_fields()  # type: ignore[no-untyped-call]
         return own | {"pool_width"}
 
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """Render, and let Airflow know what is secret before it stores or logs any of it."""
+        super().render_template_fields(context, jinja_env)
+        keep_out_of_logs(self.conf, self.env_vars, self._settings)
+
     def execute(self, context: Context) -> dict[str, Any]:  # type: ignore[override]
         """Start the driver, wait for it, and judge by its report.
 
         Raises:
             AirflowSkipException: the pipe had nothing to do.
+            AirflowFailException: the driver failed, and another try cannot help.
             AirflowException: the driver failed, or sent no report of this attempt.
         """
-        request = self._request(context)
-        self.application = str(_APPLICATION)
-        self.application_args = [request.dumps()]
+        self._ti = context["ti"]
+        self.request = self._request(context)
+        self.conf, self.env_vars = revealed(self.conf), revealed(self.env_vars)
+        self.application = self.application or str(_APPLICATION)
         if self._package is not None:
             self.py_files = ",".join(filter(None, (self.py_files, self._package)))
-        driver_error: AirflowException | None = None
+        driver_error: Exception | None = None
         try:
-            super().execute(context)
-        except AirflowException as error:  # judged below, beside the report
+            with ending_with_the_worker(self.end_submission):
+                super().execute(context)
+        except AirflowFailException:
+            raise
+        except (AirflowException, RuntimeError) as error:  # judged below, beside the report
             driver_error = error
-        return self._judge(context, request, driver_error)
+        if self.request.report_path and not self.was_killed:
+            self._fetch_report(self.request.report_path)
+        return self._judge(context, self.request, driver_error)
 
     def _judge(
-        self, context: Context, request: RunRequest, driver_error: AirflowException | None
+        self, context: Context, request: RunRequest, driver_error: Exception | None
     ) -> dict[str, Any]:
         report = self._report
-        if report is not None and report.attempt_key == request.attempt_key:
-            context["ti"].xcom_push(REPORT_KEY, report.to_json())
-            if report.status == "published":
-                if driver_error is not None:
-                    self.log.warning(
-                        "The output is published, but the driver ended badly: %s", driver_error
-                    )
-                self.log.info(
-                    "Published %s: %s rows in %.1f s",
-                    report.output_entity_id,
-                    report.rows_written,
-                    report.duration_seconds,
-                )
-                for line in quality_lines(report.to_json()):
-                    self.log.warning("%s", line)
-                return report.to_json()
-            if report.status == "skipped":
-                raise AirflowSkipException(f"Pipe {self.pipe_id!r} skipped: {report.reason}")
-            raise _failure(report) from None
-        reason = self._report_error or ReportError(
-            _no_report_text(self.pipe_id, report, driver_error)
+        if report is None or report.attempt_key != request.attempt_key:
+            raise self._without_report(report, driver_error) from None
+        self.forget_driver(context)
+        document = report.to_json()
+        self._ti.xcom_push(REPORT_KEY, document)
+        self._link_to(report)
+        if report.status == "skipped":
+            raise AirflowSkipException(f"Pipe {self.pipe_id!r} skipped: {report.reason}")
+        if report.status == "failed":
+            raise self._failure(report) from None
+        if driver_error is not None:
+            ended = driver_end(driver_error)
+            self.log.warning("The output is published, but the driver ended badly. %s", ended)
+        self.log.info(
+            "Published %s: %s rows in %.1f s",
+            report.output_entity_id,
+            report.rows_written,
+            report.duration_seconds,
         )
-        raise AirflowException(str(reason)) from driver_error
+        for line in quality_lines(document):
+            self.log.warning("%s", line)
+        self._tell_assets(context, document)
+        return document
+
+    def _without_report(
+        self, stale: RunReport | None, driver_error: Exception | None
+    ) -> AirflowException:
+        if self.was_killed:
+            return AirflowException(
+                f"Pipe {self.pipe_id!r}: its task was ended from outside, and its driver with it."
+            )
+        self._log_failure(
+            no_report_lines(
+                self.pipe_id, driver_error, self._last_words(), self._tries(permanent=False)
+            )
+        )
+        reason = self._report_error or no_report_text(self.pipe_id, stale, driver_error)
+        return AirflowException(str(reason))
+
+    def _failure(self, report: RunReport) -> AirflowException:
+        permanent = bool(report.extra.get("permanent"))
+        links = [f"{name}: {url}" for name, url in self.link_urls.items()]
+        self._log_failure(failure_lines(report, self._tries(permanent=permanent), links))
+        return (AirflowFailException if permanent else AirflowException)(headline(report))
+
+    def _last_words(self) -> list[str]:
+        output = getattr(self, "_output", None)  # there is none where no hook could be made
+        return [] if output is None else output.last_words()
+
+    def _log_failure(self, lines: Sequence[str]) -> None:
+        for line in lines:  # a record each: so they are lines in the UI as well
+            self.log.error("%s", line)
+
+    def _tries(self, *, permanent: bool) -> str:
+        if permanent:
+            return "Not tried again: another try cannot help."
+        number, most = self._ti.try_number, getattr(self._ti, "max_tries", None)
+        if most is None or number > most:
+            return f"Not tried again: this was try {number}, the last one."
+        return f"Tried again: this was try {number} of {most + 1}."
+
+    def _tell_assets(self, context: Context, document: dict[str, Any]) -> None:
+        """Put the report on the events of the assets that this task updates."""
+        for asset in self.outlets:
+            if isinstance(asset, Asset):
+                event = context["outlet_events"][asset]
+                event.extra = {**event.extra, REPORT_KEY: document}
+
+    def _link_to(self, report: RunReport) -> None:
+        """Let the buttons lead to what stays: the run's history, and the table."""
+        conf = revealed(self.conf) or {}
+        urls = {
+            SparkPagesLink().name: history_page(conf, self._conn_id, report.application_id),
+            EntityLocationLink().name: location_page(conf, report.location),
+        }
+        self.link_urls = {name: url for name, url in urls.items() if url}
 
     def _request(self, context: Context) -> RunRequest:
         ti, dag_run = context["ti"], context["dag_run"]
@@ -149,8 +246,9 @@ class KindlingPipeOperator(SparkSubmitOperator):
             plan_digest=self._plan_digest,
             dag_id=ti.dag_id,
             run_id=ti.run_id,
-            task_id=ti.task_id,
+            task_id=_task_of(ti),
             try_number=ti.try_number,
+            attempt_order=_order_of(ti),
             interval_start=_iso(getattr(dag_run, "data_interval_start", None)),
             interval_end=_iso(getattr(dag_run, "data_interval_end", None)),
             settings=self._settings,
@@ -159,13 +257,37 @@ class KindlingPipeOperator(SparkSubmitOperator):
         )
 
     def _get_hook(self) -> SparkSubmitHook:
-        return hand_over(adapt(super()._get_hook(), self._keep_report), self._connections)
+        self._output = DriverOutput(self._on_start, self._keep_report)
+        return hand_over(adapt(super()._get_hook(), self._output), self._connections)
 
     def _keep_report(self, text: str) -> None:
         try:
-            self._report = RunReport.loads(text)
+            # What the driver cannot know to be secret, such as passwords of Airflow's connections.
+            document = redact(RunReport.loads(text).to_json())
+            self._report = RunReport.loads(json.dumps(document))
         except ReportError as error:
             self._report_error = error
+
+    def _fetch_report(self, path: str) -> None:
+        try:
+            text = read_report_file(path)
+        except ReportError as error:
+            self._report_error = error
+        else:
+            if text is not None:
+                self._keep_report(text)
+
+    def _on_start(self, text: str) -> None:
+        """Let the button lead to the driver's own pages while they are there."""
+        try:
+            start = RunStart.loads(text)
+        except ReportError:
+            return  # of another release; the report will tell
+        url = safe_url(start.ui_url)
+        if url and self.request is not None and start.attempt_key == self.request.attempt_key:
+            button = SparkPagesLink()
+            self.link_urls = {button.name: url}
+            self._ti.xcom_push(button.xcom_key, url)
 
 
 def warehouse_root(configured: str | None) -> str:
@@ -180,32 +302,21 @@ def warehouse_root(configured: str | None) -> str:
     return root if "://" in root else str(Path(AIRFLOW_HOME) / root)
 
 
-def _failure(report: RunReport) -> AirflowException:
-    error = report.error
-    if error is None:
-        return AirflowException(f"Pipe {report.pipe_id!r} failed and did not say why.")
-    text = (
-        f"Pipe {report.pipe_id!r} failed: {error.type}: {error.message}\n{error.traceback}".rstrip()
-    )
-    return AirflowFailException(text) if report.extra.get("permanent") else AirflowException(text)
+def _order_of(ti: Any) -> str:
+    """Return what orders a task instance's tries: the id of each, which begins with the time.
+
+    The number of the try will not do: a run that is deleted and made anew counts from 1 again.
+    """
+    ti_id = str(getattr(ti, "id", ""))
+    with suppress(ValueError):
+        if uuid.UUID(ti_id).version == _TIME_ORDERED:
+            return uuid.UUID(ti_id).hex
+    return f"{ti.try_number:09d}"
 
 
-def _no_report_text(
-    pipe_id: str, stale: RunReport | None, driver_error: AirflowException | None
-) -> str:
-    ended = (
-        f"The driver said: {driver_error}" if driver_error else "The driver ended with status 0."
-    )
-    what = (
-        f"the report that came is of another attempt ({stale.attempt_key})"
-        if stale is not None
-        else "no report came from its driver"
-    )
-    return (
-        f"Pipe {pipe_id!r}: {what}, so nothing proves that its output was published. {ended}\n"
-        "  Fix: look for what ended the driver early (os._exit or sys.exit in the pipe, a killed "
-        "process, no memory); in cluster deploy mode the driver's output does not reach the task."
-    )
+def _task_of(ti: Any) -> str:
+    map_index = getattr(ti, "map_index", None)
+    return ti.task_id if map_index in (None, -1) else f"{ti.task_id}[{map_index}]"
 
 
 def _iso(moment: Any) -> str | None:

@@ -106,6 +106,7 @@ def test_the_request_names_everything_that_the_driver_needs(tmp_path: Path, driv
         run_id="run",
         task_id="task",
         settings=freeze(settings),
+        attempt_order="000000001",
     )
 
 
@@ -125,7 +126,7 @@ def test_a_driver_that_ends_well_without_a_report_fails(tmp_path: Path, driver: 
         "Pipe 'pipe': no report came from its driver, so nothing proves that its output was "
         "published. The driver ended with status 0.\n"
         "  Fix: look for what ended the driver early (os._exit or sys.exit in the pipe, a killed "
-        "process, no memory); in cluster deploy mode the driver's output does not reach the task."
+        "process, no memory); in cluster deploy mode, let driver and worker see one warehouse."
     )
     assert pushed == {}
 
@@ -172,7 +173,7 @@ def test_a_failed_report_is_a_failure_that_may_be_retried(tmp_path: Path, driver
     )
     error, pushed = run(tmp_path)
     assert type(error) is AirflowException
-    assert str(error) == "Pipe 'pipe' failed: OSError: disk full\nT"
+    assert str(error) == "Pipe 'pipe' failed: OSError: disk full"
     assert pushed["kindling_report"]["status"] == "failed"
 
 
