@@ -219,6 +219,28 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "pools",
+        "list the pools that DAGs need, and create those that are missing",
+        "Compares what the deployment's DAGs need of pools with what is in Airflow's database: "
+        "definitions in its DAG folders, and whatever else it has stored. Ends with status 1 if "
+        "tasks would wait for ever, because a pool is missing or too small for one.",
+        "pool_commands.show_pools",
+        (
+            _argument(
+                "folders",
+                nargs="*",
+                metavar="FOLDER",
+                help="where definitions lie; default: the deployment's DAG folders",
+            ),
+            _argument(
+                "--apply",
+                action="store_true",
+                help="create what is missing; what exists is never changed",
+            ),
+            _JSON,
+        ),
+    ),
+    Command(
         "warm",
         "make the start-up profile for Spark drivers",
         "Makes the class-data archive of this machine's Java and Spark, once, and tries it. Tasks "

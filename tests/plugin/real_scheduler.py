@@ -6,10 +6,13 @@ FOLDER`` with AIRFLOW_HOME in the environment. The last line of its output is a 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 from airflow.executors.base_executor import BaseExecutor
 from airflow.jobs.job import Job
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+from airflow.models.dagrun import DagRun
 from airflow.models.pool import Pool
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
@@ -30,6 +34,8 @@ from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import event, select
 
 from kindling_airflow.plugin import pool_listener
+from kindling_airflow.pools import database
+from kindling_airflow.pools.needs import PoolNeed
 
 WAIT = 60.0
 
@@ -115,20 +121,20 @@ def settled() -> None:
 
 def late(scheduler: Scheduler) -> dict[str, Any]:
     """Let the listener's thread be slow: the tasks become ready before their pool is there."""
-    open_gate, create = threading.Event(), pool_listener._create_missing
+    open_gate, create = threading.Event(), database.create_missing
 
-    def create_late(needed: dict[str, int]) -> list[str]:
+    def create_late(wanted: Mapping[str, int]) -> list[str]:
         open_gate.wait(WAIT)
-        return create(needed)
+        return create(wanted)
 
-    pool_listener._create_missing = create_late
+    database.create_missing = create_late
     trigger("late")
     assert scheduler.look_until(lambda: states("late")["a"] == "scheduled")
     scheduler.look()
     without = {"pool": "late_pool" in pools(), "states": states("late")}
     open_gate.set()
     settled()
-    pool_listener._create_missing = create
+    database.create_missing = create
     scheduler.look_until(lambda: states("late")["a"] == "queued")
     return {"without": without, "with": {"pool": "late_pool" in pools(), "states": states("late")}}
 
@@ -144,28 +150,65 @@ def race() -> dict[str, Any]:
 
     from airflow import settings
 
-    created: list[list[str]] = []
+    needs = [PoolNeed("raced", "dag", 5, 1), PoolNeed("raced_too", "dag", 6, 1)]
     event.listen(settings.Session, "before_flush", meet)
-    threads = [
-        threading.Thread(
-            target=lambda: created.append(
-                pool_listener.create_missing_pools({"raced": 5, "raced_too": 6})
-            )
-        )
-        for _ in range(2)
-    ]
+    threads = [threading.Thread(target=pool_listener.see_to_pools, args=(needs,)) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(WAIT)
     event.remove(settings.Session, "before_flush", meet)
-    return {"created": sorted(created), "met": both_have_looked.broken is False}
+    return {"met": both_have_looked.broken is False}
+
+
+def forbidden(scheduler: Scheduler) -> dict[str, Any]:
+    """Let the listener create nothing: one pool is missing, another too small for a task."""
+    os.environ["AIRFLOW__KINDLING__CREATE_POOLS"] = "False"
+    for dag_id in ("forbidden", "heavy"):
+        trigger(dag_id)
+    with create_session() as session:
+        run = session.scalars(select(DagRun).where(DagRun.dag_id == "heavy")).one()
+        run.note = ("Started by hand.", None)
+    assert scheduler.look_until(lambda: states("heavy")["a"] == "scheduled")
+    settled()
+    with create_session() as session:
+        runs = session.scalars(select(DagRun).where(DagRun.dag_id.in_(["forbidden", "heavy"])))
+        notes = {run.dag_id: [run.note] for run in runs}
+        keys = {run.dag_id: run.id for run in session.scalars(select(DagRun))}
+    pool_listener.see_to_pools([PoolNeed("forbidden_pool", "forbidden", 2, 1)], keys["forbidden"])
+    pool_listener.see_to_pools([PoolNeed("forbidden_pool", "forbidden", 2, 1)], 4711)
+    with create_session() as session:
+        for run in session.scalars(select(DagRun).where(DagRun.dag_id.in_(["forbidden"]))):
+            notes[run.dag_id].append(run.note)
+    del os.environ["AIRFLOW__KINDLING__CREATE_POOLS"]
+    return {"notes": notes, "states": states("forbidden"), "pools": pools()}
+
+
+def needed(dag: Any) -> dict[str, list[int]]:
+    return {n.pool: [n.wanted, n.least] for n in pool_listener.needed_pools(dag)}
+
+
+def command() -> list[Any]:
+    """Call ``pools``, then ``pools --apply`` twice."""
+    from kindling_airflow.cli.main import main as kindling_airflow
+
+    said = []
+    for arguments in ([], ["--apply"], ["--apply"]):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            status = kindling_airflow(["pools", "--json", *arguments])
+        said.append([status, json.loads(printed.getvalue())])
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        kindling_airflow(["pools"])
+    return [*said, printed.getvalue()]
 
 
 def main(dags: Path) -> dict[str, Any]:
     initdb()
     with create_session() as session:
         session.add(Pool(pool="tuned_pool", slots=7, description="ours", include_deferred=True))
+        session.add(Pool(pool="small_pool", slots=2, description="", include_deferred=False))
     store_dags(dags)
     scheduler = Scheduler()
     for dag_id in ("shop", "tuned", "in_default_pool", "no_kindling"):
@@ -178,15 +221,18 @@ def main(dags: Path) -> dict[str, Any]:
         "before": before,
         "after": pools(),
         "shop": states("shop"),
-        "again": pool_listener.create_missing_pools({"kindling_shop": 99, "more": 1}),
+        "again": database.create_missing({"kindling_shop": 99, "more": 1}),
         "needed": {
-            dag_id: pool_listener.needed_pools(SerializedDagModel.get_dag(dag_id))
-            for dag_id in ("shop", "tuned", "in_default_pool", "no_kindling")
+            dag_id: needed(SerializedDagModel.get_dag(dag_id))
+            for dag_id in ("shop", "tuned", "in_default_pool", "no_kindling", "overridden")
         },
+        "stored": sorted({need.dag_id for need in database.needs_of_stored_dags()}),
+        "folders": [str(folder) for folder in database.bundle_folders()],
         "late": late(scheduler),
         "race": race(),
+        "forbidden": forbidden(scheduler),
     }
-    return {**answer, "end": pools()}
+    return {**answer, "end": pools(), "command": command()}
 
 
 if __name__ == "__main__":

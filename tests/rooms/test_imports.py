@@ -81,6 +81,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "translator": ("airflow pyspark", ("kindling_airflow.translator*",)),
+    "pools": ("airflow pyspark", ("kindling_airflow.pools*",)),
     "definitions and their compilation": (
         "airflow pyspark",
         (

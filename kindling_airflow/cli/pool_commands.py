@@ -1,0 +1,127 @@
+"""``pools``: what the deployment's DAGs need against what exists, in Airflow's database."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kindling_airflow.errors import KindlingAirflowError, WrongCallError
+from kindling_airflow.pools.needs import DEFAULT_POOL, PoolNeed, PoolState, PoolVerdict, compare
+
+__all__ = ["show_pools"]
+
+_STYLES = {PoolState.OK: "green", PoolState.NARROWER: "yellow"}
+
+
+def show_pools(called: argparse.Namespace) -> int:
+    """List the pools; create those that are missing, if that was asked for."""
+    verdicts, created, problems = _quietly(called)
+    if called.json:
+        document = {
+            "pools": [verdict.to_json() for verdict in verdicts],
+            "created": created,
+            "problems": problems,
+        }
+        print(json.dumps(document, indent=2))
+    else:
+        _show(verdicts, created, problems)
+    return 1 if problems or any(v.state.is_fatal for v in verdicts) else 0
+
+
+def _quietly(called: argparse.Namespace) -> tuple[tuple[PoolVerdict, ...], list[str], list[str]]:
+    """Return what :func:`_found` does, without Airflow's log on standard output."""
+    try:
+        from airflow.utils.cli import suppress_logs_and_warning
+        from sqlalchemy.exc import SQLAlchemyError
+    except ImportError as error:
+        raise WrongCallError(f"'pools' looks into Airflow's database: {error}") from error
+    found = []
+    called.verbose = False
+    try:
+        suppress_logs_and_warning(lambda said: found.append(_found(said)))(called)
+    except SQLAlchemyError as error:
+        what = str(error).partition("\n")[0]
+        raise KindlingAirflowError(
+            f"Airflow's database gives no answer: {what}\n"
+            "  Fix: 'airflow db check' and 'airflow db migrate' say and mend what is wrong with it."
+        ) from error
+    return found[0]
+
+
+def _found(called: argparse.Namespace) -> tuple[tuple[PoolVerdict, ...], list[str], list[str]]:
+    """Return every pool that is needed, those that were created, and what is wrong on the way."""
+    from kindling_airflow.pools import database
+
+    existing = database.existing_pools()
+    folders = [Path(name) for name in called.folders] or database.bundle_folders()
+    for folder in folders:
+        if not folder.exists():
+            raise WrongCallError(f"there is no {str(folder)!r}")
+    defined, problems = _needs_of_definitions(folders)
+    own = {need.dag_id for need in defined}
+    # A definition says what it will be; what Airflow has stored may be older.
+    stored = [need for need in database.needs_of_stored_dags() if need.dag_id not in own]
+    verdicts = compare([*defined, *stored], existing)
+    created: list[str] = []
+    if called.apply:
+        wanted = {v.pool: v.wanted for v in verdicts if v.state is PoolState.MISSING}
+        created = database.create_missing({p: n for p, n in wanted.items() if p != DEFAULT_POOL})
+        verdicts = compare([*defined, *stored], database.existing_pools())
+    return verdicts, created, problems
+
+
+def _needs_of_definitions(folders: Iterable[Path]) -> tuple[list[PoolNeed], list[str]]:
+    """Return what the definitions beneath folders need, and what is wrong with the others."""
+    from kindling_airflow.dag_factory.compile import compile_definition
+    from kindling_airflow.dag_factory.definition import DEFINITION_SUFFIX, Definition
+
+    needs: list[PoolNeed] = []
+    problems: list[str] = []
+    for folder in folders:
+        for path in sorted(folder.rglob(f"*{DEFINITION_SUFFIX}")):
+            if any(part.startswith(".") for part in path.relative_to(folder).parts):
+                continue
+            try:
+                spec = compile_definition(Definition.from_file(path)).spec
+            except KindlingAirflowError as error:
+                problems += list(getattr(error, "problems", None) or [str(error)])
+            else:
+                largest: dict[str, int] = {}
+                for task in spec.tasks():
+                    pool, slots = task.settings.pool, task.settings.pool_slots or 1
+                    largest[pool] = max(largest.get(pool, 1), slots)
+                for pool, least in largest.items():
+                    wanted = least if pool == DEFAULT_POOL else spec.pools.get(pool, least)
+                    needs.append(PoolNeed(pool, spec.dag_id, wanted, least))
+    return needs, problems
+
+
+def _show(verdicts: Sequence[PoolVerdict], created: Sequence[str], problems: Sequence[str]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    for column in ("pool", "needed by"):
+        table.add_column(column, overflow="fold")
+    for column in ("wanted", "slots"):
+        table.add_column(column, justify="right")
+    table.add_column("state")
+    for verdict in verdicts:
+        state = "created" if verdict.pool in created else verdict.state.value
+        table.add_row(
+            Text(verdict.pool),
+            Text(", ".join(need.dag_id for need in verdict.needs)),
+            str(verdict.wanted),
+            {None: "-", -1: "no limit"}.get(verdict.slots, str(verdict.slots)),
+            Text(state, style=_STYLES.get(verdict.state, "red")),
+        )
+    console.print(table if verdicts else "No DAG of this deployment needs a pool.")
+    for verdict in verdicts:
+        if verdict.state.is_fatal:
+            console.print(Text(verdict.advice()))
+    for problem in problems:
+        console.print(Text(problem))
