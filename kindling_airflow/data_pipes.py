@@ -298,7 +298,7 @@ class DataPipesRegistry:
                 f"{_function_place(pipe)}\n  Fix: give one of them an id of its own."
             )
             raise DeclarationError([problem])
-        if known is not None and pipe.awaits_inputs:
+        if known is not None and _says_less(pipe, known):
             return known
         self._pipes[pipeid] = pipe
         if pipe.awaits_inputs:
@@ -381,11 +381,18 @@ def _function_place(pipe: PipeMetadata) -> str:
 
 
 def _same_declaration(old: PipeMetadata, new: PipeMetadata) -> bool:
-    derived = ("input_entity_ids", "sql_parameters")
-    skipped = {"execute", *(derived if old.awaits_inputs or new.awaits_inputs else ())}
+    skipped = {"execute", "sql_parameters"}
+    if old.awaits_inputs or new.awaits_inputs:
+        skipped.add("input_entity_ids")
     fields = [name for name in PipeMetadata.__dataclass_fields__ if name not in skipped]
     same = all(getattr(old, name) == getattr(new, name) for name in fields)
     return same and _function_place(old) == _function_place(new)
+
+
+def _says_less(pipe: PipeMetadata, known: PipeMetadata) -> bool:
+    """Tell whether a query has been read before, and this declaration of it has not."""
+    unread = not known.awaits_inputs and not pipe.sql_parameters
+    return pipe.sql is not None and (pipe.awaits_inputs or unread)
 
 
 _active: ContextVar[DataPipesRegistry | None] = ContextVar("kindling_pipes", default=None)
