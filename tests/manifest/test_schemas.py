@@ -43,6 +43,14 @@ def _documents() -> dict[str, dict[str, Any]]:
         driving_entity_ids=["raw"],
     )
     pipes.register_pipe("b", input_entity_ids=["x"], output_entity_id="y")
+    pipes.register_pipe(
+        "c",
+        input_entity_ids=["x"],
+        output_entity_id="z",
+        sql="SELECT * FROM x WHERE id > :least",
+        sql_file="c.sql",
+        sql_parameters=["least"],
+    )
     entities.register_entity(
         "raw",
         schema="id INT",
