@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.sdk import DAG, get_parsing_context
 
+from kindling_airflow.bulk import collector_paused
 from kindling_airflow.dag_factory.broken import BrokenDefinition
 from kindling_airflow.dag_factory.build import build_dag
 from kindling_airflow.dag_factory.compile import compile_definition
@@ -121,6 +122,7 @@ def _dag_id(read: DefinitionFile | DefinitionError) -> object:
     return read.keys.get("dag_id") if isinstance(read, DefinitionFile) else None
 
 
+@collector_paused()  # it would walk over all of Airflow, again and again
 def _dag(definition: Definition, only_task: str | None = None) -> DAG:
     """Compile and build; what Airflow itself refuses becomes an error of this package."""
     compiled = compile_definition(definition, complete=False)  # building it finds the rest
