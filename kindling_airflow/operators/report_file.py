@@ -31,19 +31,18 @@ def report_path(warehouse: str, attempt_key: str) -> str:
     return f"{warehouse.rstrip('/')}/_kindling/reports/{escape_component(attempt_key)}.json"
 
 
-def read_report_file(path: str, pause: float = _PAUSE_SECONDS) -> str | None:
+def read_report_file(path: str) -> str | None:
     """Return the JSON text of a report and delete the file; None where there is none.
 
     Args:
         path: as :func:`report_path` says it.
-        pause: seconds before another look; shared folders show a new file late.
 
     Raises:
         ReportError: the worker cannot read there.
     """
     for look in range(_LOOKS):
         if look:
-            time.sleep(pause)
+            time.sleep(_PAUSE_SECONDS)  # shared folders may show a new file late
         try:
             text = _place(path).read_text()
         except FileNotFoundError:
