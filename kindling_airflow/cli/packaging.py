@@ -32,7 +32,7 @@ import sys
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("airflow", "networkx"):
+        if name.partition(".")[0] == "airflow":
             raise ModuleNotFoundError(f"No module named {name!r}: a cluster has none", name=name)
 
 sys.meta_path.insert(0, Missing())
