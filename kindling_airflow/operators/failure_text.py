@@ -42,7 +42,7 @@ def failure_lines(report: RunReport, tries: str, links: Sequence[str]) -> list[s
     """
     lines = [headline(report)]
     if report.error is not None:
-        lines += [f"  {line}" for line in report.error.message.splitlines()[1:]]
+        lines += report.error.message.splitlines()[1:]
         lines += report.error.traceback.rstrip().splitlines()
     return [*lines, *_what_now(tries, links, "in XCom 'kindling_report'")]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import subprocess
 import sys
 import time
@@ -24,34 +23,16 @@ from kindling_airflow.contracts import REPORT_MARKER, RunReport, RunRequest
 from kindling_airflow.frozen import freeze
 from kindling_airflow.operators.driver_process import interpreter_defaults
 from kindling_airflow.operators.pipe import KindlingPipeOperator, warehouse_root
+from tests.operators.stand_ins import install_submit
 
 Driver = Callable[[str], None]
-
-# What each stand-in starts with: the request that the operator sent, and a report of it.
-PROLOGUE = f"""#!{sys.executable}
-import json, os, signal, sys, time
-request = json.loads(sys.argv[-1])
-report = {{"version": 1, "attempt_key": request["attempt_key"], "pipe_id": request["pipe_id"],
-           "status": "published", "output_entity_id": "out", "rows_written": 3,
-           "inputs": [{{"entity_id": "in", "rows": 5}}], "duration_seconds": 1.5}}
-def send(**changes):
-    print("{REPORT_MARKER}" + json.dumps({{**report, **changes}}), flush=True)
-"""
 
 
 @pytest.fixture
 def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Driver:
     """Let ``spark-submit`` be a program with this body."""
-    binary = tmp_path / "bin" / "spark-submit"
-    binary.parent.mkdir()
-    monkeypatch.setenv("PATH", f"{binary.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", '{"conn_type": "spark", "host": "local[1]"}')
-
-    def make(body: str) -> None:
-        binary.write_text(PROLOGUE + body)
-        binary.chmod(binary.stat().st_mode | stat.S_IXUSR)
-
-    return make
+    return lambda body: install_submit(tmp_path, monkeypatch, body)
 
 
 class Pushed(dict[str, Any]):
