@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -40,6 +41,7 @@ from kindling_airflow.operators.parameters import run_parameters
 from kindling_airflow.operators.report_file import read_report_file
 from kindling_airflow.operators.submitting import SubmittingOperator
 from kindling_airflow.operators.worker_watch import ending_with_the_worker
+from kindling_airflow.translator.task_ids import task_id as escaped
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -49,6 +51,7 @@ __all__ = ["KindlingPipeOperator"]
 REPORT_KEY = "kindling_report"
 _TIME_ORDERED = 7  # the version of such UUIDs
 _APPLICATION = Path(__file__).resolve().parent.parent / "runner" / "main.py"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/+ \-]{0,199}")
 
 
 class KindlingPipeOperator(SubmittingOperator):
@@ -101,7 +104,7 @@ class KindlingPipeOperator(SubmittingOperator):
         durable: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(durable=durable, **{"name": pipe_id, **kwargs})
+        super().__init__(durable=durable, **{"name": _application_name(pipe_id), **kwargs})
         for name in ("conf", "env_vars"):
             said = getattr(self, name)
             if said and (shown := hidden(said)) is not said:
@@ -288,6 +291,16 @@ class KindlingPipeOperator(SubmittingOperator):
             button = SparkPagesLink()
             self.link_urls = {button.name: url}
             self._ti.xcom_push(button.xcom_key, url)
+
+
+def _application_name(pipe_id: str) -> str:
+    """Return what spark-submit calls a pipe: its id, unless somebody could take that for more.
+
+    Airflow renders the name as a template, and it is an argument on a command line.
+    """
+    if _PLAIN_NAME.fullmatch(pipe_id):
+        return pipe_id
+    return f"pipe{name}" if (name := escaped(pipe_id)).startswith("-") else name
 
 
 def warehouse_root(configured: str | None) -> str:

@@ -32,7 +32,7 @@ def location_of(entity: EntityMetadata, warehouse: str) -> str:
         EntityError: a relative ``provider.path`` leaves the warehouse, is the warehouse itself, or
             lies where results are staged.
     """
-    root = warehouse.rstrip("/") or "/"
+    root = warehouse.rstrip("/")  # of "/" nothing is left, and two slashes would name a host
     path = entity.tags.get(PATH_TAG)
     if path is None:
         return f"{root}/{escape_component(entity.entityid)}"
