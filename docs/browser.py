@@ -39,6 +39,7 @@ _SWITCHES = (
     "--remote-debugging-port=0",
 )
 _STARTUP_SECONDS = 60.0
+_LONGEST_ANSWER = 300.0  # a page that lays out a thousand nodes does not answer meanwhile
 _PACKAGE = "chromium"
 
 
@@ -183,7 +184,7 @@ class Browser:
                 raise BrowserError(f"{self._executable} did not start")
             time.sleep(0.1)
         port, path = told.read_text().split()
-        self._socket = connect(f"ws://127.0.0.1:{port}{path}", max_size=None)
+        self._socket = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, ping_interval=None)
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         attached = self._call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
@@ -214,7 +215,7 @@ class Browser:
             message["sessionId"] = self._session
         self._socket.send(json.dumps(message))
         while True:
-            answer = json.loads(self._socket.recv(timeout=60))
+            answer = json.loads(self._socket.recv(timeout=_LONGEST_ANSWER))
             if answer.get("id") == self._calls:  # everything else is an event
                 break
         if "error" in answer:

@@ -75,6 +75,11 @@ class AirflowApi:
         """Return a run."""
         return self._call("GET", f"/dags/{_part(dag_id)}/dagRuns/{_part(run_id)}") or {}
 
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Return a DAG's first hundred runs, oldest first."""
+        path = f"/dags/{_part(dag_id)}/dagRuns?limit={_PAGE}&order_by=run_after"
+        return list((self._call("GET", path) or {})["dag_runs"])
+
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return all task instances of a run."""
         path = f"/dags/{_part(dag_id)}/dagRuns/{_part(run_id)}/taskInstances"
