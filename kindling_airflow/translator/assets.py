@@ -22,6 +22,7 @@ __all__ = ["asset_identifier", "asset_namespace"]
 
 _URI = re.compile(r"([a-z][a-z0-9+.\-]*)://(.+)", re.DOTALL)
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.\-/:@]")
+_SECRET = re.compile(r"^[^/@]*:[^/@]*@")  # user and password in front of a host
 _RESERVED = "airflow"  # a scheme that Airflow keeps for itself
 
 
@@ -34,7 +35,8 @@ def asset_namespace(warehouse: str | None) -> str:
     said = warehouse or ""
     uri = _URI.fullmatch(said)
     scheme = f"{uri[1]}://" if uri and uri[1] != _RESERVED else ""
-    path = _UNSAFE.sub(_percent, uri[2] if uri else said).strip("/")
+    place = _SECRET.sub("", uri[2]) if uri else said
+    path = _UNSAFE.sub(_percent, place).strip("/")
     return f"{scheme}{path}" if path else "warehouse"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from kindling_airflow.critical_path import duration_hint
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import BatchExecutionStrategy, ExecutionPlanGenerator
-from kindling_airflow.translator import TranslateOptions, priority_weights, translate
+from kindling_airflow.translator import Barrier, TranslateOptions, priority_weights, translate
 from tests.builders import pipes, plan
 from tests.strategies import acyclic_pipes, pipe_ids
 
@@ -80,6 +81,27 @@ def paths_from(some: ExecutionPlan, pipe_id: str) -> list[list[str]]:
         if other != pipe_id and nodes[pipe_id].output_entity in nodes[other].input_entities
     ]
     return [[pipe_id]] + [[pipe_id, *rest] for other in readers for rest in paths_from(some, other)]
+
+
+class TestBarrier:
+    def test_the_way_goes_on_through_the_longest_pipe_of_each_generation(self) -> None:
+        """
+        a (2) -- c (1)        behind the barrier all wait for b, and then for d
+        b (5)    d (9)
+        """
+        made = plan("a -> c, b -> d", tags=tags({"a": 2, "b": 5, "c": 1, "d": 9}))
+        assert priority_weights(made, Barrier.GENERATION) == {"a": 11, "b": 14, "c": 1, "d": 9}
+
+    @given(plans(st.integers(1, 1000)))
+    def test_inside_of_a_generation_the_longest_pipe_starts_first(
+        self, some: ExecutionPlan
+    ) -> None:
+        found = priority_weights(some, Barrier.GENERATION)
+        for generation in some.generations:
+            pairs = [(found[p], duration_hint(some.graph.nodes[p].tags)) for p in generation]
+            assert [hint for _, hint in sorted(pairs)] == sorted(hint for _, hint in pairs)
+        for earlier, later in pairwise(some.generations):
+            assert min(found[p] for p in earlier) > max(found[p] for p in later)
 
 
 class TestWeights:

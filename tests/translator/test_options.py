@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kindling_airflow.errors import TranslationError
-from kindling_airflow.translator import TranslateOptions
+from kindling_airflow.translator import Barrier, Closing, OnError, TranslateOptions
 
 
 def refusal(*ids: Any, **options: Any) -> str:
@@ -22,9 +22,17 @@ def test_only_the_ids_are_indispensable() -> None:
         "dag_id": "shop",
         "pool": "shop_pool",
         "width": 4,
-        "pool_slots": 1,
-        "retries": 0,
-        "retry_delay_seconds": 300.0,
+        "pool_slots": None,
+        "retries": None,
+        "retry_delay_seconds": None,
+        "on_error": OnError.SKIP_DEPENDENTS,
+        "barrier": Barrier.NONE,
+        "group_by": "generation",
+        "pools": {},
+        "settings": {},
+        "overrides": {},
+        "assets": None,
+        "closing": Closing.AS_NEEDED,
     }
 
 
@@ -38,13 +46,35 @@ def test_options_cannot_change() -> None:
         TranslateOptions("d", "p").width = 5  # type: ignore[misc]
 
 
-def test_pipe_that_its_pool_can_never_run_is_refused() -> None:
-    assert TranslateOptions("shop", "p", width=3, pool_slots=3).pool_slots == 3
-    assert refusal(width=2, pool_slots=3) == (
-        "DAG 'shop': a pipe takes 3 slots, but pool 'shop_pool' has a width of 2: no task could "
-        "ever start\n"
-        "  Fix: raise the width, or lower the slots per pipe."
+def test_unknown_words_are_named_with_those_there_are() -> None:
+    text = refusal(on_error="skip_dependants", barrier="wall", closing=None)
+    assert text == (
+        "3 problems in the translation of the plan:\n"
+        "1. DAG 'shop': barrier: unknown value 'wall'.\n"
+        "  Fix: use one of none, generation.\n"
+        "2. DAG 'shop': closing: unknown value None.\n"
+        "  Fix: use one of as_needed, always.\n"
+        "3. DAG 'shop': on_error: unknown value 'skip_dependants'. Did you mean "
+        "'skip_dependents'?\n"
+        "  Fix: use one of fail_fast, continue, skip_dependents."
     )
+
+
+def test_overrides_are_settings_and_pools_have_slots() -> None:
+    assert refusal(overrides={"a": 3}, pools={"heavy": 0}, settings={"retries": -1}) == (
+        "3 problems in the translation of the plan:\n"
+        "1. DAG 'shop': overrides: 'a' has 3 where settings belong\n"
+        "  Fix: write them as a mapping, such as {'retries': 2}.\n"
+        "2. DAG 'shop': pools: 'heavy' must be a whole number of at least 1, not 0\n"
+        "3. DAG 'shop': retries must be a whole number of at least 0, not -1"
+    )
+
+
+def test_what_is_handed_over_can_change_and_the_options_do_not() -> None:
+    overrides = {"a": {"retries": 1}}
+    options = TranslateOptions("d", "p", overrides=overrides)
+    overrides["a"]["retries"] = 2
+    assert options.overrides == {"a": {"retries": 1}}
 
 
 def test_all_problems_are_reported_at_once() -> None:
@@ -57,12 +87,13 @@ def test_all_problems_are_reported_at_once() -> None:
         "2. DAG ' shop': pool must be a non-empty string without surrounding spaces: ''\n"
         "3. DAG ' shop': pool_slots must be a whole number of at least 1, not True\n"
         "4. DAG ' shop': retries must be a whole number of at least 0, not -1\n"
-        "5. DAG ' shop': retry_delay_seconds must be a number of at least 0, not nan\n"
+        "5. DAG ' shop': retry_delay_seconds must be a number of seconds from 0 to a year, not "
+        "nan\n"
         "6. DAG ' shop': width must be a whole number of at least 1, not 0"
     )
 
 
-@pytest.mark.parametrize("value", [0, -1, 2.0, "2", None, True])
+@pytest.mark.parametrize("value", [0, -1, 2.0, "2", True])
 @pytest.mark.parametrize("name", ["width", "pool_slots"])
 def test_slots_are_whole_numbers_from_one_on(name: str, value: object) -> None:
     assert refusal(**{name: value}) == (
@@ -70,17 +101,17 @@ def test_slots_are_whole_numbers_from_one_on(name: str, value: object) -> None:
     )
 
 
-@pytest.mark.parametrize("value", [-1, 1.0, "1", None, False])
+@pytest.mark.parametrize("value", [-1, 1.0, "1", False])
 def test_retries_are_a_whole_number(value: object) -> None:
     assert refusal(retries=value) == (
         f"DAG 'shop': retries must be a whole number of at least 0, not {value!r}"
     )
 
 
-@pytest.mark.parametrize("value", [-0.1, float("inf"), "5", None, True])
+@pytest.mark.parametrize("value", [-0.1, float("inf"), "5", True])
 def test_retry_delay_is_a_number_of_seconds(value: object) -> None:
     assert refusal(retry_delay_seconds=value) == (
-        f"DAG 'shop': retry_delay_seconds must be a number of at least 0, not {value!r}"
+        f"DAG 'shop': retry_delay_seconds must be a number of seconds from 0 to a year, not {value!r}"
     )
 
 

@@ -15,7 +15,13 @@ from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import TranslationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.execution_strategy import BatchExecutionStrategy, ExecutionPlanGenerator
-from kindling_airflow.translator import DagSpec, TaskSpec, TranslateOptions, translate
+from kindling_airflow.translator import (
+    DagSpec,
+    TaskSettings,
+    TaskSpec,
+    TranslateOptions,
+    translate,
+)
 from tests.builders import graph, pipes, plan
 from tests.strategies import acyclic_pipes, pipe_ids
 
@@ -173,22 +179,21 @@ class TestTasks:
         dag = spec(DIAMOND, width=6, pool_slots=3, retries=2, retry_delay_seconds=1.5)
         assert (dag.dag_id, dag.pool, dag.width) == ("shop", "shop_pool", 6)
         for task in dag.tasks():
-            assert (task.pool, task.pool_slots) == ("shop_pool", 3)
-            assert (task.retries, task.retry_delay_seconds) == (2, 1.5)
+            assert (task.settings.pool, task.settings.pool_slots) == ("shop_pool", 3)
+            assert (task.settings.retries, task.settings.retry_delay_seconds) == (2, 1.5)
 
     def test_task_is_what_follows_from_pipe_plan_and_options(self) -> None:
-        only = spec("[raw] -> my table").tasks()
+        only = spec("[raw] -> my table", assets="lake").tasks()
         assert only == (
             TaskSpec(
                 task_id="my_x20_table",
                 pipe_id="my table",
                 upstream=(),
-                pool="shop_pool",
-                pool_slots=1,
                 priority_weight=1,
-                retries=0,
-                retry_delay_seconds=300.0,
                 trigger_rule="none_failed",
+                inlets=("lake/raw",),
+                outlets=("lake/my_x20_table.out",),
+                settings=TaskSettings(pool="shop_pool"),
             ),
         )
 
@@ -223,6 +228,16 @@ class TestTasks:
         assert dag.find("my_x20_table") == dag.groups[1].tasks[0]
         assert dag.find("my table") is None
 
+    def test_tasks_beside_the_pipes_are_found_by_their_ids_too(self) -> None:
+        dag = spec("a -> b", barrier="generation", on_error="continue")
+        assert [dag.find(empty.task_id) for empty in dag.empties()] == list(dag.empties())
+        assert [e.task_id for e in dag.empties()] == ["generation_0_done", "kindling_outcome"]
+
+    def test_tasks_beside_the_pipes_can_be_read_as_json(self) -> None:
+        document = spec("a -> b", barrier="generation", on_error="continue").to_json()
+        assert [e["task_id"] for e in document["barriers"]] == ["generation_0_done"]
+        assert document["outcome"]["upstream"] == ("a", "b")
+
 
 class TestSpecification:
     def test_names_the_plan_that_it_was_compiled_from(self) -> None:
@@ -240,27 +255,35 @@ class TestSpecification:
                 setattr(frozen, name, "changed")
 
     def test_can_be_read_as_json(self) -> None:
-        document = json.loads(json.dumps(spec("a -> b").to_json()))
+        options = {"retries": 2, "settings": {"spark": {"conf": {"x": 1}}}, "assets": "lake"}
+        document = json.loads(json.dumps(spec("a -> b", **options).to_json()))
         assert document == {
             "dag_id": "shop",
             "pool": "shop_pool",
             "width": 4,
+            "pools": {"shop_pool": 4},
+            "on_error": "skip_dependents",
             "plan_digest": plan("a -> b").digest,
+            "barriers": [],
+            "outcome": None,
             "groups": [
                 {
                     "group_id": f"generation_{n}",
+                    "label": f"generation_{n}",
                     "tooltip": f"Generation {n}: 1 pipe, at most 4 at once in pool 'shop_pool'",
                     "tasks": [
                         {
                             "task_id": task_id,
                             "pipe_id": task_id,
                             "upstream": waits_for,
+                            "priority_weight": weight,
+                            "trigger_rule": "none_failed",
+                            "inlets": [f"lake/{name}.out" for name in waits_for],
+                            "outlets": [f"lake/{task_id}.out"],
                             "pool": "shop_pool",
                             "pool_slots": 1,
-                            "priority_weight": weight,
-                            "retries": 0,
-                            "retry_delay_seconds": 300.0,
-                            "trigger_rule": "none_failed",
+                            "retries": 2,
+                            "spark": {"conf": {"x": "1"}},
                         }
                     ],
                 }
