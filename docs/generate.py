@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _PROJECT = ROOT / "pyproject.toml"
 SCHEMA = ROOT / "kindling_airflow" / "dag_factory" / "definition.schema.json"
 _PART = re.compile(r"<!-- generated: (?P<call>.+?) -->\n.*?<!-- end -->", re.DOTALL)
-_LANGUAGES = {".py": "python", ".yaml": "yaml", ".sh": "bash", ".csv": "text", ".json": "json"}
+_LANGUAGES = {".py": "python", ".yaml": "yaml", ".sh": "bash", ".csv": "text", ".json": "json", ".sql": "sql"}
 
 
 def main(arguments: list[str]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from kindling_airflow.data_pipes import DataPipes
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.generation_executor import GenerationExecutor
+from kindling_airflow.harvest import import_declarations
 from kindling_airflow.runner.session_runner import SessionPipeRunner
 from tests.runner.conftest import Project
 
@@ -282,3 +285,31 @@ def test_a_function_sees_the_parameters_of_the_run(project: Project) -> None:
     assert project.run("out", parameters={"country": "NL"}).status == "published"
     assert project.run("out").status == "published"
     assert seen == [{"country": "NL"}, {}]
+
+
+def test_the_project_of_the_documentation_runs(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(__file__).parents[2] / "docs" / "examples" / "sql_pipes" / "dags" / "shop"
+    landing = project.warehouse / "landing"
+    landing.mkdir()
+    (landing / "orders.csv").write_text(
+        "id,country,ordered_at,amount\n"
+        "1,NL,2026-03-01T00:00:00Z,1.5\n"
+        "2,NL,2026-03-01T23:59:59Z,2\n"
+        "3,NL,2026-03-02T00:00:00Z,4\n"
+        "4,DE,2026-03-01T12:00:00Z,8\n"
+    )
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    declared = import_declarations(root, ["shop_pipeline"])
+    monkeypatch.delitem(sys.modules, "shop_pipeline")
+    project.declared = declared
+    for pipe_id in declared.pipes.get_pipe_ids():
+        report = project.run(
+            pipe_id,
+            interval_start="2026-03-01T00:00:00+00:00",
+            interval_end="2026-03-02T00:00:00+00:00",
+            parameters={"country": "NL"},
+        )
+        assert report.error is None, report.error
+    assert project.rows("gold.revenue") == [("NL", 2, 3.5)]
