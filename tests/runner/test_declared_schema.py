@@ -1,0 +1,158 @@
+"""A declared schema is a promise: kept by what is written, and looked for in what is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.runner.conftest import Project
+
+pytestmark = pytest.mark.system
+
+NESTED = "id BIGINT, place STRUCT<city: STRING, zip: INT>, items ARRAY<STRUCT<sku: STRING, n: INT>>"
+
+
+def error_of(project: Project, pipe_id: str) -> str:
+    report = project.run(pipe_id)
+    assert report.status == "failed"
+    assert report.error is not None
+    return report.error.message
+
+
+def write(project: Project, schema: str, query: str) -> None:
+    project.entity("out", schema=schema)
+    project.pipe("out", lambda: project.spark.sql(query))
+
+
+def test_a_nested_difference_says_where(project: Project) -> None:
+    write(
+        project,
+        NESTED,
+        "SELECT 1L AS id, named_struct('city', 'x', 'ZIP', 1) AS place, "
+        "array(named_struct('sku', 1, 'count', 2)) AS items",
+    )
+    assert error_of(project, "out") == (
+        "pipe 'out': its result does not fit entity 'out'\n"
+        "  - column 'place.zip' is spelled 'ZIP'\n"
+        "  - column 'items[].sku' is int, declared as string\n"
+        "  - column 'items[].n' (int) is missing\n"
+        "  - column 'items[].count' (int) is not declared\n"
+        "  Fix: change the pipe's result, or the entity's declaration."
+    )
+
+
+def test_columns_and_their_fields_are_written_in_the_declared_order(project: Project) -> None:
+    write(
+        project,
+        NESTED,
+        "SELECT array(named_struct('n', 2, 'sku', 'a')) AS items, "
+        "named_struct('zip', 1, 'city', 'x') AS place, 1L AS id",
+    )
+    assert project.run("out").error is None
+    table = project.spark.read.parquet(str(project.table("out")))
+    assert table.dtypes == [
+        ("id", "bigint"),
+        ("place", "struct<city:string,zip:int>"),
+        ("items", "array<struct<sku:string,n:int>>"),
+    ]
+    [row] = table.collect()
+    assert (row.place.city, row.place.zip, row["items"][0].sku, row["items"][0].n) == (
+        *("x", 1),
+        *("a", 2),
+    )
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad", "declared"),
+    [
+        ("a INT NOT NULL", "1", "CAST(NULL AS INT)", "int NOT NULL"),
+        (
+            "a STRUCT<x: INT NOT NULL>",
+            "IF(rand() > 2, NULL, named_struct('x', 1))",
+            "named_struct('x', CAST(NULL AS INT))",
+            "NOT NULL inside",
+        ),
+        (
+            "a ARRAY<STRUCT<x: INT NOT NULL>>",
+            "array(named_struct('x', 1), NULL)",
+            "array(named_struct('x', 1), named_struct('x', CAST(NULL AS INT)))",
+            "NOT NULL inside",
+        ),
+        (
+            "a MAP<STRING, STRUCT<x: INT NOT NULL>>",
+            "map('k', named_struct('x', 1))",
+            "map('k', named_struct('x', CAST(NULL AS INT)))",
+            "NOT NULL inside",
+        ),
+        (
+            "a STRUCT<x: INT NOT NULL> NOT NULL",
+            "named_struct('x', 1)",
+            "IF(rand() < 2, NULL, named_struct('x', 1))",
+            "struct<x:int> NOT NULL",
+        ),
+    ],
+    ids=["column", "field", "element", "value", "both"],
+)
+def test_a_null_that_is_declared_impossible_fails_the_write(
+    project: Project, schema: str, good: str, bad: str, declared: str
+) -> None:
+    rows = [good]
+    project.entity("out", schema=schema)
+    project.pipe(
+        "out",
+        lambda: project.spark.sql(
+            " UNION ALL ".join(f"SELECT IF(rand() < 2, {row}, NULL) AS a" for row in rows)
+            if rows != [good]
+            else f"SELECT {good} AS a UNION ALL SELECT {good}"
+        ),
+    )
+    assert project.run("out").error is None
+    rows.append(bad)
+    told = error_of(project, "out")
+    assert (
+        f"pipe 'out': its result has a null in column 'a', which entity 'out' declares as "
+        f"{declared}\n  Fix: leave such rows out, or fill them, or allow nulls in the declaration."
+    ) in told
+    assert len(project.rows("out")) == 2
+
+
+def test_columns_that_allow_nulls_may_hold_them(project: Project) -> None:
+    write(project, "a INT, b STRUCT<x: INT>", "SELECT CAST(NULL AS INT) AS a, NULL AS b")
+    assert "column 'b' is void, declared as struct<x:int>" in error_of(project, "out")
+    project.declared.pipes.unregister_pipe("out")
+    project.pipe(
+        "out",
+        lambda: project.spark.sql("SELECT CAST(NULL AS INT) AS a, CAST(NULL AS STRUCT<x: INT>) b"),
+    )
+    assert project.run("out").rows_written == 1
+
+
+def test_a_stored_table_that_does_not_fit_is_not_read_as_nulls(
+    project: Project, tmp_path: Path
+) -> None:
+    stored = tmp_path / "stored"
+    project.spark.sql("SELECT 1 AS id, 'x' AS nme").write.parquet(str(stored))
+    project.entity("src", tags={"provider.path": str(stored)}, schema="id INT, name STRING")
+    project.pipe("out", lambda src: src, "src")
+    assert error_of(project, "out") == (
+        "entity 'src': what is stored does not fit its declared schema\n"
+        "  - column 'name' (string) is missing\n"
+        "  - column 'nme' (string) is not declared. Did you mean 'name'?\n"
+        "  Fix: correct the declared schema, or have the entity written anew; columns that are "
+        "too many can be left out with provider.extra_columns: ignore."
+    )
+
+
+def test_a_stored_table_is_read_in_the_declared_order(project: Project, tmp_path: Path) -> None:
+    stored = tmp_path / "stored"
+    project.spark.sql("SELECT 1 AS b, 'x' AS a, 2 AS more").write.parquet(str(stored))
+    tags = {"provider.path": str(stored), "provider.extra_columns": "ignore"}
+    project.entity("src", tags=tags, schema="a STRING NOT NULL, b INT")
+    seen: list[Any] = []
+    project.pipe("out", lambda src: seen.append(src.dtypes) or src, "src")
+    report = project.run("out")
+    assert report.error is None
+    assert seen == [[("a", "string"), ("b", "int")]]
+    assert [(i.entity_id, i.rows) for i in report.inputs] == [("src", 1)]
