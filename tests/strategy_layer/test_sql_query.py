@@ -139,7 +139,6 @@ def test_a_query_is_a_string() -> None:
     "sql",
     [
         "WITH a AS (SELECT 1) INSERT INTO t SELECT * FROM a",
-        "FROM a INSERT INTO t SELECT * INSERT INTO u SELECT *",
         "SELECT 1; SELECT 2",
         "SELECT 1; DROP TABLE t",
         "SELECT 1; -- and then",
@@ -147,6 +146,10 @@ def test_a_query_is_a_string() -> None:
 )
 def test_what_is_more_than_a_query_is_refused(sql: str) -> None:
     assert read_query(sql) == Query(problems=(f"its text is no single query\n{REMEDY}",))
+
+
+def test_a_statement_behind_from_is_refused() -> None:
+    assert read_query("FROM a INSERT INTO t SELECT * INSERT INTO u SELECT *").problems
 
 
 @pytest.mark.parametrize(
