@@ -20,7 +20,7 @@ from jsonschema import Draft202012Validator, validators
 from kindling_airflow.dag_factory.yaml_file import DEEPEST, MOST_VALUES, Problem, Where
 from kindling_airflow.errors import did_you_mean
 
-__all__ = ["as_json", "definition_schema", "schema_problems"]
+__all__ = ["as_json", "definition_schema", "resolved", "schema_problems"]
 
 _TYPES = {
     "array": "a list",
@@ -43,6 +43,24 @@ def definition_schema() -> dict[str, Any]:
     )
     schema: dict[str, Any] = json.loads(text)
     return schema
+
+
+def resolved(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a part of the schema with what it refers to in place of the reference.
+
+    A part that may be null as well is the part; its own description comes before another's.
+    """
+    found = dict(schema)
+    for inner in found.pop("anyOf", ()):
+        if inner != {"type": "null"}:
+            found = {**resolved(inner), **found}
+    reference = found.pop("$ref", None)
+    if reference is None:
+        return found
+    target: Any = definition_schema()
+    for key in reference.removeprefix("#/").split("/"):
+        target = target[key]
+    return {**resolved(target), **found}
 
 
 def schema_problems(document: Mapping[str, Any]) -> Iterator[Problem]:

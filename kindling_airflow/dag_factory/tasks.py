@@ -69,8 +69,10 @@ class TaskBuilder:
             built[empty.task_id] = self._empty(empty, self._group)
         nodes: tuple[TaskSpec | EmptySpec, ...] = (*spec.tasks(), *spec.empties())
         for node in nodes:
-            if node.upstream:  # one call per task: each call looks at all ids of the DAG
-                built[node.task_id].set_upstream([built[name] for name in node.upstream])
+            task = built[node.task_id]
+            for name in node.upstream:  # as set_upstream does, after hashing all ids of the DAG
+                built[name].downstream_task_ids.add(task.node_id)
+                task.upstream_task_ids.add(built[name].node_id)
 
     def build_one(self, spec: TaskSpec | EmptySpec) -> Any:
         """Build one task without groups and edges, and return it."""

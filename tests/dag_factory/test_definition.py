@@ -17,6 +17,7 @@ from kindling_airflow.dag_factory.definition import (
     definition_schema,
     manifest_beside,
 )
+from kindling_airflow.dag_factory.schema_check import resolved
 from tests.dag_factory.projects import document, write_definition
 
 # Every key, none at its default.
@@ -28,12 +29,18 @@ project:
   path: shop
   modules: [shop.entities, shop.pipes]
 manifest: compiled/shop.json
+package: shop.zip
 schedule: "0 3 * * *"
 start_date: 2026-01-31
 timezone: Europe/Berlin
 catchup: true
 max_active_runs: 2
 tags: [sample, medallion]
+dag_display_name: The shop
+is_paused_upon_creation: false
+params: {region: EU, days: {default: 7, type: integer}}
+dag_run: {timeout_seconds: 3600}
+access_control: {Viewer: {DAGs: [can_read]}}
 owner: data
 strategy: streaming
 pipes: [silver.orders, gold.sales]
@@ -42,9 +49,28 @@ exclude: ["tag:slow", raw.*]
 settings: [prod.yaml, ../site.yaml]
 pool: small
 width: 3
+pools: {heavy: 2}
+on_error: continue
+barrier: generation
+group_by: "generation"
 pool_slots: 2
+queue: night
+executor: LocalExecutor
 retries: 4
 retry_delay_seconds: 1.5
+retry_exponential_backoff: true
+max_retry_delay_seconds: 60
+execution_timeout_seconds: 600
+executor_config: {a: 1}
+arguments: {depends_on_past: true}
+on_execute_callback: notes:note
+on_failure_callback: [notes:note, "alerts.pager:Page.now"]
+on_retry_callback: {class: "notes:Note", kwargs: {text: again}}
+on_skipped_callback: notes:note
+on_success_callback: notes:note
+overrides:
+  gold.**: {pool: heavy, pool_slots: null, priority: 9, spark: {conf: {x: null, y: true}}}
+assets: lake/tables/
 warehouse: "s3a://lake/{{ ds }}"
 spark:
   conn_id: spark_cluster
@@ -73,6 +99,14 @@ spark:
   use_krb5ccache: true
   verbose: true
   yarn_queue: nightly
+  name: "{{ task.task_id }}"
+  post_submit_commands: [date]
+  durable: false
+  track_driver_via_k8s_api: false
+  yarn_track_via_rm_api: true
+  yarn_rm_auth: none
+  openlineage_inject_parent_job_info: true
+  openlineage_inject_transport_info: true
 """
 
 
@@ -94,6 +128,7 @@ def test_every_key_arrives(base: Path) -> None:
         project_root=base / "shop",
         modules=("shop.entities", "shop.pipes"),
         manifest=base / "compiled" / "shop.json",
+        package=str(base / "shop.zip"),
         description="Orders to answers.",
         doc_md="# Shop",
         cron="0 3 * * *",
@@ -102,7 +137,11 @@ def test_every_key_arrives(base: Path) -> None:
         catchup=True,
         max_active_runs=2,
         tags=("sample", "medallion"),
-        owner="data",
+        dag_display_name="The shop",
+        is_paused_upon_creation=False,
+        params={"region": "EU", "days": {"default": 7, "type": "integer"}},
+        dag_run={"timeout_seconds": 3600},
+        access_control={"Viewer": {"DAGs": ("can_read",)}},
         strategy="streaming",
         pipes=("silver.orders", "gold.sales"),
         select=("+gold.sales",),
@@ -110,43 +149,80 @@ def test_every_key_arrives(base: Path) -> None:
         settings=(base / "prod.yaml", base.parent / "site.yaml"),
         pool="small",
         width=3,
-        pool_slots=2,
-        retries=4,
-        retry_delay_seconds=1.5,
-        warehouse="s3a://lake/{{ ds }}",
-        spark={
-            "conn_id": "spark_cluster",
-            "conf": {
-                "spark.ui.enabled": "false",
-                "spark.sql.shuffle.partitions": "8",
-                "spark.memory.fraction": "0.5",
-                "x": "y",
+        pools={"heavy": 2},
+        on_error="continue",
+        barrier="generation",
+        group_by="generation",
+        task={
+            "pool_slots": 2,
+            "queue": "night",
+            "executor": "LocalExecutor",
+            "owner": "data",
+            "retries": 4,
+            "retry_delay_seconds": 1.5,
+            "retry_exponential_backoff": True,
+            "max_retry_delay_seconds": 60,
+            "execution_timeout_seconds": 600,
+            "executor_config": {"a": 1},
+            "arguments": {"depends_on_past": True},
+            "on_execute_callback": "notes:note",
+            "on_failure_callback": ("notes:note", "alerts.pager:Page.now"),
+            "on_retry_callback": {"class": "notes:Note", "kwargs": {"text": "again"}},
+            "on_skipped_callback": "notes:note",
+            "on_success_callback": "notes:note",
+            "spark": {
+                "conn_id": "spark_cluster",
+                "conf": {
+                    "spark.ui.enabled": "false",
+                    "spark.sql.shuffle.partitions": "8",
+                    "spark.memory.fraction": "0.5",
+                    "x": "y",
+                },
+                "archives": "env.tar.gz#env",
+                "deploy_mode": "client",
+                "driver_class_path": "a.jar",
+                "driver_memory": "1g",
+                "env_vars": {"HOME": "/tmp"},
+                "exclude_packages": "a:b",
+                "executor_cores": 1,
+                "executor_memory": "2g",
+                "files": "a.txt",
+                "jars": "b.jar",
+                "keytab": "/etc/keytab",
+                "num_executors": 3,
+                "packages": "c:d:1",
+                "principal": "data@HOST",
+                "properties_file": "spark.conf",
+                "proxy_user": "etl",
+                "py_files": "lib.zip",
+                "repositories": "https://repo.example",
+                "spark_binary": "spark3-submit",
+                "status_poll_interval": 5,
+                "total_executor_cores": 9,
+                "use_krb5ccache": True,
+                "verbose": True,
+                "yarn_queue": "nightly",
+                "name": "{{ task.task_id }}",
+                "post_submit_commands": ("date",),
+                "durable": False,
+                "track_driver_via_k8s_api": False,
+                "yarn_track_via_rm_api": True,
+                "yarn_rm_auth": "none",
+                "openlineage_inject_parent_job_info": True,
+                "openlineage_inject_transport_info": True,
             },
-            "archives": "env.tar.gz#env",
-            "deploy_mode": "client",
-            "driver_class_path": "a.jar",
-            "driver_memory": "1g",
-            "env_vars": {"HOME": "/tmp"},
-            "exclude_packages": "a:b",
-            "executor_cores": 1,
-            "executor_memory": "2g",
-            "files": "a.txt",
-            "jars": "b.jar",
-            "keytab": "/etc/keytab",
-            "num_executors": 3,
-            "packages": "c:d:1",
-            "principal": "data@HOST",
-            "properties_file": "spark.conf",
-            "proxy_user": "etl",
-            "py_files": "lib.zip",
-            "repositories": "https://repo.example",
-            "spark_binary": "spark3-submit",
-            "status_poll_interval": 5,
-            "total_executor_cores": 9,
-            "use_krb5ccache": True,
-            "verbose": True,
-            "yarn_queue": "nightly",
         },
+        overrides={
+            "gold.**": {
+                "pool": "heavy",
+                "pool_slots": None,
+                "priority": 9,
+                "spark": {"conf": {"x": None, "y": True}},
+            }
+        },
+        assets="lake/tables",
+        warehouse="s3a://lake/{{ ds }}",
+        folder=base,
     )
 
 
@@ -156,12 +232,12 @@ def test_everything_above_is_everything_that_the_schema_knows(base: Path) -> Non
     assert {line.split(":")[0] for line in EVERYTHING.splitlines() if line[0] != " "} == set(
         properties
     )
-    assert set(definition.spark) == set(properties["spark"]["properties"])
+    assert set(definition.spark) == set(resolved(properties["spark"])["properties"])
     defaults = define(base)
     assert all(
         getattr(definition, field.name) != getattr(defaults, field.name)
         for field in fields(Definition)
-        if field.name != "project_root"
+        if field.name not in ("project_root", "folder", "group_by", "updates", "objects")
     )
 
 
@@ -180,7 +256,12 @@ def test_two_keys_are_enough(base: Path) -> None:
         catchup=False,
         max_active_runs=1,
         tags=(),
-        owner=None,
+        dag_display_name=None,
+        is_paused_upon_creation=None,
+        updates=None,
+        params={},
+        dag_run={},
+        access_control={},
         strategy="batch",
         pipes=None,
         select=(),
@@ -188,11 +269,16 @@ def test_two_keys_are_enough(base: Path) -> None:
         settings=(),
         pool="kindling_shop",
         width=4,
-        pool_slots=1,
-        retries=0,
-        retry_delay_seconds=300.0,
+        pools={},
+        on_error="skip_dependents",
+        barrier="none",
+        group_by="generation",
+        task={},
+        overrides={},
+        assets="warehouse",
         warehouse=None,
-        spark={},
+        objects=(),
+        folder=base,
     )
 
 
@@ -295,4 +381,5 @@ def test_definitions_of_one_folder_have_manifests_of_their_own() -> None:
 
 def test_the_schemas_spark_keys_are_arguments_of_the_spark_providers_operator() -> None:
     known = set(inspect.signature(SparkSubmitOperator.__init__).parameters)
-    assert set(definition_schema()["properties"]["spark"]["properties"]) <= known
+    schema = resolved(definition_schema()["properties"]["spark"])
+    assert set(schema["properties"]) <= known

@@ -73,7 +73,8 @@ spark:
         "9. x.yaml:10: strategy: unknown strategy 'batsch'. Did you mean 'batch'?\n"
         "  Fix: use one of 'batch', 'streaming', 'config_based', 'hybrid', 'priority'.\n"
         "10. x.yaml:12: spark.deploy_mode: must be one of 'client', 'cluster', not 'cluser'\n"
-        "11. x.yaml:14: spark.conf.spark.x: must be text or a number or true or false, not [1]"
+        "11. x.yaml:14: spark.conf.spark.x: must be text or a number or true or false or null, "
+        "not [1]"
     )
 
 
@@ -96,7 +97,10 @@ def test_an_unknown_key_that_is_like_none_shows_those_there_are(base: Path) -> N
         ({"project": 5}, "project: must be text or a mapping, not 5\n  Fix: put it in quotes."),
         ({"project": ["a"]}, "project: must be text or a mapping, not ['a']"),
         ({"catchup": "yes"}, "catchup: must be true or false, not 'yes'"),
-        ({"schedule": 5}, "schedule: must be text or null, not 5\n  Fix: put it in quotes."),
+        (
+            {"schedule": 5},
+            "schedule: must be text or null or a mapping, not 5\n  Fix: put it in quotes.",
+        ),
         ({"width": 2.0}, "width: must be a whole number, not 2.0"),
         ({"width": True}, "width: must be a whole number, not True"),
         ({"retry_delay_seconds": True}, "retry_delay_seconds: must be a number, not True"),
@@ -325,8 +329,8 @@ def test_two_producers(tmp_path: Path) -> None:
 
 def test_a_plan_that_its_pool_could_never_run(tmp_path: Path) -> None:
     assert compile_errors(tmp_path, "a", width=1, pool_slots=2) == (
-        "here: DAG 'shop': a pipe takes 2 slots, but pool 'kindling_shop' has a width of 1: no "
-        "task could ever start\n"
+        "here: DAG 'shop': pipe 'a' takes 2 slots, but pool 'kindling_shop' has a width of 1: no "
+        "such task could ever start\n"
         "  Fix: raise the width, or lower the slots per pipe."
     )
 

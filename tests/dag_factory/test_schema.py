@@ -12,16 +12,22 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from kindling_airflow.dag_factory.definition import Definition, definition_schema
-from kindling_airflow.dag_factory.schema_check import schema_problems
+from kindling_airflow.dag_factory.schema_check import resolved, schema_problems
 from kindling_airflow.dag_factory.yaml_file import read_definition_file
 from kindling_airflow.errors import DefinitionError
+from kindling_airflow.translator.task_settings import TASK_KEYS
 from tests.dag_factory.projects import document
 
 
 def properties(schema: dict[str, Any], where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, inner in schema.get("properties", {}).items():
+    """Yield every key of a mapping and of those in it, each as the schema has it in the end."""
+    for name, said in schema.get("properties", {}).items():
+        inner = resolved(said)
         yield f"{where}{name}", inner
         yield from properties(inner, f"{where}{name}.")
+    more = schema.get("additionalProperties", {})
+    if isinstance(more, dict) and "$ref" in more:
+        yield from properties(resolved(more), f"{where}*.")
 
 
 def test_the_schema_is_a_valid_one_of_its_draft() -> None:
@@ -35,6 +41,15 @@ def test_every_key_is_described(name: str, schema: dict[str, Any]) -> None:
     assert schema["description"].endswith(".")
 
 
+def test_overrides_know_all_that_can_be_said_of_all_pipes_and_two_keys_more() -> None:
+    schema = definition_schema()
+    override = resolved(schema["properties"]["overrides"]["additionalProperties"])
+    assert set(override["properties"]) == {*TASK_KEYS, "pool", "priority"}
+    assert set(TASK_KEYS) == set(schema["$defs"]["task"]["properties"])
+    for key in TASK_KEYS:
+        assert resolved(override["properties"][key]) == resolved(schema["properties"][key])
+
+
 @pytest.mark.parametrize(("name", "schema"), properties(definition_schema()))
 def test_every_pattern_says_in_words_what_it_wants(name: str, schema: dict[str, Any]) -> None:
     assert ("pattern" in schema) == ("$comment" in schema)
@@ -43,7 +58,7 @@ def test_every_pattern_says_in_words_what_it_wants(name: str, schema: dict[str, 
 def test_an_unknown_key_is_refused_at_every_level_that_has_keys_of_its_own() -> None:
     levels = [definition_schema(), *(inner for _, inner in properties(definition_schema()))]
     named = [schema for schema in levels if "properties" in schema]
-    assert len(named) == 3
+    assert len(named) > 10
     assert all(schema["additionalProperties"] is False for schema in named)
 
 

@@ -111,7 +111,8 @@ def test_retries_are_a_whole_number(value: object) -> None:
 @pytest.mark.parametrize("value", [-0.1, float("inf"), "5", True])
 def test_retry_delay_is_a_number_of_seconds(value: object) -> None:
     assert refusal(retry_delay_seconds=value) == (
-        f"DAG 'shop': retry_delay_seconds must be a number of seconds from 0 to a year, not {value!r}"
+        "DAG 'shop': retry_delay_seconds must be a number of seconds from 0 to a year, "
+        f"not {value!r}"
     )
 
 

@@ -265,8 +265,7 @@ class TestRefusals:
             ("queue", "has a key of its own\n  Fix: write 'queue: ...' beside 'arguments'."),
             (
                 "execution_timeout",
-                "has a key of its own\n"
-                + "  Fix: write 'execution_timeout_seconds: ...' beside 'arguments'.",
+                "has a key of its own\n  Fix: write 'execution_timeout_seconds: ...' beside 'arguments'.",  # noqa: E501
             ),
             ("conf", "is one of Spark's\n  Fix: write it under 'spark'."),
         ],
@@ -288,9 +287,8 @@ class TestRefusals:
 
     @pytest.mark.parametrize("value", [-1, "yes", float("inf")])
     def test_a_backoff_is_a_factor_or_a_switch(self, value: Any) -> None:
-        assert list(setting_problems({"retry_exponential_backoff": value})) == [
-            "retry_exponential_backoff must be true, false or a factor of at least 0, "
-            f"not {value!r}"
-        ]
+        what = "retry_exponential_backoff must be true, false or a factor of at least 0"
+        found = list(setting_problems({"retry_exponential_backoff": value}))
+        assert found == [f"{what}, not {value!r}"]
         assert list(setting_problems({"retry_exponential_backoff": True})) == []
         assert list(setting_problems({"retry_exponential_backoff": 1.5})) == []
