@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kindling_airflow.data_pipes import DataPipes
+from kindling_airflow.expectations import in_range, row_count, satisfies, unique
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -40,6 +41,12 @@ def _count_if(condition: str) -> Column:
     tags={**GOLD, "duration_hint": 10},
     input_entity_ids=["silver.flights_enriched"],
     output_entity_id="gold.delays_by_carrier",
+    expectations=[
+        row_count(at_least=1),
+        unique("carrier"),
+        in_range("on_time_share", 0, 1),
+        satisfies("cancelled <= flights"),
+    ],
 )
 def delays_by_carrier(silver_flights_enriched: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F

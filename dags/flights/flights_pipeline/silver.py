@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kindling_airflow.data_pipes import DataPipes
+from kindling_airflow.expectations import accepted, in_range, not_null, unique
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -56,6 +57,11 @@ def flights(bronze_flights: DataFrame) -> DataFrame:
     tags={**SILVER, "duration_hint": 9},
     input_entity_ids=["bronze.weather"],
     output_entity_id="silver.weather",
+    expectations=[
+        not_null("origin", "time_hour"),
+        unique("origin", "time_hour"),  # or flights would double when they are joined to it
+        accepted("conditions", ["wet", "poor sight", "windy", "fair"]),
+    ],
 )
 def weather(bronze_weather: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
@@ -87,6 +93,7 @@ def weather(bronze_weather: DataFrame) -> DataFrame:
     tags={**SILVER, "duration_hint": 8},
     input_entity_ids=["bronze.planes"],
     output_entity_id="silver.planes",
+    expectations=[unique("tailnum"), in_range("built", 1950, 2013, on_violation="warn")],
 )
 def planes(bronze_planes: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
