@@ -88,6 +88,17 @@ class KindlingPipeOperator(SubmittingOperator):
     _report: RunReport | None = None
     _report_error: ReportError | None = None
 
+    pipe_id: str
+    warehouse: str | None
+    pool_width: int | None
+    _package: str | None
+    _package_digest: str
+    _project_root: str
+    _modules: tuple[str, ...]
+    _plan_digest: str
+    _connections: tuple[str, ...]
+    _settings: Mapping[str, Any]
+
     def __init__(
         self,
         *,
@@ -104,21 +115,27 @@ class KindlingPipeOperator(SubmittingOperator):
         durable: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(durable=durable, **{"name": _application_name(pipe_id), **kwargs})
+        if durable is not None:  # older providers do not know it
+            kwargs["durable"] = durable
+        super().__init__(**{"name": _application_name(pipe_id), **kwargs})
         for name in ("conf", "env_vars"):
             said = getattr(self, name)
             if said and (shown := hidden(said)) is not said:
                 setattr(self, name, shown)
-        self._package = package
-        self._package_digest = package_digest
-        self.pipe_id = pipe_id
-        self.warehouse = warehouse
-        self.pool_width = pool_width
-        self._project_root = project_root
-        self._modules = tuple(modules)
-        self._plan_digest = plan_digest
-        self._connections = tuple(connections)
-        self._settings = settings or {}
+        if durable is not None or kwargs.get("reconnect_on_retry") is not None:
+            self.durable_is_default = False
+        vars(self).update(  # at once: each assignment costs Airflow a walk through its own rules
+            pipe_id=pipe_id,
+            warehouse=warehouse,
+            pool_width=pool_width,
+            _package=package,
+            _package_digest=package_digest,
+            _project_root=project_root,
+            _modules=tuple(modules),
+            _plan_digest=plan_digest,
+            _connections=tuple(connections),
+            _settings=settings or {},
+        )
 
     @classmethod
     def get_serialized_fields(cls) -> frozenset[str]:

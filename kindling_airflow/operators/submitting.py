@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = ["SubmittingOperator", "runs_on_cluster"]
 
+_PROVIDERS_KEYS = tuple(
+    str(getattr(SparkSubmitOperator, name))
+    for name in ("external_id_key", "_K8S_DRIVER_STATUS_KEY")
+    if hasattr(SparkSubmitOperator, name)  # older providers remember no driver
+)
 _ATTEMPT_KEY = "kindling_attempt"
 _WAREHOUSE_KEY = "kindling_warehouse"
 _LOST = "LOST"
@@ -40,23 +45,19 @@ class SubmittingOperator(SparkSubmitOperator):
     Attributes:
         request: what is submitted; None before the task is executed.
         was_killed: the task was ended from outside.
+        durable_is_default: nobody has said whether a driver is to be taken up.
     """
 
     # Not set by the constructor, which is called for every task of a DAG at every parse.
     request: RunRequest | None = None
     was_killed = False
-    _durable_is_default = True
-
-    def __init__(self, *, durable: bool | None = None, **kwargs: Any) -> None:
-        super().__init__(durable=durable, **kwargs)
-        if durable is not None or kwargs.get("reconnect_on_retry") is not None:
-            self._durable_is_default = False
+    durable_is_default = True
 
     def submit_job(self, context: Context) -> str | None:
         """Submit, and remember whose report to wait for."""
         store = self._store(context)
         if store is not None and self.request is not None:
-            for key in (self.external_id_key, self._K8S_DRIVER_STATUS_KEY):
+            for key in _PROVIDERS_KEYS:
                 store.delete(key)  # of the driver before, which is no longer of interest
             store.set(_ATTEMPT_KEY, self.request.attempt_key)
             store.set(_WAREHOUSE_KEY, self.request.warehouse)
@@ -94,12 +95,7 @@ class SubmittingOperator(SparkSubmitOperator):
         """Forget a driver that has ended; the next try starts one."""
         store = self._store(context)
         if store is not None:
-            for key in (
-                self.external_id_key,
-                self._K8S_DRIVER_STATUS_KEY,
-                _ATTEMPT_KEY,
-                _WAREHOUSE_KEY,
-            ):
+            for key in (*_PROVIDERS_KEYS, _ATTEMPT_KEY, _WAREHOUSE_KEY):
                 store.delete(key)
 
     def on_kill(self) -> None:
@@ -108,7 +104,7 @@ class SubmittingOperator(SparkSubmitOperator):
         hook = self._hook
         if hook is None:
             return
-        if not hook._is_yarn_cluster_mode or hook._yarn_track_via_rm_api:
+        if not _is_untracked_on_yarn(hook):
             super().on_kill()
             return
         # The provider would ask the resource manager's API alone, which need not be configured.
@@ -133,16 +129,22 @@ class SubmittingOperator(SparkSubmitOperator):
                 path = report_path(self.request.warehouse, self.request.attempt_key)
                 self.request = dataclasses.replace(self.request, report_path=path)
             hook._application_args = [self.request.dumps(), *(self.application_args or ())]
-        if hook._is_yarn_cluster_mode and not hook._yarn_track_via_rm_api:
-            self.durable = self.durable and not self._durable_is_default
+        if _is_untracked_on_yarn(hook) and self.durable_is_default:
+            self.durable = False
         return hook
 
     def _store(self, context: Context) -> Any:
         """Return where the provider remembers drivers, or None where it does not."""
-        return context.get("task_state_store") if self.durable else None
+        return context.get("task_state_store") if getattr(self, "durable", False) else None
 
 
 def runs_on_cluster(hook: SparkSubmitHook) -> bool:
     """Tell whether the driver runs elsewhere, so that what it prints does not reach the task."""
     said = (hook._connection["deploy_mode"], hook._conf.get("spark.submit.deployMode"))
     return "cluster" in said
+
+
+def _is_untracked_on_yarn(hook: SparkSubmitHook) -> bool:
+    """Tell whether the driver runs on YARN and the resource manager's API is not asked about it."""
+    on_yarn = hook._is_yarn and hook._connection["deploy_mode"] == "cluster"
+    return on_yarn and not getattr(hook, "_yarn_track_via_rm_api", False)
