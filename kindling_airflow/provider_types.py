@@ -47,6 +47,7 @@ PATH_TAG = "provider.path"
 CONNECTION_TAG = "provider.connection"
 
 _CLASS_REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_LONGEST_FILE_NAME = 255
 _LONGEST_NAME = 3  # catalog, database, table
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+")
 _SECRET_OPTION = re.compile(r"(?i)(password|passwd|pwd|passphrase|secret|token|credential)s?$")
@@ -136,6 +137,10 @@ def path_problem(path: str) -> str:
         return f"tag {PATH_TAG} {path!r} is the warehouse itself\n{remedy}"
     if "_kindling" in parts:
         return f"tag {PATH_TAG} {path!r} lies in '_kindling', where results are staged\n{remedy}"
+    if any(len(part.encode("utf-8", "surrogatepass")) > _LONGEST_FILE_NAME for part in parts):
+        return (
+            f"tag {PATH_TAG} {path!r} has a name of more than {_LONGEST_FILE_NAME} bytes\n{remedy}"
+        )
     return ""
 
 

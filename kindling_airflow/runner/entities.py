@@ -41,8 +41,8 @@ def provider_for(entity: EntityMetadata, context: ProviderContext) -> EntityProv
     """Return the provider of an entity.
 
     Raises:
-        DeclarationError: its ``provider_type`` is unknown, or its tags do not fit it.
-        EntityError: the class behind the type cannot be imported or made, or is no provider.
+        DeclarationError: its ``provider_type`` is unknown or no provider, or its tags do not fit.
+        EntityError: the class behind the type cannot be imported or made.
     """
     problems = tag_problems_of(entity)
     if problems:
@@ -64,11 +64,12 @@ def provider_for(entity: EntityMetadata, context: ProviderContext) -> EntityProv
             "  Fix: repair or install what defines it, where the driver runs."
         ) from error
     if not isinstance(made, EntityProvider):
-        raise EntityError(
+        problem = (
             f"{what} is no entity provider: {provider_class!r}\n"
             "  Fix: give it the methods of "
             "kindling_airflow.runner.providers.interface.EntityProvider."
         )
+        raise DeclarationError([problem])
     return made
 
 
@@ -76,16 +77,17 @@ def writable_provider_for(entity: EntityMetadata, context: ProviderContext) -> W
     """Return the provider of an entity that is to be written.
 
     Raises:
-        DeclarationError, EntityError: as :func:`provider_for`.
-        EntityError: entities of this type are sources.
+        DeclarationError: as :func:`provider_for`; entities of this type are sources.
+        EntityError: as :func:`provider_for`.
     """
     provider = provider_for(entity, context)
     if not isinstance(provider, WritableProvider):
-        raise EntityError(
+        problem = (
             f"entity {entity.entityid!r}: {provider_type_of(entity)} entities are sources and "
             "cannot be written\n"
             "  Fix: let the pipe write a parquet entity (provider_type: parquet, the default)."
         )
+        raise DeclarationError([problem])
     return provider
 
 
@@ -93,7 +95,8 @@ def read_counted(entity: EntityMetadata, provider: EntityProvider) -> tuple[Data
     """Return an entity's rows, and their number where counting is cheap.
 
     Raises:
-        EntityError: it is not there, or does not fit its declared schema.
+        EntityError: it is not there.
+        PipeRunError: it does not fit its declared schema.
     """
     frame = provider.read(entity)
     rows = provider.count(entity, frame) if isinstance(provider, Counts) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.errors import EntityError
+from kindling_airflow.errors import PipeRunError
 from kindling_airflow.runner.schema_difference import (
     arranged,
     declared_schema,
@@ -26,7 +26,7 @@ def checked_input(entity: EntityMetadata, frame: DataFrame) -> DataFrame:
     Whether a column may be null is not checked: storage formats say of every column that it may.
 
     Raises:
-        EntityError: the columns do not fit; lists every difference.
+        PipeRunError: the columns do not fit; lists every difference.
     """
     declared = declared_schema(entity, frame.sparkSession)
     if declared is None:
@@ -37,7 +37,7 @@ def checked_input(entity: EntityMetadata, frame: DataFrame) -> DataFrame:
     problems = schema_differences(declared, frame.schema)
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
-        raise EntityError(
+        raise PipeRunError(
             f"entity {entity.entityid!r}: what is stored does not fit its declared schema\n{listed}"
             "\n  Fix: correct the declared schema, or have the entity written anew; columns that "
             "are too many can be left out with provider.extra_columns: ignore."

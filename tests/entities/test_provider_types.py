@@ -51,6 +51,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
         {"provider_type": "parquet", "provider_path": "a/b", "provider_option_compression": "zstd"},
         {"provider_path": "s3a://lake/x"},
         {"provider_path": "/../data"},
+        {"provider_path": f"a/{'ü' * 127}"},
         {"provider_type": "csv", "provider_path": "in/*.csv", "provider_option_sep": ";"},
         {"provider_type": "json", "provider_path": "in"},
         {"provider_type": "memory"},
@@ -144,6 +145,13 @@ SHOP = {"provider_type": "jdbc", "provider_connection": "shop", "provider_table"
             {"provider_path": "a/_kindling/b"},
             (
                 "tag provider.path 'a/_kindling/b' lies in '_kindling', where results are staged\n"
+                "  Fix: use a path beneath the warehouse root, or an absolute path or URI."
+            ),
+        ),
+        (
+            {"provider_path": f"a/{'ü' * 128}"},
+            (
+                f"tag provider.path 'a/{'ü' * 128}' has a name of more than 255 bytes\n"
                 "  Fix: use a path beneath the warehouse root, or an absolute path or URI."
             ),
         ),

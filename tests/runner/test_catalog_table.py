@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.errors import EntityError
+from kindling_airflow.errors import DeclarationError
 from kindling_airflow.runner.providers.catalog_table import CatalogTableProvider
 from kindling_airflow.runner.providers.contract import Case
 from kindling_airflow.runner.providers.interface import ProviderContext, Write
@@ -141,7 +141,7 @@ def test_a_table_of_others_with_the_same_columns_is_replaced_and_stays_theirs(ca
 
 def refusal(case: Case, **declaration: Any) -> str:
     entity = case.entity(**declaration)
-    with pytest.raises(EntityError) as raised:
+    with pytest.raises(DeclarationError) as raised:
         case.stage(entity, case.spark.range(3))
     assert not (Path(case.warehouse) / case.entity_id).exists()
     return str(raised.value)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,9 @@ from urllib.parse import quote
 
 import pytest
 
+import kindling_airflow
 from kindling_airflow.connections import Connection, variable_name
+from kindling_airflow.contracts import RunRequest
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
 from kindling_airflow.runner.providers.interface import ProviderContext
@@ -206,3 +211,73 @@ def test_columns_that_are_too_many_can_be_left_out(project: Project, database: P
     assert project.run("out").error is None
     assert project.spark.read.parquet(str(project.table("out"))).columns == ["amount", "id"]
     assert project.rows("out") == [(1.5, 1)]
+
+
+PIPES = """
+from kindling_airflow import DataEntities, DataPipes
+
+DataEntities.entity(
+    entityid="orders",
+    tags={
+        "provider_type": "jdbc",
+        "provider.connection": "shop",
+        "provider.table": "orders",
+    },
+)
+
+
+@DataPipes.pipe(pipeid="out", input_entity_ids=["orders"], output_entity_id="out")
+def out(orders):
+    print(orders._jdf.queryExecution().toString())
+    return orders.filter("id > 3")
+"""
+
+
+def test_a_secret_is_in_nothing_that_a_driver_leaves_behind(tmp_path: Path) -> None:
+    """A real driver, with the log that the Spark UI and the history server are made from."""
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+        connection.executemany("INSERT INTO orders VALUES (?)", [(n,) for n in range(6)])
+    for name in ("project", "events"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "project" / "pipes.py").write_text(PIPES)
+    request = RunRequest(
+        "key", "out", str(tmp_path / "project"), ("pipes",), str(tmp_path / "warehouse")
+    )
+    connection = Connection("sqlite", str(tmp_path / "shop.db"), login="me", password=SECRET)
+    settings = {
+        "spark.master": "local[1]",
+        "spark.jars": str(jar(SQLITE_JDBC)),
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.compress": "false",
+        "spark.eventLog.dir": str(tmp_path / "events"),
+        "spark.sql.shuffle.partitions": "1",
+        "spark.ui.port": "0",
+    }
+    submit = Path(sys.executable).parent / "spark-submit"
+    ran = subprocess.run(
+        [
+            str(submit),
+            *(word for pair in settings.items() for word in ("--conf", "=".join(pair))),
+            str(Path(kindling_airflow.__file__).parent / "runner" / "main.py"),
+            request.dumps(),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        env={
+            **os.environ,
+            "PYSPARK_PYTHON": sys.executable,
+            variable_name("shop"): connection.dumps(),
+        },
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert '"rows_written":2' in ran.stdout
+    events = "".join(p.read_text() for p in (tmp_path / "events").rglob("*") if p.is_file())
+    assert "JDBCRelation" in ran.stdout
+    assert "SparkListenerApplicationEnd" in events
+    assert SECRET not in ran.stdout
+    assert SECRET not in events
+    for path in (tmp_path / "warehouse").rglob("*"):
+        assert not path.is_file() or SECRET.encode() not in path.read_bytes()

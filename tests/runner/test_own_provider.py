@@ -107,7 +107,7 @@ def test_a_source_of_ones_own_needs_three_methods_and_cannot_be_written(spark: A
     entity = case.entity()
     context = ProviderContext(spark, "/w")
     assert provider_for(entity, context).exists(entity)
-    with pytest.raises(EntityError) as raised:
+    with pytest.raises(DeclarationError) as raised:
         writable_provider_for(entity, context)
     assert str(raised.value) == (
         f"entity 'contract_orders': {__name__}:Source entities are sources and cannot be written\n"

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.errors import EntityError
+from kindling_airflow.errors import DeclarationError, EntityError
 from kindling_airflow.frozen import freeze
 from kindling_airflow.provider_types import table_name_of
 from kindling_airflow.runner.providers.interface import (
@@ -95,8 +95,8 @@ class CatalogTableProvider:
         """Write a result to a folder of its own and count what is really there.
 
         Raises:
-            EntityError: the table could not be published: the catalog would forget it, has no such
-                database, or has a table of this name that cannot be replaced by this result.
+            DeclarationError: the table could not be published: the catalog would forget it, has no
+                such database, or has a table of this name that this result cannot replace.
         """
         self._check_catalog(entity)
         self._check_replaceable(entity, frame.schema)
@@ -135,7 +135,7 @@ class CatalogTableProvider:
                 f"entity {entity.entityid!r}: the catalog refused to publish table "
                 f"{'.'.join(name)!r}: {error}\n"
                 "  Fix: try again if another run has published it at the same moment."
-            ) from error
+            ) from None  # for the cause says that it cannot heal
 
     def _replace(self, name: tuple[str, ...], entity: EntityMetadata, staged: Staged) -> None:
         table = self._table(name)
@@ -162,31 +162,35 @@ class CatalogTableProvider:
         name = self._name(entity)
         where = f"entity {entity.entityid!r}"
         if name[0] != _SESSION_CATALOG:
-            raise EntityError(
+            problem = (
                 f"{where}: tables of catalog {name[0]!r} are read, not written, by provider_type "
                 "'table'\n"
                 f"  Fix: write it to the session catalog ({_SESSION_CATALOG})."
             )
+            raise DeclarationError([problem])
         forgets = self._spark.conf.get("spark.sql.catalogImplementation") != "hive"
         if forgets and self._context.memory is None:
-            raise EntityError(
+            problem = (
                 f"{where}: the session's catalog is in memory: table {'.'.join(name)!r} would be "
                 "forgotten when the driver ends\n"
                 "  Fix: give Spark a metastore (spark.sql.catalogImplementation: hive), or store "
                 "the entity as parquet."
             )
+            raise DeclarationError([problem])
         folder = self._context.location_of(entity)
         if literal_path(folder) != folder:
-            raise EntityError(
+            problem = (
                 f"{where}: its folder {folder!r} has characters of a pattern in its path, with "
                 "which no table of Spark's catalog can be read\n"
                 "  Fix: use a warehouse or a provider.path without any of []{}*?\\."
             )
+            raise DeclarationError([problem])
         if not self._spark.catalog.databaseExists(_sql(name[:-1])):
-            raise EntityError(
+            problem = (
                 f"{where}: there is no database {'.'.join(name[:-1])!r}\n"
                 f"  Fix: CREATE DATABASE {_sql(name[1:-1])}, or name another in provider.table."
             )
+            raise DeclarationError([problem])
 
     def _check_replaceable(self, entity: EntityMetadata, schema: StructType) -> None:
         """Refuse before hours of work what could not be published: tables that others have made."""
@@ -198,21 +202,23 @@ class CatalogTableProvider:
         remedy = "  Fix: name another table in provider.table, or drop this one."
         if table.kind == "VIEW" or table.provider not in _FORMATS:
             what = "a view" if table.kind == "VIEW" else f"stored as {table.provider!r}"
-            raise EntityError(f"{where} is {what} and cannot be replaced\n{remedy}")
+            raise DeclarationError([f"{where} is {what} and cannot be replaced\n{remedy}"])
         if table.properties.get(_ENTITY) == entity.entityid:
             return
         if table.partition_columns and table.partitions_in_catalog:
-            raise EntityError(
+            problem = (
                 f"{where} keeps its partitions in the catalog and cannot be replaced in one step\n"
                 f"{remedy}"
             )
+            raise DeclarationError([problem])
         if not self._fits(table, entity, _arranged(entity, schema)):
             listed = ", ".join(f"{column} {kind}" for column, kind in table.columns)
-            raise EntityError(
+            problem = (
                 f"{where} was not made by this entity, and has other columns than the result: "
                 f"{listed}; stored as {table.provider}, partitioned by "
                 f"{', '.join(table.partition_columns) or 'nothing'}\n{remedy}"
             )
+            raise DeclarationError([problem])
 
     def _fits(self, table: _Table, entity: EntityMetadata, schema: StructType) -> bool:
         return (table.provider, table.columns, table.partition_columns) == (

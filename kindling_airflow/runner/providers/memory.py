@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.errors import EntityError
+from kindling_airflow.errors import DeclarationError, EntityError
 from kindling_airflow.runner.providers.interface import (
     EntityDescription,
     ProviderContext,
@@ -27,7 +27,7 @@ class MemoryProvider:
     lineage: a later change of what it was made from does not change it.
 
     Raises:
-        EntityError: the session is that of a single task.
+        DeclarationError: the session is that of a single task.
     """
 
     def __init__(self, context: ProviderContext) -> None:
@@ -64,10 +64,11 @@ class MemoryProvider:
 
     def _tables(self, entity: EntityMetadata) -> MemoryTables:
         if self._context.memory is None:
-            raise EntityError(
+            problem = (
                 f"entity {entity.entityid!r}: provider_type 'memory' lives in one Spark session, "
                 "and this task's session ends with the task: no other task could read it\n"
                 "  Fix: store it (provider_type: parquet, the default), or run the plan on one "
                 "session with 'kindling-airflow run'."
             )
+            raise DeclarationError([problem])
         return self._context.memory
