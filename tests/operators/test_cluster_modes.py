@@ -17,6 +17,11 @@ from kindling_airflow.operators.submitting import SubmittingOperator
 from tests.operators.stand_ins import Master, Task, install_submit, standalone_master
 
 Submit = Callable[[str], None]
+
+follows_drivers = pytest.mark.skipif(
+    not hasattr(provider_hook.SparkSubmitHook, "query_yarn_application_status"),
+    reason="the Spark provider does not remember drivers before 6.3",
+)
 COUNT = "open(Path(__file__).parent / 'submissions', 'a').write('x')\n"
 
 
@@ -45,6 +50,7 @@ def submissions(folder: Path) -> int:
     return len((folder / "bin" / "submissions").read_text())
 
 
+@follows_drivers
 class TestStandalone:
     def test_the_report_comes_by_a_file_that_is_taken_away(
         self, tmp_path: Path, submit: Submit, master: Master
@@ -162,6 +168,7 @@ class TestYarn:
         assert task.run()["status"] == "published"
         assert submissions(tmp_path) == 2
 
+    @follows_drivers
     def test_durable_without_the_api_is_refused_as_by_the_provider(
         self, tmp_path: Path, submit: Submit, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -194,6 +201,7 @@ class TestYarn:
         assert "ended from outside" in str(error)
         assert (tmp_path / "killed").read_text() == "application -kill application_1_0001\n"
 
+    @follows_drivers
     def test_without_the_command_the_api_is_asked(
         self, tmp_path: Path, submit: Submit, monkeypatch: pytest.MonkeyPatch
     ) -> None:
