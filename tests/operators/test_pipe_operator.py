@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSkipException,
 )
+from structlog.testing import capture_logs
 
 from kindling_airflow.contracts import REPORT_MARKER, RunReport, RunRequest
 from kindling_airflow.frozen import freeze
@@ -184,6 +185,26 @@ def test_what_is_published_stays_a_success_when_the_driver_ends_badly(
 ) -> None:
     driver("send(); sys.exit(3)")
     assert run(tmp_path)[0]["status"] == "published"
+
+
+def test_what_a_pipe_does_not_keep_is_a_warning_in_the_tasks_log(
+    tmp_path: Path, driver: Driver
+) -> None:
+    item = {
+        "name": "unique(id)",
+        "expects": "id is unique",
+        "on_violation": "warn",
+        "outcome": "warned",
+        "rows": 1000,
+        "violations": 3,
+    }
+    driver(f"send(expectations=[{item!r}])")
+    with capture_logs() as records:
+        result, _ = run(tmp_path)
+    assert result["expectations"] == [item]
+    told = "expectation 'unique(id)' warned (id is unique): 3 of 1,000 rows (0.3 %)"
+    warnings = [record for record in records if record["log_level"] == "warning"]
+    assert told in [record["event"] % record.get("positional_args", ()) for record in warnings]
 
 
 def test_the_driver_inherits_no_standard_input(tmp_path: Path, driver: Driver) -> None:
