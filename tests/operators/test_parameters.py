@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from kindling_airflow.contracts import RunRequest
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.operators.parameters import run_parameters
+from kindling_airflow.operators.pipe import KindlingPipeOperator
 
 
 def context(params: Any, conf: Any) -> dict[str, Any]:
@@ -35,3 +37,14 @@ def test_what_json_cannot_express_is_refused_by_name_and_not_by_value() -> None:
         "JSON cannot express these parameters of the run: 'c', 'a', 'b'\n"
         "  Fix: use text, numbers, true, false, null, lists and objects."
     )
+
+
+def test_the_request_of_a_task_has_them() -> None:
+    operator = KindlingPipeOperator(
+        task_id="task", pipe_id="pipe", project_root="/p", modules=["m"], warehouse="/w"
+    )
+    ti = SimpleNamespace(dag_id="dag", run_id="run", task_id="task", try_number=1)
+    said = {**context({"country": "NL"}, {"more": [1]}), "ti": ti}
+    request = operator._request(said)
+    assert request.parameters == {"country": "NL", "more": [1]}
+    assert RunRequest.loads(request.dumps()).parameters == {"country": "NL", "more": (1,)}

@@ -301,6 +301,14 @@ class TestRepeatedDeclarations:
             "  Fix: give one of them an id of its own."
         )
 
+    def test_pipe_without_its_function_is_said_to_come_from_a_manifest(self) -> None:
+        registry = DataPipesRegistry()
+        registry.register_pipe("a", output_entity_id="a.out")
+        assert _refusal(registry.register_pipe, "a", output_entity_id="other") == (
+            "pipe 'a' is declared twice: by a manifest and by a manifest\n"
+            "  Fix: give one of them an id of its own."
+        )
+
     def test_copied_function_with_a_forgotten_id_is_refused_even_under_one_name(self) -> None:
         def make() -> str:
             return "first"
