@@ -13,7 +13,7 @@ from tests.system.conftest import Deployment
 
 pytestmark = pytest.mark.system
 
-BAD = ("silent", "killed", "raising", "returning_none", "wrong_column")
+BAD = ("silent", "killed", "raising", "overflow", "returning_none", "wrong_column")
 ALL = (*BAD, "behind_raising", "idle", "behind_idle")
 
 
@@ -79,8 +79,12 @@ def test_the_killed_driver_was_in_the_middle_of_its_write(
     ("task", "told"),
     [
         ("silent", "nothing proves that its output was published. The driver ended with status 0."),
-        ("killed", "nothing proves that its output was published. The driver said: Cannot execute"),
+        ("killed", "nothing proves that its output was published. The driver said: Error code is"),
+        ("killed", "It was killed. Most often memory was short"),
         ("raising", "failed: ValueError: the moon is in the wrong phase"),
+        ("raising", "Not tried again: this was try 1, the last one."),
+        ("overflow", "failed: ArithmeticException: [ARITHMETIC_OVERFLOW]"),
+        ("overflow", "Not tried again: another try cannot help."),
         ("raising", 'raise ValueError("the moon is in the wrong phase")'),
         ("returning_none", "returned nothing where a DataFrame belongs"),
         ("wrong_column", "column 'round' (int) is missing"),
@@ -91,6 +95,32 @@ def test_the_log_says_what_was_wrong(
     deployment: Deployment, before_bad: dict[str, dict[str, str]], task: str, told: str
 ) -> None:
     assert told in deployment.airflow.api.log("truth", "bad", f"truth.{task}")
+
+
+@pytest.mark.parametrize("task", ["raising", "overflow", "wrong_column"])
+def test_what_spark_logs_and_javas_stacks_are_folded(
+    deployment: Deployment, before_bad: dict[str, dict[str, str]], task: str
+) -> None:
+    log = deployment.airflow.api.log("truth", "bad", f"truth.{task}")
+    folded, opened = _apart(log.splitlines())
+    assert [line for line in folded if " INFO SparkContext: " in line]
+    assert [line for line in opened if f"Pipe 'truth.{task}' failed: " in line]
+    assert not [line for line in opened if " INFO " in line or line.startswith(("at ", "\tat "))]
+
+
+def _apart(log: list[str]) -> tuple[list[str], list[str]]:
+    """Return the lines of a log that the UI folds, and those that it shows at once."""
+    folded: list[str] = []
+    opened: list[str] = []
+    place = opened
+    for line in log:
+        if "::group::" in line:
+            place = folded
+        elif "::endgroup::" in line:
+            place = opened
+        else:
+            place.append(line)
+    return folded, opened
 
 
 def test_the_next_good_run_publishes_and_leaves_nothing_behind(

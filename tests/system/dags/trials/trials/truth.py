@@ -83,6 +83,16 @@ def raising(raw_control: DataFrame) -> DataFrame:
     return _table(raw_control)
 
 
+@_pipe("overflow")
+def overflow(raw_control: DataFrame) -> DataFrame:
+    """Fails in the executors, with what the JVM has to say about it."""
+    from pyspark.sql import functions as F
+
+    bad, _ = _control(raw_control)
+    largest = F.lit(2**31 - 1) if bad else F.lit(0)
+    return _table(raw_control).withColumn("sum", F.col("id").cast("int") + largest)
+
+
 @_pipe("returning_none")
 def returning_none(raw_control: DataFrame) -> DataFrame | None:
     """Forgets its return statement."""
