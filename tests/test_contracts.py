@@ -17,12 +17,14 @@ from kindling_airflow.contracts import (
     CONTRACT_VERSION,
     REPORT_MARKER,
     START_MARKER,
+    ExpectationReport,
     InputReport,
     RunFailure,
     RunReport,
     RunRequest,
     RunStart,
     escape_component,
+    quality_lines,
     report_in_line,
     start_in_line,
 )
@@ -87,8 +89,22 @@ def reports() -> st.SearchStrategy[RunReport]:
         plan_digest=anything,
         reason=anything,
         error=st.none() | st.builds(RunFailure, anything, anything, anything),
+        expectations=outcomes(),
         extra=json_tags().map(freeze),
     )
+
+
+def outcomes() -> st.SearchStrategy[tuple[ExpectationReport, ...]]:
+    one = st.builds(
+        ExpectationReport,
+        name=anything,
+        expects=anything,
+        on_violation=st.sampled_from(["fail", "warn", "drop"]),
+        outcome=st.sampled_from(["passed", "tolerated", "warned", "dropped", "failed"]),
+        rows=st.integers(0),
+        violations=counts,
+    )
+    return st.lists(one, max_size=3).map(tuple)
 
 
 def refusal(loader: Loader, text: str) -> str:
@@ -190,6 +206,29 @@ class TestReport:
         assert hash(read) == hash(RunReport.loads(json.dumps(read.to_json())))
         with pytest.raises(TypeError):
             read.extra["a"] = 1  # type: ignore[index]
+
+    def test_an_expectation_that_cannot_be_read_is_named(self) -> None:
+        item = {"name": "n", "expects": "e", "on_violation": "fail", "outcome": "ok", "rows": "1"}
+        assert refusal(RunReport, json.dumps({**REPORT, "expectations": [item]})) == (
+            "the run report's expectation is wrong: outcome must be one of passed, tolerated, "
+            "warned, dropped, failed, not 'ok'; rows must be a whole number, not '1'\n"
+            "  Fix: use the same release of airflow-provider-kindling on workers and in the driver."
+        )
+
+    def test_expectations_that_did_not_simply_pass_are_lines(self) -> None:
+        item = {"name": "n", "expects": "x > 0", "rows": 2000, "violations": 3}
+        report = {
+            "expectations": [
+                {**item, "outcome": "passed"},
+                {**item, "outcome": "warned"},
+                {**item, "outcome": "failed", "violations": None},
+            ]
+        }
+        assert quality_lines(report) == [
+            "expectation 'n' warned (x > 0): 3 of 2,000 rows (0.15 %)",
+            "expectation 'n' failed (x > 0): 2,000 rows",
+        ]
+        assert quality_lines({}) == []
 
     def test_what_may_be_left_out_has_a_default(self) -> None:
         assert RunReport.loads(json.dumps(REPORT)) == RunReport("k1", "silver.orders", "published")

@@ -13,6 +13,7 @@ from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.task_doc import task_doc
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import DefinitionError
+from kindling_airflow.expectations import not_null, unique
 from tests.dag_factory.projects import document
 
 SOURCE = """\
@@ -78,6 +79,24 @@ def test_no_query_ends_its_own_fence() -> None:
     assert doc(sql="SELECT '```' AS x -- ````") == (
         "Pipe `a`: reads nothing; writes `out`.\n\n`````sql\nSELECT '```' AS x -- ````\n`````"
     )
+
+
+def test_what_is_expected_stands_above_the_query() -> None:
+    expected = (not_null("a`b"), unique("id", on_violation="warn"))
+    assert doc(expectations=expected) == (
+        "Pipe `a`: reads nothing; writes `out`.\n\n"
+        "- Expects: `` a`b is not null (else fail) ``\n"
+        "- Expects: `id is unique (else warn)`\n\n"
+        "```sql\nSELECT 1\n```"
+    )
+    function = PipeMetadata("a", "a", None, output_entity_id="out", expectations=expected)
+    assert task_doc(function) == {
+        "doc": (
+            "Pipe a: reads nothing; writes out.\n"
+            "Expects: a`b is not null (else fail)\n"
+            "Expects: id is unique (else warn)"
+        )
+    }
 
 
 def test_ids_are_shown_letter_by_letter() -> None:

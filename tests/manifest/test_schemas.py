@@ -18,6 +18,7 @@ from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import ManifestError, PlanValidationError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
+from kindling_airflow.expectations import accepted, in_range, satisfies, unique
 from kindling_airflow.manifest import FunctionRef, Manifest
 from tests.strategies import acyclic_pipes, json_tags, pipe_ids
 
@@ -41,6 +42,12 @@ def _documents() -> dict[str, dict[str, Any]]:
         output_type="delta",
         use_watermark=True,
         driving_entity_ids=["raw"],
+        expectations=[
+            unique("id", tolerate=2),
+            accepted("kind", ["x", 1, True], on_violation="drop", tolerate=0.5),
+            in_range("size", 0, 9.5),
+            satisfies("a > b", name="order"),
+        ],
     )
     pipes.register_pipe("b", input_entity_ids=["x"], output_entity_id="y")
     pipes.register_pipe(

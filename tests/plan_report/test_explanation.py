@@ -14,6 +14,7 @@ from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import ForecastError, GraphValidationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.execution_strategy import BatchExecutionStrategy, ExecutionPlanGenerator
+from kindling_airflow.expectations import not_null, satisfies
 from kindling_airflow.pipe_graph import PipeGraph, PipeNode
 from kindling_airflow.plan_report import explain
 from kindling_airflow.plan_report.explanation import ChainStep, InputOrigin, Timing
@@ -119,6 +120,24 @@ class TestBatch:
             longest_path_seconds=4.5,
             slack_seconds=7.5,
         )
+
+    def test_promises_are_told_with_what_happens_otherwise(self) -> None:
+        registry = DataPipesRegistry()
+        registry.register_pipe(
+            "p",
+            output_entity_id="out",
+            tags={"quality.on_violation": "warn"},
+            expectations=[not_null("id"), satisfies("a > 0", on_violation="drop")],
+        )
+        found = explain(ExecutionPlanGenerator(registry).generate_batch_plan(), "p")
+        assert found.expectations == ("id is not null (else warn)", "a > 0 (else drop)")
+        assert found.to_json()["expectations"] == list(found.expectations)
+        assert (
+            "Writes 'out', read by no pipes of the plan\n"
+            "Expects of its output:\n"
+            "  id is not null (else warn)\n"
+            "  a > 0 (else drop)\n"
+        ) in found.text()
 
     def test_durations_that_are_given_win(self) -> None:
         timing = explain(plan(self.drawing, tags=self.tags), "c", {"c": 100}).timing
