@@ -143,7 +143,7 @@ def _empty_group(group_id: str) -> PlanTaskGroup:
     except RuntimeError:
         problem = f"{where}: there is no DAG\n  Fix: call it inside of 'with DAG(...):'."
         raise DefinitionError([problem]) from None
-    except (ValueError, TypeError) as error:
+    except Exception as error:  # an id that Airflow cannot take, or that is taken
         raise DefinitionError([f"{where}: {error}"]) from error
     group._compiled, group._is_partial = None, True
     return group

@@ -58,14 +58,14 @@ def document(**keys: Any) -> dict[str, Any]:
     return {"dag_id": "shop", "project": "shop", **keys}
 
 
-def compiled(folder: Path, drawing: str, **keys: Any) -> Compiled:
+def compiled(folder: Path, drawing: str, *, complete: bool = True, **keys: Any) -> Compiled:
     """Return the compiled definition of a drawing, without harvesting anything."""
     (folder / "shop").mkdir(exist_ok=True)
     definition = Definition.from_document(document(**keys), base=folder, source="here")
     manifest = Manifest.from_registries(
         pipes(drawing), DataEntityRegistry(), modules=["shop.pipes"]
     )
-    return compile_definition(definition, manifest)
+    return compile_definition(definition, manifest, complete=complete)
 
 
 def _trace(project: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from kindling_airflow.dag_factory.compile import compile_definition
 from kindling_airflow.dag_factory.definition import Definition, definition_schema
+from kindling_airflow.dag_factory.operator_arguments import known_arguments
 from kindling_airflow.dag_factory.yaml_file import read_definition_file
 from kindling_airflow.errors import DefinitionError
 from tests.dag_factory.projects import document, write_definition, write_project
@@ -382,4 +384,214 @@ def test_a_manifest_that_is_none(tmp_path: Path) -> None:
         f"{path}: '{tmp_path / 'x.manifest.json'}': "
         "manifest schema version None is unknown; this release reads version 1\n"
         "  Fix: compile the manifest again."
+    )
+
+
+# The keys of the tasks, the groups and the runs.
+
+
+def test_the_newer_keys_are_checked_like_the_older_ones(base: Path) -> None:
+    text = """\
+dag_id: shop
+project: shop
+on_error: skip_dependants
+barrier: generations
+group_by: layer
+pools: {kindling_shop: 3, heavy: none}
+overrides:
+  gold.*:
+    retrys: 1
+    pool_slots: 0
+    execution_timeout_seconds: 0
+    spark:
+      conf: {x: [1]}
+      driver_memroy: 4g
+    on_failure_callback: page
+    arguments: {task_id: x, execution_timeout: 5}
+assets: my lake
+params:
+  days: {default: 0, type: integer, minimum: 1}
+  worse: {type: whole}
+dag_run:
+  timeout_seconds: 0
+  deadline: {reference: soon, interval_seconds: 5}
+schedule: {any: [a], all: [b]}
+"""
+    assert errors(base, text) == (
+        "17 problems in the definition:\n"
+        "1. x.yaml:3: on_error: must be one of 'skip_dependents', 'fail_fast', 'continue', not "
+        "'skip_dependants'\n"
+        "2. x.yaml:4: barrier: must be one of 'generation', not 'generations'\n"
+        "3. x.yaml:5: group_by: must be generation, or tag:layer with the name of a tag, not "
+        "'layer'\n"
+        "4. x.yaml:6: pools.heavy: must be a whole number, not 'none'\n"
+        "5. x.yaml:9: overrides.gold.*.retrys: unknown key 'retrys'. Did you mean 'retries'?\n"
+        "6. x.yaml:10: overrides.gold.*.pool_slots: must be at least 1, not 0\n"
+        "7. x.yaml:11: overrides.gold.*.execution_timeout_seconds: must be above 0, not 0\n"
+        "8. x.yaml:13: overrides.gold.*.spark.conf.x: must be text or a number or true or false or "
+        "null, not [1]\n"
+        "9. x.yaml:14: overrides.gold.*.spark.driver_memroy: unknown key 'driver_memroy'. Did you "
+        "mean 'driver_memory'?\n"
+        "10. x.yaml:15: overrides.gold.*.on_failure_callback: must be package.module:name of "
+        "something importable, not 'page'\n"
+        "11. x.yaml:17: assets: must be true, false, or 1 to 200 letters, digits and _.:/@%+-, not "
+        "'my lake'\n"
+        "12. x.yaml:19: params.days: its default breaks its schema: 0 is less than the minimum of "
+        "1\n"
+        "  Fix: change the default, or the schema.\n"
+        "13. x.yaml:20: params.worse: is no JSON Schema: type: 'whole' is not valid under any of "
+        "the given schemas\n"
+        "  Fix: correct the schema.\n"
+        "14. x.yaml:22: dag_run.timeout_seconds: must be above 0, not 0\n"
+        "15. x.yaml:23: dag_run.deadline.reference: must be queued_at, logical_date, "
+        "average_runtime, or a moment, not 'soon'\n"
+        "16. x.yaml:23: dag_run.deadline: key 'callback' is missing\n"
+        "  Fix: add 'callback: ...'.\n"
+        "17. x.yaml:24: schedule: must have exactly one of the keys 'all', 'any'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (
+            {"pools": {"kindling_shop": 3}},
+            (
+                "pools.kindling_shop: 'kindling_shop' is the definition's own pool\n"
+                "  Fix: say its slots by 'width: ...'."
+            ),
+        ),
+        (
+            {"pool": "mine", "pools": {"mine": 3}},
+            (
+                "pools.mine: 'mine' is the definition's own pool\n"
+                "  Fix: say its slots by 'width: ...'."
+            ),
+        ),
+        (
+            {"arguments": {"trigger_rule": "all_done"}},
+            "arguments.trigger_rule: is decided by the key 'on_error'\n  Fix: take it out.",
+        ),
+        (
+            {"overrides": {"a": {"arguments": {"retry_delay": 5}}}},
+            (
+                "overrides.a.arguments.retry_delay: has a key of its own\n"
+                "  Fix: write 'retry_delay_seconds: ...' beside 'arguments'."
+            ),
+        ),
+        (
+            {"params": {"day": {"type": "string"}}, "schedule": {"any": ["x"]}},
+            "params.day: has no default, and a scheduled run asks nobody\n  Fix: add one.",
+        ),
+        (
+            {"params": {"day": {"default": 1, "description": 5}}},
+            "params.day.description: must be text, not 5",
+        ),
+        (
+            {"dag_run": {"deadline": "soon"}},
+            (
+                "dag_run.deadline: must be a mapping, not 'soon'\n"
+                "  Fix: write reference, interval_seconds and callback."
+            ),
+        ),
+        (
+            {
+                "dag_run": {
+                    "deadline": [
+                        {
+                            "reference": "2026-13-01",
+                            "interval_seconds": 1,
+                            "callback": "os.path:join",
+                        }
+                    ]
+                }
+            },
+            "dag_run.deadline.0.reference: '2026-13-01' is no moment: month must be in 1..12",
+        ),
+        (
+            {"dag_run": {"on_failure_callback": {"class": "a:b", "args": []}}},
+            "dag_run.on_failure_callback.args: unknown key 'args'. Did you mean 'kwargs'?",
+        ),
+        ({"on_retry_callback": []}, f"on_retry_callback: must not be empty{FILL}"),
+    ],
+)
+def test_keys_that_fit_the_schema_and_not_each_other(
+    base: Path, keys: dict[str, Any], said: str
+) -> None:
+    assert errors_of(base, **keys) == f"here: {said}"
+
+
+def test_a_parameter_without_a_default_is_asked_for_where_somebody_is_there(base: Path) -> None:
+    keys = document(params={"day": {"type": "string", "format": "date"}})
+    assert Definition.from_document(keys, base=base, source="here").params["day"]
+
+
+def test_objects_have_a_place_in_some_keys_only(base: Path) -> None:
+    keys = document(on_failure_callback=print, overrides={"a": {"on_retry_callback": [print]}})
+    definition = Definition.from_document(keys, base=base, source="here")
+    assert definition.objects == (print, print)
+    assert errors_of(base, owner=print) == (
+        "here: owner: a builtin_function_or_method has no place here\n"
+        "  Fix: use text, numbers, lists, mappings."
+    )
+    assert "spark.jars: a builtin" in errors_of(base, spark={"jars": print})
+
+
+# Found when the definition is compiled, with file and line all the same.
+
+
+def test_patterns_arguments_and_callbacks_are_found_with_their_lines(tmp_path: Path) -> None:
+    write_project(tmp_path / "shop", "orders -> sales")
+    path = tmp_path / "x.kindling.yaml"
+    path.write_text(
+        "dag_id: x\n"
+        "project: shop\n"
+        "arguments: {depends_on_pats: true}\n"
+        "overrides:\n"
+        "  order: {retries: 1}\n"
+        "  sales:\n"
+        "    arguments: {max_active_tis_per_dag: 1, wait_for_downstraem: true}\n"
+        "on_failure_callback: kindling_gone.alerts:page\n"
+    )
+    read = read_definition_file(path, "x.yaml")
+    with pytest.raises(DefinitionError) as caught:
+        compile_definition(Definition.from_read_file(read))
+    assert str(caught.value) == (
+        "4 problems in the definition:\n"
+        "1. x.yaml:3: arguments.depends_on_pats: the installed operator takes no argument "
+        "'depends_on_pats'. Did you mean 'depends_on_past'?\n"
+        "  Fix: correct the name, or install a newer provider.\n"
+        "2. x.yaml:5: overrides.order: 'order' matches no pipe. Did you mean 'orders'?\n"
+        "  Fix: correct the pattern, or take the override out.\n"
+        "3. x.yaml:7: overrides.sales.arguments.wait_for_downstraem: the installed operator takes "
+        "no argument 'wait_for_downstraem'. Did you mean 'wait_for_downstream'?\n"
+        "  Fix: correct the name, or install a newer provider.\n"
+        "4. x.yaml:8: on_failure_callback: there is no module 'kindling_gone.alerts'\n"
+        "  Fix: correct the name, or put the module into the DAGs folder or the project."
+    )
+
+
+def test_the_arguments_that_are_known_are_those_of_the_installed_classes() -> None:
+    from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+    from airflow.sdk import BaseOperator
+
+    parameters = {
+        name: parameter
+        for cls in (BaseOperator, SparkSubmitOperator)
+        for name, parameter in inspect.signature(cls.__init__).parameters.items()
+    }
+    named = {n for n, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    assert {"depends_on_past", "conf", "retries"} <= known_arguments()
+    assert known_arguments() >= named - {"kwargs"}
+
+
+def test_pools_are_checked_with_the_overrides(tmp_path: Path) -> None:
+    over = {"a": {"pool": "heavy", "pool_slots": 3}, "b": {"pool": "unheard"}}
+    assert compile_errors(tmp_path, "a -> b", pools={"heavy": 2}, overrides=over) == (
+        "2 problems in the definition:\n"
+        "1. here: DAG 'shop': pipe 'a' takes 3 slots, but pool 'heavy' has a width of 2: no such "
+        "task could ever start\n"
+        "  Fix: raise the width, or lower the slots per pipe.\n"
+        "2. here: DAG 'shop': pool 'unheard' of pipe 'b' has no width\n"
+        "  Fix: say how many slots it has: 'pools: {unheard: 4}'."
     )
