@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kindling_airflow.data_pipes import DataPipes
 from kindling_airflow.expectations import (
     Expectation,
     accepted,
@@ -165,6 +166,26 @@ class TestOutcomes:
             f"SELECT id, kind FROM ({PEOPLE})",
             not_null("id", on_violation="drop"),
         ) == [("not_null(id)", "dropped", 5, 2)]
+
+    def test_queries_are_judged_too(self, project: Project) -> None:
+        declare(project, PEOPLE, output="people")
+        project.run("people")
+        with DataPipes.declaring_into(project.declared.pipes):
+            DataPipes.view(
+                "out",
+                sql="SELECT id, kind FROM people",
+                input_entity_ids=["people"],
+                expectations=[
+                    not_null("id", on_violation="drop"),
+                    unique("id", on_violation="warn"),
+                ],
+            )
+        report = project.run("out")
+        assert report.error is None, report.error
+        assert [(e.outcome, e.rows, e.violations) for e in report.expectations] == [
+            ("dropped", 5, 2),
+            ("warned", 3, 1),
+        ]
 
     def test_tables_in_memory_are_judged_too(self, project: Project) -> None:
         from kindling_airflow.runner.session_runner import SessionPipeRunner
