@@ -30,12 +30,20 @@ from kindling_airflow.dag_factory.compile import Compiled, compile_definition
 from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.harvest import harvest
 from kindling_airflow.plan_report import visualize_plan
+from kindling_airflow.provider_info import get_provider_info
 
 ROOT = Path(__file__).resolve().parent.parent
 _PROJECT = ROOT / "pyproject.toml"
 SCHEMA = ROOT / "kindling_airflow" / "dag_factory" / "definition.schema.json"
 _PART = re.compile(r"<!-- generated: (?P<call>.+?) -->\n.*?<!-- end -->", re.DOTALL)
-_LANGUAGES = {".py": "python", ".yaml": "yaml", ".sh": "bash", ".csv": "text", ".json": "json", ".sql": "sql"}
+_LANGUAGES = {
+    ".py": "python",
+    ".yaml": "yaml",
+    ".sh": "bash",
+    ".csv": "text",
+    ".json": "json",
+    ".sql": "sql",
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -173,6 +181,33 @@ def compile_block(path: str) -> str:
     return _fenced("console", f"$ kindling-airflow compile {place}\n{said.stdout}")
 
 
+def session_block(path: str) -> str:
+    """Return a session in the tutorial's folder: each line of a script, and what it prints.
+
+    Lines that end in ``# unseen`` are run, but not shown.
+    """
+    shown = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "first_pipeline"
+        source = ROOT / "docs" / "examples" / "first_pipeline"
+        shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.manifest.json"))
+        programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+        for line in (ROOT / path).read_text("utf-8").splitlines():
+            said = subprocess.run(
+                [shutil.which("bash") or "bash", "-c", line],
+                cwd=folder,
+                env={**os.environ, "PATH": programs},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            if not line.endswith("# unseen"):
+                shown += [f"$ {line}", said.stdout.replace(f"{folder.resolve()}/", "").rstrip()]
+    return _fenced("console", "\n".join(filter(None, shown)))
+
+
 def commands_block() -> str:
     """Return every command of the command line with its arguments."""
     parts = []
@@ -186,11 +221,25 @@ def commands_block() -> str:
     return "\n\n".join(parts)
 
 
+def airflow_settings_block() -> str:
+    """Return the settings that Airflow's configuration takes for the provider."""
+    options = get_provider_info()["config"]["kindling"]["options"]
+    rows = [
+        f"| `{name}` | {_cell(said['description'])} | {_example(said)} |"
+        for name, said in options.items()
+    ]
+    return "\n".join(["| setting | meaning | example |", "|---|---|---|", *rows])
+
+
+def _example(said: Mapping[str, Any]) -> str:
+    return f"`{_cell(said['example'])}`" if said.get("example") else ""
+
+
 def _flags(argument: Argument) -> str:
     metavar = argument.options.get("metavar", "")
     choices = "|".join(argument.options.get("choices", ()))
     if not argument.flags[0].startswith("-"):
-        many = " ..." if argument.options.get("nargs") == "+" else ""
+        many = " ..." if argument.options.get("nargs") in ("+", "*") else ""
         return f"`{metavar}{many}`"
     value = f" {metavar or choices}".rstrip()
     return ", ".join(f"`{_cell(flag + value)}`" for flag in argument.flags)
@@ -241,6 +290,7 @@ def _header(node: ast.ClassDef | ast.FunctionDef, text: str) -> str:
 
 
 _PARTS: Mapping[str, Callable[..., str]] = {
+    "airflow-settings": airflow_settings_block,
     "commands": commands_block,
     "module": module_reference,
     "compile": compile_block,
@@ -251,6 +301,7 @@ _PARTS: Mapping[str, Callable[..., str]] = {
     "manifest": manifest_entry,
     "operator": operator_block,
     "plan": plan_block,
+    "session": session_block,
     "task-spec": task_spec,
 }
 

@@ -80,5 +80,11 @@ def test_the_modules_it_names_exist() -> None:
     assert KindlingPipeOperator.__module__ in modules
 
 
+def test_the_buttons_it_names_are_those_of_the_operator() -> None:
+    named = sorted(get_provider_info()["extra-links"])
+    links = KindlingPipeOperator.operator_extra_links
+    assert named == sorted(f"{type(link).__module__}.{type(link).__name__}" for link in links)
+
+
 def test_airflow_knows_the_settings_and_their_defaults() -> None:
     assert conf.get("kindling", "warehouse") == ""
