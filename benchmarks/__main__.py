@@ -8,7 +8,7 @@ from importlib import import_module
 
 from rich.console import Console
 
-BENCHMARKS = ("planning",)
+BENCHMARKS = ("planning", "compiling", "worker_parse", "makespan")
 
 
 def main(names: list[str]) -> int:

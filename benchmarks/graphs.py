@@ -9,16 +9,25 @@ from typing import Any
 
 from kindling_airflow.data_pipes import DataPipesRegistry
 
-__all__ = ["REAL", "Record", "chain", "data_edges", "random_graph", "real_graph", "registry_of"]
+__all__ = [
+    "GRAPHS",
+    "REAL",
+    "Record",
+    "chain",
+    "data_edges",
+    "random_graph",
+    "real_graph",
+    "registry_of",
+]
 
 Record = dict[str, Any]
 REAL = ("lakehouse_677", "healthcare_1211")
-_FOLDER = Path(__file__).resolve().parent.parent / "tests" / "graphs"
+GRAPHS = Path(__file__).resolve().parent.parent / "tests" / "graphs"
 
 
 def real_graph(name: str) -> list[Record]:
     """Return the pipes of a public project; see tests/graphs/README.md."""
-    records: list[Record] = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    records: list[Record] = json.loads((GRAPHS / f"{name}.json").read_text(encoding="utf-8"))
     return records
 
 

@@ -51,11 +51,11 @@ def paired(actions: Sequence[Callable[[], object]], rounds: int) -> list[Timed]:
 
 
 def in_new_process(module: str, *arguments: str) -> Any:
-    """Return the JSON document that ``python -m module`` prints, in a process of its own."""
+    """Return the JSON document in the last line of ``python -m module``, a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         check=True,
     )
-    return json.loads(done.stdout)
+    return json.loads(done.stdout.splitlines()[-1])
