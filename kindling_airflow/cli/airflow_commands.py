@@ -41,6 +41,7 @@ def get_kindling_cli_commands() -> list[CLICommand]:
 def _call(command: Command, called: Any) -> None:
     from kindling_airflow.cli.main import run_command
 
+    called.in_airflow = True  # what is checked there may be tried out with Airflow itself
     status = run_command(command, called)
     if status:
         raise SystemExit(status)

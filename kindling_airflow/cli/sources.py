@@ -130,7 +130,12 @@ def _of_definition(path: Path, called: argparse.Namespace, fresh: bool) -> Sourc
     )
     if fresh:
         manifest = harvest(definition.project_root, definition.modules)
-        planned: Planned = compile_definition(definition, manifest)
+        compiled = compile_definition(definition, manifest)
+        if _said(called, "in_airflow"):
+            from kindling_airflow.dag_factory.factory import try_out
+
+            try_out(compiled)
+        planned: Planned = compiled
         check_package_files(definition, manifest)
     else:
         planned = plan_definition(definition)

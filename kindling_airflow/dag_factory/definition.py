@@ -213,7 +213,7 @@ def _definition(
         "task": freeze(merged({}, {key: keys[key] for key in TASK_KEYS if key in keys})),
         "assets": _assets(keys),
         "objects": objects,
-        "folder": base,
+        "folder": base.absolute(),
     }
     return Definition(**said)
 

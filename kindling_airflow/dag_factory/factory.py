@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from airflow.sdk import DAG, get_parsing_context
 from kindling_airflow.bulk import collector_paused
 from kindling_airflow.dag_factory.broken import BrokenDefinition
 from kindling_airflow.dag_factory.build import build_dag
-from kindling_airflow.dag_factory.compile import compile_definition
+from kindling_airflow.dag_factory.compile import Compiled, compile_definition
 from kindling_airflow.dag_factory.definition import DEFINITION_SUFFIX, Definition
 from kindling_airflow.dag_factory.yaml_file import (
     DefinitionFile,
@@ -21,7 +22,7 @@ from kindling_airflow.dag_factory.yaml_file import (
 )
 from kindling_airflow.errors import DefinitionError, KindlingAirflowError
 
-__all__ = ["DEFINITION_SUFFIX", "definition_files", "kindling_dag", "load_dags"]
+__all__ = ["DEFINITION_SUFFIX", "definition_files", "kindling_dag", "load_dags", "try_out"]
 
 log = logging.getLogger(__name__)
 
@@ -123,11 +124,34 @@ def _dag_id(read: DefinitionFile | DefinitionError) -> object:
 
 
 @collector_paused()  # it would walk over all of Airflow, again and again
+def try_out(compiled: Compiled) -> None:
+    """Build the DAG of a compiled definition and serialise it, as the DAG processor will.
+
+    Raises:
+        DefinitionError: Airflow refuses it.
+    """
+    from airflow.serialization import serialized_objects
+
+    module: Any = serialized_objects
+    name = "DagSerialization" if hasattr(module, "DagSerialization") else "SerializedDAG"
+    with _refusals(compiled.definition):
+        dag = build_dag(compiled)
+        dag.fileloc = dag.relative_fileloc = compiled.definition.source
+        getattr(module, name).to_dict(dag)
+
+
 def _dag(definition: Definition, only_task: str | None = None) -> DAG:
-    """Compile and build; what Airflow itself refuses becomes an error of this package."""
+    """Compile and build."""
     compiled = compile_definition(definition, complete=False)  # building it finds the rest
-    try:
+    with _refusals(definition):
         return build_dag(compiled, only_task)
+
+
+@contextmanager
+def _refusals(definition: Definition) -> Iterator[None]:
+    """Make an error of this package of what Airflow itself refuses."""
+    try:
+        yield
     except DefinitionError:
         raise
     except Exception as error:  # the user's own task policy, among others
