@@ -10,6 +10,7 @@ An entity that no one declares is legal; it is a parquet table beneath the wareh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,12 +25,14 @@ __all__ = [
     "DataEntityRegistry",
     "EntityMetadata",
     "id_problems",
+    "is_storable",
     "list_problems",
     "tag_problems",
     "text_problems",
 ]
 
 
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _PLAIN = frozenset({str, int, bool, type(None)})  # JSON can express every value of these
 
 
@@ -63,7 +66,14 @@ def id_problems(what: str, value: object) -> list[str]:
         return [f"{what} must be a string, not {type(value).__name__}: {value!r}"]
     if not value or value != value.strip():
         return [f"{what} must be a non-empty string without surrounding spaces: {value!r}"]
+    if not is_storable(value):
+        return [f"{what} holds a NUL or half a surrogate pair, which nothing can store: {value!r}"]
     return []
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether databases, file names and JSON readers take a text."""
+    return (text.isascii() and "\0" not in text) or _UNSTORABLE.search(text) is None
 
 
 def list_problems(what: str, value: object) -> list[str]:
@@ -77,7 +87,7 @@ def list_problems(what: str, value: object) -> list[str]:
     return [
         problem
         for n, item in enumerate(value)
-        if type(item) is not str or not item or item != item.strip()
+        if type(item) is not str or not item or item != item.strip() or not is_storable(item)
         for problem in id_problems(f"{what}[{n}]", item)
     ]
 

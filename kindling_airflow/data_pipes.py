@@ -27,6 +27,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 
 from kindling_airflow.data_entities import (
     id_problems,
+    is_storable,
     list_problems,
     tag_problems,
     text_problems,
@@ -229,6 +230,7 @@ class DataPipesRegistry:
             and type(pipe_id) is type(output) is str
             and pipe_id.strip() == pipe_id != ""
             and output.strip() == output != ""
+            and is_storable(f"{pipe_id}{output}")
             and (name is None or type(name) is str)
             and (tags is None or not (tag_problems("", tags) or quality_tag_problems(tags)))
             and type(inputs) in (list, tuple)

@@ -11,7 +11,9 @@ __all__ = ["acyclic_pipes", "json_tags", "pipe_ids", "readable_ids"]
 
 def pipe_ids() -> st.SearchStrategy[str]:
     """Return every legal id: any text without surrounding spaces, escapes look-alikes included."""
-    anything = st.text(min_size=1, max_size=40)
+    anything = st.text(
+        st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40
+    )
     tricky = st.text(alphabet="_x205f. -éA", min_size=1, max_size=12)
     long = st.text(alphabet="_x2 a", min_size=150, max_size=260)
     numbered = st.integers(0, 99).map("generation_{}".format)

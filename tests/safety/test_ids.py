@@ -19,17 +19,32 @@ from kindling_airflow.contracts import RunRequest, escape_component
 from kindling_airflow.dag_factory.build import build_dag
 from kindling_airflow.dag_factory.compile import Compiled, compile_definition
 from kindling_airflow.dag_factory.definition import Definition
-from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
+from kindling_airflow.data_pipes import DataPipesRegistry
+from kindling_airflow.errors import DeclarationError
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 from kindling_airflow.runner.providers.storage import location_of
 from kindling_airflow.translator import task_id
-from tests.safety.hostile import IDS, hostile_ids, write_project
+from tests.safety.hostile import IDS, UNSTORABLE, hostile_ids, write_project
 
 LEGAL_TASK_ID = re.compile(r"[A-Za-z0-9_.\-]{1,250}")
 PARAMETERS = {text: text for text in IDS if len(text) < 100}
 # What spark-submit takes a value behind, of what a task of ours may be started with.
 WITH_VALUE = {"--master", "--name", "--conf", "--deploy-mode", "--py-files"}
+
+
+@pytest.mark.parametrize("id_", UNSTORABLE)
+def test_an_id_that_nothing_can_store_is_refused_wherever_it_is_declared(id_: str) -> None:
+    told = f"holds a NUL or half a surrogate pair, which nothing can store: {id_!r}"
+    usual = {"pipeid": "p", "input_entity_ids": ["in"], "output_entity_id": "out"}
+    for key, value in (("pipeid", id_), ("input_entity_ids", [id_]), ("output_entity_id", id_)):
+        registry = DataPipesRegistry()
+        assert not registry.register_usual({**usual, key: value})
+        with pytest.raises(DeclarationError, match=re.escape(told)):
+            registry.register_pipe(**{**usual, key: value})
+    with pytest.raises(DeclarationError, match=re.escape(f"entityid {told}")):
+        DataEntityRegistry().register_entity(id_)
 
 
 @pytest.fixture(scope="module")
