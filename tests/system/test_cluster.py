@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,7 +167,8 @@ def test_executors_of_a_cluster_import_the_project_from_its_package(
     ti = SimpleNamespace(
         dag_id="shop", run_id="run", task_id="orders", try_number=1, xcom_push=pushed.__setitem__
     )
-    context: Any = {"ti": ti, "dag_run": SimpleNamespace()}
+    events = defaultdict(lambda: SimpleNamespace(extra={}))
+    context: Any = {"ti": ti, "dag_run": SimpleNamespace(), "outlet_events": events}
     report = dag.get_task("orders").execute(context)
     assert (report["status"], report["rows_written"]) == ("published", 2)
     assert report["application_id"].startswith("app-")  # of a cluster; local ones are 'local-...'
