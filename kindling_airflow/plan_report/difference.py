@@ -26,7 +26,8 @@ class Change:
     """A value that was added, removed or changed.
 
     Attributes:
-        what: the name of the value; ``tags.layer`` for a tag.
+        what: the name of the value; ``tags.layer`` for a tag, ``expectations.unique(id)`` for an
+            expectation.
         kind: what happened to it.
         old: the value before; None where it was added.
         new: the value after; None where it was removed.
@@ -201,7 +202,16 @@ def _moves(old: ExecutionPlan, new: ExecutionPlan) -> Iterator[Move]:
 
 
 def _declarations(plan: ExecutionPlan) -> dict[str, Mapping[str, Any]]:
-    return {pipe["pipeid"]: pipe for pipe in plan_content(plan)["pipes"]}
+    return {pipe["pipeid"]: _with_promises(plan, pipe) for pipe in plan_content(plan)["pipes"]}
+
+
+def _with_promises(plan: ExecutionPlan, pipe: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a declaration whose expectations are compared one by one, as people read them."""
+    declared = plan.graph.nodes[pipe["pipeid"]].metadata
+    if declared is None or not declared.expectations:
+        return pipe
+    rest = {key: value for key, value in pipe.items() if key != "expectations"}
+    return {**rest, **{f"expectations.{e.name}": e.promise() for e in declared.expectations}}
 
 
 def _entities(plan: ExecutionPlan) -> dict[str, Mapping[str, Any]]:

@@ -15,6 +15,7 @@ from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import ForecastError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
+from kindling_airflow.expectations import Expectation, not_null, row_count, unique
 from kindling_airflow.pipe_graph import PipeEdge, PipeGraphBuilder
 from kindling_airflow.plan_report import PlanDiff, diff
 from kindling_airflow.plan_report.difference import Change, Changes, Figures, Move
@@ -195,6 +196,22 @@ class TestOneChange:
 
 
 class TestText:
+    def test_promises_are_compared_one_by_one(self) -> None:
+        def promising(*expectations: Expectation) -> ExecutionPlan:
+            registry = DataPipesRegistry()
+            registry.register_pipe("a", output_entity_id="out", expectations=expectations)
+            return ExecutionPlanGenerator(registry).generate_batch_plan()
+
+        old = promising(not_null("id"), unique("id"), row_count(1))
+        new = promising(not_null("id"), unique("id", on_violation="warn"), row_count(1, name="n"))
+        text = diff(old, new).text()
+        assert "Pipes\n  ~ 'a'\n" in text
+        assert text.count("~ expectations.") == 1
+        assert "~ expectations.unique(id): 'id is unique (else fail)' -> " in text
+        assert "+ expectations.n: " in text
+        assert "- expectations.row_count: " in text
+        assert diff(old, old).is_empty
+
     def test_names_everything(self) -> None:
         old = plan("a -> b -> c, a -> d, [x] -> d", tags={"a": {"layer": "old", "n": 1}})
         new = plan("a -> b -> e -> c, a -> d, [y] -> d", tags={"a": {"layer": "new"}})
