@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator, validators
 
 from kindling_airflow.dag_factory.yaml_file import DEEPEST, MOST_VALUES, Problem, Where
 from kindling_airflow.errors import did_you_mean
+from kindling_airflow.secret_keys import MASK, is_secret_key, secret_values, without_secrets
 
 __all__ = ["as_json", "definition_schema", "resolved", "schema_problems"]
 
@@ -68,7 +69,14 @@ def schema_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
     for error in _validator().iter_errors(document):
         where: Where = tuple(error.absolute_path)
         for step, text in _TEXTS.get(str(error.validator), _other)(error):
-            yield (*where, *step), text
+            yield (*where, *step), _without_secrets(text, where, error.instance, document)
+
+
+def _without_secrets(text: str, where: Where, value: Any, document: Mapping[str, Any]) -> str:
+    """Return a text without the secrets of the document that it is about: it goes to logs."""
+    if any(is_secret_key(step) for step in where):
+        text = text.replace(_shown(value), MASK)
+    return without_secrets(text, secret_values(document))
 
 
 def as_json(document: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
