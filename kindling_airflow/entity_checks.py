@@ -91,8 +91,12 @@ def _written_sources(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry
 
 def _shared_places(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) -> Iterator[str]:
     """Two outputs in one place would overwrite each other, each a whole table."""
+    outputs = dict.fromkeys(pipe.output_entity_id for pipe in pipes)
+    declared = filter(None, map(entities.get_entity_definition, outputs))
+    if not any("provider_type" in e.tags or PATH_TAG in e.tags for e in declared):
+        return  # as nearly always: plain tables lie in folders named by their ids
     taken: dict[tuple[str, ...], str] = {}
-    for entity_id in dict.fromkeys(pipe.output_entity_id for pipe in pipes):
+    for entity_id in outputs:
         for place, what in _places(entities.definition_or_default(entity_id)):
             other = taken.setdefault(place, entity_id)
             if other != entity_id:

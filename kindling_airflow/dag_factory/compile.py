@@ -128,6 +128,7 @@ def planned_as(definition: Definition, plan: ExecutionPlan) -> Planned:
     """
     with _wrapped(definition):
         base, effective = _manifests(definition, None)
+        check_entities(_pipes_of(plan, effective), effective.entities)
     return Planned(definition, base, effective, plan)
 
 
