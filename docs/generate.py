@@ -28,6 +28,7 @@ from typing import Any
 from kindling_airflow.cli.command_table import COMMANDS, Argument
 from kindling_airflow.dag_factory.compile import Compiled, compile_definition
 from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.dag_factory.schema_check import resolved
 from kindling_airflow.harvest import harvest
 from kindling_airflow.plan_report import visualize_plan
 from kindling_airflow.provider_info import get_provider_info
@@ -105,8 +106,11 @@ def definition_schema(*path: str) -> dict[str, Any]:
     """Return the published schema of a definition, or of a mapping in it."""
     schema: dict[str, Any] = json.loads(SCHEMA.read_text("utf-8"))
     for key in path:
-        schema = schema["properties"][key]
-    return schema
+        schema = resolved(schema["properties"][key])
+        if "properties" not in schema and "additionalProperties" in schema:
+            schema = resolved(schema["additionalProperties"])  # a mapping with keys of one's own
+    properties = {key: resolved(said) for key, said in schema["properties"].items()}
+    return {**schema, "properties": properties}
 
 
 def manifest_entry(kind: str, declared_id: str) -> str:
@@ -285,7 +289,7 @@ def _header(node: ast.ClassDef | ast.FunctionDef, text: str) -> str:
     lines = text.splitlines()[first - 1 : node.body[0].lineno - 1] or [
         text.splitlines()[node.lineno - 1].partition(": ")[0] + ":"
     ]
-    header = re.sub(r"[ ]+# noqa:.*", "", textwrap.dedent("\n".join(lines)))
+    header = re.sub(r"[ ]+# (noqa|type):.*", "", textwrap.dedent("\n".join(lines)))
     return f"{header.rstrip()} ..."
 
 
@@ -333,6 +337,8 @@ def _range(said: Mapping[str, Any]) -> str:
     if "$comment" in said:
         return ": " + _cell(said["$comment"])
     least, most = said.get("minimum"), said.get("maximum")
+    if "exclusiveMinimum" in said:
+        return f", above {said['exclusiveMinimum']:,}, at most {most:,}"
     if least is None and most is None:
         return ""
     if most is None:

@@ -8,6 +8,7 @@ request cannot be read. The task believes the report alone; the status is for pe
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 import sys
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
         print(f"This application is started by a Kindling task: {error}", file=sys.stderr)  # noqa: T201
         return 2
     _end_with_parent()
+    _log_to_output()
     report = run_driver(request, started)
     # A line of its own, after Spark has stopped logging: nothing can be mixed into it.
     sys.stdout.write(f"\n{report.line()}\n")
@@ -47,6 +49,17 @@ def _import_as_package() -> None:
     alone = here.parent.name != "kindling_airflow"  # a copy on a cluster: the package is in a zip
     if not alone and root not in sys.path:
         sys.path.insert(0, root)
+
+
+def _log_to_output() -> None:
+    """Let what a pipe logs (``run.logger``) be seen, once, however the project sets up logging."""
+    logger = logging.getLogger("kindling")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def _end_with_parent() -> None:

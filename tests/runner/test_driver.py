@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from kindling_airflow.contracts import RunReport, report_in_line
 from kindling_airflow.runner.driver import _start, _write_report, run_fenced
+from kindling_airflow.runner.main import _log_to_output
 from tests.runner.conftest import Project
 
 
@@ -69,3 +71,19 @@ def test_no_secret_gets_into_the_report(project: Project, monkeypatch: pytest.Mo
     )
     text = report.line()
     assert not [word for word in ("tok-4711", "hunter2", "letmein") if word in text]
+
+
+def test_what_a_pipe_logs_is_seen_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """However the project sets up logging, and however often a driver is started."""
+    logger, root = logging.getLogger("kindling"), logging.getLogger()
+    own = logging.StreamHandler()
+    before = (list(logger.handlers), logger.level, logger.propagate)
+    root.addHandler(own)
+    try:
+        _log_to_output()
+        _log_to_output()
+        logging.getLogger("kindling.silver.orders").info("%d rows are late", 3)
+    finally:
+        root.removeHandler(own)
+        logger.handlers[:], logger.level, logger.propagate = before
+    assert capsys.readouterr().err == "INFO kindling.silver.orders: 3 rows are late\n"
