@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from heapq import nlargest
 
 __all__ = [
     "DeclarationError",
@@ -225,6 +226,14 @@ def _natural_order(text: str) -> tuple[object, ...]:
 _NUMBER = re.compile("([0-9]+)")
 
 
+_FEW = 500
+
+
+def _alikeness(pairs: Iterable[str], unknown: str, known: str) -> float:
+    """Return how many pairs of letters two ids share, less what their lengths differ by."""
+    return sum(pair in known for pair in pairs) - abs(len(known) - len(unknown)) / 2
+
+
 def did_you_mean(unknown: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the known id nearest to ``unknown``, or ``""``.
 
@@ -233,5 +242,10 @@ def did_you_mean(unknown: str, known: Iterable[str]) -> str:
     >>> did_you_mean("x", ["silver.orders"])
     ''
     """
-    matches = get_close_matches(unknown, sorted(known), n=1, cutoff=0.6)
+    ids = sorted(known)
+    if len(ids) > _FEW:  # each comparison costs 20 us, so that only the most alike are compared
+        pairs = {unknown[n : n + 2] for n in range(len(unknown) - 1)}
+        ids = nlargest(_FEW, ids, key=lambda an_id: _alikeness(pairs, unknown, an_id))
+        ids.sort()
+    matches = get_close_matches(unknown, ids, n=1, cutoff=0.6)
     return f" Did you mean {matches[0]!r}?" if matches else ""

@@ -76,6 +76,14 @@ def test_did_you_mean_names_the_nearest_known_id_or_nothing(unknown: str, hint: 
     assert did_you_mean(unknown, ["bronze.orders", "silver.orders"]) == hint
 
 
+@pytest.mark.parametrize("unknown", ["layr3.table_1403", "layer3.tabel_1403", "layer3.table_14x03"])
+def test_did_you_mean_finds_it_among_thousands(unknown: str) -> None:
+    known = [f"layer{n % 7}.table_{n}" for n in range(3_000)]
+    assert did_you_mean(unknown, known) == " Did you mean 'layer3.table_1403'?"
+    assert did_you_mean("nothing like it", known) == ""
+    assert did_you_mean("", known) == ""
+
+
 def test_numbers_in_problems_are_sorted_by_their_size() -> None:
     texts = ["x:10: late", "x:9: early", "x:009: early too", f"x:{'9' * 5000}: last", "a", ""]
     assert ProblemsError(texts).problems == (
