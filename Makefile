@@ -3,7 +3,7 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help env demo test quick system lint bench lock screenshots clean
+.PHONY: help env demo test quick system lowest lint bench soak lock screenshots ui-at-size clean
 
 # With the Java that bootstrap found.
 RUN := . $(VENV)/java.env &&
@@ -18,7 +18,7 @@ ON_AIRFLOW := tests/dag_factory tests/operators tests/plugin tests/cli tests/tra
 	tests/safety tests/rooms/test_determinism.py tests/test_provider_info.py
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 env: ## create or refresh the environment from the lock file
 	@bash .ci/bootstrap $(VENV)
@@ -50,6 +50,12 @@ lint: env ## ruff, mypy strict, import-linter
 
 bench: env ## speed, as ratios against references measured in the same run
 	$(RUN) $(PY) -m benchmarks
+
+soak: env ## two minutes of a scheduler that parses: no new version of the sample DAG
+	$(RUN) KINDLING_SOAK_SECONDS=120 $(PY) -m pytest -m system tests/system/test_stable_version.py
+
+ui-at-size: env ## time and pictures of a DAG of 1,211 pipes in the real UI
+	$(RUN) $(PY) docs/ui_at_size.py
 
 screenshots: env ## pictures of the flights run in the real UI, for the README
 	$(RUN) $(PY) docs/screenshots.py

@@ -46,6 +46,10 @@ class AirflowApi:
         """Return the tasks of a DAG's latest version."""
         return list((self._call("GET", f"/dags/{_part(dag_id)}/tasks") or {})["tasks"])
 
+    def versions(self, dag_id: str) -> list[dict[str, Any]]:
+        """Return the versions of a DAG."""
+        return list((self._call("GET", f"/dags/{_part(dag_id)}/dagVersions") or {})["dag_versions"])
+
     def import_errors(self) -> list[dict[str, Any]]:
         """Return the import errors that the UI shows."""
         return list((self._call("GET", "/importErrors") or {})["import_errors"])
