@@ -277,6 +277,7 @@ class KindlingPipeOperator(SubmittingOperator):
         )
 
     def _get_hook(self) -> SparkSubmitHook:
+        keep_out_of_logs(self.conf, self.env_vars)  # OpenLineage's key is among them by now
         self._output = DriverOutput(self._on_start, self._keep_report)
         return hand_over(adapt(super()._get_hook(), self._output), self._connections)
 

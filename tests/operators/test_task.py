@@ -15,6 +15,7 @@ import airflow.providers.apache.spark.operators.spark_submit as provider
 import pytest
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.sdk import Asset, AssetAlias, BaseOperator
+from airflow.sdk.log import redact
 from structlog.testing import capture_logs
 
 from kindling_airflow.operators.pipe import KindlingPipeOperator
@@ -251,7 +252,11 @@ class TestPassingThrough:
         monkeypatch.setattr(
             provider,
             "inject_transport_information_into_spark_properties",
-            lambda conf, context: {**conf, "spark.openlineage.transport.type": "http"},
+            lambda conf, context: {
+                **conf,
+                "spark.openlineage.transport.type": "http",
+                "spark.openlineage.transport.auth.apiKey": "ol-key-4711",
+            },
         )
         submit("send(reason=' '.join(sys.argv), status='skipped')")
         arguments = {
@@ -262,6 +267,8 @@ class TestPassingThrough:
         told = str(Task(tmp_path, arguments).run())
         assert "--conf spark.a=1 --conf spark.openlineage.parentRunId=run" in told
         assert "--conf spark.openlineage.transport.type=http" in told
+        assert "ol-key-4711" not in told  # though the driver has it
+        assert redact("apiKey=ol-key-4711 logged") == "apiKey=*** logged"
         assert "spark.openlineage" not in str(Task(tmp_path, {"conf": {"spark.a": "1"}}).run())
 
     def test_a_hidden_value_reaches_the_driver(self, tmp_path: Path, submit: Submit) -> None:
