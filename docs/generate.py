@@ -158,6 +158,13 @@ def operator_block(task_id: str) -> str:
     return _json_block(shown)
 
 
+def settings_block(path: str) -> str:
+    """Return the settings of every task of a definition, as the translator decides them."""
+    compiled = compile_definition(Definition.from_file(ROOT / path))
+    lines = [f"{t.task_id} {json.dumps(t.settings.to_json())}" for t in compiled.spec.tasks()]
+    return _fenced("text", "\n".join(lines))
+
+
 def layers_block() -> str:
     """Return the layers that import-linter holds the package to."""
     found = re.search(r"^layers = \[\n(.*?)^\]", _PROJECT.read_text("utf-8"), re.DOTALL | re.M)
@@ -305,6 +312,7 @@ _PARTS: Mapping[str, Callable[..., str]] = {
     "manifest": manifest_entry,
     "operator": operator_block,
     "plan": plan_block,
+    "settings": settings_block,
     "session": session_block,
     "task-spec": task_spec,
 }

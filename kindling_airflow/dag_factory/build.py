@@ -61,7 +61,7 @@ def _empty_dag(compiled: Compiled, references: References) -> DAG:
         start_date=definition.start_date,
         catchup=definition.catchup,
         max_active_runs=definition.max_active_runs,
-        max_active_tasks=compiled.spec.width,
+        max_active_tasks=compiled.spec.max_active_tasks(),
         tags=sorted({"kindling", *definition.tags}),
         params=_params(definition),
         **_run_arguments(definition, references),

@@ -153,9 +153,9 @@ class TaskBuilder:
         if found is None:
             objects = self._compiled.definition.objects
             found = operator_arguments(settings, self._references, objects)
-            spec = self._compiled.spec
-            if self._group is not None or settings.pool != spec.pool:
-                found["pool_width"] = spec.pools[settings.pool]
+            width = self._compiled.spec.pools.get(settings.pool)
+            if self._group is not None or width != self._dag.max_active_tasks:
+                found["pool_width"] = width
             self._arguments[id(settings)] = found
         return found
 

@@ -94,8 +94,9 @@ class DagSpec:
         barriers: the tasks between generations, in order; none without a barrier.
         outcome: the task behind all pipes that fails if a pipe did, where there is one.
         pool: the pool of the tasks that no override puts elsewhere.
-        width: the pool's slots, and so the DAG's ``max_active_tasks``.
-        pools: the slots of every pool that a task is in, the pool above included.
+        width: the pool's slots.
+        pools: the slots of every pool that a task is in, the pool above included; Airflow's
+            ``default_pool`` has as many as Airflow says.
         on_error: what a failed pipe means for the others.
         plan_digest: the plan that it was compiled from.
     """
@@ -113,6 +114,11 @@ class DagSpec:
     def tasks(self) -> tuple[TaskSpec, ...]:
         """Return the tasks of all pipes, group by group."""
         return tuple([task for group in self.groups for task in group.tasks])
+
+    def max_active_tasks(self) -> int:
+        """Return how many tasks of a run may be active, so that no pool waits for another's."""
+        elsewhere = sum(task.settings.pool not in self.pools for task in self.tasks())
+        return sum(self.pools.values()) + elsewhere
 
     def empties(self) -> tuple[EmptySpec, ...]:
         """Return the tasks that only wait."""

@@ -13,11 +13,11 @@ from kindling_airflow.errors import TranslationError, did_you_mean
 from kindling_airflow.frozen import EMPTY, freeze
 from kindling_airflow.translator.task_settings import merged, setting_problems
 
-__all__ = ["Barrier", "Closing", "OnError", "TranslateOptions"]
+__all__ = ["UNLIMITED", "Barrier", "Closing", "OnError", "TranslateOptions"]
 
 _GROUP_BY = re.compile(r"generation|tag:.*\S.*", re.DOTALL)
-_UNLIMITED = "default_pool"  # Airflow's own; how many slots it has is no matter of a definition
-_MOST = 2**31 - 1
+_AIRFLOWS_OWN = "default_pool"  # how many slots it has is no matter of a definition
+UNLIMITED = 2**31 - 1
 
 
 class OnError(str, Enum):
@@ -118,7 +118,7 @@ class TranslateOptions:
         """Return how many slots a pool has, as far as the deployment says."""
         if pool == self.pool:
             return self.width
-        return self.pools.get(pool, _MOST if pool == _UNLIMITED else None)
+        return self.pools.get(pool, UNLIMITED if pool == _AIRFLOWS_OWN else None)
 
 
 _PLAIN = ("pool_slots", "retries", "retry_delay_seconds")

@@ -21,7 +21,7 @@ from kindling_airflow.translator.assets import asset_identifier
 from kindling_airflow.translator.critical_path import priority_weights
 from kindling_airflow.translator.dag_spec import DagSpec, EmptySpec, GroupSpec, TaskSpec
 from kindling_airflow.translator.grouping import grouped
-from kindling_airflow.translator.options import TranslateOptions
+from kindling_airflow.translator.options import UNLIMITED, TranslateOptions
 from kindling_airflow.translator.overrides import settings_by_pipe
 from kindling_airflow.translator.rules import barriers, outcome, pipe_rule
 from kindling_airflow.translator.task_ids import task_id
@@ -120,9 +120,10 @@ def _assets(options: TranslateOptions) -> Callable[[Iterable[str]], tuple[str, .
 
 
 def _pools(options: TranslateOptions, settings: Mapping[str, TaskSettings]) -> FrozenDict:
-    """Return the slots of every pool that a task is in."""
+    """Return the slots of every pool that a task is in, as far as they are the deployment's."""
     names = dict.fromkeys((options.pool, *(own.pool for own in settings.values())))
-    return FrozenDict({name: options.width_of(name) for name in names})
+    own = {name: options.width_of(name) for name in names}
+    return FrozenDict({name: width for name, width in own.items() if width != UNLIMITED})
 
 
 _NO_PIPES = "the plan has no pipes\n  Fix: declare or choose at least one pipe."

@@ -147,10 +147,13 @@ class TestTaskSettings:
     def test_the_scheduler_knows_the_slots_of_every_pool(self, folder: Path) -> None:
         over = {"a": {"pool": "heavy"}}
         dag = built(folder, "a, b", width=2, pools={"heavy": 9}, overrides=over)
-        assert {t.task_id: t.pool_width for t in round_trip(dag).tasks if t.task_id == "a"} == {
-            "a": 9
+        serialised = round_trip(dag)
+        assert serialised.max_active_tasks == 11
+        assert {t.task_id: t.pool_width for t in serialised.tasks} == {"a": 9, "b": 2}
+        assert {n.pool: n.wanted for n in needed_pools(serialised)} == {
+            "heavy": 9,
+            "kindling_shop": 2,
         }
-        assert {need.pool for need in needed_pools(round_trip(dag))} == {"heavy", "kindling_shop"}
 
     def test_an_argument_that_the_operator_does_not_take_is_found_by_airflow(
         self, folder: Path

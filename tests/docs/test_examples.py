@@ -56,6 +56,25 @@ def test_a_dag_from_python_has_the_pipes_and_the_schedule(first: Path) -> None:
     assert dag.max_active_tasks == 2
 
 
+def test_a_group_stands_between_the_other_tasks(first: Path) -> None:
+    dag_file = first / "dags" / "nightly_dag.py"
+    shutil.copy(EXAMPLES / "task_group" / "nightly_dag.py", dag_file)
+    dag = runpy.run_path(str(dag_file))["dag"]
+    assert dag.get_task("report").upstream_task_ids == {"orders.kindling_outcome"}
+    assert dag.get_task("orders.silver.orders").upstream_task_ids == {"files_are_there"}
+
+
+def test_the_overrides_do_what_the_page_says() -> None:
+    path = EXAMPLES / "overrides" / "dags" / "orders.kindling.yaml"
+    tasks = {
+        t.pipe_id: t.settings for t in compile_definition(Definition.from_file(path)).spec.tasks()
+    }
+    silver, gold = tasks["silver.orders"], tasks["gold.revenue_by_day"]
+    assert (silver.pool, silver.retries, silver.execution_timeout_seconds) == ("jdbc", 1, None)
+    assert (gold.retries, gold.execution_timeout_seconds) == (3, 3600)
+    assert gold.spark["conf"] == {"spark.sql.shuffle.partitions": "8"}
+
+
 def test_the_broken_definition_has_the_three_problems() -> None:
     with pytest.raises(DefinitionError) as refused:
         Definition.from_file(EXAMPLES / "broken" / "dags" / "orders.kindling.yaml")

@@ -37,7 +37,7 @@ def test_a_part_that_is_out_of_date_is_made_anew(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("path", [(), ("project",), ("spark",)], ids="/".join)
+@pytest.mark.parametrize("path", [(), ("project",), ("dag_run",), ("spark",)], ids="/".join)
 def test_the_documented_keys_are_those_of_the_schema(path: tuple[str, ...]) -> None:
     text = (DOCS / "definition.md").read_text("utf-8")
     call = " ".join(("keys", *path))

@@ -4,7 +4,7 @@ Airflow compares what it serialises with what it has, and takes every difference
 of the DAG. So nothing that varies between processes or machines may get into it.
 
 Each process compiles the sample project twice, where it lies and from a copy in another place, and
-plans two real graphs.
+plans two real graphs. With the places that makes ten parses of every DAG.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ SAMPLE = TESTS.parent / "dags"
 GRAPHS = TESTS / "graphs"
 
 # (hash seed, time zone); each process has a working directory of its own as well.
-PROCESSES = [("0", "UTC"), ("1", "America/New_York"), ("12345", "Asia/Kolkata")]
+PROCESSES = [
+    ("0", "UTC"),
+    ("1", "America/New_York"),
+    ("12345", "Asia/Kolkata"),
+    ("7", "Australia/Lord_Howe"),
+    ("4294967295", "Africa/Casablanca"),
+]
 
 # Arguments: where the answer goes, the folder of the graphs, the folders with the sample project.
 PROGRAM = """
@@ -35,12 +41,49 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow.sdk import DAG
+from kindling_airflow.dag_factory import kindling_task_group
+from kindling_airflow.dag_factory.build import build_dag
 from kindling_airflow.dag_factory.compile import compile_definition
 from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.harvest import harvest
 from kindling_airflow.translator import TranslateOptions, translate
+
+EVERYTHING = {
+    "project": "flights",
+    "params": {"b": {"default": 1, "type": "integer"}, "a": "x"},
+    "dag_run": {"timeout_seconds": 60, "on_failure_callback": "os.path:join"},
+    "on_failure_callback": ["os.path:join", "os.path:split"],
+    "pools": {"heavy": 3, "odd": 2},
+    "overrides": {
+        "gold.**": {"pool": "heavy", "spark": {"conf": {"z": 1, "y": 2, "x": None}}},
+        "silver.*": {"executor_config": {"q": 1, "p": 2}, "retries": 3},
+        "silver.flights": {"pool": "odd", "arguments": {"depends_on_past": True}},
+    },
+    "assets": "s3a://lake/tables",
+}
+VARIANTS = {
+    "walled": {"on_error": "continue", "barrier": "generation"},
+    "tagged": {"on_error": "fail_fast", "group_by": "tag:layer"},
+}
+
+def with_everything(folder):
+    dags = []
+    for name, keys in VARIANTS.items():
+        document = {"dag_id": name, **EVERYTHING, **keys}
+        definition = Definition.from_document(document, base=folder, source="here")
+        dags.append(build_dag(compile_definition(definition)))
+    with DAG("mine", schedule=None) as dag:
+        path = folder / "flights.kindling.yaml"
+        one = kindling_task_group(path, group_id="one", on_error="continue")
+        one >> kindling_task_group(path, group_id="two", barrier="generation")
+    hashes = {}
+    for dag in (*dags, dag):
+        dag.fileloc = dag.relative_fileloc = "x.py"
+        hashes[dag.dag_id] = SerializedDagModel.hash(DagSerialization.to_dict(dag))
+    return hashes
 
 def compiled(folder):
     definition = Definition.from_file(folder / "flights.kindling.yaml")
@@ -57,6 +100,7 @@ def compiled(folder):
         # Airflow itself collects a DAG's keys in hash order, and sorts them before it compares.
         "serialised DAG": json.dumps(serialised, sort_keys=True),
         "version hash of the DAG": SerializedDagModel.hash(serialised),
+        "version hashes with everything": with_everything(folder),
     }
 
 def planned(path):
@@ -122,6 +166,7 @@ class TestProcesses:
             "DagSpec",
             "serialised DAG",
             "version hash of the DAG",
+            "version hashes with everything",
         ],
     )
     def test_sample_project_is_compiled_to_the_same_bytes(
@@ -141,12 +186,20 @@ class TestProcesses:
         first, *others = (answer["graphs"][name] for answer in answers)
         assert first["shape"] == shape
         assert first["plan digest"].startswith("sha256:")
-        assert others == [first, first]
+        assert others == [first] * (len(PROCESSES) - 1)
 
 
 class TestPlaces:
     @pytest.mark.parametrize(
-        "what", ["manifest", "plan", "plan digest", "DagSpec", "version hash of the DAG"]
+        "what",
+        [
+            "manifest",
+            "plan",
+            "plan digest",
+            "DagSpec",
+            "version hash of the DAG",
+            "version hashes with everything",
+        ],
     )
     def test_project_in_another_place_is_compiled_to_the_same_bytes(
         self, answers: list[dict[str, Any]], what: str

@@ -190,6 +190,14 @@ class TestPools:
         )
         assert translate(plan("a, b"), options).pools == {"main": 3, "heavy": 8}
 
+    def test_a_run_may_fill_all_of_its_pools_at_once(self) -> None:
+        over = {"a": {"pool": "heavy"}, "b": {"pool": "default_pool"}}
+        options = TranslateOptions("shop", "main", width=3, pools={"heavy": 8}, overrides=over)
+        dag = translate(plan("a, b, c"), options)
+        assert dag.pools == {"main": 3, "heavy": 8}
+        assert dag.max_active_tasks() == 3 + 8 + 1
+        assert translate(plan("a"), TranslateOptions("d", "p", width=3)).max_active_tasks() == 3
+
     def test_pool_that_nobody_is_in_is_none_of_the_dags(self) -> None:
         options = TranslateOptions("shop", "main", pools={"heavy": 8})
         assert translate(plan("a"), options).pools == {"main": 4}
