@@ -43,6 +43,7 @@ globals().update(load_dags(__file__))
 """
 OWN_DAG = f"""{WORK}
 from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.sdk import DAG
 from kindling_airflow import kindling_task_group
 
@@ -51,6 +52,10 @@ with DAG("between", schedule=None):
     sound = kindling_task_group("quiet.kindling.yaml", group_id="sound")
     broken = kindling_task_group("fast.kindling.yaml", group_id="broken")
     start >> sound >> broken >> end
+
+with DAG("cut", schedule=None):
+    no = ShortCircuitOperator(task_id="no", python_callable=lambda: False)
+    no >> kindling_task_group("quiet.kindling.yaml", group_id="never")
 """
 CALLED = """
 def note(context):
@@ -102,7 +107,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
         folder / "home", dags_folder=dags, warehouse=folder / "lake", environment=environment
     ) as airflow:
         found = Trial(airflow, notes)
-        found.run(*STRATEGIES, "quiet", "between")
+        found.run(*STRATEGIES, "quiet", "between", "cut")
         yield found
 
 
@@ -208,3 +213,11 @@ def test_groups_between_other_tasks_go_on_where_pipes_were_skipped_only(trial: T
     assert states["broken.kindling_outcome"] == "upstream_failed"
     assert states["end"] == "upstream_failed"
     assert trial.ends["between"] == "failed"
+
+
+def test_a_short_circuit_in_front_of_a_group_skips_all_of_it(trial: Trial) -> None:
+    """It asks its DAG, in a worker, for everything that is behind it."""
+    states = trial.states["cut"]
+    assert states.pop("no") == "success"
+    assert len(states) == 5
+    assert set(states.values()) == {"skipped"}
