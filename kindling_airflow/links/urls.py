@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 __all__ = ["history_url", "location_url", "safe_url"]
 
 _HOST = re.compile(r"[A-Za-z0-9._\-]+|[0-9A-Fa-f:.]+")
+_FIXED_HOST = re.compile(r"https?://[^/{}]+/")  # or a table's place might become the host
 _CONSOLES = {
     "gs": "https://console.cloud.google.com/storage/browser/{bucket}/{path}",
     "s3": "https://s3.console.aws.amazon.com/s3/buckets/{bucket}?prefix={path}/",
@@ -74,6 +75,8 @@ def location_url(location: str, template: str = "", *, own_endpoint: bool = Fals
         template = _CONSOLES.get(scheme, "")
     if not template:
         return ""
+    if _FIXED_HOST.match(template) is None:
+        raise ValueError(f"{template!r} does not begin with http(s)://, a host and a slash")
     said = {"location": location, "scheme": scheme, "bucket": bucket, "path": path.strip("/")}
     try:
         filled = template.format_map({key: quote(text, safe="/") for key, text in said.items()})

@@ -102,7 +102,18 @@ def test_the_deployments_template_comes_first(monkeypatch: pytest.MonkeyPatch) -
     )
 
 
-@pytest.mark.parametrize("template", ["https://h/{nope}", "https://h/{", "https://h/{path.x}"])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "https://h/{nope}",
+        "https://h/{",
+        "https://h/{path.x}",
+        "https://h{path}",
+        "https://{bucket}/",
+        "{location}",
+        "javascript:alert('{path}')",
+    ],
+)
 def test_a_wrong_template_makes_no_link(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__KINDLING__LOCATION_URL", template)
     assert location_page({}, "/warehouse/a") == ""
