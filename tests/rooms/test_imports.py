@@ -82,6 +82,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "translator": ("airflow pyspark", ("kindling_airflow.translator*",)),
+    "addresses of links": ("airflow pyspark", ("kindling_airflow.links.urls",)),
     "pools": ("airflow pyspark", ("kindling_airflow.pools*",)),
     "definitions and their compilation": (
         "airflow pyspark",
@@ -125,7 +126,7 @@ class Missing:
 loaded = [name for name in sys.modules if name.partition(".")[0] in forbidden]
 assert not loaded, f"the interpreter itself starts with {loaded}"
 sys.meta_path.insert(0, Missing())
-errors = {}
+errors, loaded = {}, set()
 for module in modules:
     for name in [name for name in sys.modules if name.partition(".")[0] == "kindling_airflow"]:
         del sys.modules[name]
@@ -133,7 +134,8 @@ for module in modules:
         importlib.import_module(module)
     except BaseException:
         errors[module] = traceback.format_exc()
-print("RESULT " + json.dumps([errors, sorted(sys.modules)]))
+    loaded |= sys.modules.keys()
+print("RESULT " + json.dumps([errors, sorted(loaded)]))
 """
 
 
