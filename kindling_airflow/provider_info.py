@@ -93,7 +93,7 @@ def get_provider_info() -> dict[str, Any]:
                         ),
                         "version_added": "0.1.0",
                         "type": "string",
-                        "example": "/var/cache/kindling-profile",
+                        "example": "/data/kindling-profile",
                         "default": "",
                     },
                     "create_pools": {
