@@ -143,8 +143,10 @@ class TestRequest:
             "interval_start": None,
             "interval_end": None,
             "settings": {},
+            "parameters": {},
             "attempt_order": "",
             "report_path": "",
+            "package": "",
         }
 
     def test_what_may_be_left_out_has_a_default(self) -> None:
