@@ -71,6 +71,8 @@ class RunRequest:
             task; or "".
         package: digest of the manifest whose package the project is taken from, in place of the
             folder; or "".
+        on_missing_interval: what a run without an interval does: ``full`` (all rows, all slices) or
+            ``fail``.
     """
 
     attempt_key: str
@@ -90,6 +92,7 @@ class RunRequest:
     attempt_order: str = ""
     report_path: str = ""
     package: str = ""
+    on_missing_interval: str = "full"
 
     def dumps(self) -> str:
         """Return the request as one line of JSON."""

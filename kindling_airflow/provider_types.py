@@ -71,11 +71,13 @@ class ProviderType:
         tags: the tags that it knows, ``provider.option.*`` aside.
         is_written: whether pipes can write it; else it is a source.
         takes_options: whether it knows ``provider.option.*``.
+        write_modes: what its tag ``write_mode`` may be.
     """
 
     tags: tuple[str, ...]
     is_written: bool = True
     takes_options: bool = True
+    write_modes: tuple[str, ...] = ("overwrite",)
 
 
 BUILT_IN_TYPES: Mapping[str, ProviderType] = {

@@ -67,6 +67,7 @@ def requests() -> st.SearchStrategy[RunRequest]:
         interval_end=st.none() | anything,
         attempt_order=anything,
         report_path=anything,
+        on_missing_interval=anything,
     )
 
 
@@ -147,6 +148,7 @@ class TestRequest:
             "attempt_order": "",
             "report_path": "",
             "package": "",
+            "on_missing_interval": "full",
         }
 
     def test_what_may_be_left_out_has_a_default(self) -> None:

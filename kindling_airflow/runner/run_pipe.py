@@ -35,6 +35,7 @@ from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.runner.quality import Audit
 from kindling_airflow.runner.query import result_of_query
 from kindling_airflow.runner.run_context import RunContext
+from kindling_airflow.runner.run_interval import interval_of
 from kindling_airflow.sql_inputs import derive_inputs
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def _run(
             f"the project does not declare pipe {request.pipe_id!r}.{hint}\n"
             "  Fix: compile the project again; it has changed since the DAG was made."
         )
+    interval_of(request)
     output = declared.entities.definition_or_default(pipe.output_entity_id)
     context = ProviderContext(spark, request.warehouse, hooks.memory)
     provider = writable_provider_for(output, context)

@@ -15,13 +15,14 @@ it keeps nothing between calls. What only some formats can do is a protocol of i
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from kindling_airflow.connections import Connection, read_connection
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.frozen import EMPTY, thaw
+from kindling_airflow.intervals import IntervalSlice, WriteMode
 from kindling_airflow.provider_types import CONNECTION_TAG
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.runner.providers.storage import Storage, location_of, reader_options
@@ -34,9 +35,11 @@ __all__ = [
     "EntityDescription",
     "EntityProvider",
     "ProviderContext",
+    "ReadsSlices",
     "Staged",
     "WritableProvider",
     "Write",
+    "WriteModes",
 ]
 
 
@@ -105,15 +108,21 @@ class EntityDescription:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One attempt to replace an entity.
+    """One attempt to write an entity.
 
     Attributes:
-        instance: names the task instance: what its earlier attempts staged is garbage.
+        instance: names the task instance (its DAG, run and task): what its earlier attempts staged
+            is garbage, and what they appended is replaced.
         attempt: names this attempt. Both are harmless as part of a file name.
+        mode: how the table becomes the new one. Only modes that the provider can do come here.
+        slice: what ``overwrite_interval`` replaces; None in a run without an interval, which
+            replaces everything.
     """
 
     instance: str
     attempt: str
+    mode: WriteMode = "overwrite"
+    slice: IntervalSlice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +167,25 @@ class WritableProvider(EntityProvider, Protocol):
 
     def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> None:
         """Put what was staged in the place of the table, in full or not at all."""
+        ...
+
+
+@runtime_checkable
+class WriteModes(Protocol):
+    """A provider that can do more than ``overwrite``."""
+
+    @property
+    def write_modes(self) -> Collection[str]:
+        """Every value of :attr:`Write.mode` that it can do."""
+        ...
+
+
+@runtime_checkable
+class ReadsSlices(Protocol):
+    """A provider with a way of its own to read a slice; else the rows of the table are filtered."""
+
+    def read_slice(self, entity: EntityMetadata, part: IntervalSlice) -> DataFrame:
+        """Return the rows of a slice: those of one publish, never a mixture of two."""
         ...
 
 

@@ -1,0 +1,33 @@
+"""The data interval of a run: both ends, or none."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from kindling_airflow.contracts import RunRequest
+from kindling_airflow.errors import PipeRunError
+
+__all__ = ["interval_of"]
+
+
+def interval_of(request: RunRequest) -> tuple[datetime, datetime] | None:
+    """Return a run's interval; None if it has none, or one without length, and works without.
+
+    Raises:
+        PipeRunError: it has none, and is to fail then.
+    """
+    start, end = _moment(request.interval_start), _moment(request.interval_end)
+    if start is not None and end is not None and start < end:
+        return start, end
+    if request.on_missing_interval == "fail":
+        raise PipeRunError(
+            f"pipe {request.pipe_id!r}: run {request.run_id!r} has no data interval\n"
+            "  Fix: run it for an interval ('airflow backfill create'), or let such runs work on "
+            "everything: on_missing_interval: full."
+        )
+    return None
+
+
+def _moment(text: str | None) -> datetime | None:
+    # Python 3.10 does not read the Z of UTC.
+    return None if text is None else datetime.fromisoformat(text.replace("Z", "+00:00"))
