@@ -55,10 +55,18 @@ class DriverOutput:
     Args:
         on_start: is called with the JSON text of a driver's start.
         on_report: is called with the JSON text of a report.
+        mask: returns a line without secrets. Airflow masks what goes into a task's log, but its
+            local executor also prints it into the scheduler's, as it is.
     """
 
-    def __init__(self, on_start: Callable[[str], None], on_report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        on_start: Callable[[str], None],
+        on_report: Callable[[str], None],
+        mask: Callable[[str], str] = str,
+    ) -> None:
         self.is_folding = False
+        self._mask = mask
         self._on_start = on_start
         self._on_report = on_report
         self._kept: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -72,7 +80,7 @@ class DriverOutput:
             if not line.strip():
                 blank = not has_news
                 continue
-            yield from self._shown(line, blank)
+            yield from self._shown(self._mask(line), blank)
             blank = False
         if self.is_folding:
             self.is_folding = False

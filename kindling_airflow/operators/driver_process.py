@@ -3,7 +3,7 @@
 The provider's hook starts spark-submit and reads what it prints. Added here, in client and local
 mode: the driver runs on the task's own Python, unless the deployment says otherwise; it inherits no
 standard input; it dies with the task's process; it starts with the deployment's start-up profile;
-and what it prints goes through a :class:`DriverOutput`.
+and what it prints goes through a :class:`DriverOutput`. The command line is logged without secrets.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 
 from kindling_airflow.operators.driver_output import DriverOutput
+from kindling_airflow.operators.hidden_values import masked
 from kindling_airflow.operators.start_options import submit_options
 
 __all__ = ["adapt", "interpreter_defaults"]
@@ -50,8 +51,10 @@ def adapt(hook: SparkSubmitHook, output: DriverOutput) -> SparkSubmitHook:
             if output.is_folding:  # what comes after an interruption belongs to no fold
                 hook.log.info("::endgroup::")
 
+    mask_command = hook._mask_cmd
     if hook._connection["deploy_mode"] != "cluster":
         _start_on_this_machine(hook)
+    hook._mask_cmd = lambda command: masked(mask_command(command))  # type: ignore[method-assign, assignment]
     hook._process_spark_submit_log = read_folded  # type: ignore[method-assign, assignment]
     hook.submit = submit_tied  # type: ignore[method-assign]
     return hook

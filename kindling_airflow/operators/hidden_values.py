@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.sdk.log import mask_secret
+from airflow.sdk.log import mask_secret, redact
 
 from kindling_airflow.secret_keys import MASK, is_secret_key, secret_values
 
-__all__ = ["HiddenValue", "hidden", "keep_out_of_logs", "revealed"]
+__all__ = ["HiddenValue", "hidden", "keep_out_of_logs", "masked", "revealed"]
 
 
 class HiddenValue:
@@ -68,6 +68,11 @@ def keep_out_of_logs(*settings: Mapping[str, Any] | None) -> None:
     for each in settings:
         for value in secret_values(revealed(each) or {}):
             mask_secret(value)
+
+
+def masked(text: str) -> str:
+    """Return a text as Airflow masks it: without what it knows to be secret by now."""
+    return str(redact(text))
 
 
 def _is_template(value: Any) -> bool:

@@ -35,7 +35,7 @@ from kindling_airflow.operators.failure_text import (
     no_report_lines,
     no_report_text,
 )
-from kindling_airflow.operators.hidden_values import hidden, keep_out_of_logs, revealed
+from kindling_airflow.operators.hidden_values import hidden, keep_out_of_logs, masked, revealed
 from kindling_airflow.operators.pages import history_page, location_page
 from kindling_airflow.operators.parameters import run_parameters
 from kindling_airflow.operators.report_file import read_report_file
@@ -278,7 +278,7 @@ class KindlingPipeOperator(SubmittingOperator):
 
     def _get_hook(self) -> SparkSubmitHook:
         keep_out_of_logs(self.conf, self.env_vars)  # OpenLineage's key is among them by now
-        self._output = DriverOutput(self._on_start, self._keep_report)
+        self._output = DriverOutput(self._on_start, self._keep_report, masked)
         return hand_over(adapt(super()._get_hook(), self._output), self._connections)
 
     def _keep_report(self, text: str) -> None:

@@ -31,6 +31,12 @@ def test_sparks_lines_are_folded_and_the_pipes_stand_in_the_open() -> None:
     ]
 
 
+def test_every_line_is_masked_before_anybody_gets_it() -> None:
+    output = DriverOutput(str, str, lambda line: line.replace("secret", "***"))
+    said = [f"{SPARK} secret", "a secret", "ValueError: secret"]
+    assert "secret" not in "".join([*output.lines(said), *output.last_words()])
+
+
 def test_a_stack_of_the_jvm_is_folded_with_the_error_that_it_belongs_to() -> None:
     stack = [
         ERROR,
