@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.sdk.log import mask_secret, redact
+from airflow.providers.common.compat.sdk import redact
+from airflow.sdk.log import mask_secret
 
 from kindling_airflow.secret_keys import MASK, is_secret_key, secret_values
 
