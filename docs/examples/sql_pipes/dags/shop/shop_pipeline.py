@@ -1,3 +1,5 @@
+"""A shop: orders and countries, cleaned and summed up by queries."""
+
 from kindling_airflow import DataEntities, DataPipes
 
 DataEntities.entity(
