@@ -65,12 +65,18 @@ def test_the_rendered_fields_have_no_secret(operator: KindlingPipeOperator) -> N
     context: Any = {"params": {"key": "rendered-4711-secret"}}
     operator.render_template_fields(context)
     fields = _serialize_rendered_fields(operator)
-    assert fields["conf"] == {
+    conf = {
         "spark.hadoop.fs.s3a.secret.key": "***",
         "spark.hadoop.fs.azure.account.key.lake": "***",
         "spark.executor.memory": "2g",
     }
-    assert fields["env_vars"] == {"SHOP_TOKEN": "***", "SHOP": "north"}
+    if isinstance(fields["conf"], str):  # Airflow 3.2 stores the text of what it cannot take apart
+        shown = {**conf, "spark.hadoop.fs.s3a.secret.key": HiddenValue(KEY)}
+        assert fields["conf"] == str(shown)
+        assert fields["env_vars"] == "{'SHOP_TOKEN': ***, 'SHOP': 'north'}"
+    else:
+        assert fields["conf"] == conf
+        assert fields["env_vars"] == {"SHOP_TOKEN": "***", "SHOP": "north"}
 
 
 def test_what_is_logged_from_now_on_has_no_secret(operator: KindlingPipeOperator) -> None:
