@@ -112,6 +112,15 @@ class IntervalSlice:
         first, behind = self.bounds(kind)
         return bool(first <= value < behind)
 
+    def contains_text(self, value: str | None, kind: str) -> bool:
+        """Tell the same of a value as the folders of partitions have it: dates in ISO 8601."""
+        if kind != "date" or value is None:
+            return self.contains(value, kind)
+        try:
+            return self.contains(date.fromisoformat(value), kind)
+        except ValueError:  # beyond the year 9999, say: certainly not in this interval
+            return False
+
     def reaching_back(self, lookback: str) -> IntervalSlice:
         """Return the slice with so much more before it: ``2d`` are days of the time zone."""
         number, unit = _lookback_parts(lookback)

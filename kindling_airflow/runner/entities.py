@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError
+from kindling_airflow.intervals import WriteMode, write_mode_of
 from kindling_airflow.provider_types import (
     is_class_reference,
     provider_type_of,
@@ -20,12 +21,13 @@ from kindling_airflow.runner.providers.interface import (
     EntityProvider,
     ProviderContext,
     WritableProvider,
+    WriteModes,
 )
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["provider_for", "read_counted", "writable_provider_for"]
+__all__ = ["provider_for", "read_counted", "writable_mode", "writable_provider_for"]
 
 _BUILT_IN = {
     "csv": "kindling_airflow.runner.providers.source_files:CsvProvider",
@@ -89,6 +91,23 @@ def writable_provider_for(entity: EntityMetadata, context: ProviderContext) -> W
         )
         raise DeclarationError([problem])
     return provider
+
+
+def writable_mode(entity: EntityMetadata, provider: WritableProvider) -> WriteMode:
+    """Return how an entity is to be written.
+
+    Raises:
+        DeclarationError: its provider cannot do that.
+    """
+    mode = write_mode_of(entity)
+    known = provider.write_modes if isinstance(provider, WriteModes) else ("overwrite",)
+    if mode not in known:
+        problem = (
+            f"entity {entity.entityid!r}: provider_type {provider_type_of(entity)!r} cannot write "
+            f"by {mode!r}\n  Fix: use one of the write modes {', '.join(known)}."
+        )
+        raise DeclarationError([problem])
+    return mode
 
 
 def read_counted(entity: EntityMetadata, provider: EntityProvider) -> tuple[DataFrame, int | None]:

@@ -19,18 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.contracts import InputReport, RunReport, RunRequest, escape_component
-from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
-from kindling_airflow.data_pipes import PipeMetadata, argument_name
-from kindling_airflow.errors import EntityError, PipeRunError, did_you_mean
+from kindling_airflow.contracts import RunReport, RunRequest, escape_component
+from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.errors import PipeRunError, did_you_mean
 from kindling_airflow.frozen import FrozenDict, freeze
 from kindling_airflow.harvest import HarvestedModules, import_declarations
+from kindling_airflow.intervals import slice_of
 from kindling_airflow.project_settings import apply_differences
-from kindling_airflow.runner.entities import provider_for, read_counted, writable_provider_for
+from kindling_airflow.runner.entities import writable_mode, writable_provider_for
 from kindling_airflow.runner.failure import describe, is_permanent
 from kindling_airflow.runner.fence import instance_name
+from kindling_airflow.runner.inputs import ReadInput, RunPart, read_entity, read_inputs
 from kindling_airflow.runner.output_check import checked_output
-from kindling_airflow.runner.providers.interface import EntityProvider, ProviderContext, Write
+from kindling_airflow.runner.providers.interface import ProviderContext, Write
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.runner.quality import Audit
 from kindling_airflow.runner.query import result_of_query
@@ -46,18 +47,10 @@ __all__ = [
     "Hooks",
     "failed_report",
     "import_path_of_workers",
-    "read_entity",
     "run_pipe",
 ]
 
 WORKER_PATH = "spark.executorEnv.PYTHONPATH"
-
-
-def read_entity(
-    _pipe: PipeMetadata, entity: EntityMetadata, provider: EntityProvider
-) -> tuple[DataFrame, int | None]:
-    """Return an input's rows, and their number where counting is cheap."""
-    return read_counted(entity, provider)
 
 
 def _nothing(_location: str) -> None:
@@ -69,27 +62,16 @@ class Hooks:
     """Where a session that runs several pipes has its say.
 
     Attributes:
-        read: reads an input that exists.
+        read: reads an input that exists, or a slice of it.
         before_publish: is told where; the output is not published if it raises.
         after_publish: is told where.
         memory: the session's own tables; None for a session of a single pipe.
     """
 
-    read: Callable[[PipeMetadata, EntityMetadata, EntityProvider], tuple[DataFrame, int | None]] = (
-        read_entity
-    )
+    read: ReadInput = read_entity
     before_publish: Callable[[str], None] = _nothing
     after_publish: Callable[[str], None] = _nothing
     memory: MemoryTables | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Inputs:
-    """What was read, or why there is nothing to do."""
-
-    frames: Mapping[str, DataFrame]
-    reports: tuple[InputReport, ...]
-    idle: str = ""
 
 
 def run_pipe(
@@ -147,16 +129,20 @@ def _run(
             f"the project does not declare pipe {request.pipe_id!r}.{hint}\n"
             "  Fix: compile the project again; it has changed since the DAG was made."
         )
-    interval_of(request)
+    interval = interval_of(request)
     output = declared.entities.definition_or_default(pipe.output_entity_id)
     context = ProviderContext(spark, request.warehouse, hooks.memory)
     provider = writable_provider_for(output, context)
     description = provider.describe(output)
     location = description.location
-    write = Write(instance_name(request), escape_component(request.attempt_key))
+    instance = instance_name(request)
 
     def report(status: Any, **more: Any) -> RunReport:
-        extra = {"output": description.to_json()}
+        extra: dict[str, Any] = {"output": description.to_json()}
+        if inputs.slices:
+            extra["slices_read"] = dict(inputs.slices)
+        if part is not None:
+            extra["slice_written"] = str(part)
         return RunReport(
             attempt_key=request.attempt_key,
             pipe_id=pipe.pipeid,
@@ -171,71 +157,22 @@ def _run(
             **more,
         )
 
-    inputs = _read_inputs(pipe, declared.entities, context, hooks)
+    mode = writable_mode(output, provider)
+    part = slice_of(output, *interval) if interval and mode == "overwrite_interval" else None
+    inputs = read_inputs(pipe, declared.entities, context, hooks.read, RunPart(interval, instance))
     if inputs.idle:
         return report("skipped", reason=inputs.idle)
     result = _call(pipe, inputs.frames, RunContext.of(request, spark))
     audit = Audit(pipe)
     frame = checked_output(pipe, output, result, spark, audit.kept)
+    attempt = escape_component(request.attempt_key)
+    write = Write(instance, attempt, mode, part, inputs.taken)
     staged = provider.stage(output, frame, write)
     outcomes = audit.verdict(staged)
     hooks.before_publish(location)
     provider.publish(output, staged, write)
     hooks.after_publish(location)
     return report("published", rows_written=staged.rows, expectations=outcomes)
-
-
-def _read_inputs(
-    pipe: PipeMetadata,
-    entities: DataEntityRegistry,
-    context: ProviderContext,
-    hooks: Hooks,
-) -> _Inputs:
-    """Read every input; without driving rows there is nothing to do."""
-    driving = pipe.driving_entity_ids or pipe.input_entity_ids[:1]
-    frames: dict[str, DataFrame] = {}
-    reports: list[InputReport] = []
-    idle: list[str] = []
-    missing: list[str] = []
-    for entity_id in pipe.input_entity_ids:
-        entity = entities.definition_or_default(entity_id)
-        provider = provider_for(entity, context)
-        location = provider.describe(entity).location
-        if not provider.exists(entity):
-            if entity_id == pipe.output_entity_id and entity.schema is not None:
-                frames[argument_name(entity_id)] = _no_rows_yet(context.spark, entity)
-            elif entity_id in driving:
-                idle.append(f"{entity_id!r} does not exist yet at {location!r}")
-            else:
-                missing.append(_missing_text(pipe, entity_id, location))
-            continue
-        frame, rows = hooks.read(pipe, entity, provider)
-        reports.append(InputReport(entity_id, rows))
-        if entity_id in driving and (frame.isEmpty() if rows is None else rows == 0):
-            idle.append(f"{entity_id!r} has no rows")
-        frames[argument_name(entity_id)] = frame
-    if driving and len(idle) == len(driving):
-        return _Inputs(frames, tuple(reports), "; ".join(idle))
-    absent = [text for text in idle if "does not exist" in text]
-    if missing or absent:
-        raise EntityError(
-            "\n".join([*missing, *(f"pipe {pipe.pipeid!r}: input {t}" for t in absent)])
-        )
-    return _Inputs(frames, tuple(reports))
-
-
-def _no_rows_yet(spark: SparkSession, entity: EntityMetadata) -> DataFrame:
-    """Return the prior state of a pipe that reads its own output, before its first run."""
-    return spark.createDataFrame([], entity.schema or "")
-
-
-def _missing_text(pipe: PipeMetadata, entity_id: str, location: str) -> str:
-    remedy = (
-        "  Fix: declare the entity's schema, so that the first run can start from an empty table."
-        if entity_id == pipe.output_entity_id
-        else "  Fix: run the pipe that writes it first, or correct the entity's provider.path."
-    )
-    return f"pipe {pipe.pipeid!r}: input {entity_id!r} does not exist at {location!r}\n{remedy}"
 
 
 def _call(pipe: PipeMetadata, frames: Mapping[str, DataFrame], run: RunContext) -> Any:

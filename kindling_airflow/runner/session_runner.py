@@ -22,9 +22,11 @@ from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.frozen import freeze
 from kindling_airflow.harvest import HarvestedModules
+from kindling_airflow.intervals import IntervalSlice
+from kindling_airflow.runner.inputs import read_entity
 from kindling_airflow.runner.providers.interface import EntityProvider
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
-from kindling_airflow.runner.run_pipe import Hooks, read_entity, run_pipe
+from kindling_airflow.runner.run_pipe import Hooks, run_pipe
 from kindling_airflow.runner.shared_frames import SharedFrames, Slice
 
 if TYPE_CHECKING:
@@ -141,12 +143,17 @@ class SessionPipeRunner:
             attempt.published = True
 
     def _read(
-        self, pipe: PipeMetadata, entity: EntityMetadata, provider: EntityProvider
+        self,
+        pipe: PipeMetadata,
+        entity: EntityMetadata,
+        provider: EntityProvider,
+        part: IntervalSlice | None,
     ) -> tuple[DataFrame, int | None]:
         """Read an input: shared, unless the pipe reads something that is its alone."""
-        if pipe.use_watermark or entity.entityid == pipe.output_entity_id:
-            return read_entity(pipe, entity, provider)
-        start, end = self._template.interval_start, self._template.interval_end
-        interval = None if start is None or end is None else (start, end)
-        part = Slice(entity.entityid, provider.describe(entity).location, interval)
-        return self._frames.read(part, pipe.pipeid, lambda: read_entity(pipe, entity, provider))
+        if entity.entityid == pipe.output_entity_id:
+            return read_entity(pipe, entity, provider, part)
+        interval = None if part is None else (part.start.isoformat(), part.end.isoformat())
+        wanted = Slice(entity.entityid, provider.describe(entity).location, interval)
+        return self._frames.read(
+            wanted, pipe.pipeid, lambda: read_entity(pipe, entity, provider, part)
+        )

@@ -15,7 +15,7 @@ it keeps nothing between calls. What only some formats can do is a protocol of i
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -34,7 +34,9 @@ __all__ = [
     "Counts",
     "EntityDescription",
     "EntityProvider",
+    "Gained",
     "ProviderContext",
+    "ReadsGains",
     "ReadsSlices",
     "Staged",
     "WritableProvider",
@@ -117,12 +119,15 @@ class Write:
         mode: how the table becomes the new one. Only modes that the provider can do come here.
         slice: what ``overwrite_interval`` replaces; None in a run without an interval, which
             replaces everything.
+        taken: by input entity, what :class:`Gained` named: it is kept with what is published, so
+            that no other run gets it. Only for providers that can be asked what was gained.
     """
 
     instance: str
     attempt: str
     mode: WriteMode = "overwrite"
     slice: IntervalSlice | None = None
+    taken: Mapping[str, Sequence[str]] = field(default_factory=lambda: EMPTY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +191,31 @@ class ReadsSlices(Protocol):
 
     def read_slice(self, entity: EntityMetadata, part: IntervalSlice) -> DataFrame:
         """Return the rows of a slice: those of one publish, never a mixture of two."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gained:
+    """What a table has gained, as one output sees it.
+
+    Attributes:
+        frame: the rows.
+        names: names what they are, for :attr:`Write.taken`.
+    """
+
+    frame: DataFrame
+    names: tuple[str, ...]
+
+
+@runtime_checkable
+class ReadsGains(Protocol):
+    """A provider that can tell what a table has gained since it was read for an output.
+
+    Both the table and the output are its own, and are written by ``append``.
+    """
+
+    def read_gained(self, entity: EntityMetadata, output: EntityMetadata, instance: str) -> Gained:
+        """Return the rows that no run but that of this task instance has taken into the output."""
         ...
 
 

@@ -1,19 +1,11 @@
-"""Parquet tables, written whole: staged beside the table, then published by two renames.
+"""Parquet tables: plain folders of files, staged beside the table and published in one step.
 
     <root>/silver.orders/                                  the table: plain parquet files
     <root>/_kindling/staging/silver.orders/<key>/          a result that no reader sees yet
-    <root>/_kindling/previous/silver.orders/<attempt>/     the table of before, between two renames
 
-    1. write <staging> in full      a driver that dies here leaves the table as it was
-    2. table   -> <previous>        from here ...
-    3. staging -> table             ... to here, readers of this package read <previous>
-    4. delete <previous>
-
-A driver that dies between 2 and 3 loses nothing: readers fall back to ``previous``, and the next
-publish puts it back first. Two drivers that publish at once leave one of the two results, whole: a
-rename never goes into an existing table, so the slower one fails and is retried. What a rename
-cannot give: other tools see no table between 2 and 3, and a reader in mid-scan loses its files at 2
-and must try again.
+``overwrite`` replaces the folder (:mod:`~kindling_airflow.runner.providers.parquet_whole`);
+``overwrite_interval`` and ``append`` change some of its files, one publish after the other
+(:mod:`~kindling_airflow.runner.providers.publish_log`).
 
 ``_kindling.json`` holds the schema, because partition folders do not keep the types of their
 columns: ``month=01`` would come back as the integer 1.
@@ -22,17 +14,29 @@ columns: ``month=01`` would come back as the integer 1.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.errors import EntityError
+from kindling_airflow.errors import EntityError, PipeRunError
+from kindling_airflow.intervals import IntervalSlice
 from kindling_airflow.runner.providers.interface import (
     EntityDescription,
+    Gained,
     ProviderContext,
     Staged,
     Write,
 )
+from kindling_airflow.runner.providers.parquet_whole import (
+    area_of,
+    publish_whole,
+    put_back,
+    readable,
+)
+from kindling_airflow.runner.providers.publish_log import SIDECAR, Commit, PublishLog
+from kindling_airflow.runner.providers.sliced_table import SlicedTable, partition_values
 from kindling_airflow.runner.providers.storage import literal_path
+from kindling_airflow.runner.schema_difference import schema_differences
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -40,12 +44,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ParquetProvider"]
 
-_SIDECAR = "_kindling.json"
 _SIDECAR_VERSION = 1
+_EXAMPLES = 3
 
 
 class ParquetProvider:
-    """Reads and replaces parquet tables."""
+    """Reads parquet tables and writes them: whole, by slices, or by the files of one run."""
+
+    write_modes = ("overwrite", "overwrite_interval", "append")
 
     def __init__(self, context: ProviderContext) -> None:
         self._context = context
@@ -60,77 +66,158 @@ class ParquetProvider:
 
     def exists(self, entity: EntityMetadata) -> bool:
         """Tell whether there is a table, if only the one of before."""
-        return self._readable(entity) is not None
+        return readable(self._storage, self._context.location_of(entity)) is not None
 
     def read(self, entity: EntityMetadata) -> DataFrame:
         """Return the table's rows, in the schema in which they were written."""
-        path = self._readable(entity)
-        if path is None:
-            raise EntityError(
-                f"entity {entity.entityid!r}: no table at {self._context.location_of(entity)!r}"
-            )
-        return self._load(entity, path)
+        return self._log(entity).consistent(lambda: self._look(entity))
 
     def count(self, entity: EntityMetadata, frame: DataFrame) -> int:  # noqa: ARG002 (interface)
         """Return the number of rows, which Spark takes from the files' footers."""
         return frame.count()
 
+    def read_gained(self, entity: EntityMetadata, output: EntityMetadata, instance: str) -> Gained:
+        """Return the rows of the runs that no other run has taken into an output."""
+        table = self._table(entity)
+
+        def look() -> Gained:
+            groups = table.gained(entity.entityid, self._table(output), instance)
+            files = [name for group in groups.values() for name in group.files]
+            rows = self._look(entity)
+            if files:
+                reader = self._spark.read.options(**self._context.options_of(entity))
+                reader = reader.option("basePath", literal_path(table.folder)).schema(rows.schema)
+                paths = [literal_path(f"{table.folder}/{name}") for name in files]
+                return Gained(reader.parquet(*paths), tuple(groups))
+            return Gained(rows.limit(0), tuple(groups))
+
+        return self._log(entity).consistent(look)
+
     def stage(self, entity: EntityMetadata, frame: DataFrame, write: Write) -> Staged:
-        """Write a result to the staging area and count what is really there."""
-        area = self._area(entity, "staging")
+        """Write a result to the staging area and count what is really there.
+
+        Raises:
+            PipeRunError: rows lie outside of the slice that is replaced, or the columns are not
+                those of the table whose other rows stay.
+        """
+        area = area_of(self._context.location_of(entity), "staging")
+        self._log(entity).settled()  # a publish that was decided still needs its staged files
         for name in self._storage.names(area):
             if name.startswith(f"{write.instance}-"):
                 self._storage.delete(f"{area}/{name}")
+        if not _replaces_all(write):
+            self._check_columns(entity, frame)
         path = f"{area}/{write.instance}-{write.attempt}"
         writer = frame.write.options(**self._context.options_of(entity))
         if entity.partition_columns:
             writer.partitionBy(*entity.partition_columns).parquet(path)
-            if not any(not name.startswith(("_", ".")) for name in self._storage.names(path)):
+            if _replaces_all(write) and not self._has_data(path):
                 # Without a row there is no partition, and without a file no schema.
                 frame.limit(0).write.mode("overwrite").parquet(path)
         else:
             writer.parquet(path)
+        if write.slice is not None and write.mode == "overwrite_interval":
+            self._check_slice(entity, frame, path, write.slice)
         sidecar = {"version": _SIDECAR_VERSION, "schema": frame.schema.jsonValue()}
-        self._storage.write_text(f"{path}/{_SIDECAR}", json.dumps(sidecar, sort_keys=True))
+        self._storage.write_text(f"{path}/{SIDECAR}", json.dumps(sidecar, sort_keys=True))
         staged = self._load(entity, path)
         return Staged(path, staged.count(), staged)
 
     def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> None:
-        """Put the staged result in the table's place; see the module for what readers see.
+        """Put the staged result in the table's place, or in the place of what it replaces.
 
         Raises:
             EntityError: another driver published at the same moment, or the file system refused.
         """
-        table = self._context.location_of(entity)
-        previous = self._area(entity, "previous")
-        # The order matters: a backup in this list whose table is there is nobody's last copy.
-        leftovers = [f"{previous}/{name}" for name in self._storage.names(previous)]
-        if leftovers and not self._storage.exists(table):
-            newest = max(leftovers, key=lambda path: (self._storage.modified(path), path))
-            self._storage.move(newest, table)
-            leftovers.remove(newest)
-        for path in leftovers:
-            self._storage.delete(path)
-        backup = f"{previous}/{write.attempt}"
-        replaces = self._storage.exists(table)
-        if replaces:
-            self._storage.move(table, backup)
-        self._storage.move(staged.path, table)
-        if replaces:
-            self._storage.delete(backup)
+        location = self._context.location_of(entity)
+        table, log = self._table(entity), self._log(entity)
+        if write.mode == "overwrite":
+            log.settled()
+            publish_whole(self._storage, location, staged.path, write.attempt)
+            table.forget_groups()
+            return
 
-    def _readable(self, entity: EntityMetadata) -> str | None:
-        table = self._context.location_of(entity)
-        if self._storage.exists(table):
-            return table
-        previous = self._area(entity, "previous")
-        backups = [f"{previous}/{name}" for name in self._storage.names(previous)]
-        return max(backups, key=lambda path: (self._storage.modified(path), path), default=None)
+        def plan() -> Commit:
+            put_back(self._storage, location)
+            sidecar = self._new_sidecar(entity, table, staged.path, write)
+            if write.mode == "append":
+                return table.appended(
+                    staged.path, write.attempt, sidecar, write.instance, write.taken
+                )
+            return table.replaced(
+                staged.path, write.attempt, sidecar, _lies_in(write.slice, staged.frame.schema)
+            )
 
-    def _area(self, entity: EntityMetadata, kind: str) -> str:
-        """Return a hidden folder on the table's own file system, where a rename is a rename."""
-        parent, _, name = self._context.location_of(entity).rstrip("/").rpartition("/")
-        return f"{parent}/_kindling/{kind}/{name}"
+        log.commit(plan)
+
+    def _new_sidecar(
+        self, entity: EntityMetadata, table: SlicedTable, staged: str, write: Write
+    ) -> str | None:
+        """Return the sidecar that the table is to get; None if it keeps its own."""
+        new, stored = self._storage.read_text(f"{staged}/{SIDECAR}"), table.sidecar()
+        if stored is None or _replaces_all(write):
+            return new
+        if _columns_in(stored) != _columns_in(new):
+            raise EntityError(
+                f"entity {entity.entityid!r}: the table's columns have changed while its slice was "
+                "made; nothing was published\n  Fix: nothing, if it is tried again."
+            )
+        return None
+
+    def _check_columns(self, entity: EntityMetadata, frame: DataFrame) -> None:
+        if not self.exists(entity):
+            return
+        problems = schema_differences(self.read(entity).schema, frame.schema)
+        if problems:
+            listed = "\n".join(f"  - {problem}" for problem in problems)
+            raise PipeRunError(
+                f"entity {entity.entityid!r}: the result does not have the columns of the table, "
+                f"whose other rows stay\n{listed}\n"
+                "  Fix: have the whole table written anew (a run without an interval does, with "
+                "write_mode: overwrite_interval), or keep the columns."
+            )
+
+    def _check_slice(
+        self, entity: EntityMetadata, frame: DataFrame, path: str, part: IntervalSlice
+    ) -> None:
+        """Refuse rows outside of the slice: as partitions are folders, their names tell."""
+        kind = frame.schema[part.column].dataType.simpleString()
+        if kind not in ("date", "string"):
+            raise PipeRunError(
+                f"entity {entity.entityid!r}: its slices are partitions by {part.column!r}, of "
+                f"type {kind.upper()}\n"
+                "  Fix: partition by a DATE, or by a STRING that holds ISO 8601."
+            )
+        named = [partition_values(name) for name in self._storage.files(path) if "=" in name]
+        values = {value[part.column] for value in named}
+        outside = sorted(
+            "null" if value is None else value
+            for value in values
+            if not part.contains_text(value, kind)
+        )
+        if outside:
+            shown = ", ".join(outside[:_EXAMPLES]) + (", ..." if len(outside) > _EXAMPLES else "")
+            raise PipeRunError(
+                f"entity {entity.entityid!r}: the result has rows outside of the run's slice "
+                f"({part}): {part.column} = {shown}\n"
+                "  Fix: leave such rows out, or read the slice alone (interval.read: slice)."
+            )
+
+    def _has_data(self, path: str) -> bool:
+        return any(not name.startswith(("_", ".")) for name in self._storage.names(path))
+
+    def _log(self, entity: EntityMetadata) -> PublishLog:
+        return PublishLog(self._storage, self._context.location_of(entity))
+
+    def _table(self, entity: EntityMetadata) -> SlicedTable:
+        return SlicedTable(self._storage, self._context.location_of(entity))
+
+    def _look(self, entity: EntityMetadata) -> DataFrame:
+        location = self._context.location_of(entity)
+        path = readable(self._storage, location)
+        if path is None:
+            raise EntityError(f"entity {entity.entityid!r}: no table at {location!r}")
+        return self._load(entity, path)
 
     def _load(self, entity: EntityMetadata, path: str) -> DataFrame:
         reader = self._spark.read.options(**self._context.options_of(entity))
@@ -140,10 +227,44 @@ class ParquetProvider:
     def _schema(self, path: str) -> StructType | None:
         from pyspark.sql.types import StructType
 
-        sidecar = f"{path}/{_SIDECAR}"
+        sidecar = f"{path}/{SIDECAR}"
         if not self._storage.exists(sidecar):
             return None
         document: Any = json.loads(self._storage.read_text(sidecar))
         if document.get("version") != _SIDECAR_VERSION:
             return None
         return StructType.fromJson(document["schema"])
+
+
+def _replaces_all(write: Write) -> bool:
+    return write.mode == "overwrite" or (write.mode == "overwrite_interval" and write.slice is None)
+
+
+def _lies_in(
+    part: IntervalSlice | None, schema: StructType
+) -> Callable[[Mapping[str, str | None]], bool | None]:
+    """Return whether a partition is one of the slice; without a slice each is."""
+    if part is None:
+        return lambda _values: True
+    kind = schema[part.column].dataType.simpleString()
+    return lambda values: (
+        part.contains_text(values[part.column], kind) if part.column in values else None
+    )
+
+
+def _columns_in(sidecar: str) -> Any:
+    """Return the columns that a sidecar names, whatever their order and whether they may be null.
+
+    What is not of this version is compared by its text.
+    """
+    document = json.loads(sidecar)
+    return _without_order(document["schema"]) if "schema" in document else sidecar
+
+
+def _without_order(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return sorted(map(_without_order, schema), key=lambda field: str(field.get("name")))
+    if not isinstance(schema, dict):
+        return schema
+    irrelevant = ("nullable", "containsNull", "valueContainsNull", "metadata")
+    return {key: _without_order(v) for key, v in schema.items() if key not in irrelevant}

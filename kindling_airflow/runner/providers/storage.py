@@ -88,6 +88,17 @@ class Storage:
         found = self._system(folder).listStatus(self._path(folder))
         return sorted(status.getPath().getName() for status in found)
 
+    def files(self, folder: str) -> list[str]:
+        """Return the relative paths of the files in a folder and the folders in it, sorted."""
+        if not self.exists(folder):
+            return []
+        system = self._system(folder)
+        root = system.makeQualified(self._path(folder)).toUri().getPath().rstrip("/")
+        found, listed = [], system.listFiles(self._path(folder), True)
+        while listed.hasNext():
+            found.append(str(listed.next().getPath().toUri().getPath())[len(root) + 1 :])
+        return sorted(found)
+
     def modified(self, path: str) -> int:
         """Return when a file or folder was changed last, in milliseconds since 1970."""
         return int(self._system(path).getFileStatus(self._path(path)).getModificationTime())
