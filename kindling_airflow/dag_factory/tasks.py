@@ -8,12 +8,12 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, TaskGroup
 
 from kindling_airflow.dag_factory.compile import Compiled
+from kindling_airflow.dag_factory.copied_tasks import TaskKind
 from kindling_airflow.dag_factory.references import References
 from kindling_airflow.dag_factory.task_arguments import operator_arguments
 from kindling_airflow.dag_factory.task_doc import task_doc
 from kindling_airflow.entity_checks import connections_of
 from kindling_airflow.operators.fail_fast import refuses_after_failure
-from kindling_airflow.operators.pipe import KindlingPipeOperator
 from kindling_airflow.project_settings import differences_for
 from kindling_airflow.translator import EmptySpec, OnError, TaskSettings, TaskSpec
 
@@ -47,6 +47,7 @@ class TaskBuilder:
         self._stand_ins = stand_ins
         self._prefix = f"{group.group_id}." if group is not None else ""
         self._arguments: dict[int, dict[str, Any]] = {}
+        self._kinds: dict[tuple[Any, ...], TaskKind] = {}
         self._assets: dict[str, Asset] = {}
         self._shared = self._shared_arguments()
 
@@ -113,25 +114,25 @@ class TaskBuilder:
             )
         compiled = self._compiled
         pipe: Any = compiled.manifest.get_pipe_definition(task.pipe_id)
-        own = self._arguments_of(task.settings)
-        if "conf" in own:  # a policy of the deployment may change the conf of one task
-            own = {**own, "conf": dict(own["conf"])}
-        return KindlingPipeOperator(
-            **{
-                **task_doc(pipe),
-                **self._shared,
-                **own,
-                "task_id": self._id(task, group),
-                "task_group": group,
-                "pipe_id": task.pipe_id,
-                "connections": connections_of(pipe, compiled.manifest.entities),
-                "settings": differences_for(compiled.base, compiled.manifest, [task.pipe_id]),
-                "priority_weight": task.priority_weight,
-                "trigger_rule": task.trigger_rule,
-                "inlets": [self._asset(name) for name in task.inlets],
-                "outlets": [self._asset(name) for name in task.outlets],
-            }
-        )
+        arguments = self._arguments_of(task.settings)
+        doc = {key: text for key, text in task_doc(pipe).items() if key not in arguments}
+        own = {
+            **doc,
+            "task_id": self._id(task, group),
+            "task_group": group,
+            "pipe_id": task.pipe_id,
+            "connections": connections_of(pipe, compiled.manifest.entities),
+            "settings": differences_for(compiled.base, compiled.manifest, [task.pipe_id]),
+            "priority_weight": task.priority_weight,
+            "inlets": [self._asset(name) for name in task.inlets],
+            "outlets": [self._asset(name) for name in task.outlets],
+        }
+        key = (id(task.settings), task.trigger_rule, *doc)
+        kind = self._kinds.get(key)
+        if kind is None:
+            shared = {**self._shared, **arguments, "trigger_rule": task.trigger_rule}
+            kind = self._kinds[key] = TaskKind(shared)
+        return kind.task(own)
 
     def _empty(self, spec: EmptySpec, group: TaskGroup | None) -> Any:
         return EmptyOperator(

@@ -117,7 +117,7 @@ class KindlingPipeOperator(SubmittingOperator):
     ) -> None:
         if durable is not None:  # older providers do not know it
             kwargs["durable"] = durable
-        super().__init__(**{"name": _application_name(pipe_id), **kwargs})
+        super().__init__(**{"name": application_name(pipe_id), **kwargs})
         for name in ("conf", "env_vars"):
             said = getattr(self, name)
             if said and (shown := hidden(said)) is not said:
@@ -311,7 +311,7 @@ class KindlingPipeOperator(SubmittingOperator):
             self._ti.xcom_push(button.xcom_key, url)
 
 
-def _application_name(pipe_id: str) -> str:
+def application_name(pipe_id: str) -> str:
     """Return what spark-submit calls a pipe: its id, unless somebody could take that for more.
 
     Airflow renders the name as a template, and it is an argument on a command line.

@@ -196,7 +196,7 @@ def test_what_airflow_refuses_is_a_broken_definition(
     def refuse(*_args: Any, **_kwargs: Any) -> None:
         raise TypeError("no such argument")
 
-    monkeypatch.setattr("kindling_airflow.dag_factory.tasks.KindlingPipeOperator", refuse)
+    monkeypatch.setattr("kindling_airflow.dag_factory.copied_tasks.KindlingPipeOperator", refuse)
     write_definition(dags / "shop.kindling.yaml", "dag_id: shop\n")
     (text,) = _errors(parse(dags)).values()
     assert message(text) == (
