@@ -13,6 +13,7 @@ from kindling_airflow.contracts import escape_component
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import DeclarationError
+from kindling_airflow.interval_checks import pipe_interval_problems
 from kindling_airflow.provider_types import (
     BUILT_IN_TYPES,
     CONNECTION_TAG,
@@ -31,7 +32,7 @@ def check_entities(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) 
 
     Raises:
         DeclarationError: unknown types and tags, sources that a pipe writes, two outputs in one
-            place; lists every problem.
+            place, slices and watermarks that cannot be; lists every problem.
     """
     pipes = tuple(pipes)
     touched = dict.fromkeys(
@@ -43,6 +44,7 @@ def check_entities(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) 
         if (entity := entities.get_entity_definition(entity_id)) is not None
         for problem in tag_problems_of(entity)
     ]
+    problems += [text for pipe in pipes for text in pipe_interval_problems(pipe, entities)]
     problems += _written_sources(pipes, entities)
     problems += _shared_places(pipes, entities)
     if problems:

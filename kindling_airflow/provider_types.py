@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import did_you_mean
 from kindling_airflow.frozen import thaw
+from kindling_airflow.interval_checks import entity_interval_problems
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -95,7 +96,10 @@ BUILT_IN_TYPES: Mapping[str, ProviderType] = {
     ),
     "json": ProviderType((PATH_TAG,), is_written=False),
     "memory": ProviderType((), takes_options=False),
-    "parquet": ProviderType(("provider.extra_columns", PATH_TAG)),
+    "parquet": ProviderType(
+        ("provider.extra_columns", PATH_TAG),
+        write_modes=("overwrite", "overwrite_interval", "append"),
+    ),
     "table": ProviderType(
         ("provider.extra_columns", "provider.format", PATH_TAG, "provider.table")
     ),
@@ -157,7 +161,7 @@ def table_name_of(entity: EntityMetadata) -> tuple[str, ...]:
 
 
 def tag_problems_of(entity: EntityMetadata) -> list[str]:
-    """Return what is wrong with the ``provider*`` tags of an entity, as far as it can be told.
+    """Return what is wrong with the tags of an entity that say how it is stored and written.
 
     What a type from another distribution does with its tags is not known here.
     """
@@ -165,7 +169,11 @@ def tag_problems_of(entity: EntityMetadata) -> list[str]:
     kind = provider_type_of(entity)
     known = BUILT_IN_TYPES.get(kind)
     if known is None:
-        return _type_problems(where, kind) + _secret_problems(where, entity)
+        return [
+            *_type_problems(where, kind),
+            *_secret_problems(where, entity),
+            *entity_interval_problems(entity, None),
+        ]
     problems = [] if not entity.tags else _unknown_tags(where, kind, known, entity.tags)
     path = entity.tags.get(PATH_TAG)
     if path is not None and PATH_TAG in known.tags and not is_absolute(str(path)):
@@ -181,6 +189,8 @@ def tag_problems_of(entity: EntityMetadata) -> list[str]:
         problems += _jdbc_problems(where, entity.tags)
     elif kind == "table":
         problems += _table_problems(where, entity)
+    modes = known.write_modes if known.is_written else ()
+    problems += entity_interval_problems(entity, modes)
     return problems + _secret_problems(where, entity)
 
 

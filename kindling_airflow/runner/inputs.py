@@ -12,6 +12,7 @@ from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata, argument_name
 from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
 from kindling_airflow.frozen import EMPTY
+from kindling_airflow.interval_checks import pipe_interval_problems
 from kindling_airflow.intervals import KINDS, IntervalSlice, lookback_of, read_of, slice_of
 from kindling_airflow.runner.entities import provider_for, read_counted
 from kindling_airflow.runner.input_check import checked_input
@@ -117,8 +118,12 @@ def read_inputs(
         run: which part is the run's.
 
     Raises:
+        DeclarationError: how the pipe reads them cannot be.
         EntityError: an input that does not drive is missing, or one of several that do.
     """
+    problems = pipe_interval_problems(pipe, entities)
+    if problems:
+        raise DeclarationError(problems)
     driving = pipe.driving_entity_ids or pipe.input_entity_ids[:1]
     output = entities.definition_or_default(pipe.output_entity_id)
     frames: dict[str, DataFrame] = {}
@@ -139,10 +144,8 @@ def read_inputs(
             else:
                 missing.append(_missing_text(pipe, entity_id, location))
             continue
-        if pipe.use_watermark and entity_id in driving:
-            frame, rows, taken[entity_id] = _read_gained(
-                pipe, entity, output, provider, run.instance
-            )
+        if pipe.use_watermark and entity_id in driving and isinstance(provider, ReadsGains):
+            frame, rows, taken[entity_id] = _read_gained(entity, output, provider, run.instance)
             nothing = "has gained nothing"
         else:
             part = slice_read(pipe, entity, run.interval)
@@ -166,18 +169,11 @@ def read_inputs(
 
 
 def _read_gained(
-    pipe: PipeMetadata,
     entity: EntityMetadata,
     output: EntityMetadata,
-    provider: EntityProvider,
+    provider: ReadsGains,
     instance: str,
 ) -> tuple[DataFrame, int | None, tuple[str, ...]]:
-    if not isinstance(provider, ReadsGains):
-        problem = (
-            f"pipe {pipe.pipeid!r}: nothing can tell what entity {entity.entityid!r} has gained "
-            "(use_watermark)\n  Fix: store it as parquet, written by append."
-        )
-        raise DeclarationError([problem])
     gained = provider.read_gained(entity, output, instance)
     frame = checked_input(entity, gained.frame)
     return frame, frame.count(), gained.names

@@ -49,6 +49,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
             "kindling_airflow.secret_keys",
             "kindling_airflow.connections",
             "kindling_airflow.entity_checks",
+            "kindling_airflow.interval_checks",
             "kindling_airflow.intervals",
             "kindling_airflow.provider_types",
         ),

@@ -165,6 +165,8 @@ def test_pipes_with_a_slice_of_their_own_never_share(
     project: Project, reads: list[tuple[str, str, str]]
 ) -> None:
     """A pipe with a watermark reads what it has not seen; a pipe reads its own prior state."""
+    project.entity("source", tags={"write_mode": "append"})
+    project.entity("fresh", tags={"write_mode": "append"})
     project.pipe("source", lambda: project.spark.range(5))
     project.pipe("fresh", lambda source: source, "source", use_watermark=True)
     project.pipe("whole.1", lambda source: source, "source")

@@ -142,6 +142,8 @@ class SlicedTable:
     def gained(self, entity_id: str, output: SlicedTable, instance: str) -> dict[str, Group]:
         """Return the groups of this table that no other run has taken into an output.
 
+        A file that is part of no group counts as a group by itself.
+
         Args:
             entity_id: this table's entity.
             output: the table that takes in.
@@ -149,7 +151,11 @@ class SlicedTable:
         """
         others = [group for name, group in output.groups().items() if name != instance]
         seen = taken_by(others, entity_id)
-        return {name: group for name, group in self.groups().items() if name not in seen}
+        groups = self.groups()
+        grouped = {name for group in groups.values() for name in group.files}
+        lone = [name for name in self._data_files(self.folder) if name not in grouped]
+        everything = {**groups, **{name: Group("", (name,)) for name in lone}}
+        return {name: group for name, group in everything.items() if name not in seen}
 
     def forget_groups(self) -> None:
         """Forget all groups, because the table was replaced."""
