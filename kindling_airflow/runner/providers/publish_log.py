@@ -206,6 +206,8 @@ class PublishLog:
             self._take_back(commit)
             self._end(number)
             raise
+        if self._is_done(number):  # this driver has stalled, and was taken for dead
+            return
         self._take_out(commit)
         self._end(number)
         self._files.delete(commit.staged)
