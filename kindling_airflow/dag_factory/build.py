@@ -8,15 +8,17 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow import sdk as airflow_sdk
-from airflow.sdk import DAG, Asset, AssetAll, AssetAny, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, Param
 
 from kindling_airflow.dag_factory.compile import Compiled
 from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.definition_params import param_parts
 from kindling_airflow.dag_factory.python_objects import put_back
 from kindling_airflow.dag_factory.references import References
+from kindling_airflow.dag_factory.schedules import airflow_schedule
 from kindling_airflow.dag_factory.tasks import TaskBuilder
 from kindling_airflow.frozen import thaw
+from kindling_airflow.operators.chosen_pipes import CHOICE
 
 __all__ = ["build_dag"]
 
@@ -57,7 +59,7 @@ def _empty_dag(compiled: Compiled, references: References) -> DAG:
         dag_id=definition.dag_id,
         description=definition.description,
         doc_md=definition.doc_md,
-        schedule=_schedule(definition),
+        schedule=airflow_schedule(compiled),
         start_date=definition.start_date,
         catchup=definition.catchup,
         max_active_runs=definition.max_active_runs,
@@ -69,18 +71,8 @@ def _empty_dag(compiled: Compiled, references: References) -> DAG:
     )
 
 
-def _schedule(definition: Definition) -> Any:
-    if definition.cron is not None:
-        return CronDataIntervalTimetable(definition.cron, timezone=definition.timezone)
-    if definition.updates is not None:
-        mode, names = definition.updates
-        assets = [Asset(name=name, uri=name) for name in names]
-        return AssetAll(*assets) if mode == "all" else AssetAny(*assets)
-    return None
-
-
 def _params(definition: Definition) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {CHOICE: _choice()}
     for name, said in put_back(definition.params, definition.objects).items():
         if isinstance(said, Mapping):
             itself, schema = param_parts(said)
@@ -88,6 +80,17 @@ def _params(definition: Definition) -> dict[str, Any]:
         else:
             found[name] = said
     return found
+
+
+def _choice() -> Param:
+    """Return the param that says which pipes a run is for; Airflow has a form for it."""
+    return Param(
+        None,
+        type=["null", "string"],
+        title="Only these pipes",
+        description="Pipes by id, glob, tag:, entity:, +x, x+. The others are left as they are. "
+        "Empty: all.",
+    )
 
 
 def _run_arguments(definition: Definition, references: References) -> dict[str, Any]:

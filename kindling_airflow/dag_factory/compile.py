@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.operator_arguments import argument_name_problems
+from kindling_airflow.dag_factory.plan_schedule import schedule_problems
 from kindling_airflow.dag_factory.query_params import query_param_problems
 from kindling_airflow.dag_factory.references import reference_problems
 from kindling_airflow.dag_factory.settings_file import read_settings
@@ -170,7 +171,7 @@ def compile_planned(
         DefinitionError: as :func:`compile_definition`.
     """
     definition = planned.definition
-    _check_keys(planned, complete)
+    _check_keys(planned, complete, closing)
     with _wrapped(definition):
         _check_package(definition, planned.base)
         pipes = _pipes_of(planned.plan, planned.manifest)
@@ -182,7 +183,7 @@ def compile_planned(
     return Compiled(definition, planned.base, planned.manifest, planned.plan, spec)
 
 
-def _check_keys(planned: Planned, complete: bool) -> None:
+def _check_keys(planned: Planned, complete: bool, closing: Closing) -> None:
     """Refuse keys of a definition that the plan or the installation shows to be wrong.
 
     Raises:
@@ -194,6 +195,8 @@ def _check_keys(planned: Planned, complete: bool) -> None:
         for pattern, text in unmatched_patterns(definition.overrides, known)
     ]
     found += argument_name_problems(definition) if complete else ()
+    if closing is Closing.AS_NEEDED:  # a group runs when its DAG does
+        found += schedule_problems(definition, planned.plan)
     problems = [definition.located(problem) for problem in found]
     problems += reference_problems(definition) if complete else ()
     if problems:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from kindling_airflow.dag_factory.definition_checks import meaning_problems
 from kindling_airflow.dag_factory.definition_times import (
+    ASSETS,
     cron_of,
+    every_of,
+    partitions_of,
     start_of,
     time_problems,
     updates_of,
@@ -55,7 +58,11 @@ class Definition:
         select, exclude: which of them, in the grammar of :mod:`kindling_airflow.selection`.
         settings: files with layers of settings over the declarations, later ones win.
         cron: the schedule as a cron expression, or None for a DAG without one.
+        every: the length of the schedule's intervals, or None.
+        partitions: the cron expression of the partitions that runs are for, or None.
         updates: ``all`` or ``any`` and the assets whose updates start a run, or None.
+        follows_inputs: whether updates of what the plan reads and does not write start a run.
+        on_missing_interval: what a run without a data interval does.
         params: the parameters of a run, as they are said.
         dag_run: what holds for a run as a whole, as it is said.
         pools: the slots of further pools.
@@ -84,7 +91,11 @@ class Definition:
     tags: tuple[str, ...] = ()
     dag_display_name: str | None = None
     is_paused_upon_creation: bool | None = None
+    every: timedelta | None = None
+    partitions: str | None = None
     updates: tuple[str, tuple[str, ...]] | None = None
+    follows_inputs: bool = False
+    on_missing_interval: str = "full"
     params: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     dag_run: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     access_control: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
@@ -204,7 +215,10 @@ def _definition(
         "manifest": manifest,
         "package": _place(base, keys["package"]) if "package" in keys else None,
         "cron": cron_of(schedule),
+        "every": every_of(schedule),
+        "partitions": partitions_of(schedule),
         "updates": updates_of(schedule),
+        "follows_inputs": schedule == ASSETS,
         "start_date": start_of(keys),
         "select": _listed(keys.get("select", ())),
         "exclude": _listed(keys.get("exclude", ())),

@@ -44,6 +44,9 @@ def param_problems(params: Mapping[str, Any], is_scheduled: bool) -> Iterator[Pr
     from jsonschema import Draft202012Validator, FormatChecker, SchemaError
 
     for name, said in params.items():
+        if name == "select":
+            text = "is what every run has, to choose pipes by\n  Fix: call the parameter otherwise."
+            yield ("params", name), text
         if isinstance(said, str) and said.startswith(f"{OBJECTS}:"):
             continue  # an object from Python checks itself
         itself, schema = param_parts(thaw(said))

@@ -10,12 +10,12 @@ from airflow.sdk import DAG, Asset, TaskGroup
 from kindling_airflow.dag_factory.compile import Compiled
 from kindling_airflow.dag_factory.copied_tasks import TaskKind
 from kindling_airflow.dag_factory.references import References
+from kindling_airflow.dag_factory.run_guards import run_guard
 from kindling_airflow.dag_factory.task_arguments import operator_arguments
 from kindling_airflow.dag_factory.task_doc import task_doc
 from kindling_airflow.entity_checks import connections_of
-from kindling_airflow.operators.fail_fast import refuses_after_failure
 from kindling_airflow.project_settings import differences_for
-from kindling_airflow.translator import EmptySpec, OnError, TaskSettings, TaskSpec
+from kindling_airflow.translator import EmptySpec, TaskSettings, TaskSpec
 
 __all__ = ["TaskBuilder"]
 
@@ -89,9 +89,6 @@ class TaskBuilder:
 
     def _shared_arguments(self) -> dict[str, Any]:
         compiled, definition = self._compiled, self._compiled.definition
-        guard = {}
-        if compiled.spec.on_error == OnError.FAIL_FAST:
-            guard = {"pre_execute": refuses_after_failure(self._prefix)}
         return {
             "dag": self._dag,
             "project_root": str(definition.project_root),
@@ -101,7 +98,8 @@ class TaskBuilder:
             "package": definition.package,
             "package_digest": compiled.base.digest if definition.package is not None else "",
             "weight_rule": "absolute",
-            **guard,
+            "on_missing_interval": definition.on_missing_interval,
+            "pre_execute": run_guard(compiled, self._prefix.removesuffix(".")),
         }
 
     def _task(self, task: TaskSpec, group: TaskGroup | None) -> Any:
@@ -154,6 +152,11 @@ class TaskBuilder:
         if found is None:
             objects = self._compiled.definition.objects
             found = operator_arguments(settings, self._references, objects)
+            own = found.get("pre_execute")
+            if own is not None:
+                found["pre_execute"] = run_guard(
+                    self._compiled, self._prefix.removesuffix("."), own
+                )
             width = self._compiled.spec.pools.get(settings.pool)
             if self._group is not None or width != self._dag.max_active_tasks:
                 found["pool_width"] = width

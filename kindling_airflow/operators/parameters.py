@@ -7,6 +7,7 @@ from typing import Any
 
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.frozen import canonical_json
+from kindling_airflow.operators.chosen_pipes import CHOICE
 
 __all__ = ["run_parameters"]
 
@@ -25,6 +26,8 @@ def run_parameters(context: Mapping[str, Any]) -> dict[str, Any]:
     """
     conf = getattr(context.get("dag_run"), "conf", None) or {}
     found = {**conf, **(context.get("params") or {})}
+    if found.get(CHOICE, "") is None:  # a run for all pipes
+        del found[CHOICE]
     foreign = [name for name, value in found.items() if not _is_json(value)]
     if foreign:
         raise PipeRunError(

@@ -39,6 +39,7 @@ from kindling_airflow.operators.hidden_values import hidden, keep_out_of_logs, m
 from kindling_airflow.operators.pages import history_page, location_page
 from kindling_airflow.operators.parameters import run_parameters
 from kindling_airflow.operators.report_file import read_report_file
+from kindling_airflow.operators.run_interval import run_interval
 from kindling_airflow.operators.submitting import SubmittingOperator
 from kindling_airflow.operators.worker_watch import ending_with_the_worker
 from kindling_airflow.translator.task_ids import task_id as escaped
@@ -74,6 +75,8 @@ class KindlingPipeOperator(SubmittingOperator):
             ``max_active_tasks``.
         settings: what the deployment lays over the declarations, as
             :func:`kindling_airflow.project_settings.differences_for` says it.
+        on_missing_interval: what a run without a data interval does: ``full`` (works on all data),
+            ``fail``, or ``run_after`` (takes the last interval of the DAG's schedule before it).
         durable: as ``SparkSubmitOperator`` takes it; YARN in cluster mode without its API does
             without it by default.
         **kwargs: everything that ``SparkSubmitOperator`` takes. ``application_args`` come behind
@@ -85,17 +88,19 @@ class KindlingPipeOperator(SubmittingOperator):
     operator_extra_links = (SparkPagesLink(), EntityLocationLink())
     # Not set by the constructor, which is called for every task of a DAG at every parse.
     link_urls: Mapping[str, str] = EMPTY
+    earlier_plans: Mapping[str, str] = EMPTY  # of tasks of the run, where it is not this one's
     _report: RunReport | None = None
     _report_error: ReportError | None = None
 
     pipe_id: str
     warehouse: str | None
     pool_width: int | None
+    plan_digest: str
+    on_missing_interval: str
     _package: str | None
     _package_digest: str
     _project_root: str
     _modules: tuple[str, ...]
-    _plan_digest: str
     _connections: tuple[str, ...]
     _settings: Mapping[str, Any]
 
@@ -112,6 +117,7 @@ class KindlingPipeOperator(SubmittingOperator):
         package_digest: str = "",
         pool_width: int | None = None,
         settings: Mapping[str, Any] | None = None,
+        on_missing_interval: str = "full",
         durable: bool | None = None,
         **kwargs: Any,
     ) -> None:
@@ -128,11 +134,12 @@ class KindlingPipeOperator(SubmittingOperator):
             pipe_id=pipe_id,
             warehouse=warehouse,
             pool_width=pool_width,
+            plan_digest=plan_digest,
+            on_missing_interval=on_missing_interval,
             _package=package,
             _package_digest=package_digest,
             _project_root=project_root,
             _modules=tuple(modules),
-            _plan_digest=plan_digest,
             _connections=tuple(connections),
             _settings=settings or {},
         )
@@ -182,6 +189,8 @@ class KindlingPipeOperator(SubmittingOperator):
             raise self._without_report(report, driver_error) from None
         self.forget_driver(context)
         document = report.to_json()
+        if self.earlier_plans:
+            document["extra"] = {**document["extra"], "earlier_plans": dict(self.earlier_plans)}
         self._ti.xcom_push(REPORT_KEY, document)
         self._link_to(report)
         if report.status == "skipped":
@@ -256,21 +265,23 @@ class KindlingPipeOperator(SubmittingOperator):
         self.link_urls = {name: url for name, url in urls.items() if url}
 
     def _request(self, context: Context) -> RunRequest:
-        ti, dag_run = context["ti"], context["dag_run"]
+        ti = context["ti"]
+        start, end = run_interval(context, self.on_missing_interval) or (None, None)
         return RunRequest(
             attempt_key=uuid.uuid4().hex,
             pipe_id=self.pipe_id,
             project_root=self._project_root,
             modules=self._modules,
             warehouse=warehouse_root(self.warehouse),
-            plan_digest=self._plan_digest,
+            plan_digest=self.plan_digest,
             dag_id=ti.dag_id,
             run_id=ti.run_id,
             task_id=_task_of(ti),
             try_number=ti.try_number,
             attempt_order=_order_of(ti),
-            interval_start=_iso(getattr(dag_run, "data_interval_start", None)),
-            interval_end=_iso(getattr(dag_run, "data_interval_end", None)),
+            interval_start=_iso(start),
+            interval_end=_iso(end),
+            on_missing_interval=self.on_missing_interval,
             settings=self._settings,
             parameters=run_parameters(context),
             package=self._package_digest if self._package is not None else "",

@@ -191,7 +191,7 @@ def test_a_task_knows_its_pipe_its_project_and_its_plan(folder: Path) -> None:
     assert (task.pipe_id, task.name) == ("d", "d")
     assert task._project_root == str(folder / "shop")
     assert task._modules == ("shop.pipes",)
-    assert task._plan_digest == made.plan.digest
+    assert task.plan_digest == made.plan.digest
     assert task.doc == "Pipe d: reads b.out, c.out; writes d.out."
 
 

@@ -447,7 +447,8 @@ schedule: {any: [a], all: [b]}
         "average_runtime, or a moment, not 'soon'\n"
         "16. x.yaml:23: dag_run.deadline: key 'callback' is missing\n"
         "  Fix: add 'callback: ...'.\n"
-        "17. x.yaml:24: schedule: must have exactly one of the keys 'all', 'any'"
+        "17. x.yaml:24: schedule: must have exactly one of the keys 'all', 'any', "
+        "'every', 'partitions'"
     )
 
 

@@ -1,0 +1,48 @@
+"""The schedule of a definition as Airflow has it, and what only the plan shows to be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.dag_factory.compile import Compiled
+from kindling_airflow.dag_factory.plan_schedule import input_assets
+
+if TYPE_CHECKING:
+    from airflow.sdk import Asset
+
+__all__ = ["airflow_schedule"]
+
+
+def airflow_schedule(compiled: Compiled) -> Any:
+    """Return what the DAG takes as its schedule; None where it has none."""
+    from airflow.sdk import (
+        AssetAll,
+        AssetAny,
+        CronDataIntervalTimetable,
+        CronPartitionTimetable,
+        DeltaDataIntervalTimetable,
+    )
+
+    definition = compiled.definition
+    if definition.cron is not None:
+        return CronDataIntervalTimetable(definition.cron, timezone=definition.timezone)
+    if definition.every is not None:
+        return DeltaDataIntervalTimetable(definition.every)
+    if definition.partitions is not None:
+        # A partition is run when it is over, as an interval is.
+        return CronPartitionTimetable(
+            definition.partitions, timezone=definition.timezone, run_offset=-1
+        )
+    if definition.follows_inputs:
+        return AssetAll(*_assets(input_assets(definition, compiled.plan)))
+    if definition.updates is not None:
+        mode, names = definition.updates
+        return (AssetAll if mode == "all" else AssetAny)(*_assets(names))
+    return None
+
+
+def _assets(names: tuple[str, ...]) -> Iterator[Asset]:
+    from airflow.sdk import Asset
+
+    return (Asset(name=name, uri=name) for name in names)

@@ -1,0 +1,59 @@
+"""Run-time selection: a run for some pipes only, by ``select`` in its conf or in the UI's form.
+
+    airflow dags trigger shop --conf '{"select": "gold.x+"}'
+
+A pipe that is not chosen is skipped as it starts, without a driver; what it has written stays as it
+is, and whoever reads from it runs on that. The choice is made by each task for itself, from the
+plan that its worker has compiled anyway, so that a run without a choice pays nothing for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+
+from kindling_airflow.errors import SelectionError
+from kindling_airflow.pipe_graph import PipeGraph
+from kindling_airflow.selection import select
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["CHOICE", "skips_unless_chosen"]
+
+CHOICE = "select"
+
+
+def skips_unless_chosen(graph: PipeGraph, key: str = CHOICE) -> Callable[[Context], None]:
+    """Return what a pipe's task calls before it begins; it raises if the run is not for the pipe.
+
+    Args:
+        graph: the pipes of the plan.
+        key: the entry of the run's conf, or the param, that says which pipes the run is for.
+    """
+
+    def before_execution(context: Context) -> None:
+        chosen = _said(context, key)
+        if not chosen:
+            return
+        task: Any = context["ti"].task
+        try:
+            pipes = select(graph, chosen)
+        except SelectionError as error:
+            raise AirflowFailException(f"{key!r} of this run selects no pipes: {error}") from error
+        if task.pipe_id not in pipes:
+            task.on_skipped_callback = ()  # nobody waits for the news that all is as it was
+            raise AirflowSkipException(
+                f"Pipe {task.pipe_id!r} is none of those that this run is for ({key}: {chosen!r})."
+            )
+
+    return before_execution
+
+
+def _said(context: Mapping[str, Any], key: str) -> Any:
+    conf = getattr(context.get("dag_run"), "conf", None) or {}
+    params: Mapping[str, Any] = context.get("params") or {}
+    said = conf[key] if key in conf else params.get(key)
+    return said.strip() if isinstance(said, str) else said
