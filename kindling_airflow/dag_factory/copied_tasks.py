@@ -23,6 +23,7 @@ from typing import Any
 from airflow.sdk import Param
 from airflow.sdk.definitions.param import ParamsDict
 
+from kindling_airflow.operators.hidden_values import HiddenValue
 from kindling_airflow.operators.pipe import KindlingPipeOperator, application_name
 
 __all__ = ["TaskKind"]
@@ -182,6 +183,8 @@ def _alike(value: Any, other: Any) -> bool:
         return list(value) == list(other) and all(_alike(value[k], other[k]) for k in value)
     if kind is list or kind is tuple:
         return len(value) == len(other) and all(map(_alike, value, other))
+    if kind is HiddenValue:
+        return _alike(value.value, other.value)
     if kind in (set, ParamsDict) or isinstance(value, _VALUES):
         return bool(value == other)
     return False
