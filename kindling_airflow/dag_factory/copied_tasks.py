@@ -63,7 +63,7 @@ class TaskKind:
         task = KindlingPipeOperator(**fresh({**self._arguments, **own}))
         if self._first is None:
             self._first = dict(vars(task))
-        elif not self._is_learned:
+        elif not self._is_learned and own["task_group"] is not None:
             copies = _Copies(self._first, own, named="name" not in self._arguments)
             self._is_learned = True
             if not _tells_of_new_tasks() and copies.would_be(task, own):
@@ -100,9 +100,8 @@ class _Copies:
         state = vars(task)
         state.update(self._values(own))
         state["_dag"] = state["task_group"] = None
-        if group is not None:  # as the constructor does it
-            group.add(task)
-            state["task_group"] = group
+        group.add(task)  # as the constructor does it
+        state["task_group"] = group
         self._dag.add_task(task)
         return task
 
@@ -110,16 +109,10 @@ class _Copies:
         """Tell whether a copy would hold what the constructor's task holds, and share no more."""
         made = vars(task)
         values = self._values(own)
-        return (
-            list(values) == list(made)
-            and not made["upstream_task_ids"]
-            and not made["downstream_task_ids"]
-            and all(_alike(values[name], made[name]) for name in made)
-        )
+        return list(values) == list(made) and all(_alike(values[name], made[name]) for name in made)
 
     def _values(self, own: dict[str, Any]) -> dict[str, Any]:
         """Return the attributes of a task, in the order of the constructor's."""
-        group = own["task_group"]
         name = {"name": application_name(own["pipe_id"])} if self._named else {}
         values = {**self._state}
         values[_ARGUMENTS] = {
@@ -135,7 +128,7 @@ class _Copies:
         values.update(name)
         for attribute in _RELATIVES:
             values[attribute] = set()
-        values["task_id"] = own["task_id"] if group is None else group.child_id(own["task_id"])
+        values["task_id"] = own["task_group"].child_id(own["task_id"])
         values["inlets"], values["outlets"] = list(own["inlets"]), list(own["outlets"])
         values["_settings"] = own["settings"] or {}
         return values
@@ -191,7 +184,11 @@ def _alike(value: Any, other: Any) -> bool:
 
 
 def _is_usual(own: Mapping[str, Any]) -> bool:
-    return own["priority_weight"] in _WEIGHTS and bool(_KEY.fullmatch(own["task_id"]))
+    return (
+        own["task_group"] is not None
+        and own["priority_weight"] in _WEIGHTS
+        and bool(_KEY.fullmatch(own["task_id"]))
+    )
 
 
 def _tells_of_new_tasks() -> bool:

@@ -310,7 +310,7 @@ class TestNotCopied:
             first = EmptyOperator(task_id="first")
         kind = TaskKind({**_arguments(dag), "application_args": [first.output]})
         for n in range(4):
-            kind.task(_own(f"t{n}"))
+            kind.task(_own(dag, f"t{n}"))
         assert not copies
         assert first.downstream_task_ids == {"t0", "t1", "t2", "t3"}
 
@@ -320,7 +320,7 @@ class TestNotCopied:
             with closed.as_teardown(setups=opened):
                 kind = TaskKind(_arguments(dag))
                 for n in range(4):
-                    kind.task(_own(f"t{n}"))
+                    kind.task(_own(dag, f"t{n}"))
         assert not copies
         assert {("open", f"t{n}") for n in range(4)} <= edges(dag)
 
@@ -333,17 +333,37 @@ class TestNotCopied:
         ],
     )
     def test_ids_that_airflow_refuses(self, task_id: str, text: str) -> None:
-        kind = TaskKind(_arguments(DAG("d", schedule=None)))
+        dag = DAG("d", schedule=None)
+        kind = TaskKind(_arguments(dag))
         for n in range(3):
-            kind.task(_own(f"t{n}"))
+            kind.task(_own(dag, f"t{n}"))
         with pytest.raises(Exception, match=text):
-            kind.task(_own(task_id))
+            kind.task(_own(dag, task_id))
+
+    def test_tasks_without_a_group(self, copies: list[str]) -> None:
+        dag = DAG("d", schedule=None)
+        kind = TaskKind(_arguments(dag))
+        for n in range(4):
+            kind.task(_own(dag, f"t{n}", task_group=None))
+        assert not copies
+        assert list(dag.task_group.children) == ["t0", "t1", "t2", "t3"]
+
+    def test_only_these_are_not(self, copies: list[str]) -> None:
+        dag = DAG("d", schedule=None)
+        kind = TaskKind(_arguments(dag))
+        for n in range(4):
+            kind.task(_own(dag, f"t{n}"))
+        assert copies == ["t2", "t3"]
 
     def test_weights_that_no_database_holds(self, copies: list[str]) -> None:
-        kind = TaskKind(_arguments(DAG("d", schedule=None)))
-        tasks = [kind.task(_own(f"t{n}", priority_weight=2**n)) for n in range(30, 34)]
-        assert [task.priority_weight for task in tasks] == [2**30, *[2**31 - 1] * 3]
-        assert not copies
+        dag = DAG("d", schedule=None)
+        kind = TaskKind(_arguments(dag))
+        tasks = [kind.task(_own(dag, f"t{n}", priority_weight=2**n)) for n in range(27, 34)]
+        assert [task.priority_weight for task in tasks] == [
+            *[2**27, 2**28, 2**29, 2**30],
+            *[2**31 - 1] * 3,
+        ]
+        assert copies == ["t29", "t30"]
 
 
 INIT = "_BaseOperator__init_kwargs"
@@ -400,10 +420,10 @@ def _arguments(dag: DAG) -> dict[str, Any]:
     return {"dag": dag, "project_root": "/p", "modules": ["m"], "weight_rule": "absolute"}
 
 
-def _own(task_id: str, **changes: Any) -> dict[str, Any]:
+def _own(dag: DAG, task_id: str, **changes: Any) -> dict[str, Any]:
     return {
         "task_id": task_id,
-        "task_group": None,
+        "task_group": dag.task_group,
         "pipe_id": task_id,
         "connections": (),
         "settings": {},
