@@ -110,7 +110,11 @@ def _shared_places(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) 
 
 def _places(entity: EntityMetadata) -> Iterator[tuple[tuple[str, ...], str]]:
     kind = provider_type_of(entity)
-    if kind not in ("parquet", "table"):
+    if kind not in ("delta", "iceberg", "parquet", "table"):
+        return
+    if kind == "iceberg" and "provider.table" in entity.tags:
+        name = table_name_of(entity)
+        yield ("table", *(part.casefold() for part in name)), f"table {'.'.join(name)!r}"
         return
     said = entity.tags.get(PATH_TAG)
     path = escape_component(entity.entityid) if said is None else str(said)

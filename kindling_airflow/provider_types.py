@@ -22,6 +22,7 @@ from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import did_you_mean
 from kindling_airflow.frozen import thaw
 from kindling_airflow.interval_checks import entity_interval_problems
+from kindling_airflow.intervals import WRITE_MODES
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -61,6 +62,19 @@ _OPTIONS_WITH_TAGS = {
     "query": "provider.query",
     "driver": "provider.driver",
 }
+_CHOICES = {
+    "extra_columns": ("fail", "ignore"),
+    "format": ("orc", "parquet"),
+    "new_columns": ("fail", "add"),
+}
+_ICEBERGS_OWN = frozenset(
+    (
+        *("all_data_files", "all_delete_files", "all_entries", "all_files", "all_manifests"),
+        *("data_files", "delete_files", "entries", "files", "history", "manifests"),
+        *("metadata_log_entries", "partitions", "position_deletes", "refs", "snapshots"),
+    )
+)
+_SHORTEST_ICEBERG_NAME = 2  # catalog, table
 _PARTITION_OPTIONS = ("lowerBound", "numPartitions", "partitionColumn", "upperBound")
 
 
@@ -83,6 +97,13 @@ class ProviderType:
 
 BUILT_IN_TYPES: Mapping[str, ProviderType] = {
     "csv": ProviderType((PATH_TAG,), is_written=False),
+    "delta": ProviderType(
+        ("provider.extra_columns", "provider.new_columns", PATH_TAG), write_modes=WRITE_MODES
+    ),
+    "iceberg": ProviderType(
+        ("provider.extra_columns", "provider.new_columns", PATH_TAG, "provider.table"),
+        write_modes=WRITE_MODES,
+    ),
     "jdbc": ProviderType(
         (
             CONNECTION_TAG,
@@ -179,7 +200,7 @@ def tag_problems_of(entity: EntityMetadata) -> list[str]:
     if path is not None and PATH_TAG in known.tags and not is_absolute(str(path)):
         wrong = path_problem(str(path))
         problems += [f"{where}: {wrong}"] if wrong else []
-    for tag, values in (("extra_columns", ("fail", "ignore")), ("format", ("orc", "parquet"))):
+    for tag, values in _CHOICES.items():
         said = entity.tags.get(f"provider.{tag}", values[0])
         if f"provider.{tag}" in known.tags and said not in values:
             problems.append(
@@ -189,6 +210,8 @@ def tag_problems_of(entity: EntityMetadata) -> list[str]:
         problems += _jdbc_problems(where, entity.tags)
     elif kind == "table":
         problems += _table_problems(where, entity)
+    elif kind == "iceberg":
+        problems += _iceberg_problems(where, entity)
     modes = known.write_modes if known.is_written else ()
     problems += entity_interval_problems(entity, modes)
     return problems + _secret_problems(where, entity)
@@ -308,6 +331,33 @@ def _table_problems(where: str, entity: EntityMetadata) -> list[str]:
         "  Fix: write [catalog.][database.]table, or a list of these names."
     )
     return [problem]
+
+
+def _iceberg_problems(where: str, entity: EntityMetadata) -> list[str]:
+    said, path = entity.tags.get("provider.table"), entity.tags.get(PATH_TAG)
+    if said is None:
+        name = entity.entityid if path is None else str(path).rstrip("/").rpartition("/")[2]
+        if name.lower() not in _ICEBERGS_OWN:
+            return []
+        problem = (
+            f"{where}: no Iceberg table can be in a folder {name!r}, because each has tables of "
+            "its own of such names\n"
+            f"  Fix: give it another one: {PATH_TAG}: {name}_table."
+        )
+        return [problem]
+    problems = []
+    if path is not None:
+        problems.append(
+            f"{where}: the catalog of provider.table decides where an Iceberg table lies\n"
+            f"  Fix: take out one of provider.table and {PATH_TAG}."
+        )
+    parts = table_name_of(entity)
+    if len(parts) < _SHORTEST_ICEBERG_NAME or not all(part.strip() for part in parts):
+        problems.append(
+            f"{where}: tag provider.table {thaw(said)!r} is no name of a table in a catalog\n"
+            "  Fix: write catalog.database.table, or a list of these names."
+        )
+    return problems
 
 
 def _listed(names: Collection[str]) -> str:

@@ -241,6 +241,27 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "jars",
+        "fetch the jars of Delta and Iceberg",
+        "Fetches the jars that entities of the types delta and iceberg need, by Maven where it is "
+        "installed, else by the resolver of spark-submit, and checks what they hold. Prints the "
+        "setting with which Spark finds them. What is there already is not fetched again.",
+        "jar_commands.fetch",
+        (
+            _argument("formats", nargs="*", metavar="FORMAT", help="delta, iceberg; default: both"),
+            _argument(
+                "--folder",
+                metavar="FOLDER",
+                default="jars",
+                help="where to put them; default: jars",
+            ),
+            _argument(
+                "--spark", metavar="X.Y", default="4.1", help="release of Spark; default: 4.1"
+            ),
+            _JSON,
+        ),
+    ),
+    Command(
         "warm",
         "make the start-up profile for Spark drivers",
         "Makes the class-data archive of this machine's Java and Spark, once, and tries it. Tasks "

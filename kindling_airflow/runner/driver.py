@@ -27,6 +27,7 @@ from kindling_airflow.runner.run_pipe import (
     import_path_of_workers,
     run_pipe,
 )
+from kindling_airflow.runner.session_settings import declared_early, settings_of_run
 from kindling_airflow.secret_keys import secret_values, without_secrets
 
 if TYPE_CHECKING:
@@ -47,21 +48,24 @@ def run_driver(
         started: ``time.monotonic()`` when the driver began; default: now.
         say: takes the line that says that Spark is up; default: standard output.
     """
+    from pyspark import SparkConf
     from pyspark.sql import SparkSession
 
     started = time.monotonic() if started is None else started
     try:
         request = with_project_in_place(request)
-        spark = (
-            SparkSession.builder.appName(request.pipe_id)
-            .config(WORKER_PATH, import_path_of_workers(request))
-            .getOrCreate()
-        )
+        declared = declared_early(request)
+        builder = SparkSession.builder.appName(request.pipe_id)
+        builder = builder.config(WORKER_PATH, import_path_of_workers(request))
+        configured = SparkConf().get
+        for key, value in settings_of_run(request, declared, configured).items():
+            builder = builder.config(key, value)
+        spark = builder.getOrCreate()
     except Exception as error:
         return _hidden(failed_report(request, error, started, ""), dict(os.environ))
     try:
         (say or _print_line)(_start(request, spark).line())
-        report = run_fenced(request, spark, started)
+        report = run_fenced(request, spark, started, declared)
         _write_report(request, spark, report)
         return report
     finally:

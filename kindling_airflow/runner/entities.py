@@ -31,6 +31,8 @@ __all__ = ["provider_for", "read_counted", "writable_mode", "writable_provider_f
 
 _BUILT_IN = {
     "csv": "kindling_airflow.runner.providers.source_files:CsvProvider",
+    "delta": "kindling_airflow.runner.providers.delta:DeltaProvider",
+    "iceberg": "kindling_airflow.runner.providers.iceberg:IcebergProvider",
     "jdbc": "kindling_airflow.runner.providers.jdbc:JdbcProvider",
     "json": "kindling_airflow.runner.providers.source_files:JsonProvider",
     "memory": "kindling_airflow.runner.providers.memory:MemoryProvider",
@@ -60,6 +62,8 @@ def provider_for(entity: EntityMetadata, context: ProviderContext) -> EntityProv
             [entry] = registered_types()[kind]
             provider_class = entry.load()
         made = provider_class(context)
+    except DeclarationError as error:
+        raise DeclarationError(f"entity {entity.entityid!r}: {p}" for p in error.problems) from None
     except (Exception, SystemExit) as error:  # somebody else's code: anything may come out
         raise EntityError(
             f"{what} cannot be had: {type(error).__name__}: {error}\n"

@@ -64,12 +64,15 @@ def _start(request: Any, properties: Mapping[str, str]) -> SessionPipeRunner:
     from kindling_airflow.harvest import HarvestedModules, import_declarations
     from kindling_airflow.project_settings import apply_differences
     from kindling_airflow.runner.session_runner import SessionPipeRunner
+    from kindling_airflow.runner.session_settings import formats_of, settings_for
 
     declared = import_declarations(Path(request.project_root), request.modules)
     if request.settings:
         declared = HarvestedModules(*apply_differences(declared, request.settings))
     builder = SparkSession.builder.appName(request.run_id or "kindling-airflow run")
-    for key, value in properties.items():
+    pipes = filter(None, map(declared.pipes.get_pipe_definition, declared.pipes.get_pipe_ids()))
+    formats = formats_of(pipes, declared.entities)
+    for key, value in {**properties, **settings_for(formats, properties.get)}.items():
         builder = builder.config(key, value)
     return SessionPipeRunner(
         builder.getOrCreate(),

@@ -76,6 +76,12 @@ def test_a_source_cannot_be_written(kind: str) -> None:
             "table 'DB.t'",
         ),
         ({"provider_type": "table", "provider.path": "b"}, None, "folder 'b'"),
+        ({"provider_type": "delta", "provider.path": "b"}, None, "folder 'b'"),
+        (
+            {"provider_type": "iceberg", "provider.table": "lake.db.T"},
+            {"provider_type": "iceberg", "provider.table": ["lake", "DB", "t"]},
+            "table 'lake.DB.t'",
+        ),
     ],
 )
 def test_two_outputs_in_one_place_would_overwrite_each_other(

@@ -30,13 +30,13 @@ def problems(entity_id: str = "shop.orders", **tags: Any) -> list[str]:
 
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two distributions: both register ``delta``, one ``avro``."""
+    """Two distributions: both register ``hudi``, one ``avro``."""
     found = [
         EntryPoint(name, value, provider_types.ENTRY_POINT_GROUP)
         for name, value in (
             ("avro", "shop.avro:Avro"),
-            ("delta", "one:Delta"),
-            ("delta", "another:Delta"),
+            ("hudi", "one:Hudi"),
+            ("hudi", "another:Hudi"),
             ("avro", "shop.avro:Avro"),
         )
     ]
@@ -58,6 +58,9 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
         {"provider_type": "table"},
         {"provider_type": "table", "provider_table": "my-db.odd name", "provider_format": "orc"},
         {"provider_type": "table", "provider_table": ["cat", "db", "a.b"]},
+        {"provider_type": "delta", "provider_new_columns": "add", "write_mode": "append"},
+        {"provider_type": "iceberg", "provider_table": "lake.shop.orders"},
+        {"provider_type": "iceberg", "provider_path": "lake/orders"},
         {"provider_type": "table", "provider_extra_columns": "ignore"},
         {"provider_type": "jdbc", "provider_connection": "shop", "provider_table": "orders"},
         {"provider_type": "jdbc", "provider_url": "jdbc:x:y?a=b", "provider_query": "SELECT 1"},
@@ -84,7 +87,7 @@ def test_sound_tags(tags: dict[str, Any]) -> None:
     assert problems(**tags) == []
 
 
-ALL_TYPES = "csv, jdbc, json, memory, parquet, table"
+ALL_TYPES = "csv, delta, iceberg, jdbc, json, memory, parquet, table"
 SHOP = {"provider_type": "jdbc", "provider_connection": "shop", "provider_table": "orders"}
 
 
@@ -160,8 +163,40 @@ SHOP = {"provider_type": "jdbc", "provider_connection": "shop", "provider_table"
             "tag provider.extra_columns is 'drop'\n  Fix: use one of fail, ignore.",
         ),
         (
-            {"provider_type": "table", "provider_format": "delta"},
-            "tag provider.format is 'delta'\n  Fix: use one of orc, parquet.",
+            {"provider_type": "table", "provider_format": "hudi"},
+            "tag provider.format is 'hudi'\n  Fix: use one of orc, parquet.",
+        ),
+        (
+            {"provider_type": "delta", "provider_new_columns": "merge"},
+            "tag provider.new_columns is 'merge'\n  Fix: use one of fail, add.",
+        ),
+        (
+            {"provider_type": "iceberg", "provider_path": "lake/History"},
+            (
+                "no Iceberg table can be in a folder 'History', because each has tables of its own "
+                "of such names\n  Fix: give it another one: provider.path: History_table."
+            ),
+        ),
+        (
+            {"provider_type": "iceberg", "provider_table": "orders"},
+            (
+                "tag provider.table 'orders' is no name of a table in a catalog\n"
+                "  Fix: write catalog.database.table, or a list of these names."
+            ),
+        ),
+        (
+            {"provider_type": "iceberg", "provider_table": "lake.x", "provider_path": "x"},
+            (
+                "the catalog of provider.table decides where an Iceberg table lies\n"
+                "  Fix: take out one of provider.table and provider.path."
+            ),
+        ),
+        (
+            {"provider_type": "iceberg", "provider_table": ("lake", " ")},
+            (
+                "tag provider.table ['lake', ' '] is no name of a table in a catalog\n"
+                "  Fix: write catalog.database.table, or a list of these names."
+            ),
         ),
         (
             {"provider_type": "table", "provider_table": "a.b.c.d"},
@@ -280,20 +315,20 @@ def test_unknown_types_name_those_of_other_distributions_too() -> None:
     assert problems(provider_type="avor") == [
         (
             "entity 'shop.orders': unknown provider_type 'avor'. Did you mean 'avro'?\n"
-            "  Fix: use one of avro, csv, delta, jdbc, json, memory, parquet, table, or "
-            "'package.module:Class'."
+            "  Fix: use one of avro, csv, delta, hudi, iceberg, jdbc, json, memory, parquet, "
+            "table, or 'package.module:Class'."
         )
     ]
 
 
 @pytest.mark.usefixtures("registered")
 def test_a_type_that_two_distributions_register_is_ambiguous() -> None:
-    assert problems(provider_type="delta") == [
+    assert problems(provider_type="hudi") == [
         (
-            "entity 'shop.orders': provider_type 'delta' is registered more than once: "
-            "another:Delta, one:Delta\n"
+            "entity 'shop.orders': provider_type 'hudi' is registered more than once: "
+            "another:Hudi, one:Hudi\n"
             "  Fix: uninstall one of the distributions, or write the class: "
-            "provider_type: 'another:Delta'."
+            "provider_type: 'another:Hudi'."
         )
     ]
 

@@ -57,9 +57,13 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     # Its modules travel to the cluster. They import pyspark, but inside functions: a driver that is
     # asked for nonsense says so without starting Spark.
     "runner": ("third-party", ("kindling_airflow.runner", "kindling_airflow.runner.*")),
-    "provider metadata, start-up profile": (
+    "provider metadata, start-up profile, coordinates of jars": (
         "third-party",
-        ("kindling_airflow.provider_info", "kindling_airflow.start_profile"),
+        (
+            "kindling_airflow.provider_info",
+            "kindling_airflow.start_profile",
+            "kindling_airflow.jars",
+        ),
     ),
     "graph, selection, plan, strategy, report, execution in one process": (
         "airflow pyspark",

@@ -124,6 +124,12 @@ class Storage:
             reason = getattr(error, "java_exception", error)
             raise EntityError(f"cannot move {source!r} to {target!r}: {reason}") from error
 
+    def local_path(self, path: str) -> str | None:
+        """Return a path as this machine's system takes it; None if it lies elsewhere."""
+        if self._system(path).getUri().getScheme() != "file":
+            return None
+        return str(self._path(path).toUri().getPath())
+
     def read_text(self, path: str) -> str:
         """Return a small file's text (UTF-8)."""
         stream = self._system(path).open(self._path(path))

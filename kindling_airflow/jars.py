@@ -1,0 +1,138 @@
+"""The jars of the open table formats, by their Maven coordinates: the one place that names them.
+
+Each list is complete, so nothing has to be resolved: it was run as it is. A jar belongs to one
+minor release of Spark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
+__all__ = ["FORMATS", "Jar", "packages_setting", "spark_jars_setting"]
+
+
+@dataclass(frozen=True, slots=True)
+class Jar:
+    """One jar.
+
+    Attributes:
+        group, artifact, version: its coordinates.
+        sha256: of its content.
+    """
+
+    group: str
+    artifact: str
+    version: str
+    sha256: str
+
+    @property
+    def coordinates(self) -> str:
+        """The coordinates as Maven and spark-submit write them.
+
+        >>> Jar("org.example", "shop", "1.0", "").coordinates
+        'org.example:shop:1.0'
+        """
+        return f"{self.group}:{self.artifact}:{self.version}"
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file.
+
+        >>> Jar("org.example", "shop", "1.0", "").file_name
+        'shop-1.0.jar'
+        """
+        return f"{self.artifact}-{self.version}.jar"
+
+
+FORMATS: Mapping[str, Mapping[str, tuple[Jar, ...]]] = {
+    "delta": {
+        "4.1": (
+            Jar(
+                "io.delta",
+                "delta-spark_4.1_2.13",
+                "4.4.0",
+                "75a9400986853c061f5109f012547de2545a5759e5e752e5ef633dabe16a4f10",
+            ),
+            Jar(
+                "io.delta",
+                "delta-storage",
+                "4.4.0",
+                "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
+            ),
+            Jar(
+                "io.delta",
+                "delta-kernel-api",
+                "4.4.0",
+                "ee9b5a14ac3b7efdff4d61a58478fe8eb0e5a3fbca43889dca7290795fe79a11",
+            ),
+            Jar(
+                "io.delta",
+                "delta-kernel-defaults",
+                "4.4.0",
+                "225c975199e4718b38ee5b7e6da7f19e9585024262b2cec2656b32151a856b0b",
+            ),
+            Jar(
+                "io.delta",
+                "delta-kernel-unitycatalog",
+                "4.4.0",
+                "cea22dfb4ac562b3cd27bf652697750e8336009d73fb06631363aaaad5345ffa",
+            ),
+            Jar(
+                "io.unitycatalog",
+                "unitycatalog-client",
+                "0.6.0",
+                "48257499a86b801a3e2372cec55ac226ca1c1c7eabe5c118e7302f29a1fdbc19",
+            ),
+            Jar(
+                "io.unitycatalog",
+                "unitycatalog-hadoop",
+                "0.6.0",
+                "c47b63c961c87102b9e1d63809a0915ba4c86b7652f57c8d39ca3a05b441a150",
+            ),
+            Jar(
+                "org.roaringbitmap",
+                "RoaringBitmap",
+                "0.9.25",
+                "73f8e24f636a1ba6509decacbb5605c833eb5ead6db3971722ffcc2543b3e393",
+            ),
+            Jar(
+                "org.roaringbitmap",
+                "shims",
+                "0.9.25",
+                "0b82ed6cb1caf0706304b42358d568eb6faf190eadea7f2b2d365cb63156b40d",
+            ),
+        )
+    },
+    "iceberg": {
+        "4.1": (
+            Jar(
+                "org.apache.iceberg",
+                "iceberg-spark-runtime-4.1_2.13",
+                "1.12.0",
+                "3123c3798af642dd537230923548e013ef41cc28b6626e5225808cf5670a0f82",
+            ),
+        )
+    },
+}
+"""By provider type, then by the minor release of Spark that they were run on."""
+
+
+def spark_jars_setting(folder: str | PurePath, jars: Iterable[Jar]) -> str:
+    """Return the value of ``spark.jars`` for jars that lie in a folder.
+
+    >>> spark_jars_setting("/opt/jars", [Jar("a", "b", "1", ""), Jar("a", "c", "2", "")])
+    '/opt/jars/b-1.jar,/opt/jars/c-2.jar'
+    """
+    root = str(folder).rstrip("/")
+    return ",".join(f"{root}/{jar.file_name}" for jar in jars)
+
+
+def packages_setting(jars: Iterable[Jar]) -> str:
+    """Return the value of ``spark.jars.packages``, with which spark-submit fetches jars itself.
+
+    >>> packages_setting([Jar("a", "b", "1", ""), Jar("a", "c", "2", "")])
+    'a:b:1,a:c:2'
+    """
+    return ",".join(jar.coordinates for jar in jars)

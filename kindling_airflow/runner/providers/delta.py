@@ -1,0 +1,165 @@
+"""Delta tables: what was staged is taken over by one transaction of the table's log.
+
+| write mode | transaction | done twice |
+|---|---|---|
+| overwrite | overwrite, columns included | the same rows again |
+| overwrite_interval | overwrite with ``replaceWhere``: the slice | the same rows again |
+| append | append with ``txnAppId`` and ``txnVersion``: the run | dropped by the log |
+| merge | MERGE on ``merge_columns`` | the same rows again |
+
+The jars of Delta must be on the driver's class path when it starts, and the session needs Delta's
+extension and catalog (:mod:`kindling_airflow.runner.session_settings`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.errors import DeclarationError, EntityError
+from kindling_airflow.frozen import freeze
+from kindling_airflow.runner.providers.interface import (
+    EntityDescription,
+    ProviderContext,
+    Staged,
+    Write,
+)
+from kindling_airflow.runner.providers.staged_beside import (
+    WRITE_MODES,
+    check_columns,
+    java_names,
+    new_columns,
+    publish_patiently,
+    replaces_all,
+    stage_beside,
+)
+from kindling_airflow.runner.schema_difference import quoted
+from kindling_airflow.runner.session_settings import (
+    DELTA_SETTINGS,
+    check_jars,
+    settings_missing,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["DeltaProvider"]
+
+_CONFLICT = re.compile(r"\.(Concurrent\w+|MetadataChanged|ProtocolChanged)Exception$")
+_TRANSACTION = "1"  # a run appends once; txnAppId names it
+
+
+class DeltaProvider:
+    """Reads and writes Delta tables by their folders.
+
+    Raises:
+        DeclarationError: the session lacks Delta's jars, its extension or its catalog.
+    """
+
+    write_modes = WRITE_MODES
+
+    def __init__(self, context: ProviderContext) -> None:
+        self._context = context
+        self._spark = context.spark
+        check_jars(self._spark, "delta", "io.delta.tables.DeltaTable")
+        missing = settings_missing(DELTA_SETTINGS, lambda key: self._spark.conf.get(key, None))
+        if missing:
+            lines = "\n".join(f"        {key}: {value}" for key, value in missing.items())
+            problem = (
+                "provider_type 'delta': the Spark session was made without what Delta needs\n"
+                f"  Fix: add to the definition\n    spark:\n      conf:\n{lines}"
+            )
+            raise DeclarationError([problem])
+
+    def describe(self, entity: EntityMetadata) -> EntityDescription:
+        """Return the table's folder, and by what it is partitioned."""
+        parts = entity.partition_columns
+        details = freeze({"partition_columns": list(parts)} if parts else {})
+        return EntityDescription(self._context.location_of(entity), "delta", details)
+
+    def exists(self, entity: EntityMetadata) -> bool:
+        """Tell whether the folder has a table's log."""
+        jvm: Any = self._spark._jvm
+        location = self._context.location_of(entity)
+        return bool(jvm.io.delta.tables.DeltaTable.isDeltaTable(self._session, location))
+
+    def read(self, entity: EntityMetadata) -> DataFrame:
+        """Return the rows of the newest version."""
+        location = self._context.location_of(entity)
+        if not self.exists(entity):
+            raise EntityError(f"entity {entity.entityid!r}: no Delta table at {location!r}")
+        options = self._context.options_of(entity)
+        return self._spark.read.format("delta").options(**options).load(location)
+
+    def count(self, entity: EntityMetadata, frame: DataFrame) -> int:  # noqa: ARG002 (interface)
+        """Return the number of rows, which Delta takes from the table's log."""
+        return frame.count()
+
+    def stage(self, entity: EntityMetadata, frame: DataFrame, write: Write) -> Staged:
+        """Write a result to the staging area, and check it against the table and the slice.
+
+        Raises:
+            PipeRunError: its columns, the rows of its slice, or its keys are not as they must be.
+        """
+        if not replaces_all(write) and self.exists(entity):
+            check_columns(entity, self.read(entity).schema, frame.schema)
+        return stage_beside(self._context, entity, frame, write)
+
+    def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> None:
+        """Take over what was staged, in one transaction.
+
+        Raises:
+            EntityError: others published at the same moment, each time that it was tried.
+        """
+        publish_patiently(
+            self._context,
+            entity,
+            staged,
+            lambda: self._publish(entity, staged.frame, write),
+            lambda error: any(map(_CONFLICT.search, java_names(error))),
+        )
+
+    @property
+    def _session(self) -> Any:
+        return self._spark._jsparkSession
+
+    def _publish(self, entity: EntityMetadata, rows: DataFrame, write: Write) -> None:
+        location = self._context.location_of(entity)
+        options = self._context.options_of(entity)
+        writer = rows.write.format("delta").options(**options)
+        if write.mode == "append":
+            writer = writer.option("txnAppId", f"kindling-{write.instance}")
+            writer = writer.option("txnVersion", _TRANSACTION)
+        exists = self.exists(entity)
+        if replaces_all(write) or not exists:
+            if entity.partition_columns:
+                writer = writer.partitionBy(*entity.partition_columns)
+            if replaces_all(write):
+                writer.mode("overwrite").option("overwriteSchema", "true").save(location)
+            else:  # of two that make the table at once, one fails, and finds it when it tries again
+                writer.mode("append").save(location)
+            return
+        stored = self.read(entity).schema
+        check_columns(entity, stored, rows.schema)
+        grows = bool(new_columns(entity, stored, rows.schema))
+        if write.mode == "merge":
+            self._merge(entity, rows, location, grows)
+            return
+        if grows:
+            writer = writer.option("mergeSchema", "true")
+        if write.slice is None:
+            writer.mode("append").save(location)
+            return
+        kind = rows.schema[write.slice.column].dataType.simpleString()
+        condition = write.slice.condition(kind)
+        writer.mode("overwrite").option("replaceWhere", condition).save(location)
+
+    def _merge(self, entity: EntityMetadata, rows: DataFrame, location: str, grows: bool) -> None:
+        jvm: Any = self._spark._jvm
+        table = jvm.io.delta.tables.DeltaTable.forPath(self._session, location)
+        names = map(quoted, entity.merge_columns)
+        condition = " AND ".join(f"target.{name} = source.{name}" for name in names)
+        merge = getattr(table, "as")("target").merge(rows.alias("source")._jdf, condition)
+        merge = merge.whenMatched().updateAll().whenNotMatched().insertAll()
+        (merge.withSchemaEvolution() if grows else merge).execute()

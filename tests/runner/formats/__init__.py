@@ -1,0 +1,1 @@
+"""Tests of table formats: each file in a process of its own, whose Spark has the format's jars."""

@@ -1,0 +1,31 @@
+"""Delta and Iceberg: their tests run in a process each, whose Spark has the format's jars."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.system
+
+_FOLDER = Path(__file__).parent / "formats"
+
+
+@pytest.mark.parametrize("kind", ["delta", "iceberg"])
+def test_what_is_tested_of_the_format_holds(kind: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
+    files = [str(_FOLDER / "format_tests.py"), str(_FOLDER / f"{kind}_tests.py")]
+    ran = subprocess.run(
+        [*command, *files],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        cwd=_FOLDER.parents[2],
+        env={**os.environ, "KINDLING_TEST_FORMAT": kind},
+    )
+    assert ran.returncode == 0, ran.stdout[-20_000:]
+    assert " passed" in ran.stdout
