@@ -18,6 +18,7 @@ from kindling_airflow.runner.entities import provider_for, read_counted
 from kindling_airflow.runner.input_check import checked_input
 from kindling_airflow.runner.providers.interface import (
     EntityProvider,
+    Peeks,
     ProviderContext,
     ReadsGains,
 )
@@ -155,7 +156,9 @@ def read_inputs(
                 slices[entity_id] = str(part)
                 nothing += f" with {part}"
         reports.append(InputReport(entity_id, rows))
-        if entity_id in driving and (frame.isEmpty() if rows is None else rows == 0):
+        if entity_id in driving and _is_empty(
+            entity, provider, frame, rows, is_slice=entity_id in slices
+        ):
             idle.append(f"{entity_id!r} {nothing}")
         frames[argument_name(entity_id)] = frame
     if driving and len(idle) == len(driving):
@@ -166,6 +169,21 @@ def read_inputs(
             "\n".join([*missing, *(f"pipe {pipe.pipeid!r}: input {t}" for t in absent)])
         )
     return Inputs(frames, tuple(reports), "", slices, taken)
+
+
+def _is_empty(
+    entity: EntityMetadata,
+    provider: EntityProvider,
+    frame: DataFrame,
+    rows: int | None,
+    *,
+    is_slice: bool,
+) -> bool:
+    if rows is not None:
+        return rows == 0
+    if not is_slice and isinstance(provider, Peeks) and provider.surely_has_rows(entity, frame):
+        return False
+    return frame.isEmpty()
 
 
 def _read_gained(

@@ -35,6 +35,7 @@ __all__ = [
     "EntityDescription",
     "EntityProvider",
     "Gained",
+    "Peeks",
     "ProviderContext",
     "ReadsGains",
     "ReadsSlices",
@@ -216,6 +217,15 @@ class ReadsGains(Protocol):
 
     def read_gained(self, entity: EntityMetadata, output: EntityMetadata, instance: str) -> Gained:
         """Return the rows that no run but that of this task instance has taken into the output."""
+        ...
+
+
+@runtime_checkable
+class Peeks(Protocol):
+    """A provider that can often tell without a Spark job that there are rows."""
+
+    def surely_has_rows(self, entity: EntityMetadata, frame: DataFrame) -> bool:
+        """Tell whether what :meth:`EntityProvider.read` has returned has rows; False: unknown."""
         ...
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.intervals import IntervalSlice
+from kindling_airflow.runner.providers.footers import count_rows
 from kindling_airflow.runner.providers.interface import (
     EntityDescription,
     Gained,
@@ -73,8 +74,8 @@ class ParquetProvider:
         return self._log(entity).consistent(lambda: self._look(entity))
 
     def count(self, entity: EntityMetadata, frame: DataFrame) -> int:  # noqa: ARG002 (interface)
-        """Return the number of rows, which Spark takes from the files' footers."""
-        return frame.count()
+        """Return the number of rows, as the files' footers say."""
+        return count_rows(frame)
 
     def read_gained(self, entity: EntityMetadata, output: EntityMetadata, instance: str) -> Gained:
         """Return the rows of the runs that no other run has taken into an output."""
@@ -121,7 +122,7 @@ class ParquetProvider:
         sidecar = {"version": _SIDECAR_VERSION, "schema": frame.schema.jsonValue()}
         self._storage.write_text(f"{path}/{SIDECAR}", json.dumps(sidecar, sort_keys=True))
         staged = self._load(entity, path)
-        return Staged(path, staged.count(), staged)
+        return Staged(path, count_rows(staged), staged)
 
     def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> None:
         """Put the staged result in the table's place, or in the place of what it replaces.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.provider_types import PATH_TAG, is_absolute
+from kindling_airflow.runner.providers.first_lines import surely_has_rows
 from kindling_airflow.runner.providers.interface import EntityDescription, ProviderContext
 from kindling_airflow.runner.providers.storage import literal_path
 
@@ -38,6 +39,16 @@ class _SourceFilesProvider:
 
     def read(self, entity: EntityMetadata) -> DataFrame:
         """Return the rows of the files, in the declared schema if there is one."""
+        reader = self._context.spark.read.format(self.format).options(**self._options(entity))
+        if entity.schema is not None:
+            reader = reader.schema(entity.schema)
+        return reader.load(self._pattern(entity))
+
+    def surely_has_rows(self, entity: EntityMetadata, frame: DataFrame) -> bool:
+        """Tell whether the files' first lines show that there are rows."""
+        return surely_has_rows(frame, self._options(entity))
+
+    def _options(self, entity: EntityMetadata) -> dict[str, str]:
         defaults = {"header": "true"} if self.format == "csv" else {}
         if entity.schema is not None:
             defaults["mode"] = "FAILFAST"
@@ -45,12 +56,7 @@ class _SourceFilesProvider:
                 defaults["enforceSchema"] = "false"
         elif self.format == "csv":
             defaults["inferSchema"] = "true"
-        reader = self._context.spark.read.format(self.format).options(
-            **self._context.options_of(entity, **defaults)
-        )
-        if entity.schema is not None:
-            reader = reader.schema(entity.schema)
-        return reader.load(self._pattern(entity))
+        return self._context.options_of(entity, **defaults)
 
     def _pattern(self, entity: EntityMetadata) -> str:
         """Return where the files are; the tag may hold a pattern, the warehouse does not."""
