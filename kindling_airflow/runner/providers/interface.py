@@ -115,7 +115,7 @@ class Write:
 
     Attributes:
         instance: names the task instance (its DAG, run and task): what its earlier attempts staged
-            is garbage, and what they appended is replaced.
+            is garbage, and what they appended is replaced, or stands, but is not added to.
         attempt: names this attempt. Both are harmless as part of a file name.
         mode: how the table becomes the new one. Only modes that the provider can do come here.
         slice: what ``overwrite_interval`` replaces; None in a run without an interval, which
