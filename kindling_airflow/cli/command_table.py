@@ -262,6 +262,34 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "backfill-plan",
+        "show what a backfill would run and write",
+        "Shows the runs of a range of dates by the schedule of a definition's DAG, the pipes that "
+        "run in each and what they write; says what Airflow would refuse or ignore; and prints the "
+        "'airflow backfill create' that does it. Changes nothing. Ends with status 1 if Airflow "
+        "would refuse it.",
+        "backfill_commands.show_backfill",
+        (
+            _argument("source", metavar="DEFINITION", help="a definition (*.kindling.yaml)"),
+            _argument(
+                "--from-date", required=True, metavar="DATE", help="first date, or moment in it"
+            ),
+            _argument("--to-date", required=True, metavar="DATE", help="last date"),
+            _SELECT,
+            _argument(
+                "--max-active-runs", type=int, metavar="N", help="runs at once; default: Airflow's"
+            ),
+            _argument(
+                "--reprocess-behavior",
+                choices=("none", "failed", "completed"),
+                default="none",
+                help="which runs that exist are run again; default: none",
+            ),
+            _argument("--run-backwards", action="store_true", help="latest run first"),
+            _JSON,
+        ),
+    ),
+    Command(
         "warm",
         "make the start-up profile for Spark drivers",
         "Makes the class-data archive of this machine's Java and Spark, once, and tries it. Tasks "

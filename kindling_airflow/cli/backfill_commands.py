@@ -1,0 +1,167 @@
+"""``backfill-plan``: what ``airflow backfill create`` would run and write for a definition."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from kindling_airflow.cli.backfill_plan import (
+    BackfillPlan,
+    Request,
+    Slot,
+    StoredDag,
+    plan_backfill,
+    writes_of,
+)
+from kindling_airflow.errors import KindlingAirflowError, WrongCallError
+
+__all__ = ["show_backfill"]
+
+
+def show_backfill(called: argparse.Namespace) -> int:
+    """Print the plan; end with status 1 if Airflow refuses such a backfill."""
+    found = _quietly(called)
+    print(json.dumps(found.to_json(), indent=2) if called.json else found.text())
+    return 1 if found.refusals else 0
+
+
+def _quietly(called: argparse.Namespace) -> BackfillPlan:
+    """Return the plan, without Airflow's log on standard output."""
+    try:
+        from airflow.utils.cli import suppress_logs_and_warning
+    except ImportError as error:
+        raise WrongCallError(f"'backfill-plan' counts with Airflow: {error}") from error
+    found: list[BackfillPlan] = []
+    called.verbose = False
+    suppress_logs_and_warning(lambda said: found.append(_planned(said)))(called)
+    return found[0]
+
+
+def _planned(called: argparse.Namespace) -> BackfillPlan:
+    from kindling_airflow.dag_factory.compile import compile_definition
+    from kindling_airflow.dag_factory.definition import Definition
+    from kindling_airflow.selection import select
+
+    path = Path(called.source)
+    if not path.is_file() or path.suffix not in (".yaml", ".yml"):
+        raise WrongCallError(f"{called.source!r} is no definition (*.kindling.yaml)")
+    if called.max_active_runs is not None and called.max_active_runs < 1:
+        raise WrongCallError(f"--max-active-runs must be at least 1, not {called.max_active_runs}")
+    compiled = compile_definition(Definition.from_file(path))
+    definition = compiled.definition
+    request = Request(
+        dag_id=definition.dag_id,
+        first=_date(called.from_date),
+        last=_date(called.to_date),
+        select=" ".join(called.select or ()),
+        reprocess=called.reprocess_behavior,
+        backwards=called.run_backwards,
+        at_once=called.max_active_runs,
+    )
+    now = datetime.now(timezone.utc)
+    slots = list(_slots(compiled, request, now))
+    every = compiled.plan.pipe_ids
+    pipes = select(compiled.plan.graph, request.select) if request.select else every
+    stored, existing, problem = _stored(request.dag_id, slots)
+    found = plan_backfill(
+        request,
+        [_with_run(slot, existing) for slot in slots],
+        pipes,
+        len(every) - len(pipes),
+        writes_of(compiled.manifest, pipes),
+        now=now,
+        dag=stored,
+        start_date=definition.start_date,
+        period=definition.every,
+        own_limit=definition.max_active_runs,
+    )
+    if not problem:
+        return found
+    text = f"Airflow's database was not asked about the DAG and its runs: {problem}"
+    return replace(found, notes=(*found.notes, text))
+
+
+def _slots(compiled: Any, request: Request, now: datetime) -> Iterator[Slot]:
+    """Yield the runs of the range, as the scheduler's own schedule has them.
+
+    Raises:
+        KindlingAirflowError: the DAG has no schedule in time.
+    """
+    from airflow.sdk import DAG
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from kindling_airflow.dag_factory.schedules import airflow_schedule
+    from kindling_airflow.operators.run_interval import run_interval
+
+    definition = compiled.definition
+    if not (definition.cron or definition.every or definition.partitions):
+        raise KindlingAirflowError(
+            f"{definition.source}: Airflow backfills no DAG without a schedule in time\n"
+            "  Fix: give it a cron expression, 'every' or 'partitions'; or start single runs by "
+            "hand: 'airflow dags trigger'."
+        )
+    if request.first > request.last:
+        return
+    dag = DAG(
+        definition.dag_id, schedule=airflow_schedule(compiled), start_date=definition.start_date
+    )
+    dag.fileloc = dag.relative_fileloc = definition.source
+    scheduled = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    for info in scheduled.iter_dagrun_infos_between(request.first, request.last):
+        interval = info.data_interval
+        if interval is not None:
+            if interval.end < now:  # Airflow leaves out what is not over
+                yield Slot(_utc(info.logical_date), interval.start, interval.end)
+            continue
+        run = SimpleNamespace(
+            partition_key=info.partition_key, partition_date=getattr(info, "partition_date", None)
+        )
+        found = run_interval({"dag": dag, "dag_run": run}, "full")
+        if found is not None:
+            yield Slot(str(info.partition_key), *found)
+
+
+def _with_run(slot: Slot, existing: Mapping[str, tuple[str, str]]) -> Slot:
+    state, chosen = existing.get(slot.key, ("", ""))
+    return replace(slot, state=state, had_select=chosen)
+
+
+def _stored(
+    dag_id: str, slots: list[Slot]
+) -> tuple[StoredDag | None, Mapping[str, tuple[str, str]], str]:
+    """Return what the database has of the DAG and of the runs, or why it was not asked."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from kindling_airflow.cli import backfill_database
+
+    try:
+        return (*backfill_database.stored_dag(dag_id, slots), "")
+    except (SQLAlchemyError, RuntimeError, ImportError) as error:
+        return None, {}, str(error).partition("\n")[0]
+
+
+def _date(text: str) -> datetime:
+    """Return a date as ``airflow backfill create`` takes it: in Airflow's own zone, if in none."""
+    from airflow.configuration import conf
+
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise WrongCallError(f"{text!r} is no date: {error}") from error
+    if moment.tzinfo is not None:
+        return moment
+    zone = conf.get("core", "default_timezone", fallback="utc")
+    if zone == "system":
+        return moment.astimezone()
+    return moment.replace(tzinfo=timezone.utc if zone.lower() == "utc" else ZoneInfo(zone))
+
+
+def _utc(moment: Any) -> str:
+    return str(moment.astimezone(timezone.utc).isoformat())

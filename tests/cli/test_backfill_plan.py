@@ -1,0 +1,270 @@
+"""``backfill-plan``: what a backfill will do, told before it is done."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kindling_airflow.cli import backfill_database
+from kindling_airflow.cli.backfill_plan import (
+    BackfillPlan,
+    Request,
+    Slot,
+    StoredDag,
+    Write,
+    plan_backfill,
+)
+from kindling_airflow.cli.main import main
+from tests.dag_factory.projects import write_definition, write_project
+
+DAY = timedelta(days=1)
+FIRST = datetime(2026, 1, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
+SLICED = Write("a", "orders", "overwrite_interval", "day")
+WHOLE = Write("b", "sales", "overwrite")
+PAUSED = (
+    "the DAG is paused: its runs will be made and wait until it is unpaused "
+    "('airflow dags unpause shop')"
+)
+OFF_GRID = (
+    "intervals of a fixed length are counted from the first date of a backfill; to have "
+    "those of the schedule, begin at 2026-01-01"
+)
+AT_ONCE = (
+    "10 runs at once: a backfill does not heed max_active_runs of the definition (1); say "
+    "--max-active-runs"
+)
+
+
+def request(days: int = 3, **more: Any) -> Request:
+    return Request("shop", FIRST, FIRST + (days - 1) * DAY, **more)
+
+
+def slots(*states: str, had_select: str = "") -> list[Slot]:
+    return [
+        Slot(f"{FIRST + n * DAY:%F}", FIRST + n * DAY, FIRST + (n + 1) * DAY, state, had_select)
+        for n, state in enumerate(states)
+    ]
+
+
+def planned(said: Request, runs: list[Slot], *writes: Write, **more: Any) -> BackfillPlan:
+    pipes = [write.pipe_id for write in writes]
+    return plan_backfill(said, runs, pipes, 1, writes, **{"now": NOW, **more})
+
+
+def test_it_says_what_runs_and_what_is_written() -> None:
+    found = planned(request(at_once=1), slots("", "success", ""), SLICED)
+    assert found.text() == (
+        "Backfill of 'shop': 2 runs, 1 pipe in each (1 skipped), 2 task runs with a driver"
+        "\n\n"
+        "  2026-01-01 to 2026-01-02\n"
+        "  2026-01-03 to 2026-01-04\n"
+        "  1 run left alone (success)\n\n"
+        "  a  orders: replaces the rows whose day is in the run's interval\n\n"
+        "airflow backfill create --dag-id shop --from-date 2026-01-01 --to-date 2026-01-03 "
+        "--max-active-runs 1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reprocess", "days"),
+    [("none", [1]), ("failed", [1, 2]), ("completed", [1, 2, 3])],
+)
+def test_which_runs_there_will_be(reprocess: str, days: list[int]) -> None:
+    runs = slots("", "failed", "success", "running")
+    found = planned(request(4, reprocess=reprocess), runs, SLICED)
+    assert [slot.start.day for slot in found.runs] == days
+    assert len(found.left) == 4 - len(days)
+    assert ("--reprocess-behavior" in found.command) == (reprocess != "none")
+
+
+def test_backwards_begins_with_the_latest() -> None:
+    found = planned(request(backwards=True), slots("", "", ""), SLICED)
+    assert [slot.start.day for slot in found.runs] == [3, 2, 1]
+    assert found.command.endswith("--run-backwards")
+
+
+def test_many_runs_are_shown_in_short() -> None:
+    text = planned(request(31, at_once=1), slots(*[""] * 31), SLICED).text()
+    assert "31 runs" in text
+    assert "  ... and 20 more\n  2026-01-31 to 2026-02-01\n" in text
+
+
+def test_a_choice_goes_into_the_command() -> None:
+    found = planned(request(select="b+ 'c'"), slots(""), WHOLE)
+    assert found.command.endswith(""" --dag-run-conf '{"select": "b+ '"'"'c'"'"'"}'""")
+
+
+def test_a_choice_that_airflow_keeps_is_taken_away() -> None:
+    found = planned(request(reprocess="completed"), slots("success", had_select="a"), SLICED)
+    assert "runs of this range were for some pipes only ('a')" in found.notes[-1]
+    assert found.command.endswith("""--dag-run-conf '{"select": ""}'""")
+
+
+@pytest.mark.parametrize(
+    ("said", "dag", "text"),
+    [
+        (Request("shop", FIRST + DAY, FIRST), StoredDag(), "the first date is after the last one"),
+        (Request("shop", NOW, NOW + DAY), StoredDag(), "both dates are in the future"),
+        (
+            request(),
+            StoredDag(is_known=False),
+            "Airflow does not know the DAG yet: the DAG processor has not stored it",
+        ),
+        (
+            request(),
+            StoredDag(backfill=7),
+            "backfill 7 of this DAG is under way, and there can be one only",
+        ),
+        (
+            request(backwards=True, reprocess="failed"),
+            StoredDag(waits_for_past=True),
+            "tasks with depends_on_past cannot run backwards",
+        ),
+        (
+            request(),
+            StoredDag(waits_for_past=True),
+            "tasks with depends_on_past need --reprocess-behavior failed or completed",
+        ),
+    ],
+)
+def test_what_airflow_refuses(said: Request, dag: StoredDag, text: str) -> None:
+    found = planned(said, slots("", ""), SLICED, dag=dag)
+    assert found.refusals == (text,)
+    assert f"Airflow refuses this:\n  - {text}\n" in found.text()
+
+
+def test_a_range_without_a_whole_interval_is_refused() -> None:
+    assert planned(request(), [], SLICED).refusals == (
+        "no interval of the schedule that is over begins between these dates",
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "more", "text"),
+    [
+        (
+            request(at_once=1),
+            {"dag": StoredDag(is_paused=True)},
+            PAUSED,
+        ),
+        (
+            Request("shop", FIRST + timedelta(hours=1), FIRST + DAY, at_once=1),
+            {"period": timedelta(hours=6)},
+            OFF_GRID,
+        ),
+        (
+            request(at_once=1),
+            {"start_date": FIRST + DAY},
+            "a backfill does not heed start_date: runs before it are made as well",
+        ),
+        (
+            request(),
+            {},
+            AT_ONCE,
+        ),
+    ],
+)
+def test_what_airflow_ignores(said: Request, more: dict[str, Any], text: str) -> None:
+    assert planned(said, slots("", ""), SLICED, **more).notes == (text,)
+
+
+@pytest.mark.parametrize(
+    ("said", "stays"),
+    [
+        (request(at_once=1), "the latest interval"),
+        (request(at_once=1, backwards=True), "the earliest interval"),
+        (request(at_once=2), "whichever run publishes last"),
+    ],
+)
+def test_tables_that_each_run_replaces_are_named(said: Request, stays: str) -> None:
+    found = planned(said, slots("", ""), SLICED, WHOLE, own_limit=2)
+    assert found.notes == (f"each run replaces all of 'sales': what stays is that of {stays}",)
+
+
+def test_merges_of_runs_at_once_are_named() -> None:
+    merged = Write("c", "stock", "merge")
+    text = "rows of one key in several runs: 'stock' keeps that of whichever run publishes last"
+    assert planned(request(at_once=2), slots("", ""), merged, own_limit=2).notes == (text,)
+    assert planned(request(at_once=1), slots("", ""), merged).notes == ()
+
+
+class TestCommand:
+    @pytest.fixture
+    def definition(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        write_project(tmp_path / "shop", "a -> b, lone")
+        monkeypatch.setattr(
+            backfill_database, "stored_dag", lambda *_: (StoredDag(is_paused=True), {})
+        )
+        return write_definition(
+            tmp_path / "shop.kindling.yaml",
+            'dag_id: shop\nschedule: "@daily"\ntimezone: Europe/Berlin\nstart_date: 2026-01-01\n',
+        )
+
+    def call(self, definition: Path, *more: str) -> int:
+        days = ("--from-date", "2026-01-04T23:00", "--to-date", "2026-01-06")
+        return main(["backfill-plan", str(definition), *days, "--json", *more])
+
+    def test_intervals_are_those_of_the_schedule(
+        self, definition: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.call(definition, "--select", "b", "--select", "lone") == 0
+        found = json.loads(capsys.readouterr().out)
+        assert [run["interval_start"] for run in found["runs"]] == [
+            "2026-01-04T23:00:00+00:00",
+            "2026-01-05T23:00:00+00:00",
+        ]
+        assert (found["pipes"], found["pipes_skipped"], found["task_runs"]) == (["b", "lone"], 1, 4)
+        assert "the DAG is paused" in found["notes"][0]
+
+    def test_a_wrong_choice_and_a_wrong_date_are_errors(
+        self, definition: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.call(definition, "--select", "lonee") == 1
+        assert "Did you mean 'lone'?" in capsys.readouterr().out
+        assert self.call(definition, "--to-date", "soon") == 2
+        assert "'soon' is no date" in capsys.readouterr().err
+        assert self.call(definition, "--max-active-runs", "0") == 2
+        assert self.call(definition.parent / "shop") == 2
+
+    def test_what_is_refused_ends_with_status_1(
+        self, definition: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.call(definition, "--to-date", "2026-01-01") == 1
+        assert "the first date is after the last one" in capsys.readouterr().out
+
+    def test_a_dag_without_a_schedule_in_time_is_not_backfilled(
+        self, definition: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        write_definition(definition, "dag_id: shop\n")
+        assert self.call(definition) == 1
+        assert "Airflow backfills no DAG without a schedule in time" in capsys.readouterr().out
+
+    def test_partitions_have_intervals_as_well(
+        self, definition: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        text = 'dag_id: shop\nschedule: {partitions: "@daily"}\nstart_date: 2026-01-01\n'
+        write_definition(definition, text)
+        assert self.call(definition) == 0
+        found = json.loads(capsys.readouterr().out)["runs"]
+        assert [run["interval_start"][:10] for run in found] == ["2026-01-05", "2026-01-06"]
+        assert found[0]["key"].startswith("2026-01-05")
+
+    def test_a_silent_database_is_a_note(
+        self,
+        definition: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        def silent(*_: Any) -> Any:
+            raise RuntimeError("no such table: dag")
+
+        monkeypatch.setattr(backfill_database, "stored_dag", silent)
+        assert self.call(definition) == 0
+        assert json.loads(capsys.readouterr().out)["notes"][-1] == (
+            "Airflow's database was not asked about the DAG and its runs: no such table: dag"
+        )
