@@ -8,6 +8,7 @@ PY := $(VENV)/bin/python
 # With the Java that bootstrap found.
 RUN := . $(VENV)/java.env &&
 QUICK := -m "not system" -n 2 --dist loadfile
+SLOW := -m system -n 2 --dist loadgroup
 
 # The lowest supported releases, and what of the tests stands on Airflow. Their drivers run on the
 # Spark of $(VENV): a driver knows no Airflow.
@@ -30,13 +31,13 @@ demo: env ## run the flights pipeline on a real Airflow and keep its UI up (DEMO
 test: env lint ## everything: lint, types, import rules, tests on the newest and the lowest Airflow
 	$(RUN) $(PY) -m pytest $(QUICK) --cov
 	@$(MAKE) --no-print-directory lowest
-	$(RUN) $(PY) -m pytest -m system
+	$(RUN) $(PY) -m pytest $(SLOW) --durations=25
 
 quick: env ## the tests that need no JVM
 	$(RUN) $(PY) -m pytest $(QUICK)
 
 system: env ## the tests with a real scheduler and real Spark
-	$(RUN) $(PY) -m pytest -m system
+	$(RUN) $(PY) -m pytest $(SLOW)
 
 lowest: env ## the tests that stand on Airflow, with the lowest supported releases
 	@bash .ci/bootstrap $(LOWEST) requirements-lowest.lock
