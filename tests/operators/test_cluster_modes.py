@@ -149,7 +149,13 @@ class TestStandalone:
         submit("print('submitted as driver-1')")
         task = Task(tmp_path)
         master.states["driver-1"] = "RUNNING"
-        monkeypatch.setattr("time.sleep", lambda _seconds: task.operator.on_kill())
+
+        def kill_while_it_runs(_seconds: float) -> None:
+            hook = task.operator._hook
+            if hook is not None and hook._driver_id:  # others sleep as well
+                task.operator.on_kill()
+
+        monkeypatch.setattr("time.sleep", kill_while_it_runs)
         error = task.run()
         assert master.killed == ["driver-1"]
         assert str(error) == (

@@ -63,6 +63,12 @@ def test_errors_survive_pickling(error: ProblemsError) -> None:
     assert vars(restored) == vars(error)
 
 
+def test_what_became_of_expectations_survives_pickling() -> None:
+    error = errors.ExpectationError("2 of 3 are broken", ["first", "second"])
+    restored = pickle.loads(pickle.dumps(error))
+    assert (str(restored), restored.reports) == ("2 of 3 are broken", ("first", "second"))
+
+
 @pytest.mark.parametrize(
     ("unknown", "hint"),
     [
