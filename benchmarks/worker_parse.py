@@ -18,7 +18,7 @@ from benchmarks.timing import in_new_process
 
 __all__ = ["run"]
 
-_ROUNDS = 9
+_ROUNDS = 5
 _GRAPH = "healthcare_1211"
 
 
