@@ -71,8 +71,8 @@ class RunRequest:
             task; or "".
         package: digest of the manifest whose package the project is taken from, in place of the
             folder; or "".
-        on_missing_interval: what a run without an interval does: ``full`` (all rows, all slices) or
-            ``fail``.
+        on_missing_interval: what a run without an interval does: ``full`` (all rows, all slices),
+            ``fail``, or ``run_after``, for which the task has found an interval.
     """
 
     attempt_key: str

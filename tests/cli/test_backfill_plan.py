@@ -21,6 +21,7 @@ from kindling_airflow.cli.backfill_plan import (
 from kindling_airflow.cli.main import main
 from tests.dag_factory.projects import write_definition, write_project
 
+ROOT = Path(__file__).resolve().parents[2]
 DAY = timedelta(days=1)
 FIRST = datetime(2026, 1, 1, tzinfo=timezone.utc)
 NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
@@ -220,6 +221,15 @@ class TestCommand:
         ]
         assert (found["pipes"], found["pipes_skipped"], found["task_runs"]) == (["b", "lone"], 1, 4)
         assert "the DAG is paused" in found["notes"][0]
+
+    def test_the_page_shows_what_the_command_prints(
+        self, definition: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        days = ROOT / "docs/examples/backfill/dags/days.kindling.yaml"
+        month = ("--from-date", "2013-01-01", "--to-date", "2013-01-31", "--max-active-runs", "3")
+        assert main(["backfill-plan", str(days), *month]) == 0
+        page = (ROOT / "docs/how-to/backfill.md").read_text("utf-8")
+        assert f"```text\n{capsys.readouterr().out}```\n" in page
 
     def test_a_wrong_choice_and_a_wrong_date_are_errors(
         self, definition: Path, capsys: pytest.CaptureFixture[str]
