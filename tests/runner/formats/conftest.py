@@ -1,4 +1,4 @@
-"""A Spark session with the jars of one format, made once for all tests of a file."""
+"""A Spark session with the jars of one format, made once for all tests of a process."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from kindling_airflow.runner.providers.contract import Case
-from kindling_airflow.runner.session_settings import settings_for
-from tests.runner.jars import format_jars
+from tests.runner.formats.sessions import session_for
 
 
 @pytest.fixture(scope="session")
@@ -23,24 +22,7 @@ def kind() -> str:
 @pytest.fixture(scope="session")
 def spark(kind: str) -> Iterator[Any]:
     """A local session with the format's jars, and with what the runner gives a session for it."""
-    from pyspark.sql import SparkSession
-
-    builder = (
-        SparkSession.builder.master("local[2]")
-        .appName(f"tests of {kind}")
-        .config("spark.jars", ",".join(map(str, format_jars(kind))))
-        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.shuffle.partitions", "1")
-        .config("spark.databricks.delta.snapshotPartitions", "1")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.log.level", "OFF")
-    )
-    for key, value in settings_for({kind}, lambda _key: None).items():
-        builder = builder.config(key, value)
-    session = builder.getOrCreate()
+    session = session_for(kind)
     yield session
     session.stop()
 

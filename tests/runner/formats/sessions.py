@@ -1,0 +1,32 @@
+"""A Spark session as the runner makes it for a format, with the format's jars."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kindling_airflow.runner.session_settings import settings_for
+from tests.runner.jars import format_jars
+
+__all__ = ["session_for"]
+
+
+def session_for(kind: str) -> Any:
+    """Return a small local session; the process must not have had one before."""
+    from pyspark.sql import SparkSession
+
+    builder = (
+        SparkSession.builder.master("local[2]")
+        .appName(f"tests of {kind}")
+        .config("spark.jars", ",".join(map(str, format_jars(kind))))
+        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.shuffle.partitions", "1")
+        .config("spark.databricks.delta.snapshotPartitions", "1")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.log.level", "OFF")
+    )
+    for key, value in settings_for({kind}, lambda _key: None).items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
