@@ -2,8 +2,9 @@
 
     spark-submit by_hand_application.py JOB
 
-reads, calls the same function or runs the same query, and writes parquet in place: no checks, no
-staging, no report. ``JOB`` is JSON: name, project, function, sql, inputs, output, partitions.
+reads, calls the same function or runs the same query, writes parquet in place, and checks what is
+promised of it: no staging, no report. ``JOB`` is JSON: name, project, function, sql, inputs,
+output, partitions, checks.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ def main(job: dict[str, Any]) -> None:
     if job["partitions"]:
         writer = writer.partitionBy(*job["partitions"])
     writer.parquet(job["output"])
+    if job["checks"]:
+        spark.read.parquet(job["output"]).createOrReplaceTempView("written")
+        counts = spark.sql(f"SELECT {', '.join(job['checks'])} FROM written").collect()[0]
+        if any(counts):
+            raise SystemExit(f"{job['name']}: {job['checks']} gave {list(counts)}")
     spark.stop()
 
 
