@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from kindling_airflow.dag_factory.build import build_dag
 from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.dag_factory.task_group import kindling_task_group
 from kindling_airflow.errors import DefinitionError
 from kindling_airflow.operators.run_interval import run_interval
-from tests.dag_factory.projects import compiled, document
+from tests.dag_factory.projects import compiled, document, write_definition, write_project
 
 CHAIN = "raw -> a -> b -> c, raw -> lone"
 START = "2026-01-01T00:00:00Z"
@@ -338,6 +339,17 @@ class TestChoice:
         for task_id in dag.task_ids:
             self.before(dag, task_id, conf={"select": "b"})
         assert called == ["b"]
+
+    def test_a_group_has_a_choice_of_its_own(self, folder: Path) -> None:
+        write_project(folder / "shop", CHAIN)
+        path = write_definition(folder / "shop.kindling.yaml", "dag_id: shop\n")
+        with DAG("nightly", schedule=None) as dag:
+            kindling_task_group(path, group_id="orders", base=folder)
+        task_ids = [f"orders.{name}" for name in ("raw", "a", "b", "c", "lone")]
+        for conf in ({"select": "not for us"}, {"select.other": "b"}):
+            assert [self.before(dag, task_id, conf=conf) for task_id in task_ids] == [""] * 5
+        found = {t: self.before(dag, t, conf={"select.orders": "b+"}) for t in task_ids}
+        assert [name for name, text in found.items() if not text] == ["orders.b", "orders.c"]
 
     def test_the_name_is_taken(self, folder: Path) -> None:
         assert problems(folder, params={"select": "x"}) == (
