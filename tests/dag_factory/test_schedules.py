@@ -141,18 +141,17 @@ class TestIntervals:
         dag = built(
             folder, schedule={"partitions": "@daily"}, timezone="Europe/Berlin", start_date=START
         )
-        infos = list(stored(dag).iter_dagrun_infos_between(utc("2026-03-29"), utc("2026-03-29")))
-        (info,) = infos
-        run = {"partition_key": info.partition_key, "partition_date": info.partition_date}
-        assert run_interval(context(dag, **run), "fail") == (
-            utc("2026-03-28T23:00:00"),
-            utc("2026-03-29T22:00:00"),
-        )
-        without = {"partition_key": "2026-03-29T00:00:00", "partition_date": None}
-        assert run_interval(context(dag, **without), "fail") == (
-            utc("2026-03-28T23:00:00"),
-            utc("2026-03-29T22:00:00"),
-        )
+        day = (utc("2026-03-28T23:00:00"), utc("2026-03-29T22:00:00"))
+        known = {"partition_key": "2026-03-29T00:00:00", "partition_date": day[0]}
+        only_key = {"partition_key": "2026-03-29T00:00:00", "partition_date": None}
+        of_airflow_3_2 = {"partition_key": "2026-03-28T23:00:00"}  # in UTC, and without a date
+        for run in (known, only_key, of_airflow_3_2):
+            assert run_interval(context(dag, **run), "fail") == day
+
+    def test_a_partition_with_a_key_of_its_own_has_no_interval(self, folder: Path) -> None:
+        dag = built(folder, schedule={"partitions": "@daily"}, start_date=START)
+        run = {"partition_key": "by hand", "partition_date": None}
+        assert run_interval(context(dag, **run), "full") is None
 
     def test_a_partition_is_run_when_it_is_over(self, folder: Path) -> None:
         dag = built(folder, schedule={"partitions": "@daily"}, start_date=START)
