@@ -14,16 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.frozen import freeze
+from kindling_airflow.intervals import COLUMN_TAG, WRITE_MODE_TAG, IntervalSlice
 from kindling_airflow.runner.entities import writable_provider_for
 from kindling_airflow.runner.providers.interface import (
     ProviderContext,
     Staged,
     WritableProvider,
     Write,
+    WriteModes,
 )
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 
@@ -229,6 +232,74 @@ def partition_columns_keep_their_types(case: Case) -> None:
         assert sorted(map(tuple, found.collect())) == sorted(map(tuple, frame.collect()))
 
 
+def what_one_task_instance_appends_twice_counts_once(case: Case) -> None:
+    """A try that was tried again doubles nothing, and other task instances are added."""
+    if not _can(case, "append"):
+        return
+    entity = case.entity(tags=freeze({**case.tags, WRITE_MODE_TAG: "append"}))
+    provider = case.provider(entity)
+    for instance, attempt, first in (("a", "a1", 0), ("b", "b1", 10), ("a", "a2", 0)):
+        write = Write(instance, attempt, "append")
+        staged = provider.stage(entity, case.spark.range(first, first + 2), write)
+        case.provider(entity).publish(entity, staged, write)
+    assert case.numbers(entity) == [0, 1, 10, 11]
+
+
+def a_slice_is_replaced_and_the_rest_stays(case: Case) -> None:
+    """Days that the result has no rows for are emptied, if they are of the slice."""
+    if not _can(case, "overwrite_interval"):
+        return
+    entity = _of_days(case)
+    provider = case.provider(entity)
+    for attempt, part, days in (
+        ("a", None, [1, 2, 3, 4]),
+        ("b", _days(2, 4), [2]),
+        ("c", _days(4, 5), []),
+    ):
+        write = Write("0123456789abcdef", attempt, "overwrite_interval", part)
+        staged = provider.stage(entity, _rows(case, attempt, days), write)
+        assert staged.rows == len(days)
+        case.provider(entity).publish(entity, staged, write)
+    found = case.provider(entity).read(entity).select("day", "made").collect()
+    assert sorted((row.day.day, row.made) for row in found) == [(1, "a"), (2, "b")]
+
+
+def rows_outside_of_the_slice_are_refused(case: Case) -> None:
+    """Before anything is published."""
+    if not _can(case, "overwrite_interval"):
+        return
+    entity = _of_days(case)
+    provider = case.provider(entity)
+    write = Write("0123456789abcdef", "a", "overwrite_interval", _days(2, 3))
+    try:
+        staged = provider.stage(entity, _rows(case, "a", [2, 3]), write)
+        provider.publish(entity, staged, write)
+    except Exception:
+        assert not case.provider(entity).exists(entity)
+    else:
+        raise AssertionError("rows outside of the slice were taken")
+
+
+def _can(case: Case, mode: str) -> bool:
+    provider = case.provider(case.entity())
+    return isinstance(provider, WriteModes) and mode in provider.write_modes
+
+
+def _of_days(case: Case) -> EntityMetadata:
+    tags = {**case.tags, WRITE_MODE_TAG: "overwrite_interval", COLUMN_TAG: "day"}
+    return case.entity(tags=freeze(tags), partition_columns=("day",))
+
+
+def _days(first: int, behind: int) -> IntervalSlice:
+    start, end = (datetime(2013, 1, day, tzinfo=timezone.utc) for day in (first, behind))
+    return IntervalSlice("day", start, end)
+
+
+def _rows(case: Case, made: str, days: list[int]) -> DataFrame:
+    rows = [(date(2013, 1, day), made) for day in days]
+    return case.spark.createDataFrame(rows, "day DATE, made STRING")
+
+
 RULES: tuple[Callable[[Case], None], ...] = (
     an_entity_that_was_never_published_does_not_exist,
     what_was_published_exists,
@@ -244,4 +315,7 @@ RULES: tuple[Callable[[Case], None], ...] = (
     a_reader_that_has_begun_sees_one_publish_or_fails,
     a_description_says_where_without_looking,
     partition_columns_keep_their_types,
+    what_one_task_instance_appends_twice_counts_once,
+    a_slice_is_replaced_and_the_rest_stays,
+    rows_outside_of_the_slice_are_refused,
 )
