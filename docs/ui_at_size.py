@@ -217,11 +217,13 @@ def _renew(table: str) -> None:
     """Put the figures between the page's marks."""
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition("<!-- measured -->\n")
-    _, _, after = rest.partition("<!-- end -->")
+    _, _, after = rest.partition("<!-- /measured -->")
     head = "| view | first seen | complete | elements |\n|---|---|---|---|"
     where = f"Airflow {airflow.__version__}, Python {platform.python_version()}, 2 cores"
     figures = f"{where}, median of {ROUNDS}:\n\n{head}\n{table}"
-    PAGE.write_text(f"{before}<!-- measured -->\n{figures}\n<!-- end -->{after}", encoding="utf-8")
+    PAGE.write_text(
+        f"{before}<!-- measured -->\n{figures}\n<!-- /measured -->{after}", encoding="utf-8"
+    )
     console.print(f"{PAGE.relative_to(ROOT)}:\n{table}")
 
 

@@ -29,16 +29,9 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="kindling-airflow-home-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Who broke something small need not wait for Spark to hear of it.
     items.sort(key=lambda item: item.get_closest_marker("system") is not None)
-    # Two processes share the slow tests, but what shares an Airflow or a session stays together.
-    for item in items:
-        if item.get_closest_marker("system") is not None:
-            shared = {"deployment", "spark"}.intersection(getattr(item, "fixturenames", ()))
-            group = next(iter(sorted(shared)), item.nodeid.partition("::")[0])
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_unconfigure() -> None:
