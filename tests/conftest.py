@@ -29,7 +29,11 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="kindling-airflow-home-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 
+@pytest.hookimpl(tryfirst=True)  # before those that were asked for are picked by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if {"spark", "deployment"}.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("system")
     # Who broke something small need not wait for Spark to hear of it.
     items.sort(key=lambda item: item.get_closest_marker("system") is not None)
 
