@@ -54,6 +54,7 @@ DEFINITION = """\
 dag_id: grouped
 project: project
 width: 16
+assets: false
 """
 FACTORY = """\
 # An Airflow DAG file.
