@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from kindling_airflow.contracts import RunRequest
+from kindling_airflow.runner.fence import instance_name
 from tests.system.conftest import Deployment
 from tests.system.dags.trials.trials.orphans import is_alive
 
@@ -35,6 +37,13 @@ def _pids(deployment: Deployment, name: str) -> dict[str, int]:
 def _left_at_second_try(deployment: Deployment, name: str) -> list[str]:
     left: list[str] = json.loads((deployment.trials / "orphans" / f"{name}.second").read_text())
     return left
+
+
+def _instance(name: str) -> str:
+    pipe = f"orphans.{name}"
+    return instance_name(
+        RunRequest("", pipe, "", (), "", dag_id="orphans", run_id=RUN, task_id=pipe)
+    )
 
 
 def _columns(table: Path) -> list[str]:
@@ -81,5 +90,10 @@ def test_the_table_is_that_of_the_second_driver(over: Deployment, name: str) -> 
 
 
 def test_a_claim_stands_for_each_try_that_did_not_end_by_itself(over: Deployment) -> None:
-    claims = [p for p in (over.warehouse / "_kindling" / "claims").iterdir() if p.suffix != ".crc"]
-    assert len(claims) == 2
+    left = [
+        path.name.partition("-")[0]
+        for path in (over.warehouse / "_kindling" / "claims").iterdir()
+        if path.suffix != ".crc"
+    ]
+    for name in ("lost", "marked"):
+        assert left.count(_instance(name)) == 1
