@@ -87,22 +87,31 @@ class ProviderType:
         is_written: whether pipes can write it; else it is a source.
         takes_options: whether it knows ``provider.option.*``.
         write_modes: what its tag ``write_mode`` may be.
+        streams_from: whether a streaming pipe can be driven by it.
+        streams_into: the output modes in which a streaming pipe can write it.
     """
 
     tags: tuple[str, ...]
     is_written: bool = True
     takes_options: bool = True
     write_modes: tuple[str, ...] = ("overwrite",)
+    streams_from: bool = False
+    streams_into: tuple[str, ...] = ()
 
 
 BUILT_IN_TYPES: Mapping[str, ProviderType] = {
-    "csv": ProviderType((PATH_TAG,), is_written=False),
+    "csv": ProviderType((PATH_TAG,), is_written=False, streams_from=True),
     "delta": ProviderType(
-        ("provider.extra_columns", "provider.new_columns", PATH_TAG), write_modes=WRITE_MODES
+        ("provider.extra_columns", "provider.new_columns", PATH_TAG),
+        write_modes=WRITE_MODES,
+        streams_from=True,
+        streams_into=("append", "update", "complete"),
     ),
     "iceberg": ProviderType(
         ("provider.extra_columns", "provider.new_columns", PATH_TAG, "provider.table"),
         write_modes=WRITE_MODES,
+        streams_from=True,
+        streams_into=("append", "update", "complete"),
     ),
     "jdbc": ProviderType(
         (
@@ -115,11 +124,13 @@ BUILT_IN_TYPES: Mapping[str, ProviderType] = {
         ),
         is_written=False,
     ),
-    "json": ProviderType((PATH_TAG,), is_written=False),
+    "json": ProviderType((PATH_TAG,), is_written=False, streams_from=True),
     "memory": ProviderType((), takes_options=False),
     "parquet": ProviderType(
         ("provider.extra_columns", PATH_TAG),
         write_modes=("overwrite", "overwrite_interval", "append"),
+        streams_from=True,
+        streams_into=("append", "complete"),
     ),
     "table": ProviderType(
         ("provider.extra_columns", "provider.format", PATH_TAG, "provider.table")
