@@ -2,6 +2,8 @@
 
     task  -- RunRequest, one JSON argument ------------------------->  driver
     task  <-- RunStart, one marked line, when Spark is up -----------  driver
+    task  <-- StreamNews, a marked line every 2 s, of a stream ------  driver
+    task  -- SIGUSR1: drain, to the process that StreamNews names -->  driver
     task  <-- RunReport, one marked line, or a file (cluster mode) --  driver
 
 All carry the attempt's key, a fresh one for every try: a report counts only for the attempt that
@@ -24,29 +26,36 @@ __all__ = [
     "CONTRACT_VERSION",
     "REPORT_MARKER",
     "START_MARKER",
+    "STREAM_MARKER",
     "ExpectationReport",
     "InputReport",
     "RunFailure",
     "RunReport",
     "RunRequest",
     "RunStart",
+    "StreamNews",
     "escape_component",
     "quality_lines",
     "report_in_line",
     "start_in_line",
+    "stream_news_in_line",
 ]
 
 CONTRACT_VERSION = 1
 REPORT_MARKER = "KINDLING-REPORT "
 START_MARKER = "KINDLING-START "
+STREAM_MARKER = "KINDLING-STREAM "
 
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]")
 _LONGEST_COMPONENT = 150
 
 Status = Literal["published", "skipped", "failed"]
 Outcome = Literal["passed", "tolerated", "warned", "dropped", "failed"]
+StreamState = Literal["starting", "ready", "draining"]
 T = TypeVar(
-    "T", bound="RunRequest | RunStart | RunReport | InputReport | ExpectationReport | RunFailure"
+    "T",
+    bound="RunRequest | RunStart | RunReport | StreamNews | InputReport | ExpectationReport | "
+    "RunFailure",
 )
 
 
@@ -73,6 +82,8 @@ class RunRequest:
             folder; or "".
         on_missing_interval: what a run without an interval does: ``full`` (all rows, all slices),
             ``fail``, or ``run_after``, for which the task has found an interval.
+        stream: how a stream runs: its ``lifetime``, and ``checkpoints``, the root of checkpoints or
+            "" for the warehouse's own; empty for a batch run.
     """
 
     attempt_key: str
@@ -93,6 +104,7 @@ class RunRequest:
     report_path: str = ""
     package: str = ""
     on_missing_interval: str = "full"
+    stream: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 
     def dumps(self) -> str:
         """Return the request as one line of JSON."""
@@ -128,6 +140,39 @@ class RunStart:
             ReportError: the text is none of this version.
         """
         return _build(cls, _document(text, "run start"), "run start")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamNews:
+    """How a stream is; said every few seconds, so that silence means that its driver is gone.
+
+    Attributes:
+        attempt_key: the key of the request.
+        state: ``starting``, ``ready`` (it takes in data) or ``draining``.
+        pid: the process to which SIGUSR1 says that the stream is to drain.
+        progress: numbers of the query: ``batch_id``, ``batches``, ``rows_in`` (since this driver
+            began), ``rows_per_second``, ``input_rows_per_second``, ``lag`` (how far it is behind
+            its source), ``state_rows``, ``state_bytes``, ``last_progress`` (ISO 8601),
+            ``idle_seconds``, and ``status``, Spark's own words. What is not known is null.
+    """
+
+    attempt_key: str
+    state: StreamState
+    pid: int
+    progress: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+    def line(self) -> str:
+        """Return the marked line that goes to the driver's standard output."""
+        return STREAM_MARKER + canonical_json({"version": CONTRACT_VERSION, **asdict(self)})
+
+    @classmethod
+    def loads(cls, text: str) -> StreamNews:
+        """Read the news.
+
+        Raises:
+            ReportError: the text is none of this version.
+        """
+        return _build(cls, _document(text, "stream news"), "stream news")
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +325,10 @@ _FITS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "int | None": ("a whole number or null", lambda v: v is None or type(v) is int),
     "float": ("a number", lambda v: type(v) in (int, float)),
     "Status": ("one of " + ", ".join(get_args(Status)), lambda v: v in get_args(Status)),
+    "StreamState": (
+        "one of " + ", ".join(get_args(StreamState)),
+        lambda v: v in get_args(StreamState),
+    ),
     "Outcome": ("one of " + ", ".join(get_args(Outcome)), lambda v: v in get_args(Outcome)),
     "Mapping[str, Any]": ("an object", lambda v: isinstance(v, dict)),
     "tuple[str, ...]": (
@@ -325,6 +374,11 @@ def report_in_line(line: str) -> str | None:
 def start_in_line(line: str) -> str | None:
     """Return the JSON text of the driver's start in a line of its output, or None."""
     return _behind(START_MARKER, line)
+
+
+def stream_news_in_line(line: str) -> str | None:
+    """Return the JSON text of a stream's news in a line of its driver's output, or None."""
+    return _behind(STREAM_MARKER, line)
 
 
 def _behind(marker: str, line: str) -> str | None:

@@ -17,22 +17,25 @@ from kindling_airflow.contracts import (
     CONTRACT_VERSION,
     REPORT_MARKER,
     START_MARKER,
+    STREAM_MARKER,
     ExpectationReport,
     InputReport,
     RunFailure,
     RunReport,
     RunRequest,
     RunStart,
+    StreamNews,
     escape_component,
     quality_lines,
     report_in_line,
     start_in_line,
+    stream_news_in_line,
 )
 from kindling_airflow.errors import ReportError
 from kindling_airflow.frozen import freeze
 from tests.strategies import json_tags
 
-Loader = type[RunRequest] | type[RunReport] | type[RunStart]
+Loader = type[RunRequest] | type[RunReport] | type[RunStart] | type[StreamNews]
 
 FIX = "\n  Fix: use the same release of airflow-provider-kindling on workers and in the driver."
 REQUEST = {
@@ -68,11 +71,17 @@ def requests() -> st.SearchStrategy[RunRequest]:
         attempt_order=anything,
         report_path=anything,
         on_missing_interval=anything,
+        stream=json_tags().map(freeze),
     )
 
 
 def starts() -> st.SearchStrategy[RunStart]:
     return st.builds(RunStart, anything, anything, anything)
+
+
+def news() -> st.SearchStrategy[StreamNews]:
+    states = st.sampled_from(["starting", "ready", "draining"])
+    return st.builds(StreamNews, anything, states, st.integers(), json_tags().map(freeze))
 
 
 def reports() -> st.SearchStrategy[RunReport]:
@@ -149,6 +158,7 @@ class TestRequest:
             "report_path": "",
             "package": "",
             "on_missing_interval": "full",
+            "stream": {},
         }
 
     def test_what_may_be_left_out_has_a_default(self) -> None:
@@ -310,9 +320,38 @@ class TestStart:
         assert start_in_line(RunReport("k1", "p", "published").line()) is None
 
 
+class TestStreamNews:
+    @given(anything.filter(lambda text: STREAM_MARKER not in text), news())
+    def test_comes_out_of_its_line_as_it_went_in(self, printed: str, said: StreamNews) -> None:
+        line = said.line()
+        assert line.isascii()
+        assert line.isprintable()
+        text = stream_news_in_line(f"{printed}{line}\n")
+        assert text is not None
+        assert StreamNews.loads(text) == said
+
+    def test_is_neither_a_start_nor_a_report(self) -> None:
+        line = StreamNews("k1", "ready", 7).line()
+        assert start_in_line(line) is None
+        assert report_in_line(line) is None
+        assert stream_news_in_line(RunStart("k1", "local-1").line()) is None
+
+    def test_everything_that_is_wrong_is_said_at_once(self) -> None:
+        document = {"version": 1, "attempt_key": "k1", "state": "up", "progress": 3}
+        assert refusal(StreamNews, json.dumps(document)) == (
+            "the stream news is wrong: state must be one of starting, ready, draining, not 'up'; "
+            f"pid is missing; progress must be an object, not 3{FIX}"
+        )
+
+
 @pytest.mark.parametrize(
     ("loader", "what", "document"),
     [
+        (
+            StreamNews,
+            "stream news",
+            {"version": 1, "attempt_key": "k1", "state": "ready", "pid": 7, "progress": {}},
+        ),
         (RunRequest, "run request", REQUEST),
         (RunReport, "run report", REPORT),
         (RunStart, "run start", {"version": 1, "attempt_key": "k1", "application_id": "local-1"}),
@@ -390,12 +429,13 @@ class TestVersion:
         assert refusal(loader, text).startswith(f"the {what} is no")
 
 
-def _sent(read: RunRequest | RunReport | RunStart) -> str:
+def _sent(read: RunRequest | RunReport | RunStart | StreamNews) -> str:
     if isinstance(read, RunRequest):
         return read.dumps()
     if isinstance(read, RunReport):
         return json.dumps(read.to_json())
-    text = start_in_line(read.line())
+    line = read.line()
+    text = start_in_line(line) if isinstance(read, RunStart) else stream_news_in_line(line)
     assert text is not None
     return text
 

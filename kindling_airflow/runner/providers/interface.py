@@ -26,9 +26,11 @@ from kindling_airflow.intervals import IntervalSlice, WriteMode
 from kindling_airflow.provider_types import CONNECTION_TAG
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.runner.providers.storage import Storage, location_of, reader_options
+from kindling_airflow.stream_settings import OutputMode, StreamTrigger
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming.query import StreamingQuery
 
 __all__ = [
     "Counts",
@@ -40,6 +42,10 @@ __all__ = [
     "ReadsGains",
     "ReadsSlices",
     "Staged",
+    "StreamRead",
+    "StreamSink",
+    "StreamSource",
+    "StreamWrite",
     "WritableProvider",
     "Write",
     "WriteModes",
@@ -235,4 +241,71 @@ class Counts(Protocol):
 
     def count(self, entity: EntityMetadata, frame: DataFrame) -> int:
         """Return the number of rows of what :meth:`EntityProvider.read` has returned."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRead:
+    """How a streaming pipe reads its driving input.
+
+    Attributes:
+        options: of Spark's reader, over those of the entity.
+        starting_offsets: where to begin without a checkpoint: the pipe's tag
+            ``stream.starting_offsets``; None for what the type begins with.
+    """
+
+    options: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    starting_offsets: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamWrite:
+    """How a streaming pipe writes its output.
+
+    Attributes:
+        name: of the query, for people.
+        checkpoint: where the query keeps how far it is.
+        output_mode: what of a batch's result is written; only what the type can do comes here.
+        trigger: when the query takes its next batch.
+    """
+
+    name: str
+    checkpoint: str
+    output_mode: OutputMode = "append"
+    trigger: StreamTrigger = StreamTrigger()  # noqa: RUF009 (frozen)
+
+
+@runtime_checkable
+class StreamSource(Protocol):
+    """A provider whose entities can be read as a stream."""
+
+    def make_ready(self, entity: EntityMetadata) -> None:
+        """Create an entity that does not exist yet, empty, so that a stream of it can begin.
+
+        What exists is left as it is. Several drivers may do this at once.
+
+        Raises:
+            EntityError: it does not exist, and nothing says what it will look like.
+        """
+        ...
+
+    def read_stream(self, entity: EntityMetadata, read: StreamRead) -> DataFrame:
+        """Return the entity's rows as a stream; it exists."""
+        ...
+
+
+@runtime_checkable
+class StreamSink(Protocol):
+    """A provider whose format has a streaming sink of its own, with which rows come exactly once.
+
+    This is the output mode ``append``. What comes batch by batch is staged and published like the
+    result of a run, and asks for nothing but :class:`WritableProvider`.
+    """
+
+    def start(self, entity: EntityMetadata, frame: DataFrame, write: StreamWrite) -> StreamingQuery:
+        """Start the query that writes a stream to the entity, and return at once.
+
+        Raises:
+            EntityError: what is there cannot be written by a stream.
+        """
         ...
