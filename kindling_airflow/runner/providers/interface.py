@@ -36,6 +36,7 @@ __all__ = [
     "Counts",
     "EntityDescription",
     "EntityProvider",
+    "ExplainsStreams",
     "Gained",
     "Peeks",
     "ProviderContext",
@@ -307,5 +308,17 @@ class StreamSink(Protocol):
 
         Raises:
             EntityError: what is there cannot be written by a stream.
+        """
+        ...
+
+
+@runtime_checkable
+class ExplainsStreams(Protocol):
+    """A provider that knows what its format means when it ends a stream."""
+
+    def stream_problem(self, entity: EntityMetadata, error: Exception) -> str | None:
+        """Return why a query that reads or writes an entity has failed, and what helps.
+
+        None where the entity has nothing to do with it, or where another try may go well.
         """
         ...
