@@ -158,6 +158,20 @@ class ExecutionPlan:
         said = self.metadata.get("execution_order")
         return _DIRECTIONS.get(self.strategy, said if said in _COMMITMENTS else None)
 
+    def streaming_pipes(self) -> tuple[str, ...]:
+        """Return the pipes that run as streams, in the plan's order.
+
+        All of a plan in reverse order, of a hybrid plan those that its metadata lists, of any other
+        plan none.
+        """
+        direction = self.direction()
+        if direction == "reverse":
+            return self.pipe_ids
+        if direction != "hybrid":
+            return ()
+        listed = frozenset(self.metadata.get("streaming_pipes", ()))
+        return tuple([pipe_id for pipe_id in self.pipe_ids if pipe_id in listed])
+
     def validate(self) -> bool:
         """Check the plan against the rules of its strategy; return True.
 

@@ -36,6 +36,7 @@ __all__ = [
     "ProviderType",
     "is_absolute",
     "is_class_reference",
+    "names_secret",
     "path_problem",
     "provider_type_of",
     "registered_types",
@@ -89,6 +90,8 @@ class ProviderType:
         write_modes: what its tag ``write_mode`` may be.
         streams_from: whether a streaming pipe can be driven by it.
         streams_into: the output modes in which a streaming pipe can write it.
+        appends_by_batch: whether a stream appends each batch as a whole, so that it can be checked
+            before.
     """
 
     tags: tuple[str, ...]
@@ -97,6 +100,7 @@ class ProviderType:
     write_modes: tuple[str, ...] = ("overwrite",)
     streams_from: bool = False
     streams_into: tuple[str, ...] = ()
+    appends_by_batch: bool = False
 
 
 BUILT_IN_TYPES: Mapping[str, ProviderType] = {
@@ -106,12 +110,14 @@ BUILT_IN_TYPES: Mapping[str, ProviderType] = {
         write_modes=WRITE_MODES,
         streams_from=True,
         streams_into=("append", "update", "complete"),
+        appends_by_batch=True,
     ),
     "iceberg": ProviderType(
         ("provider.extra_columns", "provider.new_columns", PATH_TAG, "provider.table"),
         write_modes=WRITE_MODES,
         streams_from=True,
         streams_into=("append", "update", "complete"),
+        appends_by_batch=True,
     ),
     "jdbc": ProviderType(
         (
@@ -146,6 +152,11 @@ def provider_type_of(entity: EntityMetadata) -> str:
 def is_class_reference(kind: str) -> bool:
     """Tell whether a provider type names a class: ``package.module:Class``."""
     return _CLASS_REFERENCE.fullmatch(kind) is not None
+
+
+def names_secret(option: str) -> bool:
+    """Tell whether an option's name says that its value is a secret."""
+    return _SECRET_OPTION.search(option) is not None
 
 
 def registered_types() -> dict[str, list[EntryPoint]]:
@@ -275,7 +286,7 @@ def _secret_problems(where: str, entity: EntityMetadata) -> list[str]:
         f"{where}: tag {key!r} names a secret, and tags stand in the manifest\n"
         f"  Fix: keep it in an Airflow connection and name that: {CONNECTION_TAG}: my_connection."
         for key in entity.tags
-        if key.startswith(OPTION_TAG) and _SECRET_OPTION.search(key)
+        if key.startswith(OPTION_TAG) and names_secret(key)
     ]
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "StreamSettings",
     "StreamTrigger",
     "is_stream",
+    "read_settings",
     "seconds_of",
 ]
 
@@ -74,13 +75,13 @@ class StreamTrigger:
     seconds: float | None = None
 
     def __str__(self) -> str:
-        """Return the trigger for people."""
+        """Return when a batch is taken, for people."""
         every = "" if self.seconds is None else f"{self.seconds:g} s"
         texts = {
-            "default": "as fast as it goes",
+            "default": "as soon as the one before is done",
             "processing_time": f"every {every}",
-            "available_now": "what is available, then it ends",
-            "continuous": f"row by row, a checkpoint every {every}",
+            "available_now": "of what is there, then it ends",
+            "continuous": f"row by row, with a checkpoint every {every}",
         }
         return texts[self.kind]
 
@@ -123,7 +124,7 @@ class StreamSettings:
         Raises:
             DeclarationError: its tags make no sense; lists every problem.
         """
-        settings, problems = read_settings(pipe)
+        settings, problems = read_settings(pipe.pipeid, pipe.tags)
         if problems:
             raise DeclarationError(problems)
         return settings
@@ -149,19 +150,19 @@ def seconds_of(text: object) -> float:
     return int(found[1]) * _SECONDS[found[2]]
 
 
-def read_settings(pipe: PipeMetadata) -> tuple[StreamSettings, list[str]]:
+def read_settings(pipe_id: str, tags: Mapping[str, Any]) -> tuple[StreamSettings, list[str]]:
     """Return a streaming pipe's settings, and what is wrong with its tags.
 
     What cannot be read is as if it were not said.
     """
-    reading = _Reading(pipe)
+    reading = _Reading(pipe_id, tags)
     watermark = reading.read("stream.watermark", _watermark, None)
     settings = StreamSettings(
         trigger=reading.read("stream.trigger", _trigger, StreamTrigger()),
         output_mode=reading.read("stream.output_mode", _output_mode, "append"),
         watermark_column=None if watermark is None else watermark[0],
         watermark_delay=None if watermark is None else watermark[1],
-        checkpoint=reading.read("stream.checkpoint", _checkpoint, escape_component(pipe.pipeid)),
+        checkpoint=reading.read("stream.checkpoint", _checkpoint, escape_component(pipe_id)),
         starting_offsets=reading.read("stream.starting_offsets", _offsets, None),
         options=reading.options(),
         ready_timeout=reading.read("stream.ready_timeout", _time_limit, 600.0),
@@ -174,13 +175,13 @@ def read_settings(pipe: PipeMetadata) -> tuple[StreamSettings, list[str]]:
 class _Reading:
     """One pipe's tags, with what is wrong with those that were read."""
 
-    def __init__(self, pipe: PipeMetadata) -> None:
-        self.where = f"pipe {pipe.pipeid!r}"
-        self.tags = pipe.tags
+    def __init__(self, pipe_id: str, tags: Mapping[str, Any]) -> None:
+        self.where = f"pipe {pipe_id!r}"
+        self.tags = tags
         self.problems = [
             f"{self.where}: unknown tag {key!r}.{did_you_mean(key, STREAM_TAGS)}\n"
             f"  Fix: use one of {', '.join((*STREAM_TAGS, OPTION_TAG + 'NAME'))}."
-            for key in pipe.tags
+            for key in tags
             if key.startswith(PREFIX) and key not in STREAM_TAGS and not _is_option(key)
         ]
 

@@ -52,6 +52,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
             "kindling_airflow.interval_checks",
             "kindling_airflow.intervals",
             "kindling_airflow.provider_types",
+            "kindling_airflow.stream_checks",
             "kindling_airflow.stream_settings",
         ),
     ),
