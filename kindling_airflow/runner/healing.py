@@ -102,6 +102,9 @@ def is_permanent(error: BaseException) -> bool:
 def java_causes(error: BaseException) -> list[Any]:
     """Return the Java errors behind a Python error, outermost first; none where there is none."""
     java = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
+    inner = getattr(error, "_cause", None)
+    if java is None and isinstance(inner, Exception):  # why a stream has ended
+        return java_causes(inner)
     found: list[Any] = []
     while java is not None and len(found) < _LONGEST_CHAIN:
         found.append(java)

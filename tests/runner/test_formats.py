@@ -17,7 +17,7 @@ _FOLDER = Path(__file__).parent / "formats"
 @pytest.mark.parametrize("kind", ["delta", "iceberg"])
 def test_what_is_tested_of_the_format_holds(kind: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
-    names = ("format_tests.py", f"{kind}_tests.py", "killed_driver_tests.py")
+    names = ("format_tests.py", f"{kind}_tests.py", "stream_tests.py", "killed_driver_tests.py")
     files = [str(_FOLDER / name) for name in names]
     ran = subprocess.run(
         [*command, *files],

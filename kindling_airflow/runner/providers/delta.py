@@ -7,6 +7,9 @@
 | append | append with ``txnAppId`` and ``txnVersion``: the run | dropped by the log |
 | merge | MERGE on ``merge_columns`` | the same rows again |
 
+A stream is written by Delta's own sink, each batch with the query and its own number in the place
+of ``txnAppId`` and ``txnVersion``.
+
 The jars of Delta must be on the driver's class path when it starts, and the session needs Delta's
 extension and catalog (:mod:`kindling_airflow.runner.session_settings`).
 """
@@ -23,16 +26,26 @@ from kindling_airflow.runner.providers.interface import (
     EntityDescription,
     ProviderContext,
     Staged,
+    StreamRead,
+    StreamWrite,
     Write,
 )
 from kindling_airflow.runner.providers.staged_beside import (
     WRITE_MODES,
     check_columns,
+    create_patiently,
+    empty_table,
     java_names,
     new_columns,
     publish_patiently,
     replaces_all,
     stage_beside,
+)
+from kindling_airflow.runner.providers.stream_writer import stream_writer
+from kindling_airflow.runner.providers.table_stream import (
+    changed_table_problem,
+    found_in,
+    replaced_table_problem,
 )
 from kindling_airflow.runner.schema_difference import quoted
 from kindling_airflow.runner.session_settings import (
@@ -43,10 +56,18 @@ from kindling_airflow.runner.session_settings import (
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+    from pyspark.sql.streaming.query import StreamingQuery
 
 __all__ = ["DeltaProvider"]
 
 _CONFLICT = re.compile(r"\.(Concurrent\w+|MetadataChanged|ProtocolChanged)Exception$")
+_CHANGED = re.compile(
+    r"\[DELTA_SOURCE_(?:TABLE_IGNORE_CHANGES|IGNORE_DELETES?)\].* at version (\d+)", re.DOTALL
+)
+_REPLACED = re.compile(
+    r"\[(?:DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE"
+    r"|DELTA_LOG_FILE_NOT_FOUND_FOR_STREAMING_SOURCE)\]"
+)
 _TRANSACTION = "1"  # a run appends once; txnAppId names it
 
 
@@ -58,6 +79,7 @@ class DeltaProvider:
     """
 
     write_modes = WRITE_MODES
+    fresh_in_every_batch = True
 
     def __init__(self, context: ProviderContext) -> None:
         self._context = context
@@ -117,8 +139,66 @@ class DeltaProvider:
             entity,
             staged,
             lambda: self._publish(entity, staged.frame, write),
-            lambda error: any(map(_CONFLICT.search, java_names(error))),
+            _is_conflict,
         )
+
+    def make_ready(self, entity: EntityMetadata) -> None:
+        """Create the table, empty, from its declared schema, unless it exists.
+
+        Raises:
+            EntityError: it does not exist, and no schema is declared.
+        """
+        if not self.exists(entity):
+            self._create(entity, empty_table(entity, self._spark))
+
+    def read_stream(self, entity: EntityMetadata, read: StreamRead) -> DataFrame:
+        """Return the table's rows, and then those that are added.
+
+        Without a place to begin, that is the newest version as a whole. ``latest`` is what comes
+        next; a number is a version, and a time the first version from then on.
+        """
+        options = {**self._context.options_of(entity), **read.options}
+        begin = read.starting_offsets
+        if begin == "latest" or (begin is not None and begin.isdecimal()):
+            options["startingVersion"] = begin
+        elif begin not in (None, "earliest"):
+            options["startingTimestamp"] = str(begin)
+        location = self._context.location_of(entity)
+        return self._spark.readStream.format("delta").options(**options).load(location)
+
+    def start(self, entity: EntityMetadata, frame: DataFrame, write: StreamWrite) -> StreamingQuery:
+        """Start the query that adds the rows of a stream, each batch once.
+
+        Raises:
+            PipeRunError: its columns are not those of the table.
+        """
+        if not self.exists(entity):
+            self._create(entity, self._spark.createDataFrame([], frame.schema))
+        stored = self.read(entity).schema
+        check_columns(entity, stored, frame.schema)
+        writer = stream_writer(frame, write).options(**self._context.options_of(entity))
+        if new_columns(entity, stored, frame.schema):
+            writer = writer.option("mergeSchema", "true")
+        return writer.format("delta").start(self._context.location_of(entity))
+
+    def stream_problem(self, entity: EntityMetadata, error: Exception) -> str | None:
+        """Return whether a stream has met rows that were changed, or another table."""
+        changed = found_in(error, _CHANGED)
+        if changed is not None:
+            return changed_table_problem(
+                entity, f"version {changed[1]}", "the pipe's tag stream.option.skipChangeCommits"
+            )
+        return None if found_in(error, _REPLACED) is None else replaced_table_problem(entity)
+
+    def _create(self, entity: EntityMetadata, rows: DataFrame) -> None:
+        def create() -> None:
+            if not self.exists(entity):
+                writer = rows.write.format("delta").options(**self._context.options_of(entity))
+                if entity.partition_columns:
+                    writer = writer.partitionBy(*entity.partition_columns)
+                writer.mode("append").save(self._context.location_of(entity))
+
+        create_patiently(self._context, entity, create, _is_conflict)
 
     @property
     def _session(self) -> Any:
@@ -163,3 +243,7 @@ class DeltaProvider:
         merge = getattr(table, "as")("target").merge(rows.alias("source")._jdf, condition)
         merge = merge.whenMatched().updateAll().whenNotMatched().insertAll()
         (merge.withSchemaEvolution() if grows else merge).execute()
+
+
+def _is_conflict(error: Exception) -> bool:
+    return any(map(_CONFLICT.search, java_names(error)))

@@ -7,6 +7,9 @@
 | append | append, with the run's name in the snapshot's summary | not done: the name is looked up |
 | merge | MERGE on ``merge_columns`` | the same rows again |
 
+A stream is written by Iceberg's own sink, each batch by one append that names the query and the
+batch's number, and is looked up before it is done again.
+
 An entity with ``provider.table`` is a table of a catalog that the session is configured with.
 Without it, the table is a folder of the warehouse, in a catalog of type ``hadoop`` that is made
 here: it needs a file system whose renames do not replace files, and no object store.
@@ -17,6 +20,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import EntityMetadata
@@ -28,22 +33,33 @@ from kindling_airflow.runner.providers.interface import (
     EntityDescription,
     ProviderContext,
     Staged,
+    StreamRead,
+    StreamWrite,
     Write,
 )
 from kindling_airflow.runner.providers.staged_beside import (
     WRITE_MODES,
     check_columns,
+    create_patiently,
+    empty_table,
     java_names,
     new_columns,
     publish_patiently,
     replaces_all,
     stage_beside,
 )
+from kindling_airflow.runner.providers.stream_writer import stream_writer
+from kindling_airflow.runner.providers.table_stream import (
+    changed_table_problem,
+    found_in,
+    replaced_table_problem,
+)
 from kindling_airflow.runner.schema_difference import quoted
 from kindling_airflow.runner.session_settings import check_jars
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+    from pyspark.sql.streaming.query import StreamingQuery
     from pyspark.sql.types import StructType
 
 __all__ = ["IcebergProvider"]
@@ -60,6 +76,10 @@ _CONFLICTS = frozenset(
         "org.apache.spark.sql.catalyst.analysis.TableAlreadyExistsException",
     )
 )
+_CHANGED = re.compile(r"Cannot process (?:overwrite|delete) snapshot: (\d+)")
+_REPLACED = re.compile(
+    r"not an ancestor of table's current snapshot|Cannot load current offset at snapshot"
+)
 _HALF_A_FILE = "Cannot delete file where some, but not all, rows match filter"
 
 
@@ -71,6 +91,7 @@ class IcebergProvider:
     """
 
     write_modes = WRITE_MODES
+    fresh_in_every_batch = True
 
     def __init__(self, context: ProviderContext) -> None:
         self._context = context
@@ -127,8 +148,71 @@ class IcebergProvider:
             entity,
             staged,
             lambda: self._publish(entity, staged.frame, write),
-            lambda error: not _CONFLICTS.isdisjoint(java_names(error)),
+            _is_conflict,
         )
+
+    def make_ready(self, entity: EntityMetadata) -> None:
+        """Create the table, empty, from its declared schema, unless it exists.
+
+        Raises:
+            EntityError: it does not exist, and no schema is declared.
+        """
+        if not self.exists(entity):
+            self._create_empty(entity, empty_table(entity, self._spark))
+
+    def read_stream(self, entity: EntityMetadata, read: StreamRead) -> DataFrame:
+        """Return the rows of the table's snapshots, oldest first, and then those that are added.
+
+        A time to begin is that of the first snapshot that counts.
+        """
+        options = {**self._context.options_of(entity), **read.options}
+        if read.starting_offsets is not None:
+            begin = datetime.fromisoformat(read.starting_offsets.replace("Z", "+00:00"))
+            begin = begin if begin.tzinfo else begin.replace(tzinfo=timezone.utc)
+            options["stream-from-timestamp"] = str(int(begin.timestamp() * 1000))
+        return self._spark.readStream.options(**options).table(self._name(entity))
+
+    def start(self, entity: EntityMetadata, frame: DataFrame, write: StreamWrite) -> StreamingQuery:
+        """Start the query that adds the rows of a stream, each batch once, as one snapshot.
+
+        Raises:
+            PipeRunError: its columns are not those of the table.
+        """
+        frame = self._as_stored(frame)
+        name = self._name(entity)
+        if not self.exists(entity):
+            self._create_empty(entity, self._spark.createDataFrame([], frame.schema))
+        stored = self.read(entity).schema
+        check_columns(entity, stored, frame.schema)
+        self._add_columns(name, entity, stored, frame.schema)
+        frame = frame.select(*map(quoted, self.read(entity).columns))
+        options = {"fanout-enabled": "true", **self._context.options_of(entity)}
+        return stream_writer(frame, write).options(**options).toTable(name)
+
+    def stream_problem(self, entity: EntityMetadata, error: Exception) -> str | None:
+        """Return whether a stream has met rows that were changed, or another table."""
+        changed = found_in(error, _CHANGED)
+        if changed is not None:
+            return changed_table_problem(
+                entity,
+                f"snapshot {changed[1]}",
+                "the pipe's tags stream.option.streaming-skip-overwrite-snapshots and "
+                "stream.option.streaming-skip-delete-snapshots",
+            )
+        return None if found_in(error, _REPLACED) is None else replaced_table_problem(entity)
+
+    def _create_empty(self, entity: EntityMetadata, rows: DataFrame) -> None:
+        """Create the table without a snapshot: a stream takes one that adds nothing for an end."""
+        columns = self._as_stored(rows)._jdf.schema().toDDL()
+        parts = ", ".join(map(quoted, entity.partition_columns))
+
+        def create() -> None:
+            self._spark.sql(
+                f"CREATE TABLE IF NOT EXISTS {self._name(entity)} ({columns}) USING iceberg"
+                + (f" PARTITIONED BY ({parts})" if parts else "")
+            )
+
+        create_patiently(self._context, entity, create, _is_conflict)
 
     def _publish(self, entity: EntityMetadata, rows: DataFrame, write: Write) -> None:
         from pyspark.sql import functions as F
@@ -271,3 +355,7 @@ class IcebergProvider:
                 f"        {key}.type: rest\n        {key}.uri: https://..."
             )
             raise DeclarationError([problem])
+
+
+def _is_conflict(error: Exception) -> bool:
+    return not _CONFLICTS.isdisjoint(java_names(error))

@@ -277,7 +277,7 @@ class StreamWrite:
 
 
 @runtime_checkable
-class StreamSource(Protocol):
+class StreamSource(EntityProvider, Protocol):
     """A provider whose entities can be read as a stream."""
 
     def make_ready(self, entity: EntityMetadata) -> None:
@@ -296,7 +296,7 @@ class StreamSource(Protocol):
 
 
 @runtime_checkable
-class StreamSink(Protocol):
+class StreamSink(EntityProvider, Protocol):
     """A provider whose format has a streaming sink of its own, with which rows come exactly once.
 
     This is the output mode ``append``. What comes batch by batch is staged and published like the
@@ -317,7 +317,7 @@ class ExplainsStreams(Protocol):
     """A provider that knows what its format means when it ends a stream."""
 
     def stream_problem(self, entity: EntityMetadata, error: Exception) -> str | None:
-        """Return why a query that reads or writes an entity has failed, and what helps.
+        """Return why a query that an entity drives has failed, and what helps.
 
         None where the entity has nothing to do with it, or where another try may go well.
         """

@@ -31,15 +31,22 @@ from kindling_airflow.runner.healing import java_causes
 from kindling_airflow.runner.providers.interface import ProviderContext, Staged, Write
 from kindling_airflow.runner.providers.parquet_whole import area_of
 from kindling_airflow.runner.providers.storage import Storage, literal_path
-from kindling_airflow.runner.schema_difference import quoted, schema_differences
+from kindling_airflow.runner.schema_difference import (
+    arranged,
+    declared_schema,
+    quoted,
+    schema_differences,
+)
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
 __all__ = [
     "WRITE_MODES",
     "check_columns",
+    "create_patiently",
+    "empty_table",
     "java_names",
     "new_columns",
     "publish_patiently",
@@ -131,25 +138,90 @@ def publish_patiently(
     Raises:
         EntityError: others were in the way each time.
     """
+    _patiently(
+        context,
+        entity,
+        publish,
+        is_conflict,
+        lambda reason: (
+            f"entity {entity.entityid!r}: others published it at the same moment, "
+            f"{_TRIES} times in a row; this result was not published: {reason}\n"
+            "  Fix: let fewer runs write it at once, or partition it by the column of "
+            "its slices, so that they do not touch the same files."
+        ),
+    )
+    context.storage.delete(staged.path)
+
+
+def create_patiently(
+    context: ProviderContext,
+    entity: EntityMetadata,
+    create: Callable[[], None],
+    is_conflict: Callable[[Exception], bool],
+) -> None:
+    """Create a table of which others may create the same at this moment.
+
+    Args:
+        context: the session and the warehouse.
+        entity: what is created.
+        create: creates the table where it does not exist.
+        is_conflict: whether an error says that somebody else has created it.
+
+    Raises:
+        EntityError: others were in the way each time.
+    """
+    _patiently(
+        context,
+        entity,
+        create,
+        is_conflict,
+        lambda reason: (
+            f"entity {entity.entityid!r}: its empty table cannot be created, because others change "
+            f"it at the same moment, {_TRIES} times in a row: {reason}\n"
+            "  Fix: nothing, if it is tried again."
+        ),
+    )
+
+
+def empty_table(entity: EntityMetadata, spark: SparkSession) -> DataFrame:
+    """Return no rows, with the columns that an entity declares.
+
+    Raises:
+        EntityError: it declares none.
+    """
+    declared = declared_schema(entity, spark)
+    if declared is None:
+        raise EntityError(
+            f"entity {entity.entityid!r}: there is no table yet, and nothing says what an empty "
+            "one would look like\n"
+            "  Fix: declare the entity's schema, or have the table written before a stream reads "
+            "it."
+        )
+    return arranged(spark.createDataFrame([], declared), declared)
+
+
+def _patiently(
+    context: ProviderContext,
+    entity: EntityMetadata,
+    act: Callable[[], None],
+    is_conflict: Callable[[Exception], bool],
+    given_up: Callable[[str], str],
+) -> None:
     with _alone(context.storage, context.location_of(entity)):
         for n in range(_TRIES):
             try:
-                publish()
-                break
+                act()
             except Exception as error:  # py4j and Spark wrap whatever the format throws
                 if not is_conflict(error):
                     raise
                 if n == _TRIES - 1:
                     reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-                    raise EntityError(
-                        f"entity {entity.entityid!r}: others published it at the same moment, "
-                        f"{_TRIES} times in a row; this result was not published: {reason}\n"
-                        "  Fix: let fewer runs write it at once, or partition it by the column of "
-                        "its slices, so that they do not touch the same files."
-                    ) from None  # for the cause may say that it cannot heal
+                    # not from it, for the cause may say that it cannot heal
+                    raise EntityError(given_up(reason)) from None
+            else:
+                return
             pause = min(0.1 * 2**n, _LONGEST_PAUSE_SECONDS)
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
-    context.storage.delete(staged.path)
 
 
 def java_names(error: Exception) -> list[str]:
