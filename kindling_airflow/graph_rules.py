@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-import networkx as nx
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = ["PipeEdge", "cycle_text", "cycles", "grouped", "layers"]
 
@@ -63,6 +64,8 @@ def cycles(pipe_ids: Iterable[str], edges: Iterable[PipeEdge]) -> Iterator[list[
 
     The first id is repeated at the end.
     """
+    import networkx as nx  # half of what a worker imports before a task; only for broken graphs
+
     digraph: nx.DiGraph[str] = nx.DiGraph()
     digraph.add_nodes_from(pipe_ids)
     digraph.add_edges_from((edge.from_pipe, edge.to_pipe) for edge in edges)

@@ -90,7 +90,7 @@ def import_declarations(root: Path, modules: Sequence[str]) -> HarvestedModules:
         raise HarvestError(problems)
     found = HarvestedModules(DataPipesRegistry(), DataEntityRegistry())
     sys.path[:] = [str(root), *(entry for entry in sys.path if entry != str(root))]
-    importlib.invalidate_caches()
+    _look_anew(root)
     failed: list[tuple[str, BaseException]] = []
     with DataPipes.declaring_into(found.pipes), DataEntities.declaring_into(found.entities):
         for name in modules:
@@ -101,6 +101,17 @@ def import_declarations(root: Path, modules: Sequence[str]) -> HarvestedModules:
     if failed:
         _raise_failures(failed)
     return found
+
+
+def _look_anew(root: Path) -> None:
+    """Let Python see files that are new in a folder; zips on the import path are left in peace.
+
+    They would all be read anew, and pyspark is one of them in a driver.
+    """
+    for place, finder in list(sys.path_importer_cache.items()):
+        forget = getattr(finder, "invalidate_caches", None)
+        if forget is not None and (place == str(root) or place.startswith(f"{root}{os.sep}")):
+            forget()
 
 
 def _check_origin(root: Path, module: ModuleType) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from kindling_airflow.bulk import collector_paused
+
 __all__ = ["Definition", "kindling_dag", "kindling_task_group", "load_dags"]
 
 _HOMES = {
@@ -27,4 +29,5 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    with collector_paused():  # else it would walk over all of Airflow, before each task
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -26,14 +26,17 @@ def main(arguments: list[str]) -> int:
     from kindling_airflow.contracts import RunRequest
     from kindling_airflow.errors import ReportError
     from kindling_airflow.runner.driver import run_driver
+    from kindling_airflow.runner.lean_start import import_compiled_pyspark, import_pandas_on_demand
 
     try:
         request = RunRequest.loads(arguments[0] if arguments else "")
     except ReportError as error:
         print(f"This application is started by a Kindling task: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    import_compiled_pyspark()
     _end_with_parent()
     _log_to_output()
+    import_pandas_on_demand()
     report = run_driver(request, started)
     # A line of its own, after Spark has stopped logging: nothing can be mixed into it.
     sys.stdout.write(f"\n{report.line()}\n")
