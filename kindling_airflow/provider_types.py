@@ -23,6 +23,7 @@ from kindling_airflow.errors import did_you_mean
 from kindling_airflow.frozen import thaw
 from kindling_airflow.interval_checks import entity_interval_problems
 from kindling_airflow.intervals import WRITE_MODES
+from kindling_airflow.kafka_tags import KAFKA_TAGS, kafka_problems
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -87,7 +88,8 @@ class ProviderType:
         tags: the tags that it knows, ``provider.option.*`` aside.
         is_written: whether pipes can write it; else it is a source.
         takes_options: whether it knows ``provider.option.*``.
-        write_modes: what its tag ``write_mode`` may be.
+        write_modes: what its tag ``write_mode`` may be; of a type that pipes write as streams
+            alone, nothing.
         streams_from: whether a streaming pipe can be driven by it.
         streams_into: the output modes in which a streaming pipe can write it.
         appends_by_batch: whether a stream appends each batch as a whole, so that it can be checked
@@ -131,6 +133,9 @@ BUILT_IN_TYPES: Mapping[str, ProviderType] = {
         is_written=False,
     ),
     "json": ProviderType((PATH_TAG,), is_written=False, streams_from=True),
+    "kafka": ProviderType(
+        KAFKA_TAGS, write_modes=(), streams_from=True, streams_into=("append", "update")
+    ),
     "memory": ProviderType((), takes_options=False),
     "parquet": ProviderType(
         ("provider.extra_columns", PATH_TAG),
@@ -138,6 +143,7 @@ BUILT_IN_TYPES: Mapping[str, ProviderType] = {
         streams_from=True,
         streams_into=("append", "complete"),
     ),
+    "rate": ProviderType((), is_written=False, streams_from=True),
     "table": ProviderType(
         ("provider.extra_columns", "provider.format", PATH_TAG, "provider.table")
     ),
@@ -234,6 +240,8 @@ def tag_problems_of(entity: EntityMetadata) -> list[str]:
         problems += _table_problems(where, entity)
     elif kind == "iceberg":
         problems += _iceberg_problems(where, entity)
+    elif kind == "kafka":
+        problems += kafka_problems(entity)
     modes = known.write_modes if known.is_written else ()
     problems += entity_interval_problems(entity, modes)
     return problems + _secret_problems(where, entity)

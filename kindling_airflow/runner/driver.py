@@ -2,6 +2,9 @@
 
     session up -> RunStart -> claim -> pipe ... -> newest try? -> publish -> report -> session down
 
+A stream takes the place of the pipe and its publish, and asks all the time whether it is the newest
+try (:mod:`~kindling_airflow.runner.streaming.stream_driver`).
+
 The report goes to standard output and, where that does not reach the task, to a file beside the
 tables.
 """
@@ -28,6 +31,7 @@ from kindling_airflow.runner.run_pipe import (
     run_pipe,
 )
 from kindling_airflow.runner.session_settings import declared_early, settings_of_run
+from kindling_airflow.runner.streaming import run_stream
 from kindling_airflow.secret_keys import secret_values, without_secrets
 
 if TYPE_CHECKING:
@@ -46,7 +50,8 @@ def run_driver(
     Args:
         request: what to run.
         started: ``time.monotonic()`` when the driver began; default: now.
-        say: takes the line that says that Spark is up; default: standard output.
+        say: takes the lines that say that Spark is up, and how a stream is; default: standard
+            output.
     """
     from pyspark import SparkConf
     from pyspark.sql import SparkSession
@@ -65,7 +70,7 @@ def run_driver(
         return _hidden(failed_report(request, error, started, ""), dict(os.environ))
     try:
         (say or _print_line)(_start(request, spark).line())
-        report = run_fenced(request, spark, started, declared)
+        report = run_fenced(request, spark, started, declared, say)
         _write_report(request, spark, report)
         return report
     finally:
@@ -77,6 +82,7 @@ def run_fenced(
     spark: SparkSession,
     started: float | None = None,
     declared: HarvestedModules | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> RunReport:
     """Run a request in a given session; publish unless a newer try of its task has begun.
 
@@ -87,21 +93,29 @@ def run_fenced(
         spark: the session.
         started: ``time.monotonic()`` when the driver began; default: now.
         declared: the project's declarations, where the caller has imported them already.
+        say: takes the lines of news of a stream; default: standard output.
     """
     from kindling_airflow.runner.providers.storage import Storage
 
     started = time.monotonic() if started is None else started
     settings = {**os.environ, **dict(spark.sparkContext.getConf().getAll())}
+
+    def run(hooks: Hooks) -> RunReport:
+        if request.stream:
+            report = run_stream(request, spark, started, declared, hooks=hooks, say=say)
+        else:
+            report = run_pipe(request, spark, started, declared, hooks)
+        return _hidden(report, settings)
+
     if not request.attempt_order:
-        return _hidden(run_pipe(request, spark, started, declared), settings)
+        return run(Hooks())
     try:
         fence = Fence.claim(Storage(spark), request)
     except Exception as error:
         failed = failed_report(request, error, started, spark.sparkContext.applicationId)
         return _hidden(failed, settings)
     try:
-        hooks = Hooks(before_publish=lambda _location: fence.check())
-        return _hidden(run_pipe(request, spark, started, declared, hooks), settings)
+        return run(Hooks(before_publish=lambda _location: fence.check()))
     finally:
         with suppress(Exception):  # the report is what counts; the next try copes with leftovers
             fence.release()

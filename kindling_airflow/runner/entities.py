@@ -37,6 +37,7 @@ _BUILT_IN = {
     "json": "kindling_airflow.runner.providers.source_files:JsonProvider",
     "memory": "kindling_airflow.runner.providers.memory:MemoryProvider",
     "parquet": "kindling_airflow.runner.providers.parquet:ParquetProvider",
+    "rate": "kindling_airflow.runner.providers.rate:RateProvider",
     "table": "kindling_airflow.runner.providers.catalog_table:CatalogTableProvider",
 }
 

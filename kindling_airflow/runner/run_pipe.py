@@ -11,36 +11,30 @@ traceback from the user's first own line on.
 
 from __future__ import annotations
 
-import inspect
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.contracts import RunReport, RunRequest, escape_component
-from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.errors import PipeRunError, did_you_mean
 from kindling_airflow.frozen import FrozenDict, freeze
-from kindling_airflow.harvest import HarvestedModules, import_declarations
+from kindling_airflow.harvest import HarvestedModules
 from kindling_airflow.intervals import slice_of
-from kindling_airflow.project_settings import apply_differences
 from kindling_airflow.runner.entities import writable_mode, writable_provider_for
 from kindling_airflow.runner.failure import describe, is_permanent
 from kindling_airflow.runner.fence import instance_name
 from kindling_airflow.runner.inputs import ReadInput, RunPart, read_entity, read_inputs
-from kindling_airflow.runner.output_check import checked_output
+from kindling_airflow.runner.pipe_call import call_pipe, declarations_of, pipe_of
 from kindling_airflow.runner.providers.interface import ProviderContext, Write
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
-from kindling_airflow.runner.quality import Audit
-from kindling_airflow.runner.query import result_of_query
+from kindling_airflow.runner.publish_result import Destination, publish_result
 from kindling_airflow.runner.run_context import RunContext
 from kindling_airflow.runner.run_interval import interval_of
-from kindling_airflow.sql_inputs import derive_inputs
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
 __all__ = [
     "WORKER_PATH",
@@ -93,9 +87,7 @@ def run_pipe(
     started = time.monotonic() if started is None else started
     application_id = spark.sparkContext.applicationId
     try:
-        declared = declared or import_declarations(Path(request.project_root), request.modules)
-        if request.settings:
-            declared = HarvestedModules(*apply_differences(declared, request.settings))
+        declared = declarations_of(request, declared)
         return _run(request, declared, spark, started, hooks or Hooks())
     except (Exception, SystemExit) as error:
         return failed_report(request, error, started, application_id)
@@ -119,16 +111,7 @@ def _run(
     started: float,
     hooks: Hooks,
 ) -> RunReport:
-    pipe = declared.pipes.get_pipe_definition(request.pipe_id)
-    if pipe is not None and pipe.awaits_inputs:
-        derive_inputs(declared.pipes, declared.entities.get_entity_ids())
-        pipe = declared.pipes.get_pipe_definition(request.pipe_id)
-    if pipe is None or (pipe.execute is None and pipe.sql is None):
-        hint = did_you_mean(request.pipe_id, declared.pipes.get_pipe_ids())
-        raise PipeRunError(
-            f"the project does not declare pipe {request.pipe_id!r}.{hint}\n"
-            "  Fix: compile the project again; it has changed since the DAG was made."
-        )
+    pipe = pipe_of(request, declared)
     interval = interval_of(request)
     output = declared.entities.definition_or_default(pipe.output_entity_id)
     context = ProviderContext(spark, request.warehouse, hooks.memory)
@@ -137,8 +120,10 @@ def _run(
     location = description.location
     instance = instance_name(request)
 
-    def report(status: Any, **more: Any) -> RunReport:
+    def report(status: Any, note: str = "", **more: Any) -> RunReport:
         extra: dict[str, Any] = {"output": description.to_json()}
+        if note:
+            extra["note"] = note
         if inputs.slices:
             extra["slices_read"] = dict(inputs.slices)
         if part is not None:
@@ -162,26 +147,15 @@ def _run(
     inputs = read_inputs(pipe, declared.entities, context, hooks.read, RunPart(interval, instance))
     if inputs.idle:
         return report("skipped", reason=inputs.idle)
-    result = _call(pipe, inputs.frames, RunContext.of(request, spark))
-    audit = Audit(pipe)
-    frame = checked_output(pipe, output, result, spark, audit.kept)
+    result = call_pipe(pipe, inputs.frames, RunContext.of(request, spark))
     attempt = escape_component(request.attempt_key)
     write = Write(instance, attempt, mode, part, inputs.taken)
-    staged = provider.stage(output, frame, write)
-    outcomes = audit.verdict(staged)
-    hooks.before_publish(location)
-    provider.publish(output, staged, write)
+    where = Destination(pipe, output, provider)
+    published, outcomes = publish_result(
+        where, result, spark, write, lambda: hooks.before_publish(location)
+    )
     hooks.after_publish(location)
-    return report("published", rows_written=staged.rows, expectations=outcomes)
-
-
-def _call(pipe: PipeMetadata, frames: Mapping[str, DataFrame], run: RunContext) -> Any:
-    if pipe.sql is not None:
-        return result_of_query(pipe, frames, run)
-    function: Any = pipe.execute
-    parameters = inspect.signature(function).parameters
-    wants_run = "run" in parameters and "run" not in frames
-    return function(**frames, **({"run": run} if wants_run else {}))
+    return report("published", published.note, rows_written=published.rows, expectations=outcomes)
 
 
 def _since(started: float) -> float:

@@ -87,7 +87,7 @@ def test_sound_tags(tags: dict[str, Any]) -> None:
     assert problems(**tags) == []
 
 
-ALL_TYPES = "csv, delta, iceberg, jdbc, json, memory, parquet, table"
+ALL_TYPES = "csv, delta, iceberg, jdbc, json, memory, parquet, rate, table"
 SHOP = {"provider_type": "jdbc", "provider_connection": "shop", "provider_table": "orders"}
 
 
@@ -316,7 +316,7 @@ def test_unknown_types_name_those_of_other_distributions_too() -> None:
         (
             "entity 'shop.orders': unknown provider_type 'avor'. Did you mean 'avro'?\n"
             "  Fix: use one of avro, csv, delta, hudi, iceberg, jdbc, json, memory, parquet, "
-            "table, or 'package.module:Class'."
+            "rate, table, or 'package.module:Class'."
         )
     ]
 

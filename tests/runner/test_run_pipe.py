@@ -318,7 +318,7 @@ def test_an_unknown_provider_is_named_with_its_neighbour(project: Project) -> No
     assert error is not None
     assert error.message == (
         "entity 'out': unknown provider_type 'parkett'. Did you mean 'parquet'?\n"
-        "  Fix: use one of csv, delta, iceberg, jdbc, json, memory, parquet, table, or "
+        "  Fix: use one of csv, delta, iceberg, jdbc, json, memory, parquet, rate, table, or "
         "'package.module:Class'."
     )
 

@@ -40,8 +40,8 @@ __all__ = [
     "Gained",
     "Peeks",
     "ProviderContext",
+    "Published",
     "ReadsGains",
-    "ReadsSlices",
     "Staged",
     "StreamRead",
     "StreamSink",
@@ -153,6 +153,19 @@ class Staged:
     frame: DataFrame
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a publish has done, where that is not simply to put all that was staged into the table.
+
+    Attributes:
+        rows: how many rows it has put there.
+        note: what people should know of it; goes into the report and the task's log.
+    """
+
+    rows: int
+    note: str = ""
+
+
 @runtime_checkable
 class EntityProvider(Protocol):
     """What every provider can do; made with a :class:`ProviderContext`."""
@@ -178,8 +191,12 @@ class WritableProvider(EntityProvider, Protocol):
         """Write a result where no reader sees it, after removing leftovers of the same instance."""
         ...
 
-    def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> None:
-        """Put what was staged in the place of the table, in full or not at all."""
+    def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> Published | None:
+        """Put what was staged in the place of the table, in full or not at all.
+
+        Returns:
+            None where all rows are in the table now and there is nothing more to say.
+        """
         ...
 
 
@@ -190,15 +207,6 @@ class WriteModes(Protocol):
     @property
     def write_modes(self) -> Collection[str]:
         """Every value of :attr:`Write.mode` that it can do."""
-        ...
-
-
-@runtime_checkable
-class ReadsSlices(Protocol):
-    """A provider with a way of its own to read a slice; else the rows of the table are filtered."""
-
-    def read_slice(self, entity: EntityMetadata, part: IntervalSlice) -> DataFrame:
-        """Return the rows of a slice: those of one publish, never a mixture of two."""
         ...
 
 

@@ -5,7 +5,8 @@
 
 ``overwrite`` replaces the folder (:mod:`~kindling_airflow.runner.providers.parquet_whole`);
 ``overwrite_interval`` and ``append`` change some of its files, one publish after the other
-(:mod:`~kindling_airflow.runner.providers.publish_log`).
+(:mod:`~kindling_airflow.runner.providers.publish_log`). A table that a stream writes is another
+kind of table (:mod:`~kindling_airflow.runner.providers.parquet_stream`), and read alike.
 
 ``_kindling.json`` holds the schema, because partition folders do not keep the types of their
 columns: ``month=01`` would come back as the integer 1.
@@ -19,14 +20,25 @@ from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
-from kindling_airflow.intervals import IntervalSlice
+from kindling_airflow.intervals import IntervalSlice, write_mode_of
 from kindling_airflow.runner.providers.footers import count_rows
 from kindling_airflow.runner.providers.interface import (
     EntityDescription,
     Gained,
     ProviderContext,
     Staged,
+    StreamRead,
+    StreamWrite,
     Write,
+)
+from kindling_airflow.runner.providers.parquet_stream import (
+    SIDECAR_VERSION,
+    create_empty,
+    has_data,
+    is_streamed,
+    refuse_publish,
+    sidecar_text,
+    take_over,
 )
 from kindling_airflow.runner.providers.parquet_whole import (
     area_of,
@@ -37,20 +49,21 @@ from kindling_airflow.runner.providers.parquet_whole import (
 from kindling_airflow.runner.providers.publish_log import SIDECAR, Commit, PublishLog
 from kindling_airflow.runner.providers.sliced_table import SlicedTable, partition_values
 from kindling_airflow.runner.providers.storage import literal_path
-from kindling_airflow.runner.schema_difference import schema_differences
+from kindling_airflow.runner.providers.stream_writer import stream_writer
+from kindling_airflow.runner.schema_difference import declared_schema, schema_differences
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+    from pyspark.sql.streaming.query import StreamingQuery
     from pyspark.sql.types import StructType
 
 __all__ = ["ParquetProvider"]
 
-_SIDECAR_VERSION = 1
 _EXAMPLES = 3
 
 
 class ParquetProvider:
-    """Reads parquet tables and writes them: whole, by slices, or by the files of one run."""
+    """Reads parquet tables; writes them whole, by slices, by the files of a run, as a stream."""
 
     write_modes = ("overwrite", "overwrite_interval", "append")
 
@@ -82,9 +95,10 @@ class ParquetProvider:
         table = self._table(entity)
 
         def look() -> Gained:
-            groups = table.gained(entity.entityid, self._table(output), instance)
-            files = [name for group in groups.values() for name in group.files]
             rows = self._look(entity)
+            done = self._files_that_count(table.folder, rows)
+            groups = table.gained(entity.entityid, self._table(output), instance, done)
+            files = [name for group in groups.values() for name in group.files]
             if files:
                 reader = self._spark.read.options(**self._context.options_of(entity))
                 reader = reader.option("basePath", literal_path(table.folder)).schema(rows.schema)
@@ -101,7 +115,9 @@ class ParquetProvider:
             PipeRunError: rows lie outside of the slice that is replaced, or the columns are not
                 those of the table whose other rows stay.
         """
-        area = area_of(self._context.location_of(entity), "staging")
+        location = self._context.location_of(entity)
+        refuse_publish(entity, self._storage, location)
+        area = area_of(location, "staging")
         self._log(entity).settled()  # a publish that was decided still needs its staged files
         for name in self._storage.names(area):
             if name.startswith(f"{write.instance}-"):
@@ -112,15 +128,14 @@ class ParquetProvider:
         writer = frame.write.options(**self._context.options_of(entity))
         if entity.partition_columns:
             writer.partitionBy(*entity.partition_columns).parquet(path)
-            if _replaces_all(write) and not self._has_data(path):
+            if _replaces_all(write) and not has_data(self._storage, path):
                 # Without a row there is no partition, and without a file no schema.
                 frame.limit(0).write.mode("overwrite").parquet(path)
         else:
             writer.parquet(path)
         if write.slice is not None and write.mode == "overwrite_interval":
             self._check_slice(entity, frame, path, write.slice)
-        sidecar = {"version": _SIDECAR_VERSION, "schema": frame.schema.jsonValue()}
-        self._storage.write_text(f"{path}/{SIDECAR}", json.dumps(sidecar, sort_keys=True))
+        self._storage.write_text(f"{path}/{SIDECAR}", sidecar_text(frame.schema))
         staged = self._load(entity, path)
         return Staged(path, count_rows(staged), staged)
 
@@ -129,8 +144,10 @@ class ParquetProvider:
 
         Raises:
             EntityError: another driver published at the same moment, or the file system refused.
+            PipeRunError: a stream has begun to write the table.
         """
         location = self._context.location_of(entity)
+        refuse_publish(entity, self._storage, location)
         table, log = self._table(entity), self._log(entity)
         if write.mode == "overwrite":
             log.settled()
@@ -150,6 +167,66 @@ class ParquetProvider:
             )
 
         log.commit(plan)
+
+    def make_ready(self, entity: EntityMetadata) -> None:
+        """Create a table that does not exist yet, without rows, from its declared schema.
+
+        Raises:
+            EntityError: it does not exist, and no schema is declared.
+        """
+        if self.exists(entity):
+            return
+        location = self._context.location_of(entity)
+        schema = declared_schema(entity, self._spark)
+        if schema is None:
+            raise EntityError(
+                f"entity {entity.entityid!r}: no table at {location!r} yet, and no schema from "
+                "which an empty one could be made for the stream that reads it\n"
+                "  Fix: declare the entity's schema, or run first what writes it."
+            )
+        create_empty(self._storage, location, schema)
+
+    def read_stream(self, entity: EntityMetadata, read: StreamRead) -> DataFrame:
+        """Return the rows as they come: of a stream's table, or of files that are added.
+
+        Raises:
+            PipeRunError: runs replace the table's files, so a stream would see rows twice, or lose
+                the files that it is about to read.
+            EntityError: nothing says what columns the files will have.
+        """
+        location = self._context.location_of(entity)
+        streamed = is_streamed(self._storage, location)
+        published = self._storage.exists(f"{location}/{SIDECAR}") and has_data(
+            self._storage, location
+        )
+        if published and not streamed and write_mode_of(entity) != "append":
+            raise PipeRunError(
+                f"entity {entity.entityid!r}: runs replace files of the table at {location!r}; a "
+                "stream that reads it would take rows in again, and miss files that it was about "
+                "to read\n"
+                "  Fix: let its runs add files (write_mode: append), or keep the table in delta or "
+                "iceberg."
+            )
+        schema = self._schema_for_stream(entity, location)
+        reader = self._spark.readStream.schema(schema)
+        options = {**self._context.options_of(entity), **read.options}
+        return reader.options(**options).parquet(literal_path(location))
+
+    def start(self, entity: EntityMetadata, frame: DataFrame, write: StreamWrite) -> StreamingQuery:
+        """Start the query that writes a stream to the table, exactly once.
+
+        Raises:
+            PipeRunError: the table was published by runs, belongs to another checkpoint, or has
+                other columns.
+        """
+        location = self._context.location_of(entity)
+        self._log(entity).settled()
+        take_over(entity, self._storage, location, frame.schema, write.checkpoint)
+        self._check_columns(entity, frame)
+        writer = stream_writer(frame, write).options(**self._context.options_of(entity))
+        if entity.partition_columns:
+            writer = writer.partitionBy(*entity.partition_columns)
+        return writer.format("parquet").start(location)
 
     def _new_sidecar(
         self, entity: EntityMetadata, table: SlicedTable, staged: str, write: Write
@@ -171,11 +248,15 @@ class ParquetProvider:
         problems = schema_differences(self.read(entity).schema, frame.schema)
         if problems:
             listed = "\n".join(f"  - {problem}" for problem in problems)
+            remedy = (
+                "move the table away and begin the stream anew"
+                if is_streamed(self._storage, self._context.location_of(entity))
+                else "have the whole table written anew (a run without an interval does, with "
+                "write_mode: overwrite_interval)"
+            )
             raise PipeRunError(
                 f"entity {entity.entityid!r}: the result does not have the columns of the table, "
-                f"whose other rows stay\n{listed}\n"
-                "  Fix: have the whole table written anew (a run without an interval does, with "
-                "write_mode: overwrite_interval), or keep the columns."
+                f"whose other rows stay\n{listed}\n  Fix: {remedy}, or keep the columns."
             )
 
     def _check_slice(
@@ -204,8 +285,23 @@ class ParquetProvider:
                 "  Fix: leave such rows out, or read the slice alone (interval.read: slice)."
             )
 
-    def _has_data(self, path: str) -> bool:
-        return any(not name.startswith(("_", ".")) for name in self._storage.names(path))
+    def _schema_for_stream(self, entity: EntityMetadata, location: str) -> StructType:
+        """Return the columns of what is there, else those that are declared."""
+        if has_data(self._storage, location) or self._schema(location) is not None:
+            return self.read(entity).schema
+        schema = declared_schema(entity, self._spark)
+        if schema is None:
+            raise EntityError(
+                f"entity {entity.entityid!r}: no file at {location!r} yet that would say what "
+                "columns a stream of it has\n  Fix: declare the entity's schema."
+            )
+        return schema
+
+    def _files_that_count(self, table: str, rows: DataFrame) -> list[str] | None:
+        """Return the relative paths of a stream's files; None where all files of a folder count."""
+        if not is_streamed(self._storage, table):
+            return None
+        return self._storage.relative_to(table, rows.inputFiles())
 
     def _log(self, entity: EntityMetadata) -> PublishLog:
         return PublishLog(self._storage, self._context.location_of(entity))
@@ -223,7 +319,9 @@ class ParquetProvider:
     def _load(self, entity: EntityMetadata, path: str) -> DataFrame:
         reader = self._spark.read.options(**self._context.options_of(entity))
         schema = self._schema(path)
-        return (reader.schema(schema) if schema is not None else reader).parquet(literal_path(path))
+        # A pattern is no folder in which Spark would look for the log of a stream.
+        place = path if is_streamed(self._storage, path) else literal_path(path)
+        return (reader.schema(schema) if schema is not None else reader).parquet(place)
 
     def _schema(self, path: str) -> StructType | None:
         from pyspark.sql.types import StructType
@@ -232,7 +330,7 @@ class ParquetProvider:
         if not self._storage.exists(sidecar):
             return None
         document: Any = json.loads(self._storage.read_text(sidecar))
-        if document.get("version") != _SIDECAR_VERSION:
+        if document.get("version") != SIDECAR_VERSION:
             return None
         return StructType.fromJson(document["schema"])
 

@@ -139,7 +139,13 @@ class SlicedTable:
         names = [n.removesuffix(".json") for n in self._files.names(self._groups)]
         return {name: group for n in names for name, group in self._group(n).items()}
 
-    def gained(self, entity_id: str, output: SlicedTable, instance: str) -> dict[str, Group]:
+    def gained(
+        self,
+        entity_id: str,
+        output: SlicedTable,
+        instance: str,
+        files: Sequence[str] | None = None,
+    ) -> dict[str, Group]:
         """Return the groups of this table that no other run has taken into an output.
 
         A file that is part of no group counts as a group by itself.
@@ -148,12 +154,14 @@ class SlicedTable:
             entity_id: this table's entity.
             output: the table that takes in.
             instance: the task instance that asks: what it took in itself is read again.
+            files: those that count; None for all that are in the folder.
         """
         others = [group for name, group in output.groups().items() if name != instance]
         seen = taken_by(others, entity_id)
         groups = self.groups()
         grouped = {name for group in groups.values() for name in group.files}
-        lone = [name for name in self._data_files(self.folder) if name not in grouped]
+        found = self._data_files(self.folder) if files is None else files
+        lone = [name for name in found if name not in grouped]
         everything = {**groups, **{name: Group("", (name,)) for name in lone}}
         return {name: group for name, group in everything.items() if name not in seen}
 

@@ -3,6 +3,9 @@
 The defaults trust nothing: a CSV file has a header whose names must fit the declared schema (Spark
 alone would map columns by position), and a value that does not fit its type fails the pipe (Spark
 alone would make it null). ``provider.option.*`` tags change both.
+
+As a stream, each file is taken in once, when it is there: it has to come into its place as a whole,
+by a rename.
 """
 
 from __future__ import annotations
@@ -10,9 +13,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.errors import EntityError
 from kindling_airflow.provider_types import PATH_TAG, is_absolute
 from kindling_airflow.runner.providers.first_lines import surely_has_rows
-from kindling_airflow.runner.providers.interface import EntityDescription, ProviderContext
+from kindling_airflow.runner.providers.interface import (
+    EntityDescription,
+    ProviderContext,
+    StreamRead,
+)
 from kindling_airflow.runner.providers.storage import literal_path
 
 if TYPE_CHECKING:
@@ -43,6 +51,27 @@ class _SourceFilesProvider:
         if entity.schema is not None:
             reader = reader.schema(entity.schema)
         return reader.load(self._pattern(entity))
+
+    def make_ready(self, entity: EntityMetadata) -> None:
+        """Create the folder of the files, if there is neither folder nor file nor a pattern.
+
+        Raises:
+            EntityError: no schema is declared, and a stream cannot look into files to come.
+        """
+        if entity.schema is None:
+            raise EntityError(
+                f"entity {entity.entityid!r}: a stream of {self.format} files needs a declared "
+                "schema, because files are yet to come\n  Fix: declare the entity's schema."
+            )
+        location = self._context.location_of(entity)
+        if not self.exists(entity) and literal_path(location) == location:
+            self._context.storage.make_folder(location)
+
+    def read_stream(self, entity: EntityMetadata, read: StreamRead) -> DataFrame:
+        """Return the rows of the files that are there, and of those that come."""
+        reader = self._context.spark.readStream.format(self.format).schema(entity.schema or "")
+        options = {**self._options(entity), **read.options}
+        return reader.options(**options).load(self._pattern(entity))
 
     def surely_has_rows(self, entity: EntityMetadata, frame: DataFrame) -> bool:
         """Tell whether the files' first lines show that there are rows."""

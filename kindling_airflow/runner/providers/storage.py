@@ -8,7 +8,7 @@ not: given an existing directory it moves the source *into* it, and calls that s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.contracts import escape_component
@@ -98,6 +98,16 @@ class Storage:
         while listed.hasNext():
             found.append(str(listed.next().getPath().toUri().getPath())[len(root) + 1 :])
         return sorted(found)
+
+    def relative_to(self, folder: str, uris: Iterable[str]) -> list[str]:
+        """Return the paths of files, named by URIs as Spark does, in a folder; sorted."""
+        root = self._system(folder).makeQualified(self._path(folder)).toUri().getPath().rstrip("/")
+        paths = (str(self._jvm.java.net.URI(uri).getPath()) for uri in uris)
+        return sorted(path[len(root) + 1 :] for path in paths)
+
+    def make_folder(self, path: str) -> None:
+        """Create a folder, and those above it; one that exists is fine."""
+        self._system(path).mkdirs(self._path(path))
 
     def modified(self, path: str) -> int:
         """Return when a file or folder was changed last, in milliseconds since 1970."""

@@ -1,0 +1,64 @@
+"""From a pipe's result to the published table: checked, staged, judged, put in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.contracts import ExpectationReport
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.runner.output_check import checked_output
+from kindling_airflow.runner.providers.interface import Published, WritableProvider, Write
+from kindling_airflow.runner.quality import Audit
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+__all__ = ["Destination", "publish_result"]
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where the result of a pipe goes.
+
+    Attributes:
+        pipe: the pipe.
+        entity: what it writes.
+        provider: of this entity.
+    """
+
+    pipe: PipeMetadata
+    entity: EntityMetadata
+    provider: WritableProvider
+
+
+def publish_result(
+    where: Destination,
+    result: Any,
+    spark: SparkSession,
+    write: Write,
+    before_publish: Callable[[], None],
+) -> tuple[Published, tuple[ExpectationReport, ...]]:
+    """Publish what a pipe returned; return what was published, and what became of expectations.
+
+    Args:
+        where: where it goes.
+        result: what the pipe returned.
+        spark: the session.
+        write: how it is written.
+        before_publish: nothing is published if it raises.
+
+    Raises:
+        PipeRunError: the result does not fit the output's declaration.
+        ExpectationError: the result must not be published.
+        EntityError: the storage is in the way.
+    """
+    audit = Audit(where.pipe)
+    frame = checked_output(where.pipe, where.entity, result, spark, audit.kept)
+    staged = where.provider.stage(where.entity, frame, write)
+    outcomes = audit.verdict(staged)
+    before_publish()
+    published = where.provider.publish(where.entity, staged, write)
+    return published or Published(staged.rows), outcomes

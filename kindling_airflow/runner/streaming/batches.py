@@ -1,0 +1,77 @@
+"""Publishes each batch of a query like the result of a run: staged, checked, put in place.
+
+A batch that is done again, because the driver has died in the middle, is known by its name, which
+is made of the checkpoint, the query and the number of the batch: what it has left is removed, and
+what it has appended is not appended again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.contracts import ExpectationReport
+from kindling_airflow.intervals import WriteMode
+from kindling_airflow.runner.providers.interface import Write
+from kindling_airflow.runner.publish_result import Destination, publish_result
+from kindling_airflow.runner.streaming.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["WRITE_MODES", "BatchPublisher"]
+
+WRITE_MODES: dict[str, WriteMode] = {"append": "append", "update": "merge", "complete": "overwrite"}
+
+
+class BatchPublisher:
+    """What Spark calls with each batch.
+
+    Args:
+        where: where the batches go.
+        checkpoint: the query's.
+        attempt: names the try; harmless as part of a file name.
+        mode: how a batch changes the table.
+        before_publish: nothing is published if it raises.
+        after_publish: is called when a batch is in its place.
+    """
+
+    def __init__(
+        self,
+        where: Destination,
+        checkpoint: Checkpoint,
+        attempt: str,
+        mode: WriteMode,
+        *,
+        before_publish: Callable[[], None],
+        after_publish: Callable[[], None],
+    ) -> None:
+        self._where = where
+        self._checkpoint = checkpoint
+        self._attempt = attempt
+        self._mode = mode
+        self._before_publish = before_publish
+        self._after_publish = after_publish
+        self._query_id = ""
+        self.error: BaseException | None = None
+        self.expectations: tuple[ExpectationReport, ...] = ()
+
+    def __call__(self, frame: DataFrame, batch_id: int) -> None:
+        """Publish a batch. What goes wrong is kept, because only its text gets through Spark."""
+        try:
+            self._publish(frame, batch_id)
+        except BaseException as error:
+            self.error = error
+            raise
+
+    def _publish(self, frame: Any, batch_id: int) -> None:
+        self._query_id = self._query_id or self._checkpoint.query_id()
+        text = "\0".join((self._checkpoint.path, self._query_id, str(batch_id)))
+        instance = hashlib.sha256(text.encode()).hexdigest()[:16]
+        write = Write(instance, self._attempt, self._mode)
+        session = frame.sparkSession
+        _, self.expectations = publish_result(
+            self._where, frame, session, write, self._before_publish
+        )
+        self._after_publish()

@@ -1,0 +1,256 @@
+"""A query that runs: is it ready, does it still run, why not, how far is it; and its end.
+
+    drain    what the source has now gets done          bounded by the pipe's stream.drain_timeout
+    stop     the query ends; its checkpoint stays where it is, and nothing is lost
+
+Knows neither signals nor standard output, and may be asked by several threads at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from kindling_airflow.contracts import ExpectationReport
+from kindling_airflow.errors import EntityError, PipeRunError
+from kindling_airflow.runner.streaming.batches import BatchPublisher
+from kindling_airflow.runner.streaming.numbers import Numbers
+from kindling_airflow.runner.streaming.stalls import Look
+from kindling_airflow.stream_settings import StreamSettings, StreamTrigger
+
+if TYPE_CHECKING:
+    from pyspark.sql.streaming.query import StreamingQuery
+
+__all__ = ["RunningStream", "StreamFacts"]
+
+_NOT_READY = ("Initializing", "Getting offsets")
+_LONGEST_PAUSE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """What is known of a stream for as long as it runs.
+
+    Attributes:
+        pipe_id: the pipe.
+        driving_id, output_id: what it reads as a stream, and what it writes.
+        location: where the output is.
+        description: of the output, of JSON types.
+        settings: what the pipe says of its query, under the lifetime of the run.
+        explain: what a format has to say about a query's error; None if nothing.
+    """
+
+    pipe_id: str
+    driving_id: str
+    output_id: str
+    location: str
+    description: Mapping[str, Any]
+    settings: StreamSettings
+    explain: Callable[[Exception], str | None]
+
+
+class RunningStream:
+    """A started query.
+
+    Args:
+        facts: what is known of it.
+        begin: starts the query with a trigger, from its checkpoint.
+        batches: what publishes its batches, if a sink does not.
+    """
+
+    def __init__(
+        self,
+        facts: StreamFacts,
+        begin: Callable[[StreamTrigger], StreamingQuery],
+        batches: BatchPublisher | None,
+    ) -> None:
+        self.facts = facts
+        self._begin = begin
+        self._batches = batches
+        self._lock = threading.RLock()
+        self._numbers = Numbers()
+        self._was_ready = False
+        self._told_to_end = False
+        self._is_beginning_again = False
+        self._ends_by_itself = facts.settings.trigger.kind == "available_now"
+        self._query = begin(facts.settings.trigger)
+
+    @property
+    def expectations(self) -> tuple[ExpectationReport, ...]:
+        """What became of each expectation in the last batch that was published."""
+        return () if self._batches is None else self._batches.expectations
+
+    @property
+    def rows_in(self) -> int:
+        """How many rows the query has taken in since it was started here."""
+        self._numbers.look(self._query)
+        return self._numbers.rows_in
+
+    def is_ready(self) -> bool:
+        """Tell whether it takes in data: its first batch is planned, or its source has nothing."""
+        with self._lock:
+            if not self._was_ready:
+                query = self._query
+                self._was_ready = (
+                    not self._message().startswith(_NOT_READY)
+                    if query.isActive
+                    else self._ends_by_itself and self.error() is None
+                )
+            return self._was_ready
+
+    def is_active(self) -> bool:
+        """Tell whether it has not ended yet."""
+        with self._lock:
+            return self._is_beginning_again or bool(self._query.isActive)
+
+    def error(self) -> BaseException | None:
+        """Return why it failed, or None."""
+        with self._lock:
+            if self.is_active():
+                return None
+            failed = self._query._jsq.exception()
+            if self._batches is not None and self._batches.error is not None and failed.isDefined():
+                return self._batches.error
+            if failed.isDefined():
+                return self._explained(_from_java(failed.get()))
+            if self._told_to_end or self._ends_by_itself:
+                return None
+            return EntityError(
+                f"pipe {self.facts.pipe_id!r}: somebody else has stopped its query\n"
+                "  Fix: leave the query to the pipe; it goes on from its checkpoint."
+            )
+
+    def drain(self) -> bool:
+        """Get done what the source has now, and return whether that was done in time.
+
+        Raises:
+            StreamingQueryException: the query has failed.
+        """
+        settings = self.facts.settings
+        deadline = time.monotonic() + settings.drain_timeout
+        trigger = settings.trigger
+        if trigger.kind == "continuous":
+            return True  # each row is done as it comes
+        if self._ends_by_itself:
+            return self._await_end(deadline)
+        if trigger.kind == "processing_time" and (trigger.seconds or 0) > _LONGEST_PAUSE_SECONDS:
+            return self._take_what_is_there(deadline)
+        return self._process_all(deadline)
+
+    def stop(self) -> None:
+        """End the query; returns when it has ended."""
+        with self._lock:
+            self._told_to_end = True
+            query = self._query
+        query.stop()
+
+    def progress(self) -> dict[str, Any]:
+        """Return how the query gets on, of JSON types; see ``contracts.StreamNews``."""
+        self._numbers.look(self._query)
+        return self._numbers.progress(self._message())
+
+    def look(self) -> Look:
+        """Return what there is to see of the query now, for who looks out for stalls."""
+        status = self._query.status
+        self._numbers.look(self._query)
+        message = str(status["message"])
+        tasks = self._tasks_done() if message.startswith("Processing") else 0
+        return Look(
+            at=time.monotonic(),
+            message=message,
+            has_data=bool(status["isDataAvailable"]),
+            is_working=bool(status["isTriggerActive"]),
+            done=(self._numbers.batches, tasks),
+        )
+
+    def _message(self) -> str:
+        return str(self._query.status["message"])
+
+    def _tasks_done(self) -> int:
+        """Return how many tasks of the current batch's running stages are done."""
+        context: Any = self._context()
+        tracker = context.statusTracker()
+        done = 0
+        for job_id in tracker.getJobIdsForGroup(str(self._query.runId)):
+            job = tracker.getJobInfo(job_id)
+            for stage_id in () if job is None else job.stageIds:
+                stage = tracker.getStageInfo(stage_id)
+                done += 0 if stage is None else stage.numCompletedTasks
+        return done
+
+    def _context(self) -> Any:
+        from pyspark import SparkContext
+
+        return SparkContext._active_spark_context
+
+    def _process_all(self, deadline: float) -> bool:
+        """Wait until the source has nothing more; it is looked at once after this has begun."""
+
+        def process() -> None:
+            # A look at the source that was under way already ends the first call.
+            self._query.processAllAvailable()
+            self._query.processAllAvailable()
+
+        return _in_time(process, deadline)
+
+    def _take_what_is_there(self, deadline: float) -> bool:
+        """Let the query take what is there without a pause, for its next batch may be far away."""
+        with self._lock:
+            self._is_beginning_again = True
+        try:
+            self._query.stop()
+            self._numbers.look(self._query)
+            query = self._begin(replace(self.facts.settings.trigger, kind="available_now"))
+            with self._lock:
+                self._query = query
+                self._ends_by_itself = True
+        finally:
+            with self._lock:
+                self._is_beginning_again = False
+        return self._await_end(deadline)
+
+    def _await_end(self, deadline: float) -> bool:
+        return bool(self._query.awaitTermination(max(0.001, deadline - time.monotonic())))  # type: ignore[arg-type]
+
+    def _explained(self, error: Exception) -> BaseException:
+        text = self.facts.explain(error)
+        if text is None:
+            return error
+        explained = PipeRunError(text)
+        explained.__cause__ = error
+        return explained
+
+
+def _from_java(failed: Any) -> Exception:
+    """Return what ended a query as a batch would have raised it, without the plan of the query."""
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors.exceptions.captured import UnknownException, convert_exception
+
+    cause = failed.getCause()
+    java = failed if cause is None else cause
+    converted = convert_exception(java)
+    if not isinstance(converted, UnknownException):
+        return cast("Exception", converted)
+    unknown: Exception = Py4JJavaError("the query has failed", java)
+    return unknown
+
+
+def _in_time(call: Callable[[], None], deadline: float) -> bool:
+    """Make a call that may never return, and return whether it did in time."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="kindling-drain", daemon=True)
+    thread.start()
+    thread.join(max(0.0, deadline - time.monotonic()))
+    if raised:
+        raise raised[0]
+    return not thread.is_alive()

@@ -1,0 +1,430 @@
+"""Streams of one session: what comes in goes out once, and what does not fit is refused."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from kindling_airflow.data_pipes import DataPipes
+from kindling_airflow.execution.runners import StreamHandle
+from kindling_airflow.expectations import satisfies
+from tests.runner.conftest import Project
+from tests.runner.streams import (
+    AVAILABLE,
+    EVENTS,
+    STREAMING,
+    declare_events,
+    drop,
+    events,
+    ids,
+    refusal,
+    started,
+    take_available,
+    taken,
+    until,
+)
+
+
+def test_what_comes_in_goes_out_once_and_a_stream_goes_on_where_it_was(project: Project) -> None:
+    declare_events(project)
+    first = take_available(project, "clean")
+    assert (first.status, first.reason) == ("skipped", "'events' has gained nothing")
+    assert (project.table("events").is_dir(), first.location) == (True, str(project.table("clean")))
+    drop(project.table("events"), "1.json", events(range(3)))
+    report = taken(project, "clean")
+    assert (report.rows_written, [(i.entity_id, i.rows) for i in report.inputs]) == (
+        3,
+        [("events", 3)],
+    )
+    drop(project.table("events"), "2.json", events(range(3, 5)))
+    assert taken(project, "clean").rows_written == 2
+    assert ids(project, "clean") == [0, 1, 2, 3, 4]
+    assert take_available(project, "clean").status == "skipped"
+
+
+def test_a_batch_pipe_reads_what_a_stream_has_done_and_no_file_besides(project: Project) -> None:
+    declare_events(project)
+    drop(project.table("events"), "1.json", events(range(3)))
+    taken(project, "clean")
+    table = project.table("clean")
+    [file] = table.glob("part-*.parquet")
+    # As a driver leaves it that dies in the middle of a batch: a file that is in no log.
+    (table / f"part-00099-{file.name[11:]}").write_bytes(file.read_bytes())
+    project.pipe("count", lambda clean: clean.selectExpr("count(*) AS n"), "clean")
+    report = project.run("count")
+    assert (report.inputs[0].rows, project.rows("count")) == (3, [(3,)])
+
+
+def test_runs_that_take_what_was_gained_take_a_streams_rows_once(project: Project) -> None:
+    declare_events(project, write_mode="append")
+    project.entity("log", tags={"write_mode": "append"})
+    project.pipe("log", lambda clean: clean, "clean", use_watermark=True)
+    drop(project.table("events"), "1.json", events(range(3)))
+    taken(project, "clean")
+    [file] = project.table("clean").glob("part-*.parquet")
+    (project.table("clean") / f"part-00099-{file.name[11:]}").write_bytes(file.read_bytes())
+    assert project.run("log", run_id="1").rows_written == 3
+    drop(project.table("events"), "2.json", events(range(3, 5)))
+    taken(project, "clean")
+    assert project.run("log", run_id="2").rows_written == 2
+    assert project.run("log", run_id="3").status == "skipped"
+    assert ids(project, "log") == [0, 1, 2, 3, 4]
+
+
+def test_a_stream_reads_the_table_of_another_one(project: Project) -> None:
+    """Consumers start first: the table is made of its schema, and filled when they run already."""
+    declare_events(project)
+    project.entity("shops", schema="id BIGINT, shop STRING", partition_columns=["shop"])
+    project.pipe("shops", lambda clean: clean.select("id", "shop"), "clean", tags=STREAMING)
+    with started(project, "shops") as consumer, started(project, "clean") as producer:
+        until(lambda: consumer.is_ready() and producer.is_ready())
+        assert isinstance(consumer, StreamHandle)
+        assert producer.error() is None
+        drop(project.table("events"), "1.json", events(range(3), "007"))
+        drop(project.table("events"), "2.json", events(range(3, 5), "b"))
+        assert producer.drain()
+        producer.stop()
+        assert not producer.is_active()
+        assert consumer.drain()
+        assert consumer.progress()["rows_in"] == 5
+        assert consumer.progress()["lag"] is None
+    assert (consumer.error(), producer.error()) == (None, None)
+    # The sidecar says that a shop is text, whatever its folder looks like.
+    project.pipe("copy", lambda shops: shops, "shops")
+    assert project.run("copy").rows_written == 5
+    assert [row[1] for row in project.rows("copy")] == ["007", "007", "007", "b", "b"]
+
+
+def test_a_complete_result_replaces_the_table_with_each_batch(project: Project) -> None:
+    declare_events(project)
+    project.entity("counts", schema="shop STRING, n BIGINT NOT NULL")
+    project.pipe(
+        "counts",
+        lambda events: events.groupBy("shop").count().withColumnRenamed("count", "n"),
+        "events",
+        tags={**STREAMING, "stream.output_mode": "complete"},
+        expectations=[satisfies("n > 0")],
+    )
+    drop(project.table("events"), "1.json", events(range(3)))
+    report = taken(project, "counts")
+    assert [e.outcome for e in report.expectations] == ["passed"]
+    drop(project.table("events"), "2.json", [*events(range(3, 5)), *events(range(5, 6), "b")])
+    report = taken(project, "counts")
+    assert report.extra["stream"]["state_rows"] == 2
+    assert project.rows("counts") == [("a", 5), ("b", 1)]
+    staging = project.warehouse / "_kindling" / "staging" / "counts"
+    assert list(staging.glob("*-*")) == []
+
+
+def test_a_batch_that_breaks_an_expectation_ends_the_stream_and_is_not_published(
+    project: Project,
+) -> None:
+    declare_events(project)
+    project.pipe(
+        "counts",
+        lambda events: events.groupBy("shop").count(),
+        "events",
+        tags={**STREAMING, "stream.output_mode": "complete"},
+        expectations=[satisfies("count < 3")],
+    )
+    drop(project.table("events"), "1.json", events(range(2)))
+    taken(project, "counts")
+    drop(project.table("events"), "2.json", events(range(2, 5)))
+    text = refusal(project, "counts")
+    assert "count < 3" in text
+    assert "1 of 1 rows" in text
+    assert project.rows("counts") == [("a", 2)]
+
+
+def test_a_sql_pipe_streams(project: Project) -> None:
+    declare_events(project)
+    project.entity("big", schema="id BIGINT, place STRING")
+    with DataPipes.declaring_into(project.declared.pipes):
+        DataPipes.view(
+            "big", sql="SELECT id, upper(shop) AS place FROM events WHERE id > 1", tags=STREAMING
+        )
+    drop(project.table("events"), "1.json", events(range(3)))
+    taken(project, "big")
+    assert project.rows("big") == [(2, "A")]
+
+
+def test_other_inputs_are_tables_and_must_be_there(project: Project) -> None:
+    declare_events(project)
+    project.entity("shops", schema="shop STRING, city STRING")
+    project.pipe(
+        "places",
+        lambda events, shops: events.join(shops, "shop"),
+        "events",
+        "shops",
+        tags=STREAMING,
+    )
+    drop(project.table("events"), "1.json", events(range(2)))
+    report = take_available(project, "places")
+    assert report.error is not None
+    assert report.extra["permanent"] is False
+    assert report.error.message == (
+        f"pipe 'places': input 'shops' does not exist yet at {str(project.table('shops'))!r}, and "
+        "a stream reads a table of this type once, when it starts\n"
+        "  Fix: run first what writes it, keep it in a format that is read anew in every batch "
+        "(delta), or make it the first input, which is read as a stream."
+    )
+    project.pipe(
+        "shops", lambda: project.spark.createDataFrame([("a", "Ulm")], "shop string, city string")
+    )
+    assert project.run("shops").status == "published"
+    assert taken(project, "places").rows_written == 2
+
+
+def test_rows_of_a_rate_come_by_themselves(project: Project) -> None:
+    project.entity("ticks", tags={"provider_type": "rate", "provider.option.rowsPerSecond": 50})
+    project.entity("log", schema="value BIGINT")
+    project.pipe("log", lambda ticks: ticks.select("value"), "ticks", tags=STREAMING)
+    with started(project, "log") as stream:
+        until(lambda: stream.progress()["rows_in"] > 0)
+        assert stream.is_ready()
+        said = stream.progress()
+        assert said["batches"] >= 1
+        assert said["batch_id"] is not None
+        assert said["last_progress"].endswith("Z")
+        json.dumps(said, allow_nan=False)
+    project.pipe("batch", lambda ticks: ticks, "ticks")
+    error = project.run("batch").error
+    assert error is not None
+    assert error.message == (
+        "entity 'ticks': rows of a rate exist as a stream alone\n"
+        "  Fix: make it the first input of a streaming pipe (processing_mode: streaming)."
+    )
+
+
+class TestWatermark:
+    def declare(self, project: Project, watermark: str) -> None:
+        declare_events(project)
+        project.entity("late", schema="start TIMESTAMP, n BIGINT NOT NULL")
+        project.pipe("late", counted_by_minutes, "events", tags=watermarked(watermark))
+
+    def test_is_put_on_the_driving_input_before_the_pipe_gets_it(self, project: Project) -> None:
+        self.declare(project, "at 5m")
+        drop(project.table("events"), "1.json", events(range(40)))
+        taken(project, "late")
+        # Windows of which a later row may still come are not in the output yet.
+        assert project.rows("late") == [(moment(0), 10), (moment(10), 10), (moment(20), 10)]
+
+    def test_needs_a_column_that_is_a_time(self, project: Project) -> None:
+        self.declare(project, "shop 5m")
+        assert refusal(project, "late") == (
+            "pipe 'late': tag stream.watermark names column 'shop' of 'events', which is of type "
+            "STRING\n  Fix: name a column of type TIMESTAMP."
+        )
+
+
+def watermarked(watermark: str) -> dict[str, Any]:
+    return {**STREAMING, "stream.watermark": watermark}
+
+
+def counted_by_minutes(events: Any) -> Any:
+    from pyspark.sql import functions as F
+
+    windows = events.groupBy(F.window("at", "10 minutes")).count()
+    return windows.select(F.col("window.start").alias("start"), F.col("count").alias("n"))
+
+
+def moment(minute: int) -> datetime:
+    return datetime(2026, 1, 1, 0, minute)  # noqa: DTZ001 (the session's zone is UTC)
+
+
+class TestRefusedResults:
+    def test_a_result_that_is_no_stream(self, project: Project) -> None:
+        project.entity("events", schema=EVENTS, tags={"provider_type": "json"})
+        project.pipe("out", lambda events: project.spark.range(1), "events", tags=STREAMING)
+        assert refusal(project, "out") == (
+            "pipe 'out' returned a table where a stream belongs: its result is not made of "
+            "'events', which it gets as a stream\n"
+            "  Fix: make the result of the first input; or let the pipe be a batch pipe."
+        )
+
+    def test_a_result_that_does_not_fit_its_declaration(self, project: Project) -> None:
+        declare_events(project)
+        project.entity("out", schema="id STRING, shop STRING")
+        project.pipe("out", lambda events: events.select("id"), "events", tags=STREAMING)
+        assert refusal(project, "out") == (
+            "pipe 'out': its result does not fit entity 'out'\n"
+            "  - column 'id' is bigint, declared as string\n"
+            "  - column 'shop' (string) is missing\n"
+            "  Fix: change the pipe's result, or the entity's declaration."
+        )
+        assert not project.table("out").exists()
+
+    def test_what_is_wrong_with_the_declaration_is_said_before_anything_is_read(
+        self, project: Project
+    ) -> None:
+        project.entity("events", tags={"provider_type": "json"})
+        project.pipe("out", lambda events: events, "events", tags=STREAMING)
+        text = refusal(project, "out")
+        assert "read as a stream of json files, and nothing says what is in them" in text
+
+    def test_an_error_in_a_batch_is_the_pipes_own_without_the_plan_around_it(
+        self, project: Project
+    ) -> None:
+        declare_events(project)
+        project.pipe(
+            "out", lambda events: events.selectExpr("id / 0 AS x"), "events", tags=STREAMING
+        )
+        drop(project.table("events"), "1.json", events(range(1)))
+        text = refusal(project, "out")
+        assert "DIVIDE_BY_ZERO" in text
+        assert "Streaming Query" not in text
+
+
+class TestTables:
+    @pytest.mark.parametrize("mode", ["overwrite", "append"])
+    def test_a_run_does_not_publish_to_a_table_that_a_stream_writes(
+        self, project: Project, mode: str
+    ) -> None:
+        project.entity("events", schema=EVENTS, tags={"provider_type": "json"})
+        project.entity("ticks", schema=EVENTS, tags={"provider.path": "clean"})
+        project.entity("clean", schema=EVENTS, tags={"write_mode": mode})
+        project.pipe("ticks", lambda events: events, "events", tags=STREAMING)
+        project.pipe("clean", lambda events: events, "events")
+        drop(project.table("events"), "1.json", events(range(2)))
+        taken(project, "ticks")
+        report = project.run("clean")
+        assert report.error is not None
+        assert report.extra["permanent"] is True
+        assert report.error.message == (
+            f"entity 'clean': the table at {str(project.table('clean'))!r} is written by a "
+            "stream; a run cannot publish to it, for readers see nothing but what is in the "
+            "log of the stream\n"
+            "  Fix: give the result another place (provider.path, or an entity of its own), or "
+            "move the stream's table away and begin its query anew."
+        )
+        assert ids(project, "clean") == [0, 1]
+
+    def test_a_stream_does_not_write_to_a_table_that_runs_published(self, project: Project) -> None:
+        declare_events(project)
+        drop(project.table("events"), "1.json", events(range(2)))
+        project.declared.pipes.unregister_pipe("clean")
+        project.pipe("clean", lambda events: events, "events")
+        assert project.run("clean").status == "published"
+        project.declared.pipes.unregister_pipe("clean")
+        project.pipe("clean", lambda events: events, "events", tags=STREAMING)
+        assert refusal(project, "clean") == (
+            f"entity 'clean': the table at {str(project.table('clean'))!r} has rows that no stream "
+            "has written; a stream cannot go on with it, for readers would see nothing but the "
+            "rows of the stream from then on\n"
+            "  Fix: give the stream another place (provider.path, or an entity of its own), or "
+            "move the table away."
+        )
+        assert ids(project, "clean") == [0, 1]
+
+    def test_a_table_that_was_just_made_ready_may_be_published_to(self, project: Project) -> None:
+        project.entity("numbers", schema="id BIGINT")
+        project.entity("out", schema="id BIGINT")
+        project.pipe("out", lambda numbers: numbers, "numbers", tags=STREAMING)
+        assert take_available(project, "out").status == "skipped"
+        project.pipe("numbers", lambda: project.spark.range(2))
+        assert project.run("numbers").status == "published"
+
+    def test_a_stream_does_not_read_a_table_whose_files_runs_replace(
+        self, project: Project
+    ) -> None:
+        project.entity("numbers", schema="id BIGINT")
+        project.pipe("numbers", lambda: project.spark.range(2))
+        assert project.run("numbers").status == "published"
+        project.entity("out", schema="id BIGINT")
+        project.pipe("out", lambda numbers: numbers, "numbers", tags=STREAMING)
+        assert refusal(project, "out") == (
+            "entity 'numbers': runs replace files of the table at "
+            f"{str(project.table('numbers'))!r}; a stream that reads it would take rows in again, "
+            "and miss files that it was about to read\n"
+            "  Fix: let its runs add files (write_mode: append), or keep the table in delta or "
+            "iceberg."
+        )
+
+    def test_a_stream_reads_what_runs_append(self, project: Project) -> None:
+        project.entity("numbers", schema="id BIGINT", tags={"write_mode": "append"})
+        project.pipe("numbers", lambda: project.spark.range(2))
+        project.entity("out", schema="id BIGINT")
+        project.pipe("out", lambda numbers: numbers, "numbers", tags=STREAMING)
+        assert project.run("numbers", run_id="1").status == "published"
+        assert taken(project, "out").rows_written == 2
+        assert project.run("numbers", run_id="2").status == "published"
+        assert taken(project, "out").rows_written == 2
+        assert ids(project, "out") == [0, 0, 1, 1]
+
+    def test_a_table_is_written_by_the_query_that_began_it_alone(self, project: Project) -> None:
+        """Spark would leave out each batch of another query whose number it knows already."""
+        declare_events(project)
+        drop(project.table("events"), "1.json", events(range(2)))
+        taken(project, "clean")
+        stream = {**AVAILABLE, "checkpoints": str(project.warehouse / "elsewhere")}
+        text = refusal(project, "clean", stream=stream)
+        assert text == (
+            f"entity 'clean': the table at {str(project.table('clean'))!r} has 1 batches of "
+            f"another checkpoint than {str(project.warehouse / 'elsewhere' / 'clean')!r}; Spark "
+            "would leave out as many batches of this query, because their numbers are in the "
+            "table's log already\n"
+            "  Fix: bring the checkpoint back, or begin anew with another place for the table "
+            "(provider.path), or move the table away."
+        )
+        project.table("clean").rename(project.warehouse / "moved")
+        assert taken(project, "clean", stream=stream).rows_written == 2
+
+    def test_other_columns_are_refused(self, project: Project) -> None:
+        project.entity("events", schema=EVENTS, tags={"provider_type": "json"})
+        project.pipe("clean", lambda events: events, "events", tags=STREAMING)
+        drop(project.table("events"), "1.json", events(range(2)))
+        taken(project, "clean")
+        project.declared.pipes.unregister_pipe("clean")
+        project.pipe("clean", lambda events: events.drop("shop"), "events", tags=STREAMING)
+        assert refusal(project, "clean") == (
+            "entity 'clean': the result does not have the columns of the table, whose other rows "
+            "stay\n  - column 'shop' (string) is missing\n"
+            "  Fix: move the table away and begin the stream anew, or keep the columns."
+        )
+
+
+class TestDrain:
+    def test_takes_what_is_there_although_the_next_batch_is_an_hour_away(
+        self, project: Project
+    ) -> None:
+        declare_events(project)
+        project.declared.pipes.unregister_pipe("clean")
+        tags = {**STREAMING, "stream.trigger": "1h"}
+        project.pipe("clean", lambda events: events, "events", tags=tags)
+        with started(project, "clean") as stream:
+            until(stream.is_ready)
+            drop(project.table("events"), "1.json", events(range(3)))
+            assert stream.drain()
+            assert (stream.is_active(), stream.error(), stream.rows_in) == (False, None, 3)
+        assert ids(project, "clean") == [0, 1, 2]
+
+    def test_gives_up_in_time_where_there_is_no_end_of_it(self, project: Project) -> None:
+        release = threading.Event()
+        declare_events(project)
+        tags = {**STREAMING, "stream.output_mode": "complete", "stream.drain_timeout": "1s"}
+        project.pipe("counts", lambda events: events.groupBy("shop").count(), "events", tags=tags)
+        with started(project, "counts") as stream:
+            until(stream.is_ready)
+            stream._batches._before_publish = release.wait  # type: ignore[union-attr, assignment]
+            drop(project.table("events"), "1.json", events(range(3)))
+            assert not stream.drain()
+            release.set()
+        assert stream.error() is None
+        taken(project, "counts")
+        assert project.rows("counts") == [("a", 3)]
+
+    def test_a_query_that_somebody_else_stops_has_failed(self, project: Project) -> None:
+        declare_events(project)
+        with started(project, "clean") as stream:
+            until(stream.is_ready)
+            [query] = project.spark.streams.active
+            query.stop()
+            assert not stream.is_active()
+            assert str(stream.error()) == (
+                "pipe 'clean': somebody else has stopped its query\n"
+                "  Fix: leave the query to the pipe; it goes on from its checkpoint."
+            )
