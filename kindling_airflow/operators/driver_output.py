@@ -20,8 +20,10 @@ from typing import Any
 from kindling_airflow.contracts import (
     REPORT_MARKER,
     START_MARKER,
+    STREAM_MARKER,
     report_in_line,
     start_in_line,
+    stream_news_in_line,
 )
 
 __all__ = ["DriverOutput"]
@@ -57,6 +59,7 @@ class DriverOutput:
         on_report: is called with the JSON text of a report.
         mask: returns a line without secrets. Airflow masks what goes into a task's log, but its
             local executor also prints it into the scheduler's, as it is.
+        on_news: is called with the JSON text of a stream's news.
     """
 
     def __init__(
@@ -64,11 +67,13 @@ class DriverOutput:
         on_start: Callable[[str], None],
         on_report: Callable[[str], None],
         mask: Callable[[str], str] = str,
+        on_news: Callable[[str], None] | None = None,
     ) -> None:
         self.is_folding = False
         self._mask = mask
         self._on_start = on_start
         self._on_report = on_report
+        self._on_news = on_news
         self._kept: deque[str] = deque(maxlen=_KEPT_LINES)
         self._in_trouble = False  # behind a warning or an error of Spark's, whose text may go on
 
@@ -120,6 +125,10 @@ class DriverOutput:
 
     def _without_news(self, line: str) -> tuple[str, bool]:
         """Pass on what is meant for the operator; return what was printed before it."""
+        news = stream_news_in_line(line) if self._on_news is not None else None
+        if news is not None and self._on_news is not None:
+            self._on_news(news)
+            return line.partition(STREAM_MARKER)[0], True
         report, start = report_in_line(line), start_in_line(line)
         if report is not None:
             self._on_report(report)

@@ -206,6 +206,8 @@ class KindlingPipeOperator(SubmittingOperator):
             report.rows_written,
             report.duration_seconds,
         )
+        if note := report.extra.get("note"):
+            self.log.warning("%s", note)
         for line in quality_lines(document):
             self.log.warning("%s", line)
         self._tell_assets(context, document)
@@ -289,8 +291,11 @@ class KindlingPipeOperator(SubmittingOperator):
 
     def _get_hook(self) -> SparkSubmitHook:
         keep_out_of_logs(self.conf, self.env_vars)  # OpenLineage's key is among them by now
-        self._output = DriverOutput(self._on_start, self._keep_report, masked)
+        self._output = self._driver_output()
         return hand_over(adapt(super()._get_hook(), self._output), self._connections)
+
+    def _driver_output(self) -> DriverOutput:
+        return DriverOutput(self._on_start, self._keep_report, masked)
 
     def _keep_report(self, text: str) -> None:
         try:

@@ -51,6 +51,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
             "kindling_airflow.entity_checks",
             "kindling_airflow.interval_checks",
             "kindling_airflow.intervals",
+            "kindling_airflow.kafka_tags",
             "kindling_airflow.provider_types",
             "kindling_airflow.stream_checks",
             "kindling_airflow.stream_settings",
@@ -91,6 +92,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "translator": ("airflow pyspark", ("kindling_airflow.translator*",)),
     "addresses of links": ("airflow pyspark", ("kindling_airflow.links.urls",)),
+    "states of a run": ("airflow pyspark", ("kindling_airflow.triggers.run_states",)),
     "pools": ("airflow pyspark", ("kindling_airflow.pools*",)),
     "definitions and their compilation": (
         "airflow pyspark",

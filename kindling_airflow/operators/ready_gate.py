@@ -1,0 +1,77 @@
+"""The gate behind a generation of streams: what feeds them does not start before they are ready."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+
+from kindling_airflow.triggers.ready import ReadyTrigger
+from kindling_airflow.triggers.run_states import named
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["ReadyGateOperator"]
+
+_RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=5)}  # of a triggerer that was lost
+
+
+class ReadyGateOperator(BaseOperator):
+    """Ends when streams are ready; until then it is deferred and holds no slot.
+
+    It fails for good as soon as one of them cannot become ready any more, and when its time is
+    over; both name the streams. When the streams are asked to stop meanwhile, it is skipped, and so
+    is what waits for it.
+
+    Args:
+        streams: the tasks of the streams.
+        stop_task_id: the task whose end asks all streams of the run to stop.
+        timeout_seconds: how long they may take.
+        **kwargs: everything that an operator takes.
+    """
+
+    streams: tuple[str, ...]
+    stop_task_id: str
+    timeout_seconds: float
+
+    def __init__(
+        self, *, streams: Sequence[str], stop_task_id: str, timeout_seconds: float, **kwargs: Any
+    ) -> None:
+        super().__init__(**{**_RETRIES, **kwargs})
+        self.streams = tuple(streams)
+        self.stop_task_id = stop_task_id
+        self.timeout_seconds = timeout_seconds
+
+    def execute(self, context: Context) -> NoReturn:  # noqa: D102 (interface)
+        ti = context["ti"]
+        deadline = time.time() + self.timeout_seconds
+        self.log.info("Waits up to %g s for %s", self.timeout_seconds, named(self.streams))
+        self.defer(
+            trigger=ReadyTrigger(ti.dag_id, ti.run_id, self.streams, deadline, self.stop_task_id),
+            method_name="fail",
+        )
+
+    def fail(self, context: Context, event: Mapping[str, Any]) -> NoReturn:  # noqa: ARG002
+        """Fail for good, with the names of the streams that are the reason.
+
+        Raises:
+            AirflowFailException: always.
+        """
+        states: Mapping[str, str | None] = event["streams"]
+        told = ", ".join(
+            f"{task_id!r} ({state or 'not started'})" for task_id, state in states.items()
+        )
+        if event["status"] == "late":
+            raise AirflowFailException(
+                f"Not ready within {self.timeout_seconds:g} s: {told}. What feeds them is not "
+                "started.\n  Fix: their logs say what they wait for; a pool with too few free "
+                "slots keeps them from starting; stream.ready_timeout gives them more time."
+            )
+        raise AirflowFailException(
+            f"Will not become ready: {told}. What feeds them is not started.\n"
+            "  Fix: mend what their logs say, then clear the failed tasks of this run."
+        )
