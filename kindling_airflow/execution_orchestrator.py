@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kindling_airflow.execution.announcer import Log
+from kindling_airflow.execution.settings import BatchOptions
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator, ExecutionStrategy
 from kindling_airflow.frozen import EMPTY
@@ -74,6 +75,7 @@ class ExecutionOrchestrator:
         streaming_options: StreamingOptions | Mapping[str, float] = EMPTY,
         *,
         strategy: ExecutionStrategy | str = "streaming",
+        batch_options: BatchOptions | Mapping[str, Any] = EMPTY,
         run_id: str | None = None,
     ) -> StreamingExecution:
         """Plan these pipes in the order of streaming and start them.
@@ -82,7 +84,9 @@ class ExecutionOrchestrator:
         :meth:`execute` for those of planning.
         """
         plan = self._plan(pipe_ids, strategy)
-        return self._executor.execute_streaming(plan, streaming_options, run_id=run_id)
+        return self._executor.execute_streaming(
+            plan, streaming_options, batch_options=batch_options, run_id=run_id
+        )
 
     def _plan(
         self, pipe_ids: Sequence[str] | None, strategy: ExecutionStrategy | str

@@ -18,10 +18,12 @@ from kindling_airflow.critical_path import is_forward
 from kindling_airflow.errors import ExecutionError
 from kindling_airflow.execution.announcer import Announcer, Log
 from kindling_airflow.execution.batch import BatchRun
+from kindling_airflow.execution.halves import batch_half
 from kindling_airflow.execution.runners import (
     Cancellable,
     PipeRunner,
     PipeSkipped,
+    ReportingStream,
     SharedReads,
     Skipped,
     StreamHandle,
@@ -33,7 +35,7 @@ from kindling_airflow.execution.settings import (
     RetryPolicy,
     StreamingOptions,
     pipe_settings,
-    ready_timeouts,
+    stream_limits,
 )
 from kindling_airflow.execution.sharing import Sharing, recommended_reads
 from kindling_airflow.execution.streams import StreamingExecution
@@ -59,6 +61,7 @@ __all__ = [
     "PipeRunner",
     "PipeSkipped",
     "PipeStatus",
+    "ReportingStream",
     "RetryPolicy",
     "SharedReads",
     "Skipped",
@@ -155,23 +158,7 @@ class GenerationExecutor:
             retry_interval_seconds=retry_interval_seconds,
             overrides=overrides,
         )
-        settings = pipe_settings(plan, options)
-        reads, problems = recommended_reads(plan)
-        if problems and auto_cache:
-            raise ExecutionError(problems)
-        announcer = self._announcer(plan, run_id)
-        threads = self._new_threads()
-        sharing = Sharing(reads, self._run_pipe, auto_cache, announcer, threads.post)
-        run = BatchRun(
-            plan,
-            self._run_pipe,
-            options=options,
-            settings=settings,
-            threads=threads,
-            sharing=sharing,
-            announcer=announcer,
-        )
-        return run.run()
+        return self._batch(plan, options, self._announcer(plan, run_id), auto_cache).run()
 
     def execute_batch(
         self, plan: ExecutionPlan, parallel: bool = False, max_workers: int = 4, **options: Any
@@ -184,13 +171,20 @@ class GenerationExecutor:
         plan: ExecutionPlan,
         streaming_options: StreamingOptions | Mapping[str, float] = EMPTY,
         *,
+        batch_options: BatchOptions | Mapping[str, Any] = EMPTY,
         run_id: str | None = None,
     ) -> StreamingExecution:
-        """Start every pipe of a plan as a stream, and return when all are ready.
+        """Start every stream of a plan, and return when all are ready.
+
+        The batch pipes of a hybrid plan run then, in forward order, while the streams go on; it
+        returns when they have ended. That some of them failed is no error: the result says so. If a
+        stream fails meanwhile no further one begins.
 
         Args:
-            plan: the plan; its order must not be forward or hybrid.
+            plan: the plan; its order must not be forward.
             streaming_options: how long to wait for what.
+            batch_options: how the batch pipes of a hybrid plan run: the arguments of
+                :meth:`execute`, from ``parallel`` to ``overrides``.
             run_id: names this execution; by default a fresh one.
 
         Raises:
@@ -202,10 +196,10 @@ class GenerationExecutor:
         """
         plan.validate()
         problems = []
-        if plan.direction() in ("forward", "hybrid"):
+        if plan.direction() == "forward":
             problems.append(
                 f"a plan of strategy {plan.strategy!r} cannot be started as streams: its order is "
-                f"{plan.direction()}, so not every consumer would stand ready for its producers\n"
+                "forward, so not every consumer would stand ready for its producers\n"
                 "  Fix: make a streaming plan of these pipes, or run them with execute_batch()."
             )
         starter = self._run_pipe
@@ -218,16 +212,42 @@ class GenerationExecutor:
         if problems:
             raise ExecutionError(problems)
         options = StreamingOptions.of(streaming_options)
+        limits = stream_limits(plan, options)
+        half, announcer = batch_half(plan), self._announcer(plan, run_id)
+        how = BatchOptions.of(batch_options)
         execution = StreamingExecution(
             plan,
             starter,
             options=options,
-            ready_timeouts=ready_timeouts(plan, options),
+            limits=limits,
             new_threads=self._new_threads,
-            announcer=self._announcer(plan, run_id),
+            announcer=announcer,
+            batch=None if half is None else self._batch(half, how, announcer),
         )
         execution.begin()
         return execution
+
+    def _batch(
+        self,
+        plan: ExecutionPlan,
+        options: BatchOptions,
+        announcer: Announcer,
+        auto_cache: bool = False,
+    ) -> BatchRun:
+        settings = pipe_settings(plan, options)
+        reads, problems = recommended_reads(plan)
+        if problems and auto_cache:
+            raise ExecutionError(problems)
+        threads = self._new_threads()
+        return BatchRun(
+            plan,
+            self._run_pipe,
+            options=options,
+            settings=settings,
+            threads=threads,
+            sharing=Sharing(reads, self._run_pipe, auto_cache, announcer, threads.post),
+            announcer=announcer,
+        )
 
     def _announcer(self, plan: ExecutionPlan, run_id: str | None) -> Announcer:
         return Announcer(self, self._log, self._new_run_id() if run_id is None else run_id, plan)

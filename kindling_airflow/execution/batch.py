@@ -13,7 +13,9 @@ the other, and in the order in which things happened.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from blinker import Signal
@@ -45,7 +47,7 @@ from kindling_airflow.signals import (
     pipe_started,
 )
 
-__all__ = ["BatchRun"]
+__all__ = ["BatchRun", "Watch"]
 
 _INTERRUPTED = "the execution was interrupted"
 _MOST_CAUSES = (
@@ -53,8 +55,21 @@ _MOST_CAUSES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What goes on beside a run, and may be a reason to begin nothing more.
+
+    Attributes:
+        trouble: returns the reason, or "".
+        every_seconds: how often it is asked, at least.
+    """
+
+    trouble: Callable[[], str]
+    every_seconds: float
+
+
 class BatchRun:
-    """One execution of a plan.
+    """One execution of a plan, or the batch half of one.
 
     Args:
         plan: a valid plan.
@@ -97,6 +112,17 @@ class BatchRun:
         self._stop = ""  # why nothing more is begun
         self._current: tuple[Generation, float] | None = None
         self._seconds: dict[int, float] = {}  # by generation
+        self._watch: Watch | None = None
+
+    @property
+    def results(self) -> Mapping[str, PipeResult]:
+        """What became of the pipes that have ended, or will not run."""
+        return self._results
+
+    @property
+    def seconds(self) -> Mapping[int, float]:
+        """How long the generations took that have ended, by number."""
+        return self._seconds
 
     def run(self) -> ExecutionResult:
         """Run the plan and return what became of every pipe.
@@ -105,7 +131,9 @@ class BatchRun:
             ExecutionInterrupted: ``KeyboardInterrupt``, with the results so far.
         """
         try:
-            self._run_all()
+            with self._wound_down():
+                self._announcer.tell(execution_started)
+                self._run_all()
         except KeyboardInterrupt as interrupt:
             raise ExecutionInterrupted(self._finish()) from interrupt
         except BaseException:
@@ -113,12 +141,27 @@ class BatchRun:
             raise
         return self._finish()
 
+    def run_half(self, watch: Watch) -> None:
+        """Run the plan as a part of an execution that somebody else begins, ends and announces.
+
+        Every pipe is in :attr:`results` afterwards, also when something is raised.
+
+        Args:
+            watch: the other part.
+        """
+        self._watch = watch
+        with self._wound_down():
+            self._run_all()
+
     def _run_all(self) -> None:
+        self._sharing.recommend()
+        for generation in self._plan.generations:
+            self._run_generation(generation)
+
+    @contextmanager
+    def _wound_down(self) -> Iterator[None]:
         try:
-            self._announcer.tell(execution_started)
-            self._sharing.recommend()
-            for generation in self._plan.generations:
-                self._run_generation(generation)
+            yield
         except BaseException:
             self._wind_down()
             raise
@@ -138,9 +181,11 @@ class BatchRun:
                 pipe_id = ready.popleft()
                 self._say(pipe_started, pipe_id)
                 self._tries.begin(pipe_id)
-            end = self._tries.next_end()
+            end = self._tries.next_end(None if self._watch is None else self._watch.every_seconds)
             if end is not None:
                 self._record(end)
+            if self._watch is not None and not self._stop:
+                self._stop = self._watch.trouble()
             if self._stop:
                 self._drop(ready)
         self._generation_ended()

@@ -30,6 +30,7 @@ __all__ = [
     "Outcome",
     "PipeRunner",
     "PipeSkipped",
+    "ReportingStream",
     "SharedReads",
     "Skipped",
     "StreamHandle",
@@ -97,6 +98,15 @@ class StreamHandle(Protocol):
 
     def stop(self) -> object:
         """End; may take its time."""
+        ...
+
+
+@runtime_checkable
+class ReportingStream(Protocol):
+    """A stream that can say what it did."""
+
+    def report(self) -> object:
+        """Return a report or a mapping; it becomes that of the pipe's result. Asked at its end."""
         ...
 
 

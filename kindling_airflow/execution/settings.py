@@ -8,7 +8,8 @@ The more specific one wins: the arguments of the call, then the pipe's own tags,
 | ``retry.attempts`` | how often a failed pipe is tried again |
 | ``retry.interval_seconds`` | how long to wait before each further try |
 | ``timeout_seconds`` | how long one try may take; null: without limit |
-| ``ready_timeout_seconds`` | how long a stream may take from its start until it is ready |
+| ``stream.ready_timeout`` or ``ready_timeout_seconds`` | until a stream is ready |
+| ``stream.drain_timeout`` | until a stream that is to stop has worked off what has arrived |
 """
 
 from __future__ import annotations
@@ -22,21 +23,24 @@ from typing import Any, TypeVar
 from kindling_airflow.errors import ExecutionError, did_you_mean
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.frozen import EMPTY
+from kindling_airflow.stream_settings import seconds_of
 
 __all__ = [
     "BatchOptions",
     "ErrorStrategy",
     "PipeSettings",
     "RetryPolicy",
+    "StreamLimits",
     "StreamingOptions",
     "pipe_settings",
-    "ready_timeouts",
+    "stream_limits",
 ]
 
 E = TypeVar("E", bound=Enum)
 
 _TIMEOUT_TAG = "timeout_seconds"
 _READY_TIMEOUT_TAG = "ready_timeout_seconds"
+_STREAM_TAGS = (("ready", "stream.ready_timeout"), ("drain", "stream.drain_timeout"))
 _ATTEMPTS_TAG = "retry.attempts"
 _INTERVAL_TAG = "retry.interval_seconds"
 
@@ -114,6 +118,15 @@ class BatchOptions:
         if problems:
             raise ExecutionError(problems)
 
+    @classmethod
+    def of(cls, said: BatchOptions | Mapping[str, Any]) -> BatchOptions:
+        """Return options given as such, or by name.
+
+        Raises:
+            ExecutionError: unknown names, or values that make no sense.
+        """
+        return said if isinstance(said, BatchOptions) else cls(**_known(cls, said, "batch"))
+
     @property
     def width(self) -> int:
         """How many pipes may run at once."""
@@ -152,18 +165,23 @@ class StreamingOptions:
         Raises:
             ExecutionError: unknown names, or values that make no sense.
         """
-        if isinstance(said, StreamingOptions):
-            return said
-        known = cls.__dataclass_fields__
-        problems = [
-            f"unknown streaming option {name!r}.{did_you_mean(str(name), known)}\n"
-            f"  Fix: use one of {', '.join(known)}."
-            for name in said
-            if name not in known
-        ]
-        if problems:
-            raise ExecutionError(problems)
-        return cls(**said)
+        return said if isinstance(said, StreamingOptions) else cls(**_known(cls, said, "streaming"))
+
+
+def _known(
+    options: type[BatchOptions | StreamingOptions], said: Mapping[str, Any], what: str
+) -> Mapping[str, Any]:
+    """Return options by name as they are; raises if one is unknown."""
+    known = options.__dataclass_fields__
+    problems = [
+        f"unknown {what} option {name!r}.{did_you_mean(str(name), known)}\n"
+        f"  Fix: use one of {', '.join(known)}."
+        for name in said
+        if name not in known
+    ]
+    if problems:
+        raise ExecutionError(problems)
+    return said
 
 
 def pipe_settings(plan: ExecutionPlan, options: BatchOptions) -> dict[str, PipeSettings]:
@@ -195,8 +213,16 @@ def pipe_settings(plan: ExecutionPlan, options: BatchOptions) -> dict[str, PipeS
     return found
 
 
-def ready_timeouts(plan: ExecutionPlan, options: StreamingOptions) -> dict[str, float]:
-    """Return how long each pipe of a streaming plan may take until it is ready.
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """How many seconds a stream may take until it is ready, and to work off what has arrived."""
+
+    ready: float
+    drain: float
+
+
+def stream_limits(plan: ExecutionPlan, options: StreamingOptions) -> dict[str, StreamLimits]:
+    """Return what holds for each pipe of a plan, were it started as a stream.
 
     Raises:
         ExecutionError: listing every bad tag.
@@ -206,10 +232,28 @@ def ready_timeouts(plan: ExecutionPlan, options: StreamingOptions) -> dict[str, 
     for pipe_id in plan.pipe_ids:
         said, wrong = _said(plan, pipe_id, EMPTY, {_READY_TIMEOUT_TAG: _POSITIVE})
         problems += wrong
-        found[pipe_id] = said.get(_READY_TIMEOUT_TAG, options.ready_timeout)
+        limits = {"ready": said.get(_READY_TIMEOUT_TAG, options.ready_timeout)}
+        tags = plan.graph.nodes[pipe_id].tags
+        for name, tag in _STREAM_TAGS:
+            if tag in tags:
+                try:
+                    limits[name] = _positive_duration(tags[tag])
+                except ValueError:
+                    problems.append(
+                        f"pipe {pipe_id!r}: tag {tag} must be a duration above 0, not "
+                        f"{tags[tag]!r}\n  Fix: write it like '30s' or '10m'."
+                    )
+        found[pipe_id] = StreamLimits(**{"drain": options.drain_timeout, **limits})
     if problems:
         raise ExecutionError(problems)
     return found
+
+
+def _positive_duration(said: object) -> float:
+    seconds = seconds_of(said)
+    if seconds <= 0:
+        raise ValueError(said)
+    return seconds
 
 
 def _said(

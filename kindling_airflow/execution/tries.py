@@ -147,10 +147,14 @@ class Tries:
         while self._resting and self._resting[0][0] <= now and self._is_free():
             self._start(heapq.heappop(self._resting)[2])
 
-    def next_end(self) -> PipeEnd | None:
-        """Wait until something happens; return a pipe that has ended, or None."""
+    def next_end(self, at_most: float | None = None) -> PipeEnd | None:
+        """Wait until something happens; return a pipe that has ended, or None.
+
+        Args:
+            at_most: how many seconds to wait; None: as long as there is nothing to do.
+        """
         if not self._ended:
-            message = self._threads.wait(self._patience())
+            message = self._threads.wait(_shorter(self._patience(), at_most))
             if isinstance(message, _TryEnded):
                 self._try_returned(message)
             elif isinstance(message, _CancelEnded):
@@ -296,6 +300,13 @@ class Tries:
     def _end(self, live: _Live, outcome: Outcome, reason: str) -> None:
         seconds = self._threads.now() - live.started
         self._ended.append(PipeEnd(live.pipe_id, outcome, live.attempt, seconds, reason))
+
+
+def _shorter(one: float | None, other: float | None) -> float | None:
+    """Return the shorter one of two times; None is for ever."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 def _timed_out(live: _Live) -> Outcome:

@@ -19,9 +19,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from blinker import Signal
+
 from kindling_airflow.signals import NAMESPACE, PAYLOADS
 
-__all__ = ["Does", "Pipes", "Simulation", "Span", "fails", "listening", "never"]
+__all__ = ["Does", "Pipes", "Simulation", "Span", "fails", "interrupted_once", "listening", "never"]
 
 never = float("inf")
 _MOST_WAITS = 100_000
@@ -173,3 +175,16 @@ def listening(
             signal = NAMESPACE[f"orchestrator.{name}"]
             stack.enter_context(signal.connected_to(listener(name)))
         yield heard
+
+
+@contextmanager
+def interrupted_once(signal: Signal) -> Iterator[None]:
+    """Let Ctrl-C come when a signal is sent for the first time."""
+    left = [KeyboardInterrupt()]
+
+    def interrupt(_sender: Any, **_: Any) -> None:
+        if left:
+            raise left.pop()
+
+    with signal.connected_to(interrupt):
+        yield

@@ -13,8 +13,9 @@ from kindling_airflow.execution.settings import (
     PipeSettings,
     RetryPolicy,
     StreamingOptions,
+    StreamLimits,
     pipe_settings,
-    ready_timeouts,
+    stream_limits,
 )
 from kindling_airflow.generation_executor import GenerationExecutor
 from tests.builders import plan
@@ -151,12 +152,39 @@ def test_streaming_options_are_seconds_above_zero() -> None:
     )
 
 
-def test_a_stream_may_have_a_time_of_its_own_to_become_ready() -> None:
-    streams = plan("a -> b", "streaming", tags={"a": {"ready_timeout_seconds": "7"}})
-    assert ready_timeouts(streams, StreamingOptions()) == {"a": 7, "b": 300}
-    streams = plan("a -> b", "streaming", tags={"a": {"ready_timeout_seconds": 0}})
+def test_a_stream_may_have_times_of_its_own() -> None:
+    tags = {
+        "a": {"ready_timeout_seconds": "7"},
+        "b": {"stream.ready_timeout": "2m", "ready_timeout_seconds": 7},
+        "c": {"stream.drain_timeout": "90s"},
+    }
+    streams = plan("a -> b -> c -> d", "streaming", tags=tags)
+    assert stream_limits(streams, StreamingOptions(drain_timeout=5)) == {
+        "a": StreamLimits(7, 5),
+        "b": StreamLimits(120, 5),
+        "c": StreamLimits(300, 90),
+        "d": StreamLimits(300, 5),
+    }
+
+
+def test_times_of_streams_that_are_none_are_told_together() -> None:
+    tags = {
+        "a": {"ready_timeout_seconds": 0},
+        "b": {"stream.ready_timeout": "0s", "stream.drain_timeout": 5},
+    }
     with pytest.raises(ExecutionError) as refused:
-        ready_timeouts(streams, StreamingOptions())
-    assert str(refused.value) == (
-        "pipe 'a': tag ready_timeout_seconds must be a number of seconds above 0, not 0"
+        stream_limits(plan("a -> b", "streaming", tags=tags), StreamingOptions())
+    fix = "\n  Fix: write it like '30s' or '10m'."
+    assert refused.value.problems == (
+        "pipe 'a': tag ready_timeout_seconds must be a number of seconds above 0, not 0",
+        f"pipe 'b': tag stream.drain_timeout must be a duration above 0, not 5{fix}",
+        f"pipe 'b': tag stream.ready_timeout must be a duration above 0, not '0s'{fix}",
     )
+
+
+def test_batch_options_may_be_given_by_name() -> None:
+    assert BatchOptions.of({"parallel": True}) == BatchOptions(parallel=True)
+    options = BatchOptions(max_workers=1)
+    assert BatchOptions.of(options) is options
+    with pytest.raises(ExecutionError, match=r"^unknown batch option 'paralel'\. Did you mean"):
+        BatchOptions.of({"paralel": True})

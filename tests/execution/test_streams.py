@@ -19,12 +19,14 @@ from kindling_airflow.generation_executor import (
     ExecutionResult,
     GenerationExecutor,
     PipeStatus,
+    ReportingStream,
     StreamHandle,
     StreamingExecution,
     StreamStarter,
 )
+from kindling_airflow.signals import pipe_completed
 from tests.builders import plan
-from tests.execution.simulation import Simulation, listening, never
+from tests.execution.simulation import Simulation, interrupted_once, listening, never
 
 PATIENCE = 30.0
 
@@ -259,7 +261,7 @@ def test_a_stream_that_is_not_ready_in_time_fails_the_run() -> None:
     error, streams = begin_in_vain("a -> b", {"b": Stream(ready_in=never)})
     assert str(error) == (
         "stream 'b' failed, and all others were stopped: stream 'b' was not ready within 20 s\n"
-        "  Fix: find out what it waits for, or raise its ready_timeout_seconds."
+        "  Fix: find out what it waits for, or raise its stream.ready_timeout."
     )
     assert isinstance(error.__cause__, PipeTimeoutError)
     assert streams.story == ["start b", "stop b"]
@@ -375,6 +377,50 @@ def test_a_stream_that_failed_unnoticed_is_found_when_all_are_stopped() -> None:
         "TimeoutError",
         "TimeoutError",
     )
+
+
+def test_a_stream_may_say_what_it_did() -> None:
+    """A report becomes that of the result; one that cannot be made is missed by nobody."""
+
+    class Reporting(Handle):
+        def report(self) -> Any:
+            if self.pipe_id == "b":
+                raise RuntimeError("no")
+            return {"rows": [self.streams.simulation.now]}
+
+    class Reporters(Streams):
+        def start(self, pipe_id: str) -> Handle:
+            return Reporting(self, pipe_id, Stream())
+
+    streams = Reporters(Simulation())
+    executor = GenerationExecutor(streams, threads=streams.simulation.threads)
+    assert isinstance(streams.start("a"), ReportingStream)
+    assert not isinstance(Streams(Simulation()).start("a"), ReportingStream)
+    result = executor.execute_streaming(plan("a -> b", "streaming"), OPTIONS).stop()
+    assert [(r.pipe_id, r.report) for r in result.pipe_results] == [
+        ("b", None),
+        ("a", {"rows": (4.0,)}),
+    ]
+
+
+def test_a_stream_may_have_a_time_of_its_own_to_drain() -> None:
+    slow = {p: Stream(drains_in=50) for p in "ab"}
+    execution, _ = begin("a -> b", slow, {"a": {"stream.drain_timeout": "1m"}})
+    assert outcomes(execution.stop()) == {
+        "a": ("success", ""),
+        "b": ("success", "not drained: draining 'b' took longer than 5 s"),
+    }
+
+
+def test_a_stop_that_is_interrupted_goes_on_when_it_is_called_again() -> None:
+    execution, streams = begin("a -> b -> c")
+    del streams.story[:]
+    with interrupted_once(pipe_completed), pytest.raises(KeyboardInterrupt):
+        execution.stop()
+    assert execution.result is None
+    result = execution.stop()
+    assert streams.story == ["drain a", "stop a", "drain b", "stop b", "drain c", "stop c"]
+    assert result.all_succeeded
 
 
 def test_the_story_of_streams_is_told_in_its_order() -> None:
