@@ -10,7 +10,13 @@ nothing that a pipe or Spark prints can get in between.
                                                  -> {"read": "orders", "pipe_id": ..., "hit": true}
     <- {"do": "release", "entity_id": "orders"}
     <- {"do": "cancel", "pipe_id": "silver.orders"}
+    <- {"call": 2, "do": "catch_up", "pipe_id": "clean"}        -> {"call": 2, "report": {...}}
+    <- {"call": 3, "do": "start", "pipe_id": "clean"}           -> {"call": 3, "failed": null}
+    <- {"call": 4, "do": "drain", "pipe_id": "clean"}           -> {"call": 4, "failed": "..."}
+    <- {"call": 5, "do": "stop", "pipe_id": "clean"}            -> {"call": 5, "failed": null}
+                                   -> {"stream": "clean", "ready": true, "active": true, ...}
 
+What goes out of a stream, several times a second and before the answer to each call, is how it is.
 The first line that goes out is ``{"ready": <application id>}`` or ``{"failed": <RunFailure>}``. The
 end of input ends the session, so it cannot outlive the command that started it.
 """
@@ -21,13 +27,15 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kindling_airflow.contracts import RunReport
     from kindling_airflow.runner.session_runner import SessionPipeRunner
+    from kindling_airflow.runner.session_streams import SessionStreams
 
 _GRACE_SECONDS = 15.0
 
@@ -39,6 +47,7 @@ def main(arguments: list[str]) -> int:
     sys.path.insert(0, str(here.parent.parent))
     from kindling_airflow.contracts import RunRequest
     from kindling_airflow.runner.failure import describe
+    from kindling_airflow.runner.session_streams import SessionStreams
 
     request = RunRequest.loads(arguments[0])
     incoming = os.fdopen(int(arguments[2]), encoding="utf-8")
@@ -49,8 +58,9 @@ def main(arguments: list[str]) -> int:
         answers.send({"failed": asdict(describe(error, Path(request.project_root)))})
         return 1
     answers.send({"ready": runner.spark.sparkContext.applicationId})
+    streams = SessionStreams(runner, Path(request.project_root), answers.send)
     for line in incoming:
-        _serve(json.loads(line), runner, answers)
+        _serve(json.loads(line), runner, answers, streams)
     # A pipe that still runs must not keep the session alive: nobody waits for it any more.
     sys.stdout.flush()
     threading.Timer(_GRACE_SECONDS, os._exit, (0,)).start()
@@ -84,6 +94,7 @@ def _start(request: Any, properties: Mapping[str, str]) -> SessionPipeRunner:
         parameters=request.parameters,
         project_root=request.project_root,
         plan_digest=request.plan_digest,
+        checkpoints=str(request.stream.get("checkpoints") or ""),
     )
 
 
@@ -100,11 +111,19 @@ class _Answers:
             self._stream.flush()
 
 
-def _serve(message: Mapping[str, Any], runner: SessionPipeRunner, answers: _Answers) -> None:
+def _serve(
+    message: Mapping[str, Any],
+    runner: SessionPipeRunner,
+    answers: _Answers,
+    streams: SessionStreams,
+) -> None:
     what = message["do"]
-    if what == "run":
-        # A thread per pipe: its jobs are its own, and so is its place in Spark's scheduler.
-        threading.Thread(target=_run, args=(message, runner, answers), daemon=True).start()
+    # A thread per pipe: its jobs are its own, and so is its place in Spark's scheduler.
+    if what in ("run", "catch_up"):
+        run = runner if what == "run" else runner.catch_up
+        _in_thread(_run, message, run, answers)
+    elif what in ("start", "drain", "stop"):
+        _in_thread(streams.serve, message)
     elif what == "cancel":
         runner.cancel(message["pipe_id"])
     elif what == "release":
@@ -118,9 +137,13 @@ def _serve(message: Mapping[str, Any], runner: SessionPipeRunner, answers: _Answ
         runner.share(entity_id, message["level"], on_read)
 
 
-def _run(message: Mapping[str, Any], runner: SessionPipeRunner, answers: _Answers) -> None:
-    report = runner(message["pipe_id"])
+def _run(message: Mapping[str, Any], run: Callable[[str], RunReport], answers: _Answers) -> None:
+    report = run(message["pipe_id"])
     answers.send({"call": message["call"], "report": report.to_json()})
+
+
+def _in_thread(call: Callable[..., None], *arguments: Any) -> None:
+    threading.Thread(target=call, args=arguments, daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
     run_pipe = SessionPipeRunner(spark, import_declarations(root, modules), warehouse)
     GenerationExecutor(run_pipe).execute_batch(plan, parallel=True, auto_cache=True)
+    GenerationExecutor(run_pipe).execute_streaming(streaming_plan)
 
 Each try is a Spark job group of its own, named after the pipe, so that it can be seen in Spark's UI
 and be cancelled alone. Pipes that run at once share the session's executors; with
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from kindling_airflow.contracts import RunReport, RunRequest
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.errors import PipeRunError
+from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.frozen import freeze
 from kindling_airflow.harvest import HarvestedModules
 from kindling_airflow.intervals import IntervalSlice
@@ -27,12 +28,16 @@ from kindling_airflow.runner.inputs import read_entity
 from kindling_airflow.runner.providers.interface import EntityProvider
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.runner.run_pipe import Hooks, run_pipe
+from kindling_airflow.runner.session_stream import SessionStream
 from kindling_airflow.runner.shared_frames import SharedFrames, Slice
+from kindling_airflow.runner.streaming import run_stream, start_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 __all__ = ["SessionPipeRunner"]
+
+_Run = Callable[[RunRequest, "_Attempt"], RunReport]
 
 
 @dataclass(slots=True)
@@ -57,6 +62,7 @@ class SessionPipeRunner:
         parameters: what the run is started with, of JSON types.
         project_root: the user's code; what is shown of an error begins there.
         plan_digest: the plan, for the reports.
+        checkpoints: the root of the streams' checkpoints; "" for the warehouse's own.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class SessionPipeRunner:
         parameters: Mapping[str, Any] | None = None,
         project_root: str = ".",
         plan_digest: str = "",
+        checkpoints: str = "",
     ) -> None:
         self.spark = spark
         self._declared = declared
@@ -86,6 +93,7 @@ class SessionPipeRunner:
             interval_end=interval_end,
             parameters=freeze(parameters or {}),
         )
+        self._checkpoints = checkpoints
         self._frames = SharedFrames()
         self._memory = MemoryTables()
         self._lock = threading.Lock()
@@ -93,25 +101,24 @@ class SessionPipeRunner:
 
     def __call__(self, pipe_id: str) -> RunReport:
         """Run a pipe and return its report; a pipe that fails is a report as well."""
+        return self._tried(pipe_id, self._template, self._run)
+
+    def catch_up(self, pipe_id: str) -> RunReport:
+        """Run a pipe as a stream that takes what is there and ends, and return its report."""
+        return self._tried(pipe_id, self._as_stream("available_now"), self._catch_up)
+
+    def start(self, pipe_id: str) -> SessionStream:
+        """Start a pipe as a stream, and return without waiting until it is ready.
+
+        Raises:
+            KindlingAirflowError: it cannot be started.
+        """
         key = uuid.uuid4().hex
-        request = replace(self._template, attempt_key=key, pipe_id=pipe_id, task_id=pipe_id)
-        attempt = _Attempt(pipe_id, f"kindling-{key}")
-        hooks = Hooks(
-            read=self._read,
-            before_publish=lambda _location: self._claim(attempt),
-            after_publish=self._frames.forget,
-            memory=self._memory,
-        )
-        context = self.spark.sparkContext
-        with self._lock:
-            self._running.append(attempt)
-        try:
-            context.setJobGroup(attempt.group, f"pipe {pipe_id}")
-            return run_pipe(request, self.spark, declared=self._declared, hooks=hooks)
-        finally:
-            with self._lock:
-                self._running.remove(attempt)
-            context._jsc.clearJobGroup()
+        request = self._as_stream("continuous")
+        request = replace(request, attempt_key=key, pipe_id=pipe_id, task_id=pipe_id)
+        hooks = Hooks(after_publish=self._frames.forget, memory=self._memory)
+        stream = start_stream(request, self.spark, self._declared, hooks)
+        return SessionStream(request, stream, self.spark.sparkContext.applicationId)
 
     def cancel(self, pipe_id: str) -> None:
         """End the Spark jobs of a running pipe, and keep it from publishing.
@@ -133,6 +140,51 @@ class SessionPipeRunner:
     def release(self, entity_id: str) -> None:
         """Keep an entity no longer."""
         self._frames.release(entity_id)
+
+    def _tried(self, pipe_id: str, template: RunRequest, run: _Run) -> RunReport:
+        """Run a pipe as a job group that can be cancelled."""
+        key = uuid.uuid4().hex
+        request = replace(template, attempt_key=key, pipe_id=pipe_id, task_id=pipe_id)
+        attempt = _Attempt(pipe_id, f"kindling-{key}")
+        context = self.spark.sparkContext
+        with self._lock:
+            self._running.append(attempt)
+        try:
+            context.setJobGroup(attempt.group, f"pipe {pipe_id}")
+            return run(request, attempt)
+        finally:
+            with self._lock:
+                self._running.remove(attempt)
+            context._jsc.clearJobGroup()
+
+    def _run(self, request: RunRequest, attempt: _Attempt) -> RunReport:
+        hooks = Hooks(
+            read=self._read,
+            before_publish=lambda _location: self._claim(attempt),
+            after_publish=self._frames.forget,
+            memory=self._memory,
+        )
+        return run_pipe(request, self.spark, declared=self._declared, hooks=hooks)
+
+    def _catch_up(self, request: RunRequest, attempt: _Attempt) -> RunReport:
+        hooks = Hooks(
+            before_publish=lambda _location: self._check(attempt),
+            after_publish=self._frames.forget,
+            memory=self._memory,
+        )
+        return run_stream(
+            request, self.spark, declared=self._declared, hooks=hooks, say=lambda _line: None
+        )
+
+    def _as_stream(self, lifetime: str) -> RunRequest:
+        stream = {"lifetime": lifetime, "checkpoints": self._checkpoints}
+        return replace(self._template, stream=freeze(stream))
+
+    def _check(self, attempt: _Attempt) -> None:
+        if attempt.cancelled:
+            raise EntityError(
+                f"pipe {attempt.pipe_id!r} was cancelled; it goes on from its checkpoint"
+            )
 
     def _claim(self, attempt: _Attempt) -> None:
         with self._lock:
