@@ -25,6 +25,7 @@ from kindling_airflow.frozen import freeze
 from kindling_airflow.runner.providers.interface import (
     EntityDescription,
     ProviderContext,
+    Published,
     Staged,
     StreamRead,
     StreamWrite,
@@ -32,6 +33,7 @@ from kindling_airflow.runner.providers.interface import (
 )
 from kindling_airflow.runner.providers.staged_beside import (
     WRITE_MODES,
+    appended_before,
     check_columns,
     create_patiently,
     empty_table,
@@ -128,17 +130,17 @@ class DeltaProvider:
             check_columns(entity, self.read(entity).schema, frame.schema)
         return stage_beside(self._context, entity, frame, write)
 
-    def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> None:
+    def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> Published | None:
         """Take over what was staged, in one transaction.
 
         Raises:
             EntityError: others published at the same moment, each time that it was tried.
         """
-        publish_patiently(
+        return publish_patiently(
             self._context,
             entity,
             staged,
-            lambda: self._publish(entity, staged.frame, write),
+            lambda: self._publish(entity, staged, write),
             _is_conflict,
         )
 
@@ -204,12 +206,28 @@ class DeltaProvider:
     def _session(self) -> Any:
         return self._spark._jsparkSession
 
-    def _publish(self, entity: EntityMetadata, rows: DataFrame, write: Write) -> None:
+    def _publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> Published | None:
+        if write.mode == "append" and self._has_appended(entity, write):
+            return appended_before(entity, staged)
+        self._write(entity, staged.frame, write)
+        return None
+
+    def _has_appended(self, entity: EntityMetadata, write: Write) -> bool:
+        """Tell whether the table's log knows of an append of the run."""
+        if not self.exists(entity):
+            return False
+        self.read(entity)  # brings what is known of the log up to date
+        jvm: Any = self._spark._jvm
+        location = self._context.location_of(entity)
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self._session, location)
+        return bool(log.unsafeVolatileSnapshot().transactions().contains(_name_of(write)))
+
+    def _write(self, entity: EntityMetadata, rows: DataFrame, write: Write) -> None:
         location = self._context.location_of(entity)
         options = self._context.options_of(entity)
         writer = rows.write.format("delta").options(**options)
         if write.mode == "append":
-            writer = writer.option("txnAppId", f"kindling-{write.instance}")
+            writer = writer.option("txnAppId", _name_of(write))
             writer = writer.option("txnVersion", _TRANSACTION)
         exists = self.exists(entity)
         if replaces_all(write) or not exists:
@@ -247,3 +265,8 @@ class DeltaProvider:
 
 def _is_conflict(error: Exception) -> bool:
     return any(map(_CONFLICT.search, java_names(error)))
+
+
+def _name_of(write: Write) -> str:
+    """Return the name under which the table's log keeps an append."""
+    return f"kindling-{write.instance}"

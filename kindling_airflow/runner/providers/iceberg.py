@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ from kindling_airflow.runner.healing import java_causes
 from kindling_airflow.runner.providers.interface import (
     EntityDescription,
     ProviderContext,
+    Published,
     Staged,
     StreamRead,
     StreamWrite,
@@ -39,6 +39,7 @@ from kindling_airflow.runner.providers.interface import (
 )
 from kindling_airflow.runner.providers.staged_beside import (
     WRITE_MODES,
+    appended_before,
     check_columns,
     create_patiently,
     empty_table,
@@ -137,17 +138,17 @@ class IcebergProvider:
             check_columns(entity, self.read(entity).schema, frame.schema)
         return stage_beside(self._context, entity, frame, write)
 
-    def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> None:
+    def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> Published | None:
         """Take over what was staged, in one commit.
 
         Raises:
             EntityError: others published at the same moment, each time that it was tried.
         """
-        publish_patiently(
+        return publish_patiently(
             self._context,
             entity,
             staged,
-            lambda: self._publish(entity, staged.frame, write),
+            lambda: self._publish(entity, staged, write),
             _is_conflict,
         )
 
@@ -214,7 +215,14 @@ class IcebergProvider:
 
         create_patiently(self._context, entity, create, _is_conflict)
 
-    def _publish(self, entity: EntityMetadata, rows: DataFrame, write: Write) -> None:
+    def _publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> Published | None:
+        appends = write.mode == "append" and self.exists(entity)
+        if appends and self._has_appended(self._name(entity), write.instance):
+            return appended_before(entity, staged)
+        self._write(entity, staged.frame, write)
+        return None
+
+    def _write(self, entity: EntityMetadata, rows: DataFrame, write: Write) -> None:
         from pyspark.sql import functions as F
 
         name, parts = self._name(entity), entity.partition_columns
@@ -233,12 +241,6 @@ class IcebergProvider:
                 writer.overwrite(F.lit(True))
             else:
                 partitioned.createOrReplace()
-            return
-        if write.mode == "append" and self._has_appended(name, write.instance):
-            logging.getLogger("kindling").warning(
-                "entity %r: this run has appended its rows already; they stay as they are",
-                entity.entityid,
-            )
             return
         check_columns(entity, stored, rows.schema)
         self._add_columns(name, entity, stored, rows.schema)

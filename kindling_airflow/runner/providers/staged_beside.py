@@ -22,13 +22,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.intervals import KINDS, IntervalSlice
 from kindling_airflow.runner.healing import java_causes
-from kindling_airflow.runner.providers.interface import ProviderContext, Staged, Write
+from kindling_airflow.runner.providers.interface import ProviderContext, Published, Staged, Write
 from kindling_airflow.runner.providers.parquet_whole import area_of
 from kindling_airflow.runner.providers.storage import Storage, literal_path
 from kindling_airflow.runner.schema_difference import (
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WRITE_MODES",
+    "appended_before",
     "check_columns",
     "create_patiently",
     "empty_table",
@@ -53,6 +54,8 @@ __all__ = [
     "replaces_all",
     "stage_beside",
 ]
+
+T = TypeVar("T")
 
 WRITE_MODES = ("overwrite", "overwrite_interval", "append", "merge")
 NEW_COLUMNS_TAG = "provider.new_columns"
@@ -123,10 +126,10 @@ def publish_patiently(
     context: ProviderContext,
     entity: EntityMetadata,
     staged: Staged,
-    publish: Callable[[], None],
+    publish: Callable[[], Published | None],
     is_conflict: Callable[[Exception], bool],
-) -> None:
-    """Carry out a transaction, again if another one came in between, and tidy up.
+) -> Published | None:
+    """Carry out a transaction, again if another one came in between, tidy up; return its outcome.
 
     Args:
         context: the session and the warehouse.
@@ -138,7 +141,7 @@ def publish_patiently(
     Raises:
         EntityError: others were in the way each time.
     """
-    _patiently(
+    published = _patiently(
         context,
         entity,
         publish,
@@ -151,6 +154,16 @@ def publish_patiently(
         ),
     )
     context.storage.delete(staged.path)
+    return published
+
+
+def appended_before(entity: EntityMetadata, staged: Staged) -> Published:
+    """Return what becomes of an append whose run has made it before: nothing."""
+    return Published(
+        0,
+        f"entity {entity.entityid!r}: this run has appended its rows before, and those stay; the "
+        f"{staged.rows} of this try were not added",
+    )
 
 
 def create_patiently(
@@ -203,14 +216,14 @@ def empty_table(entity: EntityMetadata, spark: SparkSession) -> DataFrame:
 def _patiently(
     context: ProviderContext,
     entity: EntityMetadata,
-    act: Callable[[], None],
+    act: Callable[[], T],
     is_conflict: Callable[[Exception], bool],
     given_up: Callable[[str], str],
-) -> None:
+) -> T:
     with _alone(context.storage, context.location_of(entity)):
         for n in range(_TRIES):
             try:
-                act()
+                return act()
             except Exception as error:  # py4j and Spark wrap whatever the format throws
                 if not is_conflict(error):
                     raise
@@ -218,10 +231,9 @@ def _patiently(
                     reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
                     # not from it, for the cause may say that it cannot heal
                     raise EntityError(given_up(reason)) from None
-            else:
-                return
             pause = min(0.1 * 2**n, _LONGEST_PAUSE_SECONDS)
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
+    raise AssertionError("unreachable")
 
 
 def java_names(error: Exception) -> list[str]:

@@ -16,7 +16,7 @@ from kindling_airflow.intervals import IntervalSlice
 from kindling_airflow.runner.failure import is_permanent
 from kindling_airflow.runner.providers import staged_beside
 from kindling_airflow.runner.providers.contract import RULES, Case
-from kindling_airflow.runner.providers.interface import Write
+from kindling_airflow.runner.providers.interface import Published, Write
 from kindling_airflow.runner.providers.staged_beside import publish_patiently
 from kindling_airflow.runner.session_settings import check_jars
 
@@ -45,9 +45,9 @@ def flights(case: Case, rows: Rows) -> Any:
     return case.spark.createDataFrame(rows, "id BIGINT, day DATE, n INT")
 
 
-def publish(case: Case, entity: EntityMetadata, frame: Any, write: Write) -> None:
+def publish(case: Case, entity: EntityMetadata, frame: Any, write: Write) -> Published | None:
     staged = case.provider(entity).stage(entity, frame, write)
-    case.provider(entity).publish(entity, staged, write)
+    return case.provider(entity).publish(entity, staged, write)
 
 
 def stored(case: Case, entity: EntityMetadata) -> Rows:
@@ -127,6 +127,20 @@ def test_an_append_counts_once_however_often_it_is_tried(case: Case) -> None:
             publish(case, entity, rows, write_of(run, "append", attempt))
     assert stored(case, entity) == [(1, day(1), 1), (2, day(2), 2)]
     assert staging(case) == []
+
+
+def test_an_append_that_adds_nothing_says_so(case: Case) -> None:
+    entity = case.entity()
+    first = flights(case, [(1, day(1), 1)])
+    assert publish(case, entity, first, write_of(1, "append")) is None
+    other = flights(case, [(1, day(1), 1), (2, day(1), 2)])
+    assert publish(case, entity, other, write_of(1, "append", "again")) == Published(
+        0,
+        "entity 'contract_orders': this run has appended its rows before, and those stay; the 2 of "
+        "this try were not added",
+    )
+    assert publish(case, entity, other, write_of(2, "append")) is None
+    assert [row[0] for row in stored(case, entity)] == [1, 1, 2]
 
 
 def test_rows_are_merged_by_their_keys(case: Case) -> None:
