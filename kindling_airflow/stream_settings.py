@@ -129,6 +129,22 @@ class StreamSettings:
             raise DeclarationError(problems)
         return settings
 
+    def text(self, checkpoints: str = "") -> str:
+        """Return what the query does, for people.
+
+        Args:
+            checkpoints: the root of checkpoints; "" where it is not known.
+        """
+        place, root = self.checkpoint, checkpoints.rstrip("/")
+        if root and not (place.startswith("/") or "://" in place):
+            place = f"{root}/{place}"
+        late = (
+            f"; rows may be {self.watermark_delay:g} s late by {self.watermark_column}"
+            if self.watermark_delay is not None
+            else ""
+        )
+        return f"a batch {self.trigger}; writes by {self.output_mode}{late}; checkpoint {place}"
+
 
 def is_stream(tags: Mapping[str, Any]) -> bool:
     """Tell whether the pipe with these tags is a streaming pipe."""

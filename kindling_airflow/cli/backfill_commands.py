@@ -56,6 +56,13 @@ def _planned(called: argparse.Namespace) -> BackfillPlan:
         raise WrongCallError(f"--max-active-runs must be at least 1, not {called.max_active_runs}")
     compiled = compile_definition(Definition.from_file(path))
     definition = compiled.definition
+    if compiled.spec.lifetime is not None:
+        raise KindlingAirflowError(
+            f"{definition.source}: there is nothing to backfill: streams go on from their "
+            "checkpoints, whatever interval a run is for\n"
+            "  Fix: start a run: 'airflow dags trigger'; or backfill the batch pipes in a "
+            "definition of their own."
+        )
     request = Request(
         dag_id=definition.dag_id,
         first=_date(called.from_date),

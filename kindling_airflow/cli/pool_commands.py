@@ -12,7 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
-from kindling_airflow.pools.needs import DEFAULT_POOL, PoolNeed, PoolState, PoolVerdict, compare
+from kindling_airflow.pools.needs import (
+    DEFAULT_POOL,
+    PoolNeed,
+    PoolState,
+    PoolVerdict,
+    SlotCount,
+    compare,
+)
 
 __all__ = ["show_pools"]
 
@@ -92,13 +99,15 @@ def _needs_of_definitions(folders: Iterable[Path]) -> tuple[list[PoolNeed], list
             except KindlingAirflowError as error:
                 problems += list(getattr(error, "problems", None) or [str(error)])
             else:
-                largest: dict[str, int] = {}
+                counts: dict[str, SlotCount] = {}
                 for task in spec.tasks():
-                    pool, slots = task.settings.pool, task.settings.pool_slots or 1
-                    largest[pool] = max(largest.get(pool, 1), slots)
-                for pool, least in largest.items():
+                    lives_on = task.stream is not None and spec.stop is not None
+                    count = counts.setdefault(task.settings.pool, SlotCount())
+                    count.add(task.settings.pool_slots, lives_on=lives_on)
+                for pool, count in counts.items():
+                    least = count.least
                     wanted = least if pool == DEFAULT_POOL else spec.pools.get(pool, least)
-                    needs.append(PoolNeed(pool, spec.dag_id, wanted, least))
+                    needs.append(PoolNeed(pool, spec.dag_id, wanted, least, count.streams))
     return needs, problems
 
 

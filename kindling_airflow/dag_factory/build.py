@@ -13,6 +13,7 @@ from airflow.sdk import DAG, Param
 from kindling_airflow.dag_factory.compile import Compiled
 from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.definition_params import param_parts
+from kindling_airflow.dag_factory.definition_times import CONTINUOUS, CONTINUOUS_START
 from kindling_airflow.dag_factory.python_objects import put_back
 from kindling_airflow.dag_factory.references import References
 from kindling_airflow.dag_factory.schedules import airflow_schedule
@@ -55,24 +56,27 @@ def _empty_dag(compiled: Compiled, references: References) -> DAG:
         "is_paused_upon_creation": definition.is_paused_upon_creation,
         "access_control": thaw(definition.access_control) or None,
     }
+    schedule = airflow_schedule(compiled)
+    starts_at_once = schedule == CONTINUOUS and definition.start_date is None
     return DAG(
         dag_id=definition.dag_id,
         description=definition.description,
         doc_md=definition.doc_md,
-        schedule=airflow_schedule(compiled),
-        start_date=definition.start_date,
+        schedule=schedule,
+        start_date=CONTINUOUS_START if starts_at_once else definition.start_date,
         catchup=definition.catchup,
         max_active_runs=definition.max_active_runs,
         max_active_tasks=compiled.spec.max_active_tasks(),
         tags=sorted({"kindling", *definition.tags}),
-        params=_params(definition),
+        params=_params(compiled),
         **_run_arguments(definition, references),
         **{name: value for name, value in optional.items() if value is not None},
     )
 
 
-def _params(definition: Definition) -> dict[str, Any]:
-    found: dict[str, Any] = {CHOICE: _choice()}
+def _params(compiled: Compiled) -> dict[str, Any]:
+    definition = compiled.definition
+    found: dict[str, Any] = {} if compiled.spec.stop is not None else {CHOICE: _choice()}
     for name, said in put_back(definition.params, definition.objects).items():
         if isinstance(said, Mapping):
             itself, schema = param_parts(said)

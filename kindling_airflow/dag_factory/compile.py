@@ -13,6 +13,7 @@ from kindling_airflow.dag_factory.plan_schedule import schedule_problems
 from kindling_airflow.dag_factory.query_params import query_param_problems
 from kindling_airflow.dag_factory.references import reference_problems
 from kindling_airflow.dag_factory.settings_file import read_settings
+from kindling_airflow.dag_factory.stream_keys import stream_key_problems
 from kindling_airflow.dag_factory.yaml_file import Problem
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.entity_checks import check_entities, memory_problems
@@ -29,6 +30,7 @@ from kindling_airflow.harvest import harvest, is_current
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.project_package import package_problems, read_info
 from kindling_airflow.selection import select as select_pipes
+from kindling_airflow.stream_checks import check_streams
 from kindling_airflow.translator import (
     Barrier,
     Closing,
@@ -38,6 +40,7 @@ from kindling_airflow.translator import (
     translate,
 )
 from kindling_airflow.translator.overrides import unmatched_patterns
+from kindling_airflow.translator.streams import streaming_part
 
 __all__ = [
     "Compiled",
@@ -177,10 +180,27 @@ def compile_planned(
         pipes = _pipes_of(planned.plan, planned.manifest)
         problems = memory_problems(pipes, planned.manifest.entities)
         problems += query_param_problems(planned.plan, definition.params)
-        if problems:
-            raise TranslationError(problems)
-        spec = translate(planned.plan, _options(definition, closing))
+        streaming = streaming_part(planned.plan, definition.lifetime)
+        streams = () if streaming is None else tuple(streaming.settings)
+        problems += check_streams(pipes, planned.manifest.entities, streams)
+        spec = _translated(planned.plan, _options(definition, closing), problems)
     return Compiled(definition, planned.base, planned.manifest, planned.plan, spec)
+
+
+def _translated(plan: ExecutionPlan, options: TranslateOptions, problems: Sequence[str]) -> DagSpec:
+    """Translate a plan of which some problems are known already.
+
+    Raises:
+        TranslationError: those, and what the translation finds besides.
+    """
+    try:
+        spec = translate(plan, options)
+    except TranslationError as error:
+        more = [text for text in error.problems if not text.endswith(tuple(problems))]
+        raise TranslationError([*problems, *more]) from error
+    if problems:
+        raise TranslationError(problems)
+    return spec
 
 
 def _check_keys(planned: Planned, complete: bool, closing: Closing) -> None:
@@ -195,8 +215,10 @@ def _check_keys(planned: Planned, complete: bool, closing: Closing) -> None:
         for pattern, text in unmatched_patterns(definition.overrides, known)
     ]
     found += argument_name_problems(definition) if complete else ()
-    if closing is Closing.AS_NEEDED:  # a group runs when its DAG does
+    is_group = closing is Closing.ALWAYS
+    if not is_group:  # it runs when its DAG does
         found += schedule_problems(definition, planned.plan)
+    found += stream_key_problems(definition, planned.plan, is_group=is_group)
     problems = [definition.located(problem) for problem in found]
     problems += reference_problems(definition) if complete else ()
     if problems:
@@ -278,4 +300,6 @@ def _options(definition: Definition, closing: Closing) -> TranslateOptions:
         overrides=definition.overrides,
         assets=definition.assets,
         closing=closing,
+        lifetime=definition.lifetime,
+        duration_seconds=definition.duration,
     )

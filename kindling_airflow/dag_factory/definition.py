@@ -15,7 +15,9 @@ from typing import Any
 from kindling_airflow.dag_factory.definition_checks import meaning_problems
 from kindling_airflow.dag_factory.definition_times import (
     ASSETS,
+    CONTINUOUS,
     cron_of,
+    duration_of,
     every_of,
     partitions_of,
     start_of,
@@ -34,6 +36,7 @@ from kindling_airflow.dag_factory.yaml_file import (
 from kindling_airflow.errors import DefinitionError, GraphValidationError
 from kindling_airflow.execution_strategy import strategy_by_name
 from kindling_airflow.frozen import EMPTY, freeze
+from kindling_airflow.stream_settings import Lifetime
 from kindling_airflow.translator import asset_namespace
 from kindling_airflow.translator.task_settings import TASK_KEYS, merged
 
@@ -62,6 +65,8 @@ class Definition:
         partitions: the cron expression of the partitions that runs are for, or None.
         updates: ``all`` or ``any`` and the assets whose updates start a run, or None.
         follows_inputs: whether updates of what the plan reads and does not write start a run.
+        continuous: whether a run starts as the one before is over; None where there is no word
+            about when runs start.
         on_missing_interval: what a run without a data interval does.
         params: the parameters of a run, as they are said.
         dag_run: what holds for a run as a whole, as it is said.
@@ -70,6 +75,9 @@ class Definition:
             :class:`~kindling_airflow.translator.TaskSettings`.
         overrides: further layers, by pattern over the pipe ids.
         assets: what the identifiers of the entities' assets begin with, or None for no assets.
+        lifetime: how long the streams of a run live, as far as it is said.
+        duration: how many seconds those of a bounded run live.
+        checkpoints: the root of the streams' checkpoints, or None for the default.
         objects: what ``kindling_objects:_<n>`` stands for in a definition from Python.
         folder: the folder that relative paths start from.
         lines: the line of each key in the file, by its way from the root.
@@ -95,6 +103,7 @@ class Definition:
     partitions: str | None = None
     updates: tuple[str, tuple[str, ...]] | None = None
     follows_inputs: bool = False
+    continuous: bool | None = None
     on_missing_interval: str = "full"
     params: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     dag_run: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
@@ -114,6 +123,9 @@ class Definition:
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: EMPTY)
     assets: str | None = "warehouse"
     warehouse: str | None = None
+    lifetime: Lifetime | None = None
+    duration: float | None = None
+    checkpoints: str | None = None
     objects: tuple[Any, ...] = ()
     folder: Path | None = None
     lines: Mapping[Where, int] = field(default_factory=dict, compare=False, repr=False)
@@ -219,6 +231,8 @@ def _definition(
         "partitions": partitions_of(schedule),
         "updates": updates_of(schedule),
         "follows_inputs": schedule == ASSETS,
+        "continuous": schedule == CONTINUOUS if "schedule" in keys else None,
+        "duration": duration_of(keys.get("duration")),
         "start_date": start_of(keys),
         "select": _listed(keys.get("select", ())),
         "exclude": _listed(keys.get("exclude", ())),
@@ -260,7 +274,7 @@ def _meaning_problems(
 ) -> Iterator[Problem]:
     """Yield what a schema cannot see: of the sound keys, and of the lack of others."""
     yield from time_problems(sound, given)
-    yield from meaning_problems(sound, sound.get("pool") or _default_pool(sound))
+    yield from meaning_problems(sound, given, sound.get("pool") or _default_pool(sound))
     if "project" in sound:
         project = sound["project"]
         folder = base / (project if isinstance(project, str) else project["path"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,11 +16,14 @@ __all__ = ["meaning_problems"]
 _NAMED_REFERENCES = ("queued_at", "logical_date", "average_runtime")
 
 
-def meaning_problems(sound: Mapping[str, Any], pool: str) -> Iterator[Problem]:
+def meaning_problems(
+    sound: Mapping[str, Any], given: Collection[str], pool: str
+) -> Iterator[Problem]:
     """Yield what is wrong with the sound keys of a definition.
 
     Args:
         sound: the keys that fit the schema.
+        given: all keys.
         pool: the pool of the definition.
     """
     if pool in sound.get("pools", {}):
@@ -28,6 +31,7 @@ def meaning_problems(sound: Mapping[str, Any], pool: str) -> Iterator[Problem]:
         yield ("pools", pool), text
     yield from param_problems(sound.get("params", {}), sound.get("schedule") is not None)
     yield from _argument_problems(sound)
+    yield from _lifetime_problems(sound, given)
     yield from _deadline_problems(sound.get("dag_run", {}).get("deadline", ()))
 
 
@@ -37,6 +41,17 @@ def _argument_problems(sound: Mapping[str, Any]) -> Iterator[Problem]:
     for where, layer in layers.items():
         for name, text in argument_problems(layer.get("arguments") or {}):
             yield (*where, "arguments", name), text
+
+
+def _lifetime_problems(sound: Mapping[str, Any], given: Collection[str]) -> Iterator[Problem]:
+    if "lifetime" in given and "lifetime" not in sound:
+        return
+    bounded = sound.get("lifetime") == "bounded"
+    if bounded and "duration" not in given:
+        yield ("lifetime",), "'bounded' needs a duration\n  Fix: add 'duration: 1h'."
+    elif not bounded and "duration" in sound:
+        text = "only the streams of a bounded lifetime have a duration"
+        yield ("duration",), f"{text}\n  Fix: add 'lifetime: bounded', or take it out."
 
 
 def _deadline_problems(said: Any) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """When a DAG runs: the keys ``schedule``, ``start_date`` and ``timezone`` of a definition.
 
 schedule: "0 3 * * *"                    data intervals of the time zone
+schedule: "@continuous"                  a run after the other, for streams
 schedule: {every: 6h}                    data intervals of a fixed length, counted in UTC
 schedule: {partitions: "@daily"}         a run for each partition
 schedule: assets                         all that the plan reads and nobody in it writes
@@ -19,7 +20,10 @@ from kindling_airflow.dag_factory.yaml_file import Problem
 
 __all__ = [
     "ASSETS",
+    "CONTINUOUS",
+    "CONTINUOUS_START",
     "cron_of",
+    "duration_of",
     "every_of",
     "partitions_of",
     "start_of",
@@ -28,6 +32,9 @@ __all__ = [
 ]
 
 ASSETS = "assets"  # a schedule that follows from the plan
+CONTINUOUS = "@continuous"
+CONTINUOUS_START = datetime(2000, 1, 1, tzinfo=timezone.utc)
+"""Airflow wants one, and lets the first run begin at once from any that is past."""
 
 _PRESETS = {
     "@hourly": "0 * * * *",
@@ -37,7 +44,7 @@ _PRESETS = {
     "@quarterly": "0 0 1 */3 *",
     "@yearly": "0 0 1 1 *",
 }
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LONGEST = timedelta(days=366)
 _YEARS = range(1970, 2100)  # what cron expressions and every database can count with
@@ -45,7 +52,7 @@ _YEARS = range(1970, 2100)  # what cron expressions and every database can count
 
 def cron_of(schedule: Any) -> str | None:
     """Return a schedule as a cron expression, or None where it is none."""
-    if not isinstance(schedule, str) or schedule == ASSETS:
+    if not isinstance(schedule, str) or schedule in (ASSETS, CONTINUOUS):
         return None
     return _PRESETS.get(schedule, schedule)
 
@@ -54,6 +61,11 @@ def every_of(schedule: Any) -> timedelta | None:
     """Return the length of a schedule's intervals, or None where it is not said."""
     said = schedule.get("every") if isinstance(schedule, Mapping) else None
     return None if said is None else timedelta(**{_UNITS[said[-1]]: int(said[:-1])})
+
+
+def duration_of(said: str | None) -> float | None:
+    """Return how many seconds a text such as ``30m`` stands for; None where nothing is said."""
+    return None if said is None else timedelta(**{_UNITS[said[-1]]: int(said[:-1])}).total_seconds()
 
 
 def partitions_of(schedule: Any) -> str | None:
@@ -94,7 +106,7 @@ def _schedule_problems(
     sound: Mapping[str, Any], given: Collection[str], start: datetime | None
 ) -> Iterator[Problem]:
     schedule = sound.get("schedule")
-    if schedule is None or schedule == ASSETS or updates_of(schedule) is not None:
+    if schedule in (None, ASSETS, CONTINUOUS) or updates_of(schedule) is not None:
         return
     where: tuple[str, ...] = ("schedule",)
     problem = None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.dag_factory.compile import Compiled
-from kindling_airflow.operators.chosen_pipes import CHOICE, skips_unless_chosen
+from kindling_airflow.operators.chosen_pipes import CHOICE, refuses_choice, skips_unless_chosen
 from kindling_airflow.operators.earlier_plans import tells_of_earlier_plans
 from kindling_airflow.operators.fail_fast import refuses_after_failure
 from kindling_airflow.translator import OnError
@@ -14,7 +14,7 @@ from kindling_airflow.translator import OnError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["run_guard"]
+__all__ = ["run_guard", "stream_guard"]
 
 Guard = Callable[[Any], None]
 
@@ -29,16 +29,37 @@ def run_guard(compiled: Compiled, group_id: str = "", then: Guard | None = None)
         then: what the definition itself wants to have called before a pipe.
     """
     prefix = f"{group_id}." if group_id else ""
-    key = f"{CHOICE}.{group_id}" if group_id else CHOICE
-    guards = [skips_unless_chosen(compiled.plan.graph, key)]
+    if compiled.spec.stop is None:
+        guards = [skips_unless_chosen(compiled.plan.graph, _choice(group_id))]
+    else:
+        guards = [refuses_choice(_choice(group_id))]
     if compiled.spec.on_error == OnError.FAIL_FAST:
         guards.append(refuses_after_failure(prefix))
     guards.append(tells_of_earlier_plans(lambda task_id: _upstream(compiled, prefix, task_id)))
-    if then is not None:
-        guards.append(then)
+    return _all(guards, then)
+
+
+def stream_guard(group_id: str = "", then: Guard | None = None) -> Guard:
+    """Return one function for all streams of a definition that live until they are stopped.
+
+    Whatever else failed in the run, a stream that is tried again is one: it drains, if it is to.
+
+    Args:
+        group_id: the group that the tasks are in, if they are not a DAG of their own.
+        then: what the definition itself wants to have called before a pipe.
+    """
+    return _all([refuses_choice(_choice(group_id))], then)
+
+
+def _choice(group_id: str) -> str:
+    return f"{CHOICE}.{group_id}" if group_id else CHOICE
+
+
+def _all(guards: Sequence[Guard], then: Guard | None) -> Guard:
+    every = (*guards, *(() if then is None else (then,)))
 
     def before_execution(context: Context) -> None:
-        for guard in guards:
+        for guard in every:
             guard(context)
 
     return before_execution

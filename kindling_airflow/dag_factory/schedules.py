@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.dag_factory.compile import Compiled
+from kindling_airflow.dag_factory.definition_times import CONTINUOUS
 from kindling_airflow.dag_factory.plan_schedule import input_assets
+from kindling_airflow.dag_factory.stream_keys import runs_continuously
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset
@@ -25,6 +27,8 @@ def airflow_schedule(compiled: Compiled) -> Any:
     )
 
     definition = compiled.definition
+    if runs_continuously(definition, compiled.spec.lifetime):
+        return CONTINUOUS
     if definition.cron is not None:
         return CronDataIntervalTimetable(definition.cron, timezone=definition.timezone)
     if definition.every is not None:

@@ -7,23 +7,40 @@ import re
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.expectations import ON_VIOLATION_TAG
 from kindling_airflow.sql_query import query_text
+from kindling_airflow.stream_settings import StreamSettings
 
-__all__ = ["task_doc"]
+__all__ = ["stream_text", "task_doc"]
 
 _BACKTICKS = re.compile("`+")
 
 
-def task_doc(pipe: PipeMetadata) -> dict[str, str]:
+def stream_text(pipe: PipeMetadata, checkpoints: str | None) -> str:
+    """Return what a stream says of its query.
+
+    Args:
+        pipe: the pipe.
+        checkpoints: the root of checkpoints, as far as the deployment says.
+    """
+    root = checkpoints or "<warehouse>/_kindling/checkpoints"
+    return f"Stream: {StreamSettings.of(pipe).text(root)}."
+
+
+def task_doc(pipe: PipeMetadata, stream: str = "") -> dict[str, str]:
     """Return the documentation arguments of a pipe's operator.
 
     A query is shown as it is: neither Jinja nor Markdown touches what stands in the fence.
+
+    Args:
+        pipe: the pipe.
+        stream: what there is to say of it as a stream.
     """
     reads = ", ".join(pipe.input_entity_ids) or "nothing"
     stern = pipe.tags.get(ON_VIOLATION_TAG)
     promises = [expected.promise(stern) for expected in pipe.expectations]
     if pipe.sql is None:
         summary = f"Pipe {pipe.pipeid}: reads {reads}; writes {pipe.output_entity_id}."
-        return {"doc": "\n".join([summary, *(f"Expects: {promise}" for promise in promises)])}
+        lines = [summary, stream, *(f"Expects: {promise}" for promise in promises)]
+        return {"doc": "\n".join(filter(None, lines))}
     longest = max((len(run) for run in _BACKTICKS.findall(pipe.sql)), default=0)
     fence = "`" * max(3, longest + 1)
     source = "" if pipe.sql_file is None else f" From {_as_code(pipe.sql_file)}."
@@ -33,8 +50,9 @@ def task_doc(pipe: PipeMetadata) -> dict[str, str]:
         f"writes {_as_code(pipe.output_entity_id)}.{source}"
     )
     listed = "\n".join(f"- Expects: {_as_code(promise)}" for promise in promises)
+    told = _as_code(stream) if stream else ""
     query = f"{fence}sql\n{query_text(pipe.sql)}\n{fence}"
-    return {"doc_md": "\n\n".join(filter(None, (what, listed, query)))}
+    return {"doc_md": "\n\n".join(filter(None, (what, told, listed, query)))}
 
 
 def _as_code(text: str) -> str:

@@ -35,6 +35,7 @@ from kindling_airflow.translator import Closing, task_id
 __all__ = ["PlanTaskGroup", "kindling_task_group"]
 
 _LONGEST_ID = 250  # Airflow's own limit
+_WATCHING = ("ReadyGateOperator", "StopStreamsOperator")  # by name: most DAGs have no use for them
 
 
 class PlanTaskGroup(TaskGroup):
@@ -109,6 +110,7 @@ def kindling_task_group(
     planned = replace(planned, definition=definition_here)
     compiled = compile_planned(planned, closing=Closing.ALWAYS, complete=False)
     _check_lengths(group, compiled)
+    _check_room(group, compiled)
     group._compiled = compiled
     prefix = f"{group.group_id}."
     inner = wanted.task_id.removeprefix(prefix) if wanted.task_id is not None else None
@@ -154,7 +156,10 @@ def _is_elsewhere(group: PlanTaskGroup, dag_id: str | None, wanted: str) -> bool
     dag = group.dag
     if dag_id != dag.dag_id:
         return True
-    return dag.has_task(wanted) and isinstance(dag.get_task(wanted), KindlingPipeOperator)
+    if not dag.has_task(wanted):
+        return False
+    task = dag.get_task(wanted)
+    return isinstance(task, KindlingPipeOperator) or type(task).__name__ in _WATCHING
 
 
 def _folder(base: str | Path) -> Path:
@@ -166,8 +171,7 @@ def _check_lengths(group: PlanTaskGroup, compiled: Compiled) -> None:
     """Refuse ids that Airflow could not keep."""
     spec = compiled.spec
     names: Mapping[str, int] = {
-        node: len(f"{group.group_id}.{node}")
-        for node in (*(t.task_id for t in spec.tasks()), *(e.task_id for e in spec.empties()))
+        node.task_id: len(f"{group.group_id}.{node.task_id}") for node in spec.nodes()
     }
     longest = max(names, key=names.__getitem__)
     if names[longest] > _LONGEST_ID:
@@ -177,3 +181,28 @@ def _check_lengths(group: PlanTaskGroup, compiled: Compiled) -> None:
             "  Fix: give the group a shorter id."
         )
         raise DefinitionError([problem])
+
+
+def _check_room(group: PlanTaskGroup, compiled: Compiled) -> None:
+    """Refuse a DAG around streams in which they could not all live, or not alone."""
+    spec, dag = compiled.spec, group.dag
+    if spec.lifetime is None:
+        return
+    where, problems = compiled.definition.source, []
+    if dag.max_active_runs > 1:
+        problems.append(
+            f"{where}: DAG {dag.dag_id!r} may have {dag.max_active_runs} runs at once, and the "
+            "streams of one would stop those of the other\n"
+            "  Fix: give the DAG max_active_runs=1."
+        )
+    living = 0 if spec.stop is None else len(spec.stop.streams)
+    needed = living + 2  # a gate, and the task that stops them
+    if living and needed > dag.max_active_tasks:
+        problems.append(
+            f"{where}: DAG {dag.dag_id!r} may have {dag.max_active_tasks} tasks active at once, "
+            f"and {living} streams that live on need {needed}: some would wait "
+            "for ever\n"
+            f"  Fix: give the DAG max_active_tasks={needed} at least."
+        )
+    if problems:
+        raise DefinitionError(problems)

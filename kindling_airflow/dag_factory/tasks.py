@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, TaskGroup
@@ -10,12 +11,15 @@ from airflow.sdk import DAG, Asset, TaskGroup
 from kindling_airflow.dag_factory.compile import Compiled
 from kindling_airflow.dag_factory.copied_tasks import TaskKind
 from kindling_airflow.dag_factory.references import References
-from kindling_airflow.dag_factory.run_guards import run_guard
+from kindling_airflow.dag_factory.run_guards import run_guard, stream_guard
 from kindling_airflow.dag_factory.task_arguments import operator_arguments
-from kindling_airflow.dag_factory.task_doc import task_doc
+from kindling_airflow.dag_factory.task_doc import stream_text, task_doc
 from kindling_airflow.entity_checks import connections_of
 from kindling_airflow.project_settings import differences_for
-from kindling_airflow.translator import EmptySpec, TaskSettings, TaskSpec
+from kindling_airflow.translator import EmptySpec, GateSpec, NodeSpec, StopSpec, TaskSpec
+
+if TYPE_CHECKING:
+    from kindling_airflow.dag_factory.stream_tasks import StreamTasks
 
 __all__ = ["TaskBuilder"]
 
@@ -46,7 +50,7 @@ class TaskBuilder:
         self._references = references
         self._stand_ins = stand_ins
         self._prefix = f"{group.group_id}." if group is not None else ""
-        self._arguments: dict[int, dict[str, Any]] = {}
+        self._arguments: dict[tuple[int, bool], dict[str, Any]] = {}
         self._kinds: dict[tuple[Any, ...], TaskKind] = {}
         self._assets: dict[str, Asset] = {}
         self._shared = self._shared_arguments()
@@ -66,22 +70,27 @@ class TaskBuilder:
             )
             for task in group_spec.tasks:
                 built[task.task_id] = self._task(task, group)
+            if group_spec.gate is not None:
+                built[group_spec.gate.task_id] = self._watching(group_spec.gate, group)
+        if spec.stop is not None:
+            built[spec.stop.task_id] = self._watching(spec.stop, self._group)
         for empty in spec.empties():
             built[empty.task_id] = self._empty(empty, self._group)
-        nodes: tuple[TaskSpec | EmptySpec, ...] = (*spec.tasks(), *spec.empties())
-        for node in nodes:
+        for node in spec.nodes():
             task = built[node.task_id]
             for name in node.upstream:  # as set_upstream does, after hashing all ids of the DAG
                 built[name].downstream_task_ids.add(task.node_id)
                 task.upstream_task_ids.add(built[name].node_id)
 
-    def build_one(self, spec: TaskSpec | EmptySpec) -> Any:
+    def build_one(self, spec: NodeSpec) -> Any:
         """Build one task without groups and edges, and return it."""
         if isinstance(spec, EmptySpec):
             return self._empty(spec, self._group)
-        return self._task(spec, self._group)
+        if isinstance(spec, TaskSpec):
+            return self._task(spec, self._group)
+        return self._watching(spec, self._group)
 
-    def build_stand_in(self, spec: TaskSpec | EmptySpec) -> Any:
+    def build_stand_in(self, spec: NodeSpec) -> Any:
         """Build a task that does nothing in the place of another, and return it."""
         return EmptyOperator(
             task_id=self._id(spec, self._group), dag=self._dag, task_group=self._group
@@ -112,8 +121,9 @@ class TaskBuilder:
             )
         compiled = self._compiled
         pipe: Any = compiled.manifest.get_pipe_definition(task.pipe_id)
-        arguments = self._arguments_of(task.settings)
-        doc = {key: text for key, text in task_doc(pipe).items() if key not in arguments}
+        arguments = self._arguments_of(task)
+        told = "" if task.stream is None else stream_text(pipe, compiled.definition.checkpoints)
+        doc = {key: text for key, text in task_doc(pipe, told).items() if key not in arguments}
         own = {
             **doc,
             "task_id": self._id(task, group),
@@ -125,12 +135,27 @@ class TaskBuilder:
             "inlets": [self._asset(name) for name in task.inlets],
             "outlets": [self._asset(name) for name in task.outlets],
         }
+        if task.stream is not None:
+            return self._streams.task(
+                {**self._shared, **arguments, **own, "trigger_rule": task.trigger_rule}, task.stream
+            )
         key = (id(task.settings), task.trigger_rule, *doc)
         kind = self._kinds.get(key)
         if kind is None:
             shared = {**self._shared, **arguments, "trigger_rule": task.trigger_rule}
             kind = self._kinds[key] = TaskKind(shared)
         return kind.task(own)
+
+    def _watching(self, spec: GateSpec | StopSpec, group: TaskGroup | None) -> Any:
+        arguments: dict[str, Any] = {
+            "task_id": self._id(spec, group),
+            "dag": self._dag,
+            "task_group": group,
+            "trigger_rule": spec.trigger_rule,
+        }
+        if self._stand_ins:
+            return EmptyOperator(**arguments)
+        return self._streams.watching(spec, arguments)
 
     def _empty(self, spec: EmptySpec, group: TaskGroup | None) -> Any:
         return EmptyOperator(
@@ -143,24 +168,33 @@ class TaskBuilder:
             task_group=group,
         )
 
-    def _id(self, spec: TaskSpec | EmptySpec, group: TaskGroup | None) -> str:
+    def _id(self, spec: NodeSpec, group: TaskGroup | None) -> str:
         """Return a task's id as the constructor wants it: a group that prefixes does so itself."""
         return spec.task_id if group is self._group else f"{self._prefix}{spec.task_id}"
 
-    def _arguments_of(self, settings: TaskSettings) -> dict[str, Any]:
-        found = self._arguments.get(id(settings))
+    @cached_property
+    def _streams(self) -> StreamTasks:
+        from kindling_airflow.dag_factory.stream_tasks import StreamTasks  # most DAGs have none
+
+        return StreamTasks(self._compiled, self._prefix)
+
+    def _arguments_of(self, task: TaskSpec) -> dict[str, Any]:
+        settings = task.settings
+        lives_on = task.stream is not None and self._compiled.spec.stop is not None
+        key = (id(settings), lives_on)
+        found = self._arguments.get(key)
         if found is None:
             objects = self._compiled.definition.objects
             found = operator_arguments(settings, self._references, objects)
-            own = found.get("pre_execute")
-            if own is not None:
-                found["pre_execute"] = run_guard(
-                    self._compiled, self._prefix.removesuffix("."), own
-                )
+            own, group_id = found.get("pre_execute"), self._prefix.removesuffix(".")
+            if lives_on:
+                found["pre_execute"] = stream_guard(group_id, own)
+            elif own is not None:
+                found["pre_execute"] = run_guard(self._compiled, group_id, own)
             width = self._compiled.spec.pools.get(settings.pool)
             if self._group is not None or width != self._dag.max_active_tasks:
                 found["pool_width"] = width
-            self._arguments[id(settings)] = found
+            self._arguments[key] = found
         return found
 
     def _asset(self, identifier: str) -> Asset:

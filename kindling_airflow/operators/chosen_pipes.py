@@ -21,7 +21,7 @@ from kindling_airflow.selection import select
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["CHOICE", "skips_unless_chosen"]
+__all__ = ["CHOICE", "refuses_choice", "skips_unless_chosen"]
 
 CHOICE = "select"
 
@@ -47,6 +47,27 @@ def skips_unless_chosen(graph: PipeGraph, key: str = CHOICE) -> Callable[[Contex
             task.on_skipped_callback = ()  # nobody waits for the news that all is as it was
             raise AirflowSkipException(
                 f"Pipe {task.pipe_id!r} is none of those that this run is for ({key}: {chosen!r})."
+            )
+
+    return before_execution
+
+
+def refuses_choice(key: str = CHOICE) -> Callable[[Context], None]:
+    """Return what a task calls before it begins where a run is for all pipes or for none.
+
+    Streams wait for each other's readiness, so a run with some of them would wait for ever.
+
+    Args:
+        key: the entry of the run's conf, or the param, that would say which pipes the run is for.
+    """
+
+    def before_execution(context: Context) -> None:
+        chosen = _said(context, key)
+        if chosen:
+            raise AirflowFailException(
+                f"This run is to be for some pipes ({key}: {chosen!r}), but the streams of a plan "
+                "run together, because they wait until each other is ready.\n"
+                f"  Fix: start a run without {key!r}; with lifetime: available_now it can choose."
             )
 
     return before_execution

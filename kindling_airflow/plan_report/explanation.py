@@ -17,6 +17,7 @@ from kindling_airflow.plan_report.chains import chain_of, longest_chains
 from kindling_airflow.plan_report.durations import Ticks, durations_of, seconds_text
 from kindling_airflow.plan_report.wording import counted, listed
 from kindling_airflow.sql_query import query_text
+from kindling_airflow.stream_settings import read_settings
 
 __all__ = ["ChainStep", "Explanation", "InputOrigin", "Timing", "explain"]
 
@@ -93,6 +94,7 @@ class Explanation:
         timing: None where pipes do not run to their end, as in a streaming plan.
         sql: the pipe's query; None for a function.
         sql_file: the file that the query stands in.
+        stream: what its query does, for a stream.
     """
 
     pipe_id: str
@@ -111,6 +113,7 @@ class Explanation:
     timing: Timing | None
     sql: str | None = None
     sql_file: str | None = None
+    stream: str | None = None
 
     @property
     def is_forced(self) -> bool:
@@ -171,7 +174,15 @@ def explain(
         timing=_timing(plan, pipe_id, durations) if is_forward(plan) else None,
         sql=node.metadata.sql if node.metadata is not None else None,
         sql_file=node.metadata.sql_file if node.metadata is not None else None,
+        stream=_stream(plan, pipe_id),
     )
+
+
+def _stream(plan: ExecutionPlan, pipe_id: str) -> str | None:
+    if pipe_id not in plan.streaming_pipes():
+        return None
+    settings, _ = read_settings(pipe_id, plan.graph.nodes[pipe_id].tags)
+    return settings.text()
 
 
 def _promises(node: PipeNode) -> tuple[str, ...]:
@@ -266,6 +277,8 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield "Writes nothing"
     else:
         yield f"Writes {found.output!r}, read by {counted(len(found.readers), 'pipe')} of the plan"
+    if found.stream is not None:
+        yield f"Stream: {found.stream}"
     if found.expectations:
         yield "Expects of its output:"
         yield from (f"  {promise}" for promise in found.expectations)

@@ -2,7 +2,16 @@
 
 from kindling_airflow.translator.assets import asset_identifier, asset_namespace
 from kindling_airflow.translator.critical_path import priority_weights
-from kindling_airflow.translator.dag_spec import DagSpec, EmptySpec, GroupSpec, TaskSpec
+from kindling_airflow.translator.dag_spec import (
+    DagSpec,
+    EmptySpec,
+    GateSpec,
+    GroupSpec,
+    NodeSpec,
+    StopSpec,
+    StreamTask,
+    TaskSpec,
+)
 from kindling_airflow.translator.options import Barrier, Closing, OnError, TranslateOptions
 from kindling_airflow.translator.task_ids import group_id, task_id
 from kindling_airflow.translator.task_settings import CALLBACKS, TAGS, TaskSettings
@@ -15,8 +24,12 @@ __all__ = [
     "Closing",
     "DagSpec",
     "EmptySpec",
+    "GateSpec",
     "GroupSpec",
+    "NodeSpec",
     "OnError",
+    "StopSpec",
+    "StreamTask",
     "TaskSettings",
     "TaskSpec",
     "TranslateOptions",

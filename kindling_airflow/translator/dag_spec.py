@@ -10,11 +10,35 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from kindling_airflow.frozen import EMPTY
+from kindling_airflow.frozen import EMPTY, thaw
+from kindling_airflow.stream_settings import Lifetime
 from kindling_airflow.translator.options import OnError
 from kindling_airflow.translator.task_settings import TaskSettings
 
-__all__ = ["DagSpec", "EmptySpec", "GroupSpec", "TaskSpec"]
+__all__ = [
+    "DagSpec",
+    "EmptySpec",
+    "GateSpec",
+    "GroupSpec",
+    "NodeSpec",
+    "StopSpec",
+    "StreamTask",
+    "TaskSpec",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTask:
+    """What makes a pipe's task one of a stream.
+
+    Attributes:
+        producers: task ids of the pipes that it reads from: once told to stop, it goes on until
+            they have ended. None where each stream ends by itself.
+        lifetime: how long it lives.
+    """
+
+    producers: tuple[str, ...]
+    lifetime: Lifetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +54,7 @@ class TaskSpec:
         trigger_rule: Airflow's name of the rule.
         inlets, outlets: the identifiers of the assets that it reads and writes.
         settings: everything else that holds for it; shared by pipes that are alike.
+        stream: what makes it the task of a stream; None for a batch pipe.
     """
 
     task_id: str
@@ -40,9 +65,11 @@ class TaskSpec:
     inlets: tuple[str, ...]
     outlets: tuple[str, ...]
     settings: TaskSettings
+    stream: StreamTask | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the task as a JSON document; settings that are not set are left out."""
+        stream = {} if self.stream is None else {"stream": _plain(self.stream)}
         return {
             "task_id": self.task_id,
             "pipe_id": self.pipe_id,
@@ -51,6 +78,7 @@ class TaskSpec:
             "trigger_rule": self.trigger_rule,
             "inlets": list(self.inlets),
             "outlets": list(self.outlets),
+            **stream,
             **self.settings.to_json(),
         }
 
@@ -75,6 +103,55 @@ class EmptySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class GateSpec:
+    """The task that ends when the streams of a generation are ready.
+
+    Attributes:
+        task_id: an id that no pipe's task has.
+        label: what the UI calls it.
+        upstream: the gate before it.
+        trigger_rule: Airflow's name of the rule.
+        streams: task ids of the streams that it waits for.
+        timeout_seconds: how long they may take.
+        doc: what it is there for.
+    """
+
+    task_id: str
+    label: str
+    upstream: tuple[str, ...]
+    trigger_rule: str
+    streams: tuple[str, ...]
+    timeout_seconds: float
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopSpec:
+    """The task whose end tells the streams of a run to stop, sources first.
+
+    Attributes:
+        task_id: an id that no pipe's task has.
+        label: what the UI calls it.
+        trigger_rule: Airflow's name of the rule.
+        streams: task ids of all streams: when they have ended, so has it.
+        after_seconds: when it ends by itself; None: when somebody says so.
+        doc: what it is there for.
+        upstream: nothing.
+    """
+
+    task_id: str
+    label: str
+    trigger_rule: str
+    streams: tuple[str, ...]
+    after_seconds: float | None
+    doc: str
+    upstream: tuple[str, ...] = ()
+
+
+NodeSpec = TaskSpec | EmptySpec | GateSpec | StopSpec
+
+
+@dataclass(frozen=True, slots=True)
 class GroupSpec:
     """Tasks that the UI shows as a TaskGroup: a generation, or the pipes of one tag."""
 
@@ -82,6 +159,18 @@ class GroupSpec:
     label: str
     tooltip: str
     tasks: tuple[TaskSpec, ...]
+    gate: GateSpec | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the group as a JSON document; a gate that there is none of is left out."""
+        gate = {} if self.gate is None else {"gate": _plain(self.gate)}
+        return {
+            "group_id": self.group_id,
+            "label": self.label,
+            "tooltip": self.tooltip,
+            "tasks": [task.to_json() for task in self.tasks],
+            **gate,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +188,8 @@ class DagSpec:
             ``default_pool`` has as many as Airflow says.
         on_error: what a failed pipe means for the others.
         plan_digest: the plan that it was compiled from.
+        lifetime: how long its streams live; None for a DAG without any.
+        stop: the task that tells its streams to stop, where they do not end by themselves.
     """
 
     dag_id: str
@@ -110,6 +201,8 @@ class DagSpec:
     outcome: EmptySpec | None = None
     pools: Mapping[str, int] = field(default_factory=lambda: EMPTY)
     on_error: OnError = OnError.SKIP_DEPENDENTS
+    lifetime: Lifetime | None = None
+    stop: StopSpec | None = None
 
     def tasks(self) -> tuple[TaskSpec, ...]:
         """Return the tasks of all pipes, group by group."""
@@ -118,19 +211,32 @@ class DagSpec:
     def max_active_tasks(self) -> int:
         """Return how many tasks of a run may be active, so that no pool waits for another's."""
         elsewhere = sum(task.settings.pool not in self.pools for task in self.tasks())
-        return sum(self.pools.values()) + elsewhere
+        watching = 0 if self.stop is None else len(self.gates()) + 1
+        return sum(self.pools.values()) + elsewhere + watching
 
     def empties(self) -> tuple[EmptySpec, ...]:
         """Return the tasks that only wait."""
         return self.barriers if self.outcome is None else (*self.barriers, self.outcome)
 
-    def find(self, task_id: str) -> TaskSpec | EmptySpec | None:
+    def gates(self) -> tuple[GateSpec, ...]:
+        """Return the tasks that wait until streams are ready, in order."""
+        return tuple([group.gate for group in self.groups if group.gate is not None])
+
+    def nodes(self) -> tuple[NodeSpec, ...]:
+        """Return every task."""
+        stop = () if self.stop is None else (self.stop,)
+        return (*self.tasks(), *self.gates(), *stop, *self.empties())
+
+    def find(self, task_id: str) -> NodeSpec | None:
         """Return a task by its id, or None where there is none."""
-        every: tuple[TaskSpec | EmptySpec, ...] = (*self.tasks(), *self.empties())
-        return next((task for task in every if task.task_id == task_id), None)
+        return next((node for node in self.nodes() if node.task_id == task_id), None)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the specification as a JSON document."""
+        """Return the specification as a JSON document; of streams only where there are any."""
+        streaming: dict[str, Any] = {}
+        if self.lifetime is not None:
+            stop = None if self.stop is None else _plain(self.stop)
+            streaming = {"lifetime": self.lifetime, "stop": stop}
         return {
             "dag_id": self.dag_id,
             "pool": self.pool,
@@ -138,15 +244,13 @@ class DagSpec:
             "pools": dict(self.pools),
             "on_error": self.on_error.value,
             "plan_digest": self.plan_digest,
-            "groups": [
-                {
-                    "group_id": group.group_id,
-                    "label": group.label,
-                    "tooltip": group.tooltip,
-                    "tasks": [task.to_json() for task in group.tasks],
-                }
-                for group in self.groups
-            ],
+            "groups": [group.to_json() for group in self.groups],
             "barriers": [asdict(empty) for empty in self.barriers],
             "outcome": None if self.outcome is None else asdict(self.outcome),
+            **streaming,
         }
+
+
+def _plain(said: StreamTask | GateSpec | StopSpec) -> dict[str, Any]:
+    document: dict[str, Any] = thaw(asdict(said))
+    return document

@@ -11,6 +11,7 @@ from typing import Any
 from kindling_airflow.data_entities import id_problems
 from kindling_airflow.errors import TranslationError, did_you_mean
 from kindling_airflow.frozen import EMPTY, freeze
+from kindling_airflow.stream_settings import LIFETIMES, Lifetime
 from kindling_airflow.translator.task_settings import merged, setting_problems
 
 __all__ = ["UNLIMITED", "Barrier", "Closing", "OnError", "TranslateOptions"]
@@ -72,6 +73,9 @@ class TranslateOptions:
         overrides: settings by glob over the pipe ids; the more specific pattern wins.
         assets: what the identifiers of the entities' assets begin with; None for no assets.
         closing: when there is a task behind all pipes.
+        lifetime: how long the streams of a run live: ``continuous``, ``bounded`` or
+            ``available_now``; None: ``continuous``, where there are any.
+        duration_seconds: how long a bounded run's streams live.
 
     Raises:
         TranslationError: a value is not of its type or out of range; lists every problem.
@@ -91,6 +95,8 @@ class TranslateOptions:
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: EMPTY)
     assets: str | None = None
     closing: Closing = Closing.AS_NEEDED
+    lifetime: Lifetime | None = None
+    duration_seconds: float | None = None
 
     def __post_init__(self) -> None:
         problems = [*_id_problems(self), *_slot_problems(self), *_word_problems(self)]
@@ -158,4 +164,21 @@ def _word_problems(options: TranslateOptions) -> list[str]:
             "group would wait for each other through a barrier outside of it\n"
             "  Fix: use group_by 'generation', or no barrier."
         )
-    return problems
+    return problems + _lifetime_problems(options)
+
+
+def _lifetime_problems(options: TranslateOptions) -> list[str]:
+    said, seconds = options.lifetime, options.duration_seconds
+    if said is not None and said not in LIFETIMES:
+        problem = (
+            f"lifetime: unknown value {said!r}.{did_you_mean(str(said), LIFETIMES)}\n"
+            f"  Fix: use one of {', '.join(LIFETIMES)}."
+        )
+        return [problem]
+    if said == "bounded" and (seconds is None or seconds <= 0):
+        problem = (
+            "a bounded lifetime needs a duration above 0\n"
+            "  Fix: say how long the streams of a run live."
+        )
+        return [problem]
+    return []

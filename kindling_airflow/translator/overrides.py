@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kindling_airflow.errors import did_you_mean
-from kindling_airflow.frozen import canonical_json
+from kindling_airflow.frozen import EMPTY, canonical_json
 from kindling_airflow.id_globs import Glob, glob_specificity
 from kindling_airflow.translator.options import TranslateOptions
 from kindling_airflow.translator.task_settings import (
@@ -22,19 +22,22 @@ from kindling_airflow.translator.task_settings import (
     tag_settings,
 )
 
-__all__ = ["override_problems", "settings_by_pipe", "unmatched_patterns"]
+__all__ = ["override_problems", "settings_by_pipe", "some_pipes", "unmatched_patterns"]
 
 _Tags = Mapping[str, Mapping[str, Any]]
 
 
 def settings_by_pipe(
-    options: TranslateOptions, tags: _Tags
+    options: TranslateOptions,
+    tags: _Tags,
+    defaults: Mapping[str, Mapping[str, Any]] = EMPTY,
 ) -> tuple[dict[str, TaskSettings], list[str]]:
     """Return what holds for each pipe, and what is wrong with it.
 
     Args:
         options: what the deployment decides.
         tags: each pipe's own tags, in the order of the plan.
+        defaults: settings of some pipes that everything else comes before.
 
     Returns:
         the settings by pipe, empty if there are problems; and the problems.
@@ -45,7 +48,8 @@ def settings_by_pipe(
     kinds = _kinds(options, tags)
     made: dict[object, TaskSettings] = {}
     found = {}
-    for pipe_id, (patterns, own) in kinds.items():
+    for pipe_id, (patterns, tagged) in kinds.items():
+        own = {**defaults[pipe_id], **tagged} if pipe_id in defaults else tagged
         kind = (patterns, canonical_json(own) if own else "")
         if kind not in made:
             layers = [options.task_settings, *(options.overrides[pattern] for pattern in patterns)]
@@ -114,18 +118,19 @@ def _pool_problems(options: TranslateOptions, found: Mapping[str, TaskSettings])
         width = options.width_of(pool)
         if width is None:
             problems.append(
-                f"pool {pool!r} of {_some(pipe_ids)} has no width\n"
+                f"pool {pool!r} of {some_pipes(pipe_ids)} has no width\n"
                 f"  Fix: say how many slots it has: 'pools: {{{pool}: 4}}'."
             )
         elif slots > width:
             problems.append(
-                f"{_some(pipe_ids)} takes {slots} slots, but pool {pool!r} has a width of "
+                f"{some_pipes(pipe_ids)} takes {slots} slots, but pool {pool!r} has a width of "
                 f"{width}: no such task could ever start\n"
                 "  Fix: raise the width, or lower the slots per pipe."
             )
     return problems
 
 
-def _some(pipe_ids: Sequence[str]) -> str:
+def some_pipes(pipe_ids: Sequence[str]) -> str:
+    """Return some pipes as a message names them."""
     more = f" (and {len(pipe_ids) - 1} more)" if len(pipe_ids) > 1 else ""
     return f"pipe {pipe_ids[0]!r}{more}"

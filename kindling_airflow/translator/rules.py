@@ -27,10 +27,12 @@ from kindling_airflow.translator.dag_spec import EmptySpec
 from kindling_airflow.translator.options import Barrier, Closing, OnError, TranslateOptions
 from kindling_airflow.translator.task_ids import OUTCOME_ID, join_id
 
-__all__ = ["barriers", "outcome", "pipe_rule"]
+__all__ = ["ALL_SUCCESS", "NONE_FAILED", "ONE_SUCCEEDED", "barriers", "outcome", "pipe_rule"]
 
-_NONE_FAILED = "none_failed"
+NONE_FAILED = "none_failed"
 _ALL_DONE = "all_done"
+ALL_SUCCESS = "all_success"
+ONE_SUCCEEDED = "none_failed_min_one_success"
 
 
 def pipe_rule(options: TranslateOptions, has_upstream: bool) -> str:
@@ -42,7 +44,7 @@ def pipe_rule(options: TranslateOptions, has_upstream: bool) -> str:
             that the plan knows nothing of, and what that means is not the error strategy's.
     """
     runs_anyway = options.on_error == OnError.CONTINUE and has_upstream
-    return _ALL_DONE if runs_anyway else _NONE_FAILED
+    return _ALL_DONE if runs_anyway else NONE_FAILED
 
 
 def barriers(
@@ -62,7 +64,7 @@ def barriers(
             task_id=join_id(generation.number),
             label=f"generation {generation.number} done",
             upstream=tuple(ids[pipe_id] for pipe_id in generation),
-            trigger_rule=_NONE_FAILED if stops else _ALL_DONE,
+            trigger_rule=NONE_FAILED if stops else _ALL_DONE,
             doc=f"Barrier: generation {behind.number} waits for all of generation "
             f"{generation.number}.",
         )
@@ -87,6 +89,6 @@ def outcome(
         task_id=OUTCOME_ID,
         label="outcome",
         upstream=tuple(ids.values() if swallows else [ids[pipe_id] for pipe_id in sinks]),
-        trigger_rule=_NONE_FAILED,
+        trigger_rule=NONE_FAILED,
         doc="Fails if a pipe failed. Skipped pipes do not count.",
     )

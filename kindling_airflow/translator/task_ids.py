@@ -8,8 +8,8 @@ itself:
     silver.orders -> silver.orders      my table -> my_x20_table      a_x -> a_x5f_x
 
 Groups and the tasks beside the pipes share the namespace of the tasks. Their ids are reserved
-(``generation_0``, ``generation_0_done``, ``kindling_outcome``), or begin with ``_x_``, which the id
-of a pipe's task never does.
+(``generation_0``, ``generation_0_done``, ``ready_0``, ``stop_streams``, ``kindling_outcome``), or
+begin with ``_x_``, which the id of a pipe's task never does.
 """
 
 from __future__ import annotations
@@ -17,9 +17,19 @@ from __future__ import annotations
 import hashlib
 import re
 
-__all__ = ["OUTCOME_ID", "escaped", "group_id", "join_id", "tag_group_id", "task_id"]
+__all__ = [
+    "OUTCOME_ID",
+    "STOP_ID",
+    "escaped",
+    "gate_id",
+    "group_id",
+    "join_id",
+    "tag_group_id",
+    "task_id",
+]
 
 OUTCOME_ID = "kindling_outcome"
+STOP_ID = "stop_streams"
 
 _LONGEST = 200  # Airflow allows 250; what is built from a task id wants room
 _CUT = "-_x_"  # never part of an escaped id: neither whole escapes nor half ones go on like this
@@ -28,7 +38,7 @@ _ESCAPED = re.compile(r"_(?=x)|[^A-Za-z0-9_.\-]")
 _NO_GROUP = re.compile(r"_(?=x)|[^A-Za-z0-9_\-]")
 _NO_TASK = "_x_"  # begins no escaped id: an escape has digits behind its x
 _LONGEST_PART = 80  # Airflow allows groups 200 in all
-_RESERVED = re.compile(rf"generation_[0-9]+(?:_done)?|{OUTCOME_ID}")
+_RESERVED = re.compile(rf"generation_[0-9]+(?:_done)?|ready_[0-9]+|{STOP_ID}|{OUTCOME_ID}")
 
 
 def task_id(pipe_id: str) -> str:
@@ -71,6 +81,11 @@ def group_id(generation: int) -> str:
 def join_id(generation: int) -> str:
     """Return the id of the task behind a generation; no pipe's task has it."""
     return f"{group_id(generation)}_done"
+
+
+def gate_id(generation: int) -> str:
+    """Return the id of the task that waits for a generation's streams; no pipe's task has it."""
+    return f"ready_{generation}"
 
 
 def tag_group_id(tag: str, value: str, number: int) -> str:

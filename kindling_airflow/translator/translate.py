@@ -5,7 +5,8 @@ A plan in which c reads from a alone becomes
     generation 0: a b     ->     group generation_0: a, b
     generation 1: c              group generation_1: c   (upstream: a)
 
-because groups show the generations, and edges are data edges.
+because groups show the generations, and edges are data edges. Where there are streams,
+:mod:`kindling_airflow.translator.streams` says what takes the place of the edges between them.
 """
 
 from __future__ import annotations
@@ -13,17 +14,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
-from kindling_airflow.critical_path import data_flow, duration_hint, is_forward
+from kindling_airflow.critical_path import DataFlow, data_flow, duration_hint, is_forward
 from kindling_airflow.errors import PlanValidationError, TranslationError
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.frozen import FrozenDict
+from kindling_airflow.frozen import EMPTY, FrozenDict
 from kindling_airflow.translator.assets import asset_identifier
 from kindling_airflow.translator.critical_path import priority_weights
-from kindling_airflow.translator.dag_spec import DagSpec, EmptySpec, GroupSpec, TaskSpec
+from kindling_airflow.translator.dag_spec import DagSpec, EmptySpec, GroupSpec, StreamTask, TaskSpec
 from kindling_airflow.translator.grouping import grouped
 from kindling_airflow.translator.options import UNLIMITED, TranslateOptions
 from kindling_airflow.translator.overrides import settings_by_pipe
 from kindling_airflow.translator.rules import barriers, outcome, pipe_rule
+from kindling_airflow.translator.stream_problems import (
+    lifetime_problem,
+    option_problems,
+    task_problems,
+)
+from kindling_airflow.translator.streams import (
+    Edges,
+    Streaming,
+    Wired,
+    forward_plan,
+    streaming_part,
+)
 from kindling_airflow.translator.task_ids import task_id
 from kindling_airflow.translator.task_settings import TaskSettings
 
@@ -38,8 +51,9 @@ def translate(plan: ExecutionPlan, options: TranslateOptions) -> DagSpec:
         options: what the deployment decides.
 
     Raises:
-        TranslationError: the plan is empty, broken or of reverse order; a tag or an override makes
-            no sense, or matches nothing; a pool can never run a pipe. Lists every problem.
+        TranslationError: the plan is empty, broken or of no order at all; a tag, an option or an
+            override makes no sense, or matches nothing; a pool can never run a pipe, or not all
+            streams at once. Lists every problem.
     """
     if not plan.pipe_ids:
         raise _refused(options, [_NO_PIPES])
@@ -48,8 +62,17 @@ def translate(plan: ExecutionPlan, options: TranslateOptions) -> DagSpec:
     except PlanValidationError as error:
         raise _refused(options, error.problems) from error
     tags = {pipe_id: plan.graph.nodes[pipe_id].tags for pipe_id in plan.pipe_ids}
-    settings, problems = settings_by_pipe(options, tags)
-    problems += _order_problems(plan)
+    streaming = streaming_part(plan, options.lifetime, options.duration_seconds)
+    defaults = EMPTY if streaming is None else streaming.defaults()
+    settings, problems = settings_by_pipe(options, tags, defaults)
+    if streaming is None:
+        problems += _order_problems(plan)
+        wrong = lifetime_problem(plan, options.lifetime)
+        problems += [] if wrong is None else [f"lifetime {wrong}"]
+    else:
+        problems += streaming.problems
+        problems += option_problems(plan, streaming, options)
+        problems += task_problems(streaming, settings, options) if settings else ()
     problems += [
         f"pipe {pipe_id!r}: tag duration_hint must be a positive number of seconds, not "
         f"{own.get('duration_hint')!r}"
@@ -58,47 +81,84 @@ def translate(plan: ExecutionPlan, options: TranslateOptions) -> DagSpec:
     ]
     if problems:
         raise _refused(options, problems)
-    return _spec(plan, options, settings)
+    return _spec(plan, options, settings, streaming)
 
 
 def _spec(
-    plan: ExecutionPlan, options: TranslateOptions, settings: Mapping[str, TaskSettings]
+    plan: ExecutionPlan,
+    options: TranslateOptions,
+    settings: Mapping[str, TaskSettings],
+    streaming: Streaming | None,
 ) -> DagSpec:
     flow = data_flow(plan)
-    weights = priority_weights(plan, options.barrier, flow)
+    forward = plan if streaming is None else forward_plan(plan, flow)
+    weights = priority_weights(forward, options.barrier, flow)
     ids = {pipe_id: task_id(pipe_id) for pipe_id in plan.pipe_ids}
-    walls = tuple(barriers(plan, ids, options))
-    wall_before = _walls_by_pipe(plan, walls)
+    if streaming is not None and streaming.lives_on:
+        wired = streaming.wired(plan, flow, ids)
+    else:
+        wired = _wired(forward, flow, ids, options, streaming)
     asset = _assets(options)
 
     def task(pipe_id: str) -> TaskSpec:
         own, node = settings[pipe_id], plan.graph.nodes[pipe_id]
-        upstream = (*[ids[p] for p in flow.producers[pipe_id]], *wall_before.get(pipe_id, ()))
+        upstream, rule, stream = wired.edges(pipe_id)
         return TaskSpec(
             task_id=ids[pipe_id],
             pipe_id=pipe_id,
             upstream=upstream,
             priority_weight=weights[pipe_id] if own.priority is None else own.priority,
-            trigger_rule=pipe_rule(options, bool(upstream)),
+            trigger_rule=rule,
             inlets=asset(node.input_entities),
             outlets=asset((node.output_entity,) if node.output_entity else ()),
             settings=own,
+            stream=stream,
         )
 
     return DagSpec(
         dag_id=options.dag_id,
         groups=tuple(
-            GroupSpec(g.group_id, g.label, g.tooltip, tuple(map(task, g.pipe_ids)))
-            for g in grouped(plan, flow, options)
+            GroupSpec(
+                g.group_id,
+                g.label,
+                g.tooltip,
+                tuple(map(task, g.pipe_ids)),
+                wired.gates.get(g.group_id),
+            )
+            for g in grouped(wired.plan, flow, options)
         ),
         pool=options.pool,
         width=options.width,
         plan_digest=plan.digest,
-        barriers=walls,
-        outcome=outcome(ids, [p for p in plan.pipe_ids if not flow.consumers[p]], options),
+        barriers=wired.barriers,
+        outcome=wired.outcome,
         pools=_pools(options, settings),
         on_error=options.on_error,
+        lifetime=None if streaming is None else streaming.lifetime,
+        stop=wired.stop,
     )
+
+
+def _wired(
+    plan: ExecutionPlan,
+    flow: DataFlow,
+    ids: Mapping[str, str],
+    options: TranslateOptions,
+    streaming: Streaming | None,
+) -> Wired:
+    """Return what waits for what where every task runs to its end."""
+    walls = tuple(barriers(plan, ids, options))
+    wall_before = _walls_by_pipe(plan, walls)
+    streams = EMPTY if streaming is None else streaming.settings
+    ending = StreamTask((), "available_now")
+
+    def edges(pipe_id: str) -> Edges:
+        upstream = (*[ids[p] for p in flow.producers[pipe_id]], *wall_before.get(pipe_id, ()))
+        stream = ending if pipe_id in streams else None
+        return upstream, pipe_rule(options, bool(upstream)), stream
+
+    sinks = [p for p in plan.pipe_ids if not flow.consumers[p]]
+    return Wired(plan, edges, outcome(ids, sinks, options), walls)
 
 
 def _walls_by_pipe(plan: ExecutionPlan, walls: Sequence[EmptySpec]) -> dict[str, tuple[str, ...]]:
@@ -137,8 +197,9 @@ def _order_problems(plan: ExecutionPlan) -> list[str]:
     if is_forward(plan):
         return []
     problem = (
-        f"a plan of strategy {plan.strategy!r} starts consumers before their producers, which "
-        "tasks that run to their end cannot do\n"
-        "  Fix: use a strategy of forward order, such as 'batch'."
+        f"a plan of strategy {plan.strategy!r} starts consumers before their producers, and does "
+        "not say that its pipes are streams\n"
+        "  Fix: use a strategy of forward order, such as 'batch', or let this one say "
+        "execution_order: reverse in the plan's metadata."
     )
     return [problem]

@@ -199,7 +199,7 @@ class TestValidate:
 
     def test_definition_is_checked_up_to_its_dag(self, shell: Shell) -> None:
         write_definition(shell.folder / "shop.kindling.yaml", "dag_id: shop\nstrategy: streaming\n")
-        assert "starts consumers before" in shell("validate", "shop.kindling.yaml", status=1)
+        assert "is read as a stream" in shell("validate", "shop.kindling.yaml", status=1)
         assert shell.json("plan", "shop.kindling.yaml")["strategy"] == "streaming"
 
 

@@ -16,9 +16,9 @@ from tests.dag_factory.projects import write_definition, write_project
 
 COMMAND = (sys.executable, "-m", "kindling_airflow.cli.main")
 ID_FIX = "\n  Fix: correct the id, or import the module that declares the pipe."
-REVERSE = (
-    "a plan of strategy 'streaming' starts consumers before their producers, which tasks that run "
-    "to their end cannot do\n  Fix: use a strategy of forward order, such as 'batch'."
+LIFETIME = (
+    "lifetime: 'continuous' is for streams, and the plan has none\n"
+    "  Fix: tag the pipes that stream with processing_mode: streaming, or take it out."
 )
 
 
@@ -90,7 +90,7 @@ def test_the_same_project_gives_the_same_bytes(definition: Path, tmp_path: Path)
     [
         ("dag_id: shop\nwidht: 2\n", ":3: widht: unknown key 'widht'. Did you mean 'width'?"),
         ("dag_id: shop\npipes: [d]\n", f": unknown pipe 'd'.{ID_FIX}"),
-        ("dag_id: shop\nstrategy: streaming\n", f": DAG 'shop': {REVERSE}"),
+        ("dag_id: shop\nlifetime: continuous\n", f":3: {LIFETIME}"),
     ],
 )
 def test_a_broken_definition_is_status_1_with_the_problems_on_standard_error(

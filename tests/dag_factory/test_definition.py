@@ -44,6 +44,9 @@ dag_run: {timeout_seconds: 3600}
 access_control: {Viewer: {DAGs: [can_read]}}
 owner: data
 strategy: streaming
+lifetime: bounded
+duration: 90m
+checkpoints: s3a://lake/checkpoints
 pipes: [silver.orders, gold.sales]
 select: +gold.sales
 exclude: ["tag:slow", raw.*]
@@ -145,6 +148,10 @@ def test_every_key_arrives(base: Path) -> None:
         dag_run={"timeout_seconds": 3600},
         access_control={"Viewer": {"DAGs": ("can_read",)}},
         strategy="streaming",
+        continuous=False,
+        lifetime="bounded",
+        duration=5400.0,
+        checkpoints="s3a://lake/checkpoints",
         pipes=("silver.orders", "gold.sales"),
         select=("+gold.sales",),
         exclude=("tag:slow", "raw.*"),
@@ -266,6 +273,10 @@ def test_two_keys_are_enough(base: Path) -> None:
         dag_run={},
         access_control={},
         strategy="batch",
+        continuous=None,
+        lifetime=None,
+        duration=None,
+        checkpoints=None,
         pipes=None,
         select=(),
         exclude=(),

@@ -337,11 +337,16 @@ def test_a_plan_that_its_pool_could_never_run(tmp_path: Path) -> None:
     )
 
 
-def test_a_strategy_that_tasks_cannot_follow(tmp_path: Path) -> None:
-    assert compile_errors(tmp_path, "a -> b", strategy="streaming") == (
-        "here: DAG 'shop': a plan of strategy 'streaming' starts consumers before their producers, "
-        "which tasks that run to their end cannot do\n"
-        "  Fix: use a strategy of forward order, such as 'batch'."
+def test_what_tags_and_what_options_make_wrong_with_streams_comes_at_once(tmp_path: Path) -> None:
+    assert compile_errors(tmp_path, "[x] -> a", strategy="streaming", barrier="generation") == (
+        "2 problems in the definition:\n"
+        "1. here: DAG 'shop': barrier 'generation' makes no sense here: streams do not end, and "
+        "each generation of them has a gate\n"
+        "  Fix: take it out.\n"
+        "2. here: pipe 'a': its driving input 'x' is read as a stream of parquet files, and "
+        "nothing "
+        "says what is in them\n"
+        '  Fix: declare the schema of the entity: schema: "id BIGINT, at TIMESTAMP".'
     )
 
 

@@ -232,8 +232,15 @@ class TestOtherOrders:
             "Waited for by no pipes\n"
             "\n"
             "Reads nothing\n"
-            "Writes 'a.out', read by 1 pipe of the plan"
+            "Writes 'a.out', read by 1 pipe of the plan\n"
+            "Stream: a batch as soon as the one before is done; writes by append; checkpoint a"
         )
+
+    def test_a_stream_says_what_its_query_does_and_a_batch_pipe_has_none(self) -> None:
+        tags = {"s": {"processing_mode": "streaming", "stream.trigger": "10s"}}
+        of = plan("s -> b", "hybrid", tags)
+        assert explain(of, "s").stream == "a batch every 10 s; writes by append; checkpoint s"
+        assert explain(of, "b").stream is None
 
     def test_batch_pipe_of_a_hybrid_plan_comes_after_streams_that_it_has_nothing_to_do_with(
         self,

@@ -46,6 +46,26 @@ class TestNeeds:
         tasks = [task("default_pool"), task("default_pool", 3)]
         assert needs_of_tasks("dag", tasks, 200) == (PoolNeed("default_pool", "dag", 3, 3),)
 
+    def test_streams_that_live_on_take_their_slots_together(self) -> None:
+        def stream(name: str, slots: int = 1) -> SimpleNamespace:
+            return task("p", slots, task_type="KindlingStreamOperator", task_id=name)
+
+        streams = [stream("a"), stream("b", 2)]
+        stop = SimpleNamespace(task_type="StopStreamsOperator", task_id="stop_streams")
+        assert needs_of_tasks("dag", [*streams, stop], 8) == (PoolNeed("p", "dag", 8, 3, 2),)
+        beside = [*streams, stop, task("p", 2), task("p")]
+        assert needs_of_tasks("dag", beside, 8) == (PoolNeed("p", "dag", 8, 5, 2),)
+        assert needs_of_tasks("dag", streams, 8) == (PoolNeed("p", "dag", 8, 2),)
+
+    def test_the_streams_of_one_group_say_nothing_of_those_of_another(self) -> None:
+        named = {"task_type": "KindlingStreamOperator"}
+        tasks = [
+            *(task("p", **named, task_id=f"living.{name}") for name in "abc"),
+            *(task("p", **named, task_id=f"ending.{name}") for name in "abcd"),
+            SimpleNamespace(task_type="StopStreamsOperator", task_id="living.stop_streams"),
+        ]
+        assert needs_of_tasks("dag", tasks, 8) == (PoolNeed("p", "dag", 8, 4, 3),)
+
 
 class TestCompare:
     @pytest.mark.parametrize(
@@ -99,3 +119,13 @@ class TestCompare:
             "least": 2,
             "dags": ["dag"],
         }
+
+
+def test_a_pool_without_room_for_all_streams_is_too_small() -> None:
+    (found,) = compare([PoolNeed("p", "dag", 4, 4, 3), PoolNeed("p", "other", 1, 1)], {"p": 2})
+    assert found.state is PoolState.TOO_SMALL
+    assert found.advice() == (
+        "Pool 'p' has 2 slots, but streams that live on, and what runs beside them, take 4, so "
+        "some "
+        "stay scheduled. Fix: give the pool more slots, or the tasks fewer."
+    )

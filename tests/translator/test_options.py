@@ -33,6 +33,8 @@ def test_only_the_ids_are_indispensable() -> None:
         "overrides": {},
         "assets": None,
         "closing": Closing.AS_NEEDED,
+        "lifetime": None,
+        "duration_seconds": None,
     }
 
 

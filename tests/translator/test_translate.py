@@ -293,25 +293,23 @@ class TestSpecification:
 
 
 class TestRefusals:
-    def test_streaming_plan(self) -> None:
-        assert refusal(plan("a -> b", "streaming")) == (
-            "DAG 'shop': a plan of strategy 'streaming' starts consumers before their producers, "
-            "which tasks that run to their end cannot do\n"
-            "  Fix: use a strategy of forward order, such as 'batch'."
-        )
-
-    def test_plan_of_a_strategy_that_commits_itself_to_reverse_order(self) -> None:
-        reverse = dataclasses.replace(
-            hand_made("a, b", ["b"], ["a"], strategy="mine"),
-            metadata={"execution_order": "reverse"},
-        )
-        assert refusal(reverse).startswith("DAG 'shop': a plan of strategy 'mine' starts consumers")
-
     def test_plan_of_a_strategy_that_commits_itself_to_nothing_is_judged_by_its_order(self) -> None:
         forward = hand_made("a -> b", ["a"], ["b"], strategy="mine")
         assert upstream(translate(forward, TranslateOptions("x", "y"))) == {"a": (), "b": ("a",)}
         backward = hand_made("a -> b", ["b"], ["a"], strategy="mine")
-        assert refusal(backward).startswith("DAG 'shop': a plan of strategy 'mine' starts")
+        assert refusal(backward) == (
+            "DAG 'shop': a plan of strategy 'mine' starts consumers before their producers, and "
+            "does not say that its pipes are streams\n"
+            "  Fix: use a strategy of forward order, such as 'batch', or let this one say "
+            "execution_order: reverse in the plan's metadata."
+        )
+
+    def test_plan_of_a_strategy_that_commits_itself_to_reverse_order_has_streams(self) -> None:
+        reverse = dataclasses.replace(
+            hand_made("a, b", ["b"], ["a"], strategy="mine"),
+            metadata={"execution_order": "reverse"},
+        )
+        assert translate(reverse, TranslateOptions("x", "y")).lifetime == "continuous"
 
     def test_edge_to_a_pipe_outside_of_the_plan_does_not_count_as_backward(self) -> None:
         part = hand_made("a -> b -> c", ["c"], ["a"], strategy="mine")
@@ -353,8 +351,9 @@ class TestRefusals:
         )
 
     def test_wrong_order_and_wrong_hints_come_together(self) -> None:
-        both = plan("a -> b", "streaming", tags={"b": {"duration_hint": -1}})
-        text = refusal(both)
+        backward = hand_made("a -> b", ["b"], ["a"], strategy="mine")
+        tagged = plan("a -> b", tags={"b": {"duration_hint": -1}}).graph
+        text = refusal(dataclasses.replace(backward, graph=tagged))
         assert text.startswith("2 problems in the translation of the plan:\n1. DAG 'shop': a plan")
         assert text.endswith("duration_hint must be a positive number of seconds, not -1")
 

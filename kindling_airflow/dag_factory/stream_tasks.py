@@ -1,0 +1,81 @@
+"""The tasks of streams, of their gates, and the one that stops them.
+
+In a module of its own, because most DAGs have no use for its operators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kindling_airflow.dag_factory.compile import Compiled
+from kindling_airflow.dag_factory.copied_tasks import fresh
+from kindling_airflow.operators.ready_gate import ReadyGateOperator
+from kindling_airflow.operators.stop_streams import StopStreamsOperator
+from kindling_airflow.operators.stream import KindlingStreamOperator
+from kindling_airflow.translator import GateSpec, StopSpec, StreamTask
+
+__all__ = ["StreamTasks"]
+
+_SHARED = ("queue", "executor", "owner")
+
+
+class StreamTasks:
+    """Makes the tasks of streams of one compiled definition, and those that watch them.
+
+    Args:
+        compiled: the definition and what follows from it.
+        prefix: what the ids of all of its tasks begin with.
+    """
+
+    def __init__(self, compiled: Compiled, prefix: str) -> None:
+        spec, definition = compiled.spec, compiled.definition
+        self._prefix = prefix
+        self._checkpoints = definition.checkpoints
+        self._stop = "" if spec.stop is None else f"{prefix}{spec.stop.task_id}"
+        self._gates = self._named(gate.task_id for gate in spec.gates())
+        self._streams = self._named(() if spec.stop is None else spec.stop.streams)
+        # Not the pool: in one that streams fill for as long as they live, nothing could go on.
+        said = definition.task
+        self._arguments = {key: said[key] for key in _SHARED if said.get(key) is not None}
+
+    def task(self, arguments: Mapping[str, Any], stream: StreamTask) -> Any:
+        """Return the task of a stream.
+
+        Args:
+            arguments: those of a pipe's operator.
+            stream: what makes it the task of a stream.
+        """
+        return KindlingStreamOperator(
+            **fresh(dict(arguments)),
+            lifetime=stream.lifetime,
+            producers=self._named(stream.producers),
+            streams=self._streams,
+            gates=self._gates,
+            stop_task_id=self._stop,
+            checkpoints=self._checkpoints,
+        )
+
+    def watching(self, spec: GateSpec | StopSpec, arguments: Mapping[str, Any]) -> Any:
+        """Return a gate, or the task that stops the streams.
+
+        Args:
+            spec: the task.
+            arguments: its id, its rule, and where it goes.
+        """
+        shared = {
+            **arguments,
+            **self._arguments,
+            "task_display_name": spec.label,
+            "doc": spec.doc,
+            "weight_rule": "absolute",
+            "streams": self._named(spec.streams),
+        }
+        if isinstance(spec, StopSpec):
+            return StopStreamsOperator(**shared, after_seconds=spec.after_seconds)
+        return ReadyGateOperator(
+            **shared, stop_task_id=self._stop, timeout_seconds=spec.timeout_seconds
+        )
+
+    def _named(self, task_ids: Iterable[str]) -> tuple[str, ...]:
+        return tuple([f"{self._prefix}{task_id}" for task_id in task_ids])

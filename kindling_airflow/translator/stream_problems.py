@@ -1,0 +1,131 @@
+"""What streams that live on cannot do without, and what makes no sense for them.
+
+Each of them holds its slots as long as the run lives, so a pool has to have room for all of them at
+once, and in a hybrid plan for the largest batch pipe besides.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.stream_settings import Lifetime, is_stream
+from kindling_airflow.translator.options import UNLIMITED, Barrier, OnError, TranslateOptions
+from kindling_airflow.translator.overrides import some_pipes
+from kindling_airflow.translator.streams import Streaming, streaming_part
+from kindling_airflow.translator.task_settings import TaskSettings
+
+__all__ = ["lifetime_problem", "option_problems", "task_problems"]
+
+
+def lifetime_problem(plan: ExecutionPlan, lifetime: Lifetime | None) -> str | None:
+    """Return why a plan cannot have the lifetime that the deployment gives it."""
+    if lifetime is None or streaming_part(plan, lifetime) is not None:
+        return None
+    tagged = [p for p in plan.pipe_ids if is_stream(plan.graph.nodes[p].tags)]
+    if tagged:
+        return (
+            f"{lifetime!r} is for streams, and a plan of strategy {plan.strategy!r} runs "
+            f"{some_pipes(tagged)} as a batch pipe\n"
+            "  Fix: use strategy 'config_based', or lifetime 'available_now'."
+        )
+    return (
+        f"{lifetime!r} is for streams, and the plan has none\n"
+        "  Fix: tag the pipes that stream with processing_mode: streaming, or take it out."
+    )
+
+
+def option_problems(
+    plan: ExecutionPlan, streaming: Streaming, options: TranslateOptions
+) -> Iterator[str]:
+    """Yield the options that make no sense for streams that live on."""
+    if not streaming.lives_on:
+        return
+    usual, said = OnError.SKIP_DEPENDENTS, options.on_error
+    has_batch = len(streaming.settings) < len(plan.pipe_ids)
+    if said != usual and not (has_batch and said == OnError.FAIL_FAST):
+        yield (
+            f"on_error {said.value!r} makes no sense here: once a stream has failed for good, all "
+            "streams of the run are stopped\n"
+            f"  Fix: use {usual.value!r}, the default."
+        )
+    if options.barrier != Barrier.NONE:
+        yield (
+            f"barrier {options.barrier.value!r} makes no sense here: streams do not end, and each "
+            "generation of them has a gate\n  Fix: take it out."
+        )
+    if options.group_by != "generation":
+        yield (
+            f"group_by {options.group_by!r} does not go with streams: each generation of them has "
+            "its gate\n  Fix: use group_by 'generation'."
+        )
+    yield from (
+        f"pipe {pipe_id!r}: tag stream.trigger is 'available_now', so it would end before its "
+        f"input does, and the lifetime is {streaming.lifetime!r}\n"
+        "  Fix: use lifetime 'available_now' for the whole plan, or another trigger."
+        for pipe_id, own in streaming.settings.items()
+        if own.trigger.kind == "available_now"
+    )
+
+
+def task_problems(
+    streaming: Streaming, settings: Mapping[str, TaskSettings], options: TranslateOptions
+) -> Iterator[str]:
+    """Yield what in the settings of tasks would keep streams from living on."""
+    if not streaming.lives_on:
+        return
+    yield from _slot_problems(streaming, settings, options)
+    in_clusters: list[str] = []
+    limited: dict[float, list[str]] = defaultdict(list)
+    for pipe_id in streaming.settings:
+        own = settings[pipe_id]
+        if _is_in_cluster(own):
+            in_clusters.append(pipe_id)
+        limit = own.execution_timeout_seconds
+        if limit is not None and (streaming.seconds is None or limit <= streaming.seconds):
+            limited[limit].append(pipe_id)
+    if in_clusters:
+        yield (
+            f"{some_pipes(in_clusters)} would run in cluster mode, where a driver can neither say "
+            "that its stream is ready nor be told to stop\n"
+            "  Fix: set deploy_mode: client for streams; their executors may be anywhere."
+        )
+    for limit, pipe_ids in limited.items():
+        yield (
+            f"{some_pipes(pipe_ids)} may run for {limit:g} s (execution_timeout_seconds), and its "
+            f"stream lives {streaming.length()}\n"
+            "  Fix: take the limit out; how long streams live is said by lifetime and duration."
+        )
+
+
+def _slot_problems(
+    streaming: Streaming, settings: Mapping[str, TaskSettings], options: TranslateOptions
+) -> Iterator[str]:
+    streams: dict[str, list[int]] = defaultdict(list)
+    batch: dict[str, int] = defaultdict(int)
+    for pipe_id, own in settings.items():
+        if pipe_id in streaming.settings:
+            streams[own.pool].append(own.pool_slots)
+        else:
+            batch[own.pool] = max(batch[own.pool], own.pool_slots)
+    for pool, slots in streams.items():
+        width, taken, more = options.width_of(pool), sum(slots), batch[pool]
+        needed = taken + more
+        if width is None or width == UNLIMITED or needed <= width:
+            continue
+        also = f", and the largest batch pipe takes {more} more" if more else ""
+        said = "one stream takes" if len(slots) == 1 else f"{len(slots)} streams take"
+        key = "width" if pool == options.pool else f"pools: {{{pool}}}"
+        yield (
+            f"pool {pool!r} has a width of {width}, but its {said} {taken} as long as the run "
+            f"lives{also}: some would wait for ever\n"
+            f"  Fix: raise {key} to {needed} at least, or lower the slots per pipe."
+        )
+
+
+def _is_in_cluster(settings: TaskSettings) -> bool:
+    spark = settings.spark
+    conf = spark.get("conf") or {}
+    said = spark.get("deploy_mode") or conf.get("spark.submit.deployMode")
+    return bool(said == "cluster")
