@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kindling_airflow.runner.java import java_class
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
@@ -27,12 +29,14 @@ def count_rows(frame: DataFrame) -> int:
     if len(files) > _FEW:
         return frame.count()
     session: Any = frame.sparkSession
-    conf, parquet = session._jsc.hadoopConfiguration(), session._jvm.org.apache.parquet.hadoop
-    reader, input_file = parquet.ParquetFileReader, parquet.util.HadoopInputFile
-    path, uri = session._jvm.org.apache.hadoop.fs.Path, session._jvm.java.net.URI
+    conf = session._jsc.hadoopConfiguration()
+    new_path = java_class(session, "org.apache.hadoop.fs.Path")
+    new_uri = java_class(session, "java.net.URI")
+    open_footer = java_class(session, "org.apache.parquet.hadoop.ParquetFileReader").open
+    from_path = java_class(session, "org.apache.parquet.hadoop.util.HadoopInputFile").fromPath
     rows = 0
     for name in files:
-        footer = reader.open(input_file.fromPath(path(uri(name)), conf))
+        footer = open_footer(from_path(new_path(new_uri(name)), conf))
         try:
             rows += footer.getRecordCount()
         finally:

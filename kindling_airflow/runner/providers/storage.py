@@ -15,6 +15,7 @@ from kindling_airflow.contracts import escape_component
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
 from kindling_airflow.provider_types import PATH_TAG, is_absolute, path_problem
+from kindling_airflow.runner.java import java_class
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -68,9 +69,10 @@ class Storage:
     """The file operations of one Spark session."""
 
     def __init__(self, spark: SparkSession) -> None:
-        self._jvm: Any = spark._jvm
+        self._spark = spark
         self._gateway: Any = spark.sparkContext._gateway
         self._conf: Any = spark._jsc.hadoopConfiguration()
+        self._new_path = java_class(spark, "org.apache.hadoop.fs.Path")
 
     def exists(self, path: str) -> bool:
         """Tell whether there is a file or folder."""
@@ -102,7 +104,8 @@ class Storage:
     def relative_to(self, folder: str, uris: Iterable[str]) -> list[str]:
         """Return the paths of files, named by URIs as Spark does, in a folder; sorted."""
         root = self._system(folder).makeQualified(self._path(folder)).toUri().getPath().rstrip("/")
-        paths = (str(self._jvm.java.net.URI(uri).getPath()) for uri in uris)
+        new_uri = java_class(self._spark, "java.net.URI")
+        paths = (str(new_uri(uri).getPath()) for uri in uris)
         return sorted(path[len(root) + 1 :] for path in paths)
 
     def make_folder(self, path: str) -> None:
@@ -124,10 +127,11 @@ class Storage:
             EntityError: ``target`` exists (somebody else was there first), or the rename failed.
         """
         self._system(target).mkdirs(self._path(target).getParent())
-        context = self._jvm.org.apache.hadoop.fs.FileContext.getFileContext(
+        context = java_class(self._spark, "org.apache.hadoop.fs.FileContext").getFileContext(
             self._path(target).toUri(), self._conf
         )
-        none = self._gateway.new_array(getattr(self._jvm.org.apache.hadoop.fs, "Options$Rename"), 0)
+        option = java_class(self._spark, "org.apache.hadoop.fs.Options$Rename")
+        none = self._gateway.new_array(option, 0)
         try:
             context.rename(self._path(source), self._path(target), none)
         except Exception as error:  # py4j wraps whatever the file system throws
@@ -144,7 +148,8 @@ class Storage:
         """Return a small file's text (UTF-8)."""
         stream = self._system(path).open(self._path(path))
         try:
-            return str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+            reader = java_class(self._spark, "org.apache.commons.io.IOUtils")
+            return str(reader.toString(stream, "UTF-8"))
         finally:
             stream.close()
 
@@ -157,7 +162,7 @@ class Storage:
             stream.close()
 
     def _path(self, path: str) -> Any:
-        return self._jvm.org.apache.hadoop.fs.Path(path)
+        return self._new_path(path)
 
     def _system(self, path: str) -> Any:
         return self._path(path).getFileSystem(self._conf)
