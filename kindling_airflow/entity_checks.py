@@ -14,6 +14,7 @@ from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import DeclarationError
 from kindling_airflow.interval_checks import pipe_interval_problems
+from kindling_airflow.kafka_tags import SERVERS_TAG, TOPIC_TAG, topic_of
 from kindling_airflow.provider_types import (
     BUILT_IN_TYPES,
     CONNECTION_TAG,
@@ -104,12 +105,16 @@ def _shared_places(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) 
             if other != entity_id:
                 yield (
                     f"entities {other!r} and {entity_id!r} are both written to the {what}\n"
-                    f"  Fix: give one of them another {PATH_TAG} or provider.table."
+                    "  Fix: give one of them another "
+                    + (f"{TOPIC_TAG}." if place[0] == "topic" else f"{PATH_TAG} or provider.table.")
                 )
 
 
 def _places(entity: EntityMetadata) -> Iterator[tuple[tuple[str, ...], str]]:
     kind = provider_type_of(entity)
+    if kind == "kafka":
+        where = str(entity.tags.get(SERVERS_TAG, entity.tags.get(CONNECTION_TAG, "")))
+        yield ("topic", where, topic_of(entity)), f"topic {topic_of(entity)!r}"
     if kind not in ("delta", "iceberg", "parquet", "table"):
         return
     if kind == "iceberg" and "provider.table" in entity.tags:

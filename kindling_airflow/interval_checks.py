@@ -93,7 +93,8 @@ def _of_entity(entity: EntityMetadata, modes: Collection[str] | None) -> Iterato
             f"  Fix: use one of {_listed(WRITE_MODES)}."
         )
     elif modes == () and WRITE_MODE_TAG in tags:
-        yield f"tag {WRITE_MODE_TAG}: {kind} entities are read, not written\n  Fix: take it out."
+        what = "written by streams alone" if kind == "kafka" else "read, not written"
+        yield f"tag {WRITE_MODE_TAG}: {kind} entities are {what}\n  Fix: take it out."
     elif modes and mode not in modes:
         reason = (
             ": merging would rewrite all of its files for every run"

@@ -1,4 +1,4 @@
-"""The jars of the open table formats, by their Maven coordinates: the one place that names them.
+"""The jars of the open table formats and of Kafka, by Maven coordinates: the one place for them.
 
 Each list is complete, so nothing has to be resolved: it was run as it is. A jar belongs to one
 minor release of Spark.
@@ -112,6 +112,34 @@ FORMATS: Mapping[str, Mapping[str, tuple[Jar, ...]]] = {
                 "iceberg-spark-runtime-4.1_2.13",
                 "1.12.0",
                 "3123c3798af642dd537230923548e013ef41cc28b6626e5225808cf5670a0f82",
+            ),
+        )
+    },
+    "kafka": {
+        "4.1": (
+            Jar(
+                "org.apache.spark",
+                "spark-sql-kafka-0-10_2.13",
+                "4.1.1",
+                "9c1ce986f548e6b1dcb0e2dfe2f253a0bc58f2232a32a0c9c6c674dd25a8570c",
+            ),
+            Jar(
+                "org.apache.spark",
+                "spark-token-provider-kafka-0-10_2.13",
+                "4.1.1",
+                "e510adc37b03d01d0a190d0dab472b5538e05eaa77454f7e9477156d7a6820ae",
+            ),
+            Jar(
+                "org.apache.kafka",
+                "kafka-clients",
+                "3.9.1",
+                "7568b998572d256f0b7bc0afdc1b7a2588b8b08415c62ce314c864a6851ae9d9",
+            ),
+            Jar(
+                "org.apache.commons",
+                "commons-pool2",
+                "2.12.1",
+                "5273c8bc8c0dca2211175c0d27efbd7228efae99689aac001a8e1ef8e872e9ef",
             ),
         )
     },

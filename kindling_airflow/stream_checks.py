@@ -55,6 +55,7 @@ def check_streams(
             problems += stream_problems(pipe, entities)
         else:
             problems += _misplaced_tags(pipe)
+            problems += _streams_output(pipe, entities)
     return problems + _shared_checkpoints(running)
 
 
@@ -82,6 +83,21 @@ def _misplaced_tags(pipe: PipeMetadata) -> list[str]:
         f"  Fix: add the tag {MODE_TAG}: streaming, or take this one out."
         for key in misplaced
     ]
+
+
+def _streams_output(pipe: PipeMetadata, entities: DataEntityRegistry) -> list[str]:
+    """Return whether a batch pipe writes what streams alone can write."""
+    kind = provider_type_of(entities.definition_or_default(pipe.output_entity_id))
+    known = BUILT_IN_TYPES.get(kind)
+    if known is None or known.write_modes or not known.streams_into:
+        return []
+    problem = (
+        f"pipe {pipe.pipeid!r}: its output {pipe.output_entity_id!r} is of type {kind!r}, which a "
+        "batch pipe cannot write: what it sends is seen at once, and sent again by each retry\n"
+        f"  Fix: make it a stream ({MODE_TAG}: streaming), or let it write a table, and a stream "
+        "send what is added to that."
+    )
+    return [problem]
 
 
 def _shared_checkpoints(pipes: Iterable[PipeMetadata]) -> list[str]:

@@ -35,6 +35,7 @@ _BUILT_IN = {
     "iceberg": "kindling_airflow.runner.providers.iceberg:IcebergProvider",
     "jdbc": "kindling_airflow.runner.providers.jdbc:JdbcProvider",
     "json": "kindling_airflow.runner.providers.source_files:JsonProvider",
+    "kafka": "kindling_airflow.runner.providers.kafka:KafkaProvider",
     "memory": "kindling_airflow.runner.providers.memory:MemoryProvider",
     "parquet": "kindling_airflow.runner.providers.parquet:ParquetProvider",
     "rate": "kindling_airflow.runner.providers.rate:RateProvider",

@@ -111,7 +111,7 @@ def test_the_command_tells_programs_the_same(
     monkeypatch.setattr("kindling_airflow.cli.jar_commands.fetch_jars", lambda *_: ())
     assert main(["jars", "--folder", str(tmp_path), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["formats"] == ["delta", "iceberg"]
+    assert said["formats"] == ["delta", "iceberg", "kafka"]
     jars = [jar for name in said["formats"] for jar in FORMATS[name]["4.1"]]
     assert [found["path"] for found in said["jars"]] == said["conf"]["spark.jars"].split(",")
     assert said["packages"].split(",") == [jar.coordinates for jar in jars]
@@ -120,7 +120,10 @@ def test_the_command_tells_programs_the_same(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["icebreg"], "no format 'icebreg'. Did you mean 'iceberg'? Formats: delta, iceberg"),
+        (
+            ["icebreg"],
+            "no format 'icebreg'. Did you mean 'iceberg'? Formats: delta, iceberg, kafka",
+        ),
         (
             ["delta", "--spark", "3.5"],
             "no jars of delta for Spark '3.5' are known here, only for 4.1",

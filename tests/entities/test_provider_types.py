@@ -87,7 +87,7 @@ def test_sound_tags(tags: dict[str, Any]) -> None:
     assert problems(**tags) == []
 
 
-ALL_TYPES = "csv, delta, iceberg, jdbc, json, memory, parquet, rate, table"
+ALL_TYPES = "csv, delta, iceberg, jdbc, json, kafka, memory, parquet, rate, table"
 SHOP = {"provider_type": "jdbc", "provider_connection": "shop", "provider_table": "orders"}
 
 
@@ -315,8 +315,8 @@ def test_unknown_types_name_those_of_other_distributions_too() -> None:
     assert problems(provider_type="avor") == [
         (
             "entity 'shop.orders': unknown provider_type 'avor'. Did you mean 'avro'?\n"
-            "  Fix: use one of avro, csv, delta, hudi, iceberg, jdbc, json, memory, parquet, "
-            "rate, table, or 'package.module:Class'."
+            "  Fix: use one of avro, csv, delta, hudi, iceberg, jdbc, json, kafka, memory, "
+            "parquet, rate, table, or 'package.module:Class'."
         )
     ]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from kindling_airflow.cli.jar_fetching import fetch_jars
 from kindling_airflow.jars import FORMATS, Jar
 
-__all__ = ["SQLITE_JDBC", "format_jars", "jar"]
+__all__ = ["SQLITE_JDBC", "fetched", "format_jars", "jar"]
 
 _FOLDER = Path(__file__).resolve().parents[2] / "build" / "jars"
 
@@ -21,12 +22,15 @@ SQLITE_JDBC = Jar(
 
 def jar(wanted: Jar) -> Path:
     """Return where a jar is; fails the test that needs it if it cannot be had."""
-    fetch_jars([wanted], _FOLDER)
-    return _FOLDER / wanted.file_name
+    return fetched([wanted])[0]
 
 
 def format_jars(name: str) -> list[Path]:
-    """Return the jars of a table format; fails the test that needs them if one cannot be had."""
-    jars = FORMATS[name]["4.1"]
+    """Return the jars of a format; fails the test that needs them if one cannot be had."""
+    return fetched(FORMATS[name]["4.1"])
+
+
+def fetched(jars: Sequence[Jar]) -> list[Path]:
+    """Return where jars are; fails the test that needs them if one cannot be had."""
     fetch_jars(jars, _FOLDER)
     return [_FOLDER / wanted.file_name for wanted in jars]

@@ -1,4 +1,4 @@
-"""Delta and Iceberg: their tests run in a process each, whose Spark has the format's jars."""
+"""Delta, Iceberg and Kafka: their tests run in a process each, whose Spark has the jars."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ pytestmark = pytest.mark.system
 _FOLDER = Path(__file__).parent / "formats"
 
 
-@pytest.mark.parametrize("kind", ["delta", "iceberg"])
+_OF_TABLES = ("format_tests.py", "stream_tests.py", "killed_driver_tests.py")
+
+
+@pytest.mark.parametrize("kind", ["delta", "iceberg", "kafka"])
 def test_what_is_tested_of_the_format_holds(kind: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
-    names = ("format_tests.py", f"{kind}_tests.py", "stream_tests.py", "killed_driver_tests.py")
+    names = (f"{kind}_tests.py", *(() if kind == "kafka" else _OF_TABLES))
     files = [str(_FOLDER / name) for name in names]
     ran = subprocess.run(
         [*command, *files],

@@ -289,7 +289,13 @@ def test_a_csv_whose_header_does_not_fit_its_schema_fails(project: Project) -> N
     report = project.run("out")
     assert report.status == "failed"
     assert report.error is not None
-    assert "CSV header does not conform to the schema" in report.error.message
+    assert report.error.message == (
+        f"entity 'a': the header of '{(project.warehouse / 'a.csv').as_uri()}' does not fit its "
+        "declared schema\n"
+        "  - column 1 is 'name', declared as 'id'\n"
+        "  - column 2 is 'id', declared as 'name'\n"
+        "  Fix: correct the declared schema, or have the file written anew."
+    )
 
 
 def test_a_csv_value_that_does_not_fit_its_type_fails(project: Project) -> None:
@@ -318,8 +324,8 @@ def test_an_unknown_provider_is_named_with_its_neighbour(project: Project) -> No
     assert error is not None
     assert error.message == (
         "entity 'out': unknown provider_type 'parkett'. Did you mean 'parquet'?\n"
-        "  Fix: use one of csv, delta, iceberg, jdbc, json, memory, parquet, rate, table, or "
-        "'package.module:Class'."
+        "  Fix: use one of csv, delta, iceberg, jdbc, json, kafka, memory, parquet, rate, table, "
+        "or 'package.module:Class'."
     )
 
 
