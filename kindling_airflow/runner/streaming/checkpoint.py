@@ -117,22 +117,23 @@ class Checkpoint:
         return str(json.loads(self.storage.read_text(f"{self.path}/metadata"))["id"])
 
     def _purpose(self) -> Purpose:
-        paths = [f"{self.path}/{name}" for name in (_SIDECAR, f"{_SIDECAR}.part")]
-        found = next((path for path in paths if self.storage.exists(path)), None)
-        if found is None:
+        path = f"{self.path}/{_SIDECAR}"
+        if not self.storage.exists(path) and self.storage.exists(f"{path}.part"):
+            self.storage.move(f"{path}.part", path)  # a driver died right before it did
+        if not self.storage.exists(path):
             raise PipeRunError(
                 f"pipe {self.pipe_id!r}: the checkpoint {self.path!r} is of a query that no pipe "
                 f"has run: it has no {_SIDECAR}\n{_BEGIN_ANEW}"
             )
         try:
-            document: Any = json.loads(self.storage.read_text(found))
+            document: Any = json.loads(self.storage.read_text(path))
             if document["version"] != _VERSION:
                 raise ValueError(f"version {document['version']!r}")
             said = {name: document["purpose"][name] for name in Purpose.__dataclass_fields__}
             return Purpose(**{**said, "state": tuple(said["state"])})
         except (ValueError, KeyError, TypeError) as error:
             raise PipeRunError(
-                f"pipe {self.pipe_id!r}: what its checkpoint is for cannot be read from {found!r}: "
+                f"pipe {self.pipe_id!r}: what its checkpoint is for cannot be read from {path!r}: "
                 f"{type(error).__name__}: {error}\n{_BEGIN_ANEW}"
             ) from None
 
