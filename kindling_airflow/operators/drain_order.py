@@ -2,7 +2,8 @@
 
 Each stream looks at the run by itself, whenever its driver has said something: is there a reason to
 stop, and have all ended that write what it reads? Then nothing more can come, and it is told to
-take what is there and end.
+take what is there and end. A stream that is not ready by then, in a run whose gate has failed, is
+not waited for.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class DrainOrder:
         rule: when it is to be given.
         states: asks Airflow for the states of tasks of the run.
         is_own: tells whether a process is the driver's, so that no other is ever signalled.
+        give_up: ends a stream that need not become ready any more.
         say: puts a line into the task's log.
         clock: seconds that only grow.
     """
@@ -34,8 +36,10 @@ class DrainOrder:
     def __init__(
         self,
         rule: StopRule,
+        *,
         states: Callable[[list[str]], States],
         is_own: Callable[[int], bool],
+        give_up: Callable[[], None],
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -43,6 +47,7 @@ class DrainOrder:
         self._rule = rule
         self._states = states
         self._is_own = is_own
+        self._give_up = give_up
         self._tell = say
         self._clock = clock
         self._looked_at: float | None = None
@@ -64,6 +69,10 @@ class DrainOrder:
         waits_for = self._rule.waits_for(states)
         if waits_for:
             self._say(f"To stop, because {reason}; goes on until {named(waits_for)} ended.")
+        elif news.state == "starting" and self._rule.is_hopeless(states):
+            self.was_given = True
+            self._say(f"Ended before it was ready, because {reason}.")
+            self._give_up()
         else:
             self._give(news.pid, reason)
 

@@ -61,6 +61,7 @@ class KindlingStreamOperator(KindlingPipeOperator):
     _silence: SilenceWatch | None = None
     _progress: StreamProgress
     _order: DrainOrder | None = None
+    _was_given_up = False
 
     lifetime: str
     checkpoints: str | None
@@ -83,7 +84,7 @@ class KindlingStreamOperator(KindlingPipeOperator):
         vars(self).update(
             lifetime=lifetime,
             checkpoints=checkpoints,
-            _rule=StopRule(stop_task_id, (*streams, *gates), tuple(producers)),
+            _rule=StopRule(stop_task_id, tuple(streams), tuple(gates), tuple(producers)),
             _silence_seconds=silence_seconds,
         )
 
@@ -92,14 +93,21 @@ class KindlingStreamOperator(KindlingPipeOperator):
 
         Raises:
             AirflowSkipException: an ``available_now`` stream had nothing to take.
-            AirflowFailException: the query failed, and another try cannot help.
+            AirflowFailException: the query failed, and another try cannot help; or a gate of the
+                run has failed before it was ready.
             AirflowException: the query failed, or its driver sent no report of this attempt.
         """
         ti = context["ti"]
         self._progress = StreamProgress(ti.xcom_push, self._say)
         if self._rule.stop_task_id:
-            self._order = DrainOrder(self._rule, self._states_of_run, self._is_drivers, self._say)
-        self._silence = SilenceWatch(self._silence_seconds, self._end_frozen)
+            self._order = DrainOrder(
+                self._rule,
+                states=self._states_of_run,
+                is_own=self._is_drivers,
+                give_up=self._give_up,
+                say=self._say,
+            )
+        self._silence = SilenceWatch(self._silence_seconds, self._end_family)
         with self._silence.watching():
             return super().execute(context)
 
@@ -162,7 +170,11 @@ class KindlingStreamOperator(KindlingPipeOperator):
             return process.pid in (pid, *(parent.pid for parent in psutil.Process(pid).parents()))
         return process.poll() is None  # it cannot be looked at; what spoke was the driver
 
-    def _end_frozen(self) -> None:
+    def _give_up(self) -> None:
+        self._was_given_up = True
+        self._end_family()
+
+    def _end_family(self) -> None:
         """Kill the driver and all that it has started: what is frozen ends nothing itself."""
         import psutil
 
@@ -179,6 +191,10 @@ class KindlingStreamOperator(KindlingPipeOperator):
     def _without_report(
         self, stale: RunReport | None, driver_error: Exception | None
     ) -> AirflowException:
+        if self._was_given_up:
+            return AirflowFailException(
+                f"Pipe {self.pipe_id!r}: its stream was not ready when a gate of this run failed."
+            )
         error = super()._without_report(stale, driver_error)
         if self._silence is None or not self._silence.was_broken or self.was_killed:
             return error

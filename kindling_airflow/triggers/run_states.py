@@ -55,12 +55,13 @@ class StopRule:
 
     Attributes:
         stop_task_id: the task whose end asks all streams of the run to stop.
-        watched: streams and gates; one of them failed is a reason, too.
+        streams, gates: those of the run; one of them failed is a reason, too.
         producers: the tasks that write what this stream reads.
     """
 
     stop_task_id: str
-    watched: tuple[str, ...] = ()
+    streams: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
     producers: tuple[str, ...] = ()
 
     def reason(self, states: States) -> str:
@@ -69,8 +70,15 @@ class StopRule:
             return ""
         if ended(states, self.stop_task_id):
             return f"{self.stop_task_id!r} has ended"
-        failed = failed_for_good(states, self.watched)
+        failed = failed_for_good(states, (*self.streams, *self.gates))
         return f"{named(failed)} failed for good" if failed else ""
+
+    def is_hopeless(self, states: States) -> bool:
+        """Tell whether a stream that is not ready need not become so any more.
+
+        A gate has failed, so whatever would feed it does not run.
+        """
+        return bool(failed_for_good(states, self.gates))
 
     def waits_for(self, states: States) -> list[str]:
         """Return the producers that still write."""
@@ -78,4 +86,4 @@ class StopRule:
 
     def task_ids(self) -> list[str]:
         """Return the tasks whose states it asks for."""
-        return list(dict.fromkeys((self.stop_task_id, *self.watched, *self.producers)))
+        return list(dict.fromkeys((self.stop_task_id, *self.streams, *self.gates, *self.producers)))

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.contracts import REPORT_MARKER, START_MARKER
+from kindling_airflow.contracts import REPORT_MARKER, START_MARKER, STREAM_MARKER
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 
 # What each stand-in of spark-submit starts with: the request, and ways to answer it.
@@ -33,6 +33,10 @@ def start(ui_url="http://worker:4040", **changes):
     print("{START_MARKER}" + json.dumps({{**said, "ui_url": ui_url, **changes}}), flush=True)
 def send(**changes):
     print("{REPORT_MARKER}" + json.dumps({{**report, **changes}}), flush=True)
+def news(state, pid=None, **progress):
+    said = {{"version": 1, "attempt_key": request["attempt_key"], "state": state}}
+    said.update(pid=pid or os.getpid(), progress=progress)
+    print("{STREAM_MARKER}" + json.dumps(said), flush=True)
 def write(**changes):
     path = Path(request["report_path"])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,11 +75,13 @@ class Task:
     tries: int = 0
     outlet_events: dict[Any, Any] = field(default_factory=dict)
     operator: Any = None
+    kind: Any = KindlingPipeOperator
+    states: Any = None  # what Airflow says of the run's tasks: takes what is asked for
 
     def run(self) -> Any:
         """Run the next try; return what it returns or raises."""
         self.tries += 1
-        self.operator = KindlingPipeOperator(
+        self.operator = self.kind(
             task_id="task",
             pipe_id="pipe",
             project_root=str(self.folder),
@@ -91,6 +97,7 @@ class Task:
             max_tries=1,
             stats_tags={},
             xcom_push=self.pushed.__setitem__,
+            get_task_states=self.states,
         )
         context: Any = {
             "ti": ti,
