@@ -18,7 +18,8 @@ from urllib.parse import quote
 from browser import Browser, BrowserError, find_chromium
 from rich.console import Console
 
-from kindling_airflow.cli.demo import DAG_ID, interruptible, prepare, run_flights
+from kindling_airflow.cli.demo import DAG_ID, prepare, run_flights
+from kindling_airflow.cli.interrupts import interruptible
 from kindling_airflow.cli.local_airflow import LocalAirflow
 from kindling_airflow.dag_factory.compile import compile_definition
 from kindling_airflow.dag_factory.definition import Definition

@@ -23,7 +23,7 @@ import airflow
 from browser import Browser, BrowserError, find_chromium
 from rich.console import Console
 
-from kindling_airflow.cli.demo import interruptible
+from kindling_airflow.cli.interrupts import interruptible
 from kindling_airflow.cli.local_airflow import LocalAirflow
 from kindling_airflow.errors import KindlingAirflowError
 

@@ -161,7 +161,9 @@ COMMANDS: tuple[Command, ...] = (
         "run",
         "run the plan on one local Spark session",
         "Runs the pipes in one Spark session of this machine, generation by generation, with a "
-        "progress bar. Needs pyspark. Ends with status 1 if a pipe failed or did not run.",
+        "progress bar. The streams of a plan are started sinks first and run until Ctrl-C, which "
+        "drains them, sources first. Needs pyspark. Ends with status 1 if a pipe failed or did not "
+        "run.",
         "running.run_plan",
         (
             *_PLANNED,
@@ -190,6 +192,24 @@ COMMANDS: tuple[Command, ...] = (
                 nargs=2,
                 metavar=("START", "END"),
                 help="the run's data interval, two ISO 8601 moments; default: none",
+            ),
+            _argument(
+                "--for",
+                dest="run_for",
+                metavar="DURATION",
+                help="let streams run so long (90s, 10m), then drain them; default: what the "
+                "definition says, else until Ctrl-C",
+            ),
+            _argument(
+                "--available-now",
+                action="store_true",
+                help="let each stream take what is there and end, producers first",
+            ),
+            _argument(
+                "--checkpoints",
+                metavar="PATH",
+                help="root of the streams' checkpoints; default: those of the definition, else "
+                "_kindling/checkpoints in the warehouse",
             ),
             _argument(
                 "--conf",
@@ -241,11 +261,37 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "stop",
+        "stop the streams of a DAG, sources first",
+        "Tells the streams of a DAG's running runs to drain, and waits until the runs have ended: "
+        "each stream takes what is there before it ends. The DAG is paused when they have ended, "
+        "because one that runs continuously would start again. Ends with status 1 if nothing is "
+        "running, or if the runs do not end in time.",
+        "stopping.stop_streams",
+        (
+            _argument("dag_id", metavar="DAG_ID", help="the DAG"),
+            _argument("--run-id", metavar="ID", help="one run; default: all that are running"),
+            _argument(
+                "--restart",
+                action="store_true",
+                help="do not pause the DAG: it starts again where it runs continuously",
+            ),
+            _argument(
+                "--wait",
+                type=float,
+                default=600.0,
+                metavar="SECONDS",
+                help="how long to wait for the end; default: 600",
+            ),
+            _JSON,
+        ),
+    ),
+    Command(
         "jars",
-        "fetch the jars of Delta and Iceberg",
-        "Fetches the jars that entities of the types delta and iceberg need, by Maven where it is "
-        "installed, else by the resolver of spark-submit, and checks what they hold. Prints the "
-        "setting with which Spark finds them. What is there already is not fetched again.",
+        "fetch the jars of Delta, Iceberg and Kafka",
+        "Fetches the jars that entities of the types delta, iceberg and kafka need, by Maven where "
+        "it is installed, else by the resolver of spark-submit, and checks what they hold. Prints "
+        "the setting with which Spark finds them. What is there already is not fetched again.",
         "jar_commands.fetch",
         (
             _argument("formats", nargs="*", metavar="FORMAT", help="delta, iceberg; default: both"),

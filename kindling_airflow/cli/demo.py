@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +20,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from kindling_airflow.cli.interrupts import interruptible
 from kindling_airflow.cli.local_airflow import LocalAirflow
 from kindling_airflow.cli.main import main as kindling_airflow
 from kindling_airflow.cli.warming import warm_archive
 from kindling_airflow.errors import KindlingAirflowError, StartProfileError
 
-__all__ = ["DAG_ID", "interruptible", "main", "prepare", "run_flights"]
+__all__ = ["DAG_ID", "main", "prepare", "run_flights"]
 
 DAG_ID = "flights"
 GOLD_TABLE = "gold.delays_by_carrier"
@@ -204,20 +203,6 @@ def _show_table(console: Console, folder: Path, name: str) -> None:
     for row in found.fetchall():
         table.add_row(*(str(value) for value in row))
     console.print(table)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Let SIGTERM end what is in the block as Ctrl-C does, with everything that it started."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,9 @@
-"""``run``: a plan on one local Spark session, with a progress bar and a summary."""
+"""``run``: a plan on one local Spark session, with its progress and a summary.
+
+forward order                  GenerationExecutor.execute, until all pipes have ended
+streams that live on           execute_streaming, until they are told to end (stream_run)
+streams that catch up          forward order, in which each takes what is there and ends
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +24,13 @@ from rich.text import Text
 from kindling_airflow.cli.run_arguments import checked_interval, run_parameters
 from kindling_airflow.cli.sources import Source, read_source
 from kindling_airflow.cli.spark_child import SparkChild
+from kindling_airflow.cli.stream_life import read_life
+from kindling_airflow.cli.stream_run import STYLES, StreamEnd, run_streams
 from kindling_airflow.contracts import RunRequest, quality_lines
 from kindling_airflow.errors import WrongCallError
+from kindling_airflow.execution_results import ExecutionInterrupted
+from kindling_airflow.frozen import freeze
+from kindling_airflow.generation_executor import GenerationExecutor
 from kindling_airflow.project_settings import differences_for
 
 if TYPE_CHECKING:
@@ -30,7 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["run_plan"]
 
 _INTERRUPTED = 130  # what shells say of a command that Ctrl-C ended
-_STYLES = {"success": "green", "failed": "red", "skipped": "magenta", "not_run": "yellow"}
 _DEFAULTS = {
     "spark.master": "local[*]",
     "spark.ui.enabled": "false",
@@ -41,9 +50,6 @@ _DEFAULTS = {
 
 def run_plan(called: argparse.Namespace) -> int:
     """Run a plan; return 0 only if every pipe did its work."""
-    from kindling_airflow.execution_results import ExecutionInterrupted
-    from kindling_airflow.generation_executor import GenerationExecutor
-
     _check(called)
     interval = checked_interval(called)
     source = read_source(called.source, called)
@@ -53,6 +59,7 @@ def run_plan(called: argparse.Namespace) -> int:
             f"{called.source!r} does not say where the project's modules are: name a definition "
             "or a project folder"
         )
+    life = read_life(source, called)
     console = Console(stderr=called.json, highlight=False)
     log_path = Path(tempfile.mkdtemp(prefix="kindling-run-")) / "spark.log"
     request = RunRequest(
@@ -67,29 +74,45 @@ def run_plan(called: argparse.Namespace) -> int:
         interval_end=interval[1] if interval else None,
         parameters=run_parameters(source, called),
         settings=differences_for(project.base, project.manifest, source.plan.pipe_ids),
+        stream=freeze({"checkpoints": life.checkpoints} if life.streams else {}),
     )
+    properties = _properties(source, called)
     with ExitStack() as stack:
         with console.status("Starting Spark ..."):
-            child = stack.enter_context(SparkChild(request, _properties(source, called), log_path))
-        stack.enter_context(_progress(source.plan, console))
-        interrupted = False
+            child = stack.enter_context(SparkChild(request, properties, log_path, life.catching_up))
+        options = {
+            "parallel": called.workers > 1,
+            "max_workers": called.workers,
+            "error_strategy": called.on_error,
+            "pipe_timeout": called.timeout,
+            "retry_attempts": called.retries,
+        }
+        if life.lives_on:
+            end = run_streams(console, child, life.plan, life.seconds, options)
+        else:
+            end = _run_forward(console, child, life.plan, options)
+    return _told(called, console, end, log_path)
+
+
+def _run_forward(
+    console: Console, child: SparkChild, plan: ExecutionPlan, options: Mapping[str, Any]
+) -> StreamEnd:
+    with _progress(plan, console):
         try:
-            result = GenerationExecutor(child).execute(
-                source.plan,
-                parallel=called.workers > 1,
-                max_workers=called.workers,
-                error_strategy=called.on_error,
-                pipe_timeout=called.timeout,
-                retry_attempts=called.retries,
-                auto_cache=True,
-            )
+            result = GenerationExecutor(child).execute(plan, **options, auto_cache=True)
         except ExecutionInterrupted as error:
-            result, interrupted = error.result, True
-    if called.json:
+            return StreamEnd(error.result, interrupted=True)
+    return StreamEnd(result, interrupted=False)
+
+
+def _told(called: argparse.Namespace, console: Console, end: StreamEnd, log_path: Path) -> int:
+    """Say how the run has ended; return the exit status."""
+    result = end.result
+    if result is not None and called.json:
         print(json.dumps(result.to_json(), indent=2))
-    else:
+    elif result is not None:
         _show(console, result, log_path)
-    if interrupted:
+    if end.interrupted or result is None:
         console.print("Interrupted.")
         return _INTERRUPTED
     return 0 if result.all_succeeded else 1
@@ -145,7 +168,7 @@ def _progress(plan: ExecutionPlan, console: Console) -> Iterator[Progress]:
         def ended(_sender: Any, *, pipe_id: str, result: Any, **_: Any) -> None:
             running.pop(pipe_id, None)
             status = result.status.value
-            line = Text(f"  {status:<8} ", style=_STYLES.get(status, ""))
+            line = Text(f"  {status:<8} ", style=STYLES.get(status, ""))
             line.append(f"{pipe_id} ({result.duration_seconds:.1f} s)", style="default")
             progress.console.print(line)
             progress.update(bar, advance=1, running=", ".join(running))
@@ -169,11 +192,13 @@ def _show(console: Console, result: ExecutionResult, log_path: Path) -> None:
         for pipe in generation.pipe_results:
             report = pipe.report or {}
             rows = [item["rows"] for item in report.get("inputs", ())]
+            is_stream = "stream" in report.get("extra", {})  # which counts what it takes in
+            written = None if is_stream else report.get("rows_written")
             table.add_row(
                 Text(pipe.pipe_id),
-                Text(pipe.status.value, style=_STYLES.get(pipe.status.value, "")),
+                Text(pipe.status.value, style=STYLES.get(pipe.status.value, "")),
                 f"{sum(rows):,}" if rows and None not in rows else "-",
-                f"{report['rows_written']:,}" if report.get("rows_written") is not None else "-",
+                f"{written:,}" if written is not None else "-",
                 f"{pipe.duration_seconds:.1f}",
             )
             if report.get("status") == "published":  # an error says it all itself

@@ -10,15 +10,17 @@ import itertools
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from kindling_airflow.cli.child_stream import ChildStream
 from kindling_airflow.contracts import RunRequest
 from kindling_airflow.errors import PipeRunError
 
@@ -40,9 +42,21 @@ class SparkChild:
         request: the project, the warehouse and the settings; its ``pipe_id`` does not count.
         properties: Spark properties of the session.
         log_path: the file for what Spark and the pipes print.
+        catching_up: the pipes that run as streams which take what is there, when they are called.
+
+    Attributes:
+        streams: those that were started, by pipe.
     """
 
-    def __init__(self, request: RunRequest, properties: Mapping[str, str], log_path: Path) -> None:
+    def __init__(
+        self,
+        request: RunRequest,
+        properties: Mapping[str, str],
+        log_path: Path,
+        catching_up: Collection[str] = (),
+    ) -> None:
+        self.streams: dict[str, ChildStream] = {}
+        self._catching_up = frozenset(catching_up)
         self._request = request
         self._properties = dict(properties)
         self._log_path = log_path
@@ -97,18 +111,25 @@ class SparkChild:
         Raises:
             PipeRunError: the session has ended.
         """
-        call = next(self._calls)
-        answer: queue.SimpleQueue[Mapping[str, Any] | None] = queue.SimpleQueue()
-        self._waiting[call] = answer
-        self._send({"call": call, "do": "run", "pipe_id": pipe_id})
-        if self._ended.is_set():  # it may have ended before it could know of this call
-            answer.put(None)
-        found = answer.get()
-        self._waiting.pop(call, None)
-        if found is None:
-            raise PipeRunError(self._how_it_ended())
-        report: Mapping[str, Any] = found["report"]
+        what = "catch_up" if pipe_id in self._catching_up else "run"
+        report: Mapping[str, Any] = self._ask(what, pipe_id)["report"]
         return report
+
+    def start(self, pipe_id: str) -> ChildStream:
+        """Start a pipe as a stream, and return without waiting until it is ready.
+
+        Raises:
+            PipeRunError: it cannot be started, or the session has ended.
+        """
+        stream = self.streams[pipe_id] = ChildStream(pipe_id, self._do, self._end)
+        self._do("start", pipe_id)
+        return stream
+
+    def kill(self) -> None:
+        """End the session at once, whatever it does."""
+        if self._process is not None and self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def cancel(self, pipe_id: str) -> None:
         """Ask a running pipe to give up."""
@@ -122,6 +143,29 @@ class SparkChild:
     def release(self, entity_id: str) -> None:
         """Forget a kept entity."""
         self._send({"do": "release", "entity_id": entity_id})
+
+    def _do(self, what: str, pipe_id: str) -> None:
+        failed = self._ask(what, pipe_id)["failed"]
+        if failed is not None:
+            raise PipeRunError(str(failed))
+
+    def _ask(self, what: str, pipe_id: str) -> Mapping[str, Any]:
+        """Have the session do something with a pipe, and return its answer."""
+        call = next(self._calls)
+        answer: queue.SimpleQueue[Mapping[str, Any] | None] = queue.SimpleQueue()
+        self._waiting[call] = answer
+        self._send({"call": call, "do": what, "pipe_id": pipe_id})
+        if self._ended.is_set():  # it may have ended before it could know of this call
+            answer.put(None)
+        found = answer.get()
+        self._waiting.pop(call, None)
+        if found is None:
+            raise PipeRunError(self._how_it_ended())
+        return found
+
+    def _end(self) -> str | None:
+        """Return how the session has ended; None while it has not."""
+        return self._how_it_ended() if self._ended.is_set() else None
 
     def _wait_until_ready(self) -> None:
         first = self._first.get()
@@ -142,6 +186,8 @@ class SparkChild:
                     continue
                 if "call" in answer:
                     self._waiting[answer["call"]].put(answer)
+                elif "stream" in answer:
+                    self.streams[answer["stream"]].take(answer)
                 elif "read" in answer:
                     self._on_read[answer["read"]](answer["pipe_id"], answer["hit"])
         self._ended.set()

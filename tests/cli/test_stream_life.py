@@ -1,0 +1,154 @@
+"""What ``run`` does with the streams of a plan, before anything is started."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from kindling_airflow.cli.child_stream import ChildStream
+from kindling_airflow.cli.sources import Project, Source
+from kindling_airflow.cli.stream_life import read_life
+from kindling_airflow.data_entities import DataEntityRegistry
+from kindling_airflow.errors import TranslationError, WrongCallError
+from kindling_airflow.execution_strategy import ExecutionPlanGenerator
+from kindling_airflow.manifest import Manifest
+from tests.builders import pipes
+
+STREAMING = {"processing_mode": "streaming"}
+CLICKS = "[raw] -> clean -> alert, clean -> daily"
+TAGS = {"clean": STREAMING, "alert": STREAMING}
+
+
+def called(**said: Any) -> Namespace:
+    return Namespace(**{"run_for": None, "available_now": False, "checkpoints": None, **said})
+
+
+def source(
+    strategy: str = "hybrid", drawing: str = CLICKS, tags: Any = TAGS, **definition: Any
+) -> Source:
+    registry = pipes(drawing, tags)
+    entities = DataEntityRegistry()
+    for entity_id in ("raw", "clean.out"):
+        entities.register_entity(entity_id, schema="id BIGINT")
+    manifest = Manifest.from_registries(registry, entities)
+    plan = ExecutionPlanGenerator(manifest.pipes).generate_plan(None, strategy)
+    said = {"lifetime": None, "duration": None, "checkpoints": None, **definition}
+    found: Any = SimpleNamespace(**said) if definition else None
+    return Source(Path("x"), plan, Project(manifest, manifest, Path()), found)
+
+
+def test_a_plan_of_batch_pipes_has_no_streams() -> None:
+    life = read_life(source("batch", tags={}), called())
+    assert (life.streams, life.lives_on, life.catching_up) == ((), False, ())
+    for said in ({"run_for": "9s"}, {"available_now": True}, {"checkpoints": "x"}):
+        with pytest.raises(WrongCallError) as refused:
+            read_life(source("batch", tags={}), called(**said))
+        option = {"run_for": "--for"}.get(*said, f"--{next(iter(said)).replace('_', '-')}")
+        assert str(refused.value) == f"{option} is for streams, and the plan has none"
+
+
+def test_streams_live_until_somebody_ends_them() -> None:
+    found = source()
+    life = read_life(found, called())
+    assert life.plan is found.plan
+    assert (life.streams, life.lives_on, life.seconds) == (("clean", "alert"), True, None)
+    assert (life.catching_up, life.checkpoints) == ((), "")
+
+
+def test_streams_live_as_long_as_the_command_says_or_else_the_definition() -> None:
+    bounded = source(lifetime="bounded", duration=3600.0)
+    assert read_life(bounded, called()).seconds == 3600
+    assert read_life(bounded, called(run_for="90s")).seconds == 90
+    assert read_life(source(), called(run_for="2m")).seconds == 120
+    for said in ("90", "0s", ""):
+        with pytest.raises(WrongCallError) as refused:
+            read_life(source(), called(run_for=said))
+        text = f"--for {said!r}: write a duration such as 90s or 10m"
+        assert str(refused.value) == text
+
+
+@pytest.mark.parametrize("strategy", ["hybrid", "config_based", "batch"])
+def test_streams_that_catch_up_come_in_forward_order(strategy: str) -> None:
+    life = read_life(source(strategy), called(available_now=True))
+    assert [g.pipe_ids for g in life.plan.generations] == [("clean",), ("alert", "daily")]
+    assert life.plan.validate()
+    assert (life.lives_on, life.catching_up) == (False, ("clean", "alert"))
+    from_definition = read_life(source(strategy, lifetime="available_now"), called())
+    assert from_definition.catching_up == ("clean", "alert")
+    assert read_life(source(lifetime="available_now"), called(run_for="9s")).lives_on
+
+
+def test_options_of_which_only_one_can_hold_are_a_wrong_call() -> None:
+    with pytest.raises(WrongCallError) as refused:
+        read_life(source(), called(run_for="9s", available_now=True))
+    assert str(refused.value) == "--for and --available-now: streams do one or the other"
+
+
+def test_streams_that_cannot_run_are_refused_before_anything_starts() -> None:
+    tags = {**TAGS, "alert": {**STREAMING, "stream.trigger": "now"}}
+    with pytest.raises(TranslationError) as refused:
+        read_life(source(tags=tags), called())
+    assert str(refused.value).startswith("pipe 'alert': tag stream.trigger is 'now'\n  Fix: write")
+
+
+def test_checkpoints_are_where_the_command_says_or_else_the_definition() -> None:
+    elsewhere = source(checkpoints="s3://bucket/checkpoints")
+    assert read_life(elsewhere, called()).checkpoints == "s3://bucket/checkpoints"
+    relative = read_life(elsewhere, called(checkpoints="here")).checkpoints
+    assert relative == str(Path("here").resolve())
+    templated = source(checkpoints="{{ var.value.checkpoints }}")
+    assert read_life(templated, called(checkpoints="/x")).checkpoints == "/x"
+    with pytest.raises(WrongCallError) as refused:
+        read_life(templated, called())
+    assert str(refused.value) == (
+        "the definition's checkpoints '{{ var.value.checkpoints }}' is a template, which only "
+        "Airflow can fill in: name another root with --checkpoints"
+    )
+
+
+class Session:
+    """A session that notes what it is to do, and may have ended."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, str]] = []
+        self.ended: str | None = None
+
+    def do(self, what: str, pipe_id: str) -> None:
+        self.done.append((what, pipe_id))
+
+
+def state(stream: ChildStream) -> tuple[bool, bool, str | None]:
+    return stream.is_active(), stream.is_ready(), stream.error()
+
+
+def test_a_stream_of_another_process_is_as_it_last_was_said_to_be() -> None:
+    session = Session()
+    stream = ChildStream("a", session.do, lambda: session.ended)
+    assert state(stream) == (True, False, None)
+    assert (stream.progress, stream.report()) == ({}, None)
+    stream.take({"active": True, "ready": True, "error": None, "progress": {"batches": 3}})
+    assert state(stream) == (True, True, None)
+    assert stream.progress == {"batches": 3}
+    stream.drain()
+    stream.stop()
+    assert session.done == [("drain", "a"), ("stop", "a")]
+    news = {"active": False, "ready": True, "error": None, "report": {"rows_written": 3}}
+    stream.take(news)
+    assert state(stream) == (False, True, None)
+    assert stream.report() == {"rows_written": 3}
+    session.ended = "the Spark session ended with status 0"
+    assert state(stream) == (False, True, None)
+    stream.take({"active": False, "ready": False, "error": "ValueError: no"})
+    assert state(stream) == (False, False, "ValueError: no")
+
+
+def test_a_stream_whose_session_is_gone_has_failed() -> None:
+    session = Session()
+    stream = ChildStream("a", session.do, lambda: session.ended)
+    stream.take({"active": True, "ready": True, "error": None})
+    session.ended = "the Spark session ended with status -9"
+    assert state(stream) == (False, True, "the Spark session ended with status -9")
