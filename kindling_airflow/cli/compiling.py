@@ -44,9 +44,11 @@ def _target(source: Source, output: str | None) -> Path:
 
 def _shape(source: Source) -> str:
     plan = source.plan
+    streams = len(plan.streaming_pipes())
+    width = f"at most {plan.max_parallelism()} side by side"
     return (
-        f"{plan.total_pipes()} pipes in {plan.total_generations()} generations, at most "
-        f"{plan.max_parallelism()} side by side"
+        f"{plan.total_pipes()} pipes in {plan.total_generations()} generations, "
+        f"{f'{streams} of them streams' if streams else width}"
     )
 
 

@@ -215,7 +215,35 @@ def test_types_of_other_distributions_are_not_judged() -> None:
     assert problems(stream("src", tags=tags), src=own, out=own) == []
 
 
+def test_row_by_row_from_kafka_or_a_rate_to_kafka() -> None:
+    pipe = stream("src", tags={"stream.trigger": "continuous 1s"})
+    for source in ("kafka", "rate", "shop.entities:Queue"):
+        assert problems(pipe, src={"kind": source}, out={"kind": "kafka"}) == []
+    (text,) = problems(pipe, src={"kind": "delta"}, out={"kind": "kafka"})
+    assert text.startswith("tag stream.trigger is 'continuous 1s', and row by row Spark reads only")
+
+
+def test_kafka_has_changed_rows_without_a_key_and_no_whole_results() -> None:
+    changed = stream("src", tags={"stream.output_mode": "update"})
+    assert problems(changed, out={"kind": "kafka"}) == []
+    whole = stream("src", tags={"stream.output_mode": "complete"})
+    assert problems(whole, out={"kind": "kafka"}) == [
+        (
+            "its output 'out' is of type 'kafka', which a stream cannot write by 'complete'\n"
+            "  Fix: set stream.output_mode to one of append, update, or store it as another type."
+        )
+    ]
+
+
 OFFSETS = {
+    "kafka": (
+        ["earliest", "latest", '{"orders": {"0": 23}}'],
+        ["12", "monday", "[1]", "{"],
+        (
+            "no place in a topic\n"
+            """  Fix: write 'earliest', 'latest', or JSON such as '{"orders": {"0": 23}}'."""
+        ),
+    ),
     "delta": (
         ["earliest", "latest", "0", 12, "2026-01-31", "2026-01-31T06:00:00Z"],
         ["monday", "01", '{"a": 1}'],

@@ -190,3 +190,18 @@ def test_durations() -> None:
     for text in ("", "1", "m", "01s", "1.5s", "-1s", "1w", 60, None):
         with pytest.raises(ValueError, match="no duration"):
             seconds_of(text)
+
+
+def test_what_a_query_does_can_be_said_in_a_line() -> None:
+    assert settings({}).text() == (
+        "a batch as soon as the one before is done; writes by append; checkpoint clean"
+    )
+    late = settings({"stream.trigger": "10s", "stream.watermark": "at 90s"})
+    assert late.text("s3a://lake/points/") == (
+        "a batch every 10 s; writes by append; rows may be 90 s late by at; "
+        "checkpoint s3a://lake/points/clean"
+    )
+    for place in ("/own/place", "s3a://own/place"):
+        assert (
+            settings({"stream.checkpoint": place}).text("/points").endswith(f"checkpoint {place}")
+        )
