@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from kindling_airflow.data_entities import DataEntityRegistry
@@ -47,7 +47,7 @@ def check_streams(
         entities: the declarations.
         streams: the ids of those that run as streams.
     """
-    chosen = frozenset(streams)
+    pipes, chosen = tuple(pipes), frozenset(streams)
     running, problems = [], []
     for pipe in pipes:
         if pipe.pipeid in chosen:
@@ -56,6 +56,10 @@ def check_streams(
         else:
             problems += _misplaced_tags(pipe)
             problems += _streams_output(pipe, entities)
+    written = {pipe.output_entity_id: pipe.pipeid for pipe in running}
+    for pipe in pipes if written else ():
+        if pipe.use_watermark and pipe.pipeid not in chosen:
+            problems += _gains_of_streams(pipe, written)
     return problems + _shared_checkpoints(running)
 
 
@@ -68,6 +72,18 @@ def stream_problems(pipe: PipeMetadata, entities: DataEntityRegistry) -> list[st
         *_output_problems(pipe, settings, entities),
     ]
     return [*problems, *(f"pipe {pipe.pipeid!r}: {text}" for text in found)]
+
+
+def _gains_of_streams(pipe: PipeMetadata, written: Mapping[str, str]) -> list[str]:
+    """Return the driving inputs of a batch pipe that cannot tell what they have gained."""
+    return [
+        f"pipe {pipe.pipeid!r}: use_watermark wants to know what {entity_id!r} has gained, and it "
+        f"is written by the stream {written[entity_id]!r}, whose batches are nobody's runs\n"
+        f"  Fix: make the pipe a stream ({MODE_TAG}: streaming), which takes what is new, or take "
+        "use_watermark out."
+        for entity_id in pipe.driving_entity_ids or pipe.input_entity_ids[:1]
+        if entity_id in written
+    ]
 
 
 def _misplaced_tags(pipe: PipeMetadata) -> list[str]:

@@ -300,6 +300,25 @@ def test_two_streams_have_two_checkpoints() -> None:
     ]
 
 
+def test_what_a_stream_writes_does_not_say_what_it_has_gained() -> None:
+    registry = DataPipesRegistry()
+    for name, reads, more in (
+        ("s", ["src"], {"tags": STREAM}),
+        ("b", ["s.out", "src"], {"use_watermark": True}),
+        ("c", ["src", "s.out"], {"use_watermark": True}),
+        ("d", ["src", "s.out"], {"use_watermark": True, "driving_entity_ids": ["s.out"]}),
+    ):
+        registry.register_pipe(name, input_entity_ids=reads, output_entity_id=f"{name}.out", **more)
+    known = entities(**{"s.out": {"kind": "delta"}})
+    text = (
+        "pipe '{}': use_watermark wants to know what 's.out' has gained, and it is written by the "
+        "stream 's', whose batches are nobody's runs\n"
+        "  Fix: make the pipe a stream (processing_mode: streaming), which takes what is new, or "
+        "take use_watermark out."
+    )
+    assert check_streams(registry, known, ["s"]) == [text.format("b"), text.format("d")]
+
+
 def test_tags_of_streams_are_out_of_place_on_batch_pipes() -> None:
     pipes = two({}, {"processing_mode": "batch", "stream.trigger": "10s"})
     assert check_streams(pipes, declared(), ["a"]) == [
