@@ -1,7 +1,7 @@
 """A process with three streams that somebody kills; run as a program by the test of that.
 
-events (files) -> clean (Spark's sink) -> shops (Spark's sink, partitioned)
-                                       -> counts (published batch by batch)
+events (files) -> clean (the format's sink) -> shops (the format's sink, partitioned)
+                                            -> counts (published batch by batch)
 """
 
 from __future__ import annotations
@@ -32,15 +32,18 @@ _UP = "streams are up"
 _BURST = 7
 
 
-def project_of() -> HarvestedModules:
-    """Return the declarations of the three streams."""
+def project_of(kind: str = "parquet") -> HarvestedModules:
+    """Return the declarations of the three streams, whose tables are of a format."""
     project = Project(None, Path(), HarvestedModules(DataPipesRegistry(), DataEntityRegistry()))
-    declare_events(project)
-    project.entity("shops", schema="id BIGINT, shop STRING", partition_columns=["shop"])
-    project.entity("counts", schema="shop STRING, n BIGINT NOT NULL")
+    tags = {"provider_type": kind}
+    declare_events(project, **tags)
+    project.entity("shops", schema="id BIGINT, shop STRING", partition_columns=["shop"], tags=tags)
+    project.entity(
+        "counts", schema="shop STRING, n BIGINT NOT NULL", merge_columns=["shop"], tags=tags
+    )
     project.pipe("shops", lambda clean: clean.select("id", "shop"), "clean", tags=STREAMING)
-    complete = {**STREAMING, "stream.output_mode": "complete"}
-    project.pipe("counts", _counted, "clean", tags=complete)
+    mode = {"stream.output_mode": "complete" if kind == "parquet" else "update"}
+    project.pipe("counts", _counted, "clean", tags={**STREAMING, **mode})
     return project.declared
 
 
@@ -48,7 +51,7 @@ def _counted(clean: Any) -> Any:
     return clean.groupBy("shop").count().withColumnRenamed("count", "n")
 
 
-def feed_and_kill(warehouse: Path, scratch: Path, kills: int) -> int:
+def feed_and_kill(warehouse: Path, scratch: Path, kills: int, kind: str = "parquet") -> int:
     """Drop numbered rows in bursts while processes run and are killed; return how many rows."""
     chance = random.Random(7)
     fed = 0
@@ -56,9 +59,9 @@ def feed_and_kill(warehouse: Path, scratch: Path, kills: int) -> int:
         output = scratch / f"process-{n}.txt"
         with output.open("w") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.runner.killed_streams", str(warehouse)],
+                [sys.executable, "-m", "tests.runner.killed_streams", str(warehouse), kind],
                 cwd=Path(__file__).parents[2],
-                env={**os.environ, "PYSPARK_SUBMIT_ARGS": _SUBMIT},
+                env=_environment(kind),
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -79,13 +82,19 @@ def feed_and_kill(warehouse: Path, scratch: Path, kills: int) -> int:
     return fed
 
 
-def _run(warehouse: str) -> None:
+def _environment(kind: str) -> dict[str, str]:
+    parquet = {"PYSPARK_SUBMIT_ARGS": _SUBMIT}  # other formats need settings of the session
+    return {**os.environ, **(parquet if kind == "parquet" else {})}
+
+
+def _run(warehouse: str, kind: str) -> None:
     from pyspark.sql import SparkSession
 
     from kindling_airflow.runner.streaming import start_stream
+    from tests.runner.formats.sessions import session_for
 
-    spark = SparkSession.builder.getOrCreate()
-    declared = project_of()
+    spark = SparkSession.builder.getOrCreate() if kind == "parquet" else session_for(kind)
+    declared = project_of(kind)
     streams = []
     for pipe_id in ("shops", "counts", "clean"):  # consumers first
         request = RunRequest(
@@ -99,4 +108,4 @@ def _run(warehouse: str) -> None:
 
 
 if __name__ == "__main__":
-    _run(sys.argv[1])
+    _run(sys.argv[1], sys.argv[2])

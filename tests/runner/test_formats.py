@@ -14,13 +14,20 @@ pytestmark = pytest.mark.system
 _FOLDER = Path(__file__).parent / "formats"
 
 
-_OF_TABLES = ("format_tests.py", "stream_tests.py", "killed_driver_tests.py")
+_OF_TABLES = (
+    "format_tests.py",
+    "stream_tests.py",
+    "stream_pipe_tests.py",
+    "killed_driver_tests.py",
+    "fault_tests.py",
+)
 
 
-@pytest.mark.parametrize("kind", ["delta", "iceberg", "kafka"])
+@pytest.mark.parametrize("kind", ["delta", "iceberg", "kafka", "parquet"])
 def test_what_is_tested_of_the_format_holds(kind: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
-    names = (f"{kind}_tests.py", *(() if kind == "kafka" else _OF_TABLES))
+    own = {"kafka": ("kafka_tests.py",), "parquet": ("fault_tests.py",)}
+    names = own.get(kind, (f"{kind}_tests.py", *_OF_TABLES))
     files = [str(_FOLDER / name) for name in names]
     ran = subprocess.run(
         [*command, *files],

@@ -97,7 +97,8 @@ def test_a_login_of_ones_own_is_left_alone() -> None:
             Connection(host="a:1", login="alice", extra={"sasl.mechanism": "GSSAPI"}),
             (
                 "its connection has an account, and the mechanism is 'GSSAPI', with which it "
-                "cannot be used\n  Fix: write sasl.jaas.config in the extra of the connection, or use one of "
+                "cannot be used\n"
+                "  Fix: write sasl.jaas.config in the extra of the connection, or use one of "
                 "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512."
             ),
         ),
