@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from kindling_airflow.contracts import RunRequest, escape_component
 from kindling_airflow.errors import EntityError
+from kindling_airflow.runner.refusals import refusal_of
 
 if TYPE_CHECKING:
     from kindling_airflow.runner.providers.storage import Storage
@@ -58,9 +59,10 @@ class Fence:
         try:
             storage.write_text(f"{folder}/{name}", "")
         except Exception as error:  # whatever the file system throws
+            reason = refusal_of(error) or str(error).partition("\n")[0]
             raise EntityError(
                 f"pipe {request.pipe_id!r}: cannot say in the warehouse that this try has begun: "
-                f"{folder!r}: {error}\n"
+                f"{folder!r}: {reason}\n"
                 "  Fix: let [kindling] warehouse, or the definition's warehouse, be storage that "
                 "every driver can write."
             ) from error

@@ -12,6 +12,7 @@ from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.runner.output_check import checked_output
 from kindling_airflow.runner.providers.interface import Published, WritableProvider, Write
 from kindling_airflow.runner.quality import Audit
+from kindling_airflow.runner.refusals import naming_refusals
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -57,8 +58,11 @@ def publish_result(
     """
     audit = Audit(where.pipe)
     frame = checked_output(where.pipe, where.entity, result, spark, audit.kept)
-    staged = where.provider.stage(where.entity, frame, write)
+    location = where.provider.describe(where.entity).location
+    with naming_refusals(where.entity.entityid, location, "staged"):
+        staged = where.provider.stage(where.entity, frame, write)
     outcomes = audit.verdict(staged)
     before_publish()
-    published = where.provider.publish(where.entity, staged, write)
+    with naming_refusals(where.entity.entityid, location, "published"):
+        published = where.provider.publish(where.entity, staged, write)
     return published or Published(staged.rows), outcomes

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["surely_has_rows"]
+__all__ = ["beginning", "is_plain", "surely_has_rows"]
 
 _LONGEST = 64 * 1024
 _MOST_FILES = 4
@@ -32,18 +32,24 @@ def surely_has_rows(frame: DataFrame, options: Mapping[str, str]) -> bool:
         options: the reader's.
     """
     said = {key.lower(): value.lower() for key, value in options.items()}
-    if not said.keys() <= _HARMLESS or said.get("mode") == "dropmalformed":
+    if not is_plain(options) or said.get("mode") == "dropmalformed":
         return False
     before = 1 if said.get("header") == "true" else 0
     for name in frame.inputFiles()[:_MOST_FILES]:
         if name.lower().endswith(_PLAIN_FILES):
-            lines = [line for line in _beginning(frame, name).splitlines() if line.strip()]
+            lines = [line for line in beginning(frame, name).splitlines() if line.strip()]
             if len(lines) > before:
                 return True
     return False
 
 
-def _beginning(frame: DataFrame, name: str) -> bytes:
+def is_plain(options: Mapping[str, str]) -> bool:
+    """Tell whether a reader's options leave lines as they are: one row, or the header, in each."""
+    return {key.lower() for key in options} <= _HARMLESS
+
+
+def beginning(frame: DataFrame, name: str) -> bytes:
+    """Return what a file that a frame reads begins with."""
     session: Any = frame.sparkSession
     jvm, conf = session._jvm, session._jsc.hadoopConfiguration()
     path = jvm.org.apache.hadoop.fs.Path(jvm.java.net.URI(name))

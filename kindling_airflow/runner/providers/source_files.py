@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
 from kindling_airflow.provider_types import PATH_TAG, is_absolute
+from kindling_airflow.runner.providers.csv_header import check_header
 from kindling_airflow.runner.providers.first_lines import surely_has_rows
 from kindling_airflow.runner.providers.interface import (
     EntityDescription,
@@ -46,11 +47,19 @@ class _SourceFilesProvider:
         return self._context.storage.any_match(self._pattern(entity))
 
     def read(self, entity: EntityMetadata) -> DataFrame:
-        """Return the rows of the files, in the declared schema if there is one."""
-        reader = self._context.spark.read.format(self.format).options(**self._options(entity))
-        if entity.schema is not None:
-            reader = reader.schema(entity.schema)
-        return reader.load(self._pattern(entity))
+        """Return the rows of the files, in the declared schema if there is one.
+
+        Raises:
+            PipeRunError: the header of CSV files does not fit the declared schema.
+        """
+        options = self._options(entity)
+        reader = self._context.spark.read.format(self.format).options(**options)
+        if entity.schema is None:
+            return reader.load(self._pattern(entity))
+        frame = reader.schema(entity.schema).load(self._pattern(entity))
+        if self.format == "csv":
+            check_header(entity, frame, options)
+        return frame
 
     def make_ready(self, entity: EntityMetadata) -> None:
         """Create the folder of the files, if there is neither folder nor file nor a pattern.
