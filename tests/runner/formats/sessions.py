@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kindling_airflow.jars import FORMATS
 from kindling_airflow.runner.session_settings import settings_for
 from tests.runner.jars import format_jars
 
@@ -14,10 +15,11 @@ def session_for(kind: str) -> Any:
     """Return a small local session; the process must not have had one before."""
     from pyspark.sql import SparkSession
 
+    jars = format_jars(kind) if kind in FORMATS else []  # parquet needs none
     builder = (
         SparkSession.builder.master("local[2]")
         .appName(f"tests of {kind}")
-        .config("spark.jars", ",".join(map(str, format_jars(kind))))
+        .config("spark.jars", ",".join(map(str, jars)))
         .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         .config("spark.ui.enabled", "false")
         .config("spark.sql.shuffle.partitions", "1")
