@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from datetime import datetime
 from typing import Any
 
 import pytest
 
+from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import DataPipes
+from kindling_airflow.errors import EntityError
 from kindling_airflow.execution.runners import StreamHandle
 from kindling_airflow.expectations import satisfies
+from kindling_airflow.runner.providers.interface import ProviderContext
+from kindling_airflow.runner.providers.parquet import ParquetProvider
+from kindling_airflow.runner.providers.parquet_stream import create_empty
+from kindling_airflow.runner.providers.source_files import JsonProvider
+from kindling_airflow.runner.run_pipe import Hooks
+from kindling_airflow.runner.streaming import start_stream
 from tests.runner.conftest import Project
 from tests.runner.streams import (
     AVAILABLE,
+    CONTINUOUS,
     EVENTS,
     STREAMING,
     declare_events,
@@ -279,7 +289,62 @@ class TestRefusedResults:
         assert "Streaming Query" not in text
 
 
+class TestSources:
+    def test_csv_files_come_with_their_header_and_in_their_schema(self, project: Project) -> None:
+        project.entity(
+            "orders",
+            schema="id BIGINT, at DATE",
+            tags={"provider_type": "csv", "provider.path": "new/*"},
+        )
+        project.entity("log", schema="id BIGINT, at DATE")
+        tags = {**STREAMING, "stream.option.maxFilesPerTrigger": 1}
+        project.pipe("log", lambda orders: orders, "orders", tags=tags)
+        (project.warehouse / "new").mkdir()
+        (project.warehouse / "new" / "1.csv").write_text("id,at\n1,2026-01-02\n")
+        (project.warehouse / "new" / "2.csv").write_text("id,at\n2,2026-01-03\n")
+        report = taken(project, "log")
+        assert (report.rows_written, report.extra["stream"]["batches"]) == (2, 2)
+        (project.warehouse / "new" / "3.csv").write_text("id,at\nthree,2026-01-03\n")
+        text = refusal(project, "log")
+        assert "MALFORMED" in text
+
+    def test_what_has_no_schema_cannot_be_made_ready(self, project: Project) -> None:
+        context = ProviderContext(project.spark, str(project.warehouse))
+        numbers = EntityMetadata("numbers", "numbers")
+        with pytest.raises(EntityError) as refused:
+            ParquetProvider(context).make_ready(numbers)
+        assert str(refused.value) == (
+            f"entity 'numbers': no table at {str(project.table('numbers'))!r} yet, and no schema "
+            "from which an empty one could be made for the stream that reads it\n"
+            "  Fix: declare the entity's schema, or run first what writes it."
+        )
+        with pytest.raises(EntityError) as refused:
+            JsonProvider(context).make_ready(numbers)
+        assert str(refused.value) == (
+            "entity 'numbers': a stream of json files needs a declared schema, because files are "
+            "yet to come\n  Fix: declare the entity's schema."
+        )
+
+    def test_of_several_that_make_a_table_ready_at_once_one_does(self, project: Project) -> None:
+        context = ProviderContext(project.spark, str(project.warehouse))
+        numbers = EntityMetadata("numbers", "numbers", schema="id BIGINT")
+        schema = project.spark.range(0).schema
+        create_empty(context.storage, str(project.table("numbers")), schema)
+        create_empty(context.storage, str(project.table("numbers")), schema)
+        ParquetProvider(context).make_ready(numbers)
+        assert ParquetProvider(context).read(numbers).count() == 0
+        assert list((project.warehouse / "_kindling" / "staging" / "numbers").glob("[!.]*")) == []
+
+
 class TestTables:
+    def test_a_path_that_spark_takes_for_a_pattern_is_refused(self, project: Project) -> None:
+        declare_events(project, **{"provider.path": "clean[1]"})
+        assert refusal(project, "clean") == (
+            f"entity 'clean': a stream cannot write to {str(project.table('clean[1]'))!r}, because "
+            "Spark takes such a path for a pattern where it looks for the stream's log\n"
+            "  Fix: use a path without any of the characters {}[]*?\\."
+        )
+
     @pytest.mark.parametrize("mode", ["overwrite", "append"])
     def test_a_run_does_not_publish_to_a_table_that_a_stream_writes(
         self, project: Project, mode: str
@@ -385,6 +450,34 @@ class TestTables:
             "stay\n  - column 'shop' (string) is missing\n"
             "  Fix: move the table away and begin the stream anew, or keep the columns."
         )
+
+
+class TestStop:
+    def test_a_batch_under_way_is_given_up_and_done_by_the_next_query(
+        self, project: Project
+    ) -> None:
+        """What stopping does to the batch is no failure of the stream."""
+        declare_events(project)
+
+        tags = {**STREAMING, "stream.output_mode": "complete"}
+        calls: list[str] = []
+
+        def before_publish(_location: str) -> None:
+            calls.append("publishing")
+            if len(calls) == 1:
+                # Any work of Spark's that is cut off; it takes an hour.
+                project.spark.range(3600).foreach(lambda _row: time.sleep(1))
+
+        project.pipe("counts", lambda events: events.groupBy("shop").count(), "events", tags=tags)
+        request = project.request("counts", stream=CONTINUOUS)
+        hooks = Hooks(before_publish=before_publish)
+        stream = start_stream(request, project.spark, project.declared, hooks)
+        drop(project.table("events"), "1.json", events(range(3)))
+        until(lambda: calls)
+        stream.stop()
+        assert (stream.is_active(), stream.error()) == (False, None)
+        taken(project, "counts")
+        assert project.rows("counts") == [("a", 3)]
 
 
 class TestDrain:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.contracts import ExpectationReport
+from kindling_airflow.errors import PipeRunError
 from kindling_airflow.intervals import WriteMode
 from kindling_airflow.runner.providers.interface import Write
 from kindling_airflow.runner.publish_result import Destination, publish_result
@@ -58,12 +59,20 @@ class BatchPublisher:
         self.expectations: tuple[ExpectationReport, ...] = ()
 
     def __call__(self, frame: DataFrame, batch_id: int) -> None:
-        """Publish a batch. What goes wrong is kept, because only its text gets through Spark."""
+        """Publish a batch.
+
+        What goes wrong is kept, because only text gets through Spark; and that has to be short:
+        Spark searches it for signs of an interruption in a way that a long one is too much for.
+
+        Raises:
+            PipeRunError: it was not published.
+        """
         try:
             self._publish(frame, batch_id)
         except BaseException as error:
             self.error = error
-            raise
+            what = type(error).__name__
+            raise PipeRunError(f"batch {batch_id} was not published: {what}") from None
 
     def _publish(self, frame: Any, batch_id: int) -> None:
         self._query_id = self._query_id or self._checkpoint.query_id()

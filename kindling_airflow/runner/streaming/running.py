@@ -28,6 +28,7 @@ __all__ = ["RunningStream", "StreamFacts"]
 
 _NOT_READY = ("Initializing", "Getting offsets")
 _LONGEST_PAUSE_SECONDS = 5.0
+_LATEST_JOBS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class RunningStream:
         self._numbers = Numbers()
         self._was_ready = False
         self._told_to_end = False
+        self._error_before: BaseException | None = None
         self._is_beginning_again = False
         self._ends_by_itself = facts.settings.trigger.kind == "available_now"
         self._query = begin(facts.settings.trigger)
@@ -107,8 +109,10 @@ class RunningStream:
             return self._is_beginning_again or bool(self._query.isActive)
 
     def error(self) -> BaseException | None:
-        """Return why it failed, or None."""
+        """Return why it failed, or None; what stopping did to a batch under way is no failure."""
         with self._lock:
+            if self._told_to_end:
+                return self._error_before
             if self.is_active():
                 return None
             failed = self._query._jsq.exception()
@@ -116,7 +120,7 @@ class RunningStream:
                 return self._batches.error
             if failed.isDefined():
                 return self._explained(_from_java(failed.get()))
-            if self._told_to_end or self._ends_by_itself:
+            if self._ends_by_itself:
                 return None
             return EntityError(
                 f"pipe {self.facts.pipe_id!r}: somebody else has stopped its query\n"
@@ -143,7 +147,8 @@ class RunningStream:
     def stop(self) -> None:
         """End the query; returns when it has ended."""
         with self._lock:
-            self._told_to_end = True
+            if not self._told_to_end:
+                self._error_before, self._told_to_end = self.error(), True
             query = self._query
         query.stop()
 
@@ -157,7 +162,7 @@ class RunningStream:
         status = self._query.status
         self._numbers.look(self._query)
         message = str(status["message"])
-        tasks = self._tasks_done() if message.startswith("Processing") else 0
+        tasks = self._tasks_done() if message.startswith("Processing") else ()
         return Look(
             at=time.monotonic(),
             message=message,
@@ -169,22 +174,19 @@ class RunningStream:
     def _message(self) -> str:
         return str(self._query.status["message"])
 
-    def _tasks_done(self) -> int:
-        """Return how many tasks of the current batch's running stages are done."""
-        context: Any = self._context()
+    def _tasks_done(self) -> tuple[tuple[int, int], ...]:
+        """Return the query's latest jobs, with how many tasks of each stage are done."""
+        from pyspark import SparkContext
+
+        context: Any = SparkContext._active_spark_context
         tracker = context.statusTracker()
-        done = 0
-        for job_id in tracker.getJobIdsForGroup(str(self._query.runId)):
+        done = []
+        for job_id in sorted(tracker.getJobIdsForGroup(str(self._query.runId)))[-_LATEST_JOBS:]:
             job = tracker.getJobInfo(job_id)
             for stage_id in () if job is None else job.stageIds:
                 stage = tracker.getStageInfo(stage_id)
-                done += 0 if stage is None else stage.numCompletedTasks
-        return done
-
-    def _context(self) -> Any:
-        from pyspark import SparkContext
-
-        return SparkContext._active_spark_context
+                done.append((job_id, 0 if stage is None else int(stage.numCompletedTasks)))
+        return tuple(done)
 
     def _process_all(self, deadline: float) -> bool:
         """Wait until the source has nothing more; it is looked at once after this has begun."""

@@ -102,7 +102,7 @@ def start_stream(
         location=location,
         description=description.to_json(),
         settings=settings,
-        explain=partial(_explained, ((driving, source), (output, provider))),
+        explain=partial(_explained, driving, source),
     )
     write = StreamWrite(pipe.pipeid, path, settings.output_mode, settings.trigger)
     if isinstance(provider, WritableProvider) and by_batch:
@@ -193,13 +193,6 @@ def _begin_batches(
     return stream_writer(result, replace(write, trigger=trigger)).foreachBatch(batches).start()
 
 
-def _explained(
-    touched: tuple[tuple[EntityMetadata, EntityProvider], ...], error: Exception
-) -> str | None:
-    """Return what the formats of what a query reads and writes have to say about its error."""
-    for entity, provider in touched:
-        if isinstance(provider, ExplainsStreams):
-            text = provider.stream_problem(entity, error)
-            if text is not None:
-                return text
-    return None
+def _explained(driving: EntityMetadata, source: EntityProvider, error: Exception) -> str | None:
+    """Return what the format of what drives a query has to say about its error."""
+    return source.stream_problem(driving, error) if isinstance(source, ExplainsStreams) else None
