@@ -34,11 +34,16 @@ __all__ = ["check_streams", "stream_problems"]
 
 _FILES = ("csv", "json", "parquet")  # Spark wants the schema of a stream of files beforehand
 _COUNTERPARTS = {"append": "append", "update": "merge", "complete": "overwrite"}
+_READ_ANEW = ("delta", "iceberg")  # in every batch; other tables are read when a query begins
 _ROW_BY_ROW = (("kafka", "rate"), ("kafka",))  # what Spark reads and writes without batches
 
 
 def check_streams(
-    pipes: Iterable[PipeMetadata], entities: DataEntityRegistry, streams: Collection[str]
+    pipes: Iterable[PipeMetadata],
+    entities: DataEntityRegistry,
+    streams: Collection[str],
+    *,
+    consumers_first: bool = False,
 ) -> list[str]:
     """Return why the streams of a plan cannot run, and which tags of streams others have.
 
@@ -46,6 +51,7 @@ def check_streams(
         pipes: the pipes of the plan.
         entities: the declarations.
         streams: the ids of those that run as streams.
+        consumers_first: streams start before what feeds them.
     """
     pipes, chosen = tuple(pipes), frozenset(streams)
     running, problems = [], []
@@ -56,6 +62,9 @@ def check_streams(
         else:
             problems += _misplaced_tags(pipe)
             problems += _streams_output(pipe, entities)
+    if consumers_first:
+        writers = {pipe.output_entity_id: pipe.pipeid for pipe in pipes}
+        problems += [text for pipe in running for text in _not_there_yet(pipe, entities, writers)]
     written = {pipe.output_entity_id: pipe.pipeid for pipe in running}
     for pipe in pipes if written else ():
         if pipe.use_watermark and pipe.pipeid not in chosen:
@@ -72,6 +81,32 @@ def stream_problems(pipe: PipeMetadata, entities: DataEntityRegistry) -> list[st
         *_output_problems(pipe, settings, entities),
     ]
     return [*problems, *(f"pipe {pipe.pipeid!r}: {text}" for text in found)]
+
+
+def _not_there_yet(
+    pipe: PipeMetadata, entities: DataEntityRegistry, writers: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield the inputs without which a stream never starts, because their writers wait for it."""
+    for number, entity_id in enumerate(pipe.input_entity_ids):
+        writer = writers.get(entity_id, pipe.pipeid)
+        entity = entities.definition_or_default(entity_id)
+        kind = provider_type_of(entity)
+        if writer == pipe.pipeid or kind not in BUILT_IN_TYPES:
+            continue
+        if kind in _READ_ANEW and entity.schema is None:
+            yield (
+                f"pipe {pipe.pipeid!r}: its input {entity_id!r} is written by {writer!r}, which "
+                "starts when this stream is ready, and nothing says what is in it until then\n"
+                '  Fix: declare the schema of the entity: schema: "id BIGINT, at TIMESTAMP".'
+            )
+        elif number > 0 and kind not in _READ_ANEW:
+            yield (
+                f"pipe {pipe.pipeid!r}: its input {entity_id!r} is written by {writer!r}, which "
+                f"starts when this stream is ready, and {kind} is read as a table once, before "
+                "that\n"
+                f"  Fix: store the entity as {' or '.join(_READ_ANEW)}, make it the first input, "
+                f"or run {writer!r} in another plan."
+            )
 
 
 def _gains_of_streams(pipe: PipeMetadata, written: Mapping[str, str]) -> list[str]:

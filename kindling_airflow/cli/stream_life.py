@@ -60,7 +60,7 @@ def read_life(source: Source, called: argparse.Namespace) -> StreamLife:
                 raise WrongCallError(f"{shown} is for streams, and the plan has none")
         return StreamLife(source.plan)
     streams = tuple(streaming.settings)
-    _check(source, streams)
+    _check(source, streams, consumers_first=streaming.lives_on)
     plan = source.plan
     return StreamLife(
         plan if streaming.lives_on else forward_plan(plan, data_flow(plan)),
@@ -87,13 +87,13 @@ def _lifetime(source: Source, called: argparse.Namespace) -> tuple[Lifetime | No
     return source.definition.lifetime, source.definition.duration
 
 
-def _check(source: Source, streams: tuple[str, ...]) -> None:
+def _check(source: Source, streams: tuple[str, ...], *, consumers_first: bool) -> None:
     if source.project is None:
         return
     declared = source.project.manifest
     found = map(declared.pipes.get_pipe_definition, source.plan.pipe_ids)
     pipes = [pipe for pipe in found if isinstance(pipe, PipeMetadata)]
-    problems = check_streams(pipes, declared.entities, streams)
+    problems = check_streams(pipes, declared.entities, streams, consumers_first=consumers_first)
     if problems:
         raise TranslationError(problems)
 

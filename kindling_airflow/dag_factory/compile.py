@@ -182,7 +182,10 @@ def compile_planned(
         problems += query_param_problems(planned.plan, definition.params)
         streaming = streaming_part(planned.plan, definition.lifetime)
         streams = () if streaming is None else tuple(streaming.settings)
-        problems += check_streams(pipes, planned.manifest.entities, streams)
+        consumers_first = streaming is not None and streaming.lives_on
+        problems += check_streams(
+            pipes, planned.manifest.entities, streams, consumers_first=consumers_first
+        )
         spec = _translated(planned.plan, _options(definition, closing), problems)
     return Compiled(definition, planned.base, planned.manifest, planned.plan, spec)
 

@@ -300,6 +300,50 @@ def test_two_streams_have_two_checkpoints() -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", ["delta", "iceberg"])
+def test_what_is_written_by_a_pipe_that_starts_later_needs_a_schema(kind: str) -> None:
+    registry = DataPipesRegistry()
+    for name, reads in (("a", ["src"]), ("b", ["src", "a.out", "b.out"]), ("c", ["a.out"])):
+        registry.register_pipe(
+            name, input_entity_ids=reads, output_entity_id=f"{name}.out", tags=STREAM
+        )
+    known = entities(**{f"{name}.out": {"kind": kind} for name in "abc"})
+    text = (
+        "pipe '{}': its input 'a.out' is written by 'a', which starts when this stream is ready, "
+        "and nothing says what is in it until then\n"
+        '  Fix: declare the schema of the entity: schema: "id BIGINT, at TIMESTAMP".'
+    )
+    found = check_streams(registry, known, "abc", consumers_first=True)
+    assert found == [text.format("b"), text.format("c")]
+    assert check_streams(registry, known, "abc") == []
+    said = {f"{name}.out": {"kind": kind, "schema": "id BIGINT"} for name in "abc"}
+    assert check_streams(registry, entities(**said), "abc", consumers_first=True) == []
+
+
+def test_what_is_written_by_a_pipe_that_starts_later_is_no_table_that_is_read_once() -> None:
+    registry = DataPipesRegistry()
+    for name, reads, tags in (
+        ("a", ["src"], {}),
+        ("b", ["src", "a.out"], STREAM),
+        ("c", ["a.out", "src", "c.out"], STREAM),
+    ):
+        registry.register_pipe(
+            name, input_entity_ids=reads, output_entity_id=f"{name}.out", tags=tags
+        )
+    stored = {"kind": "parquet", "schema": "id BIGINT"}
+    known = entities(**{f"{name}.out": stored for name in "abc"})
+    text = (
+        "pipe 'b': its input 'a.out' is written by 'a', which starts when this stream is ready, "
+        "and parquet is read as a table once, before that\n"
+        "  Fix: store the entity as delta or iceberg, make it the first input, or run 'a' in "
+        "another plan."
+    )
+    assert check_streams(registry, known, "bc", consumers_first=True) == [text]
+    assert check_streams(registry, known, "bc") == []
+    own = entities(**{"a.out": {"kind": "shop.entities:Queue"}, "b.out": stored, "c.out": stored})
+    assert check_streams(registry, own, "bc", consumers_first=True) == []
+
+
 def test_what_a_stream_writes_does_not_say_what_it_has_gained() -> None:
     registry = DataPipesRegistry()
     for name, reads, more in (
