@@ -48,6 +48,7 @@ _STACK = re.compile(
 _CAUSE = re.compile(
     r"(Caused by: |\s*Suppressed: |[\w.$]+\.[\w$]*(Exception|Error)\b|Exception in )"
 )
+_PLAN = re.compile(r"[\s:+\-]*~\w+")  # of a streaming query, line by line behind its first line
 _TRACE = re.compile(r"\s+\S|\w*(Error|Exception)\b|Traceback \(most recent call last\):")
 
 
@@ -76,6 +77,7 @@ class DriverOutput:
         self._on_news = on_news
         self._kept: deque[str] = deque(maxlen=_KEPT_LINES)
         self._in_trouble = False  # behind a warning or an error of Spark's, whose text may go on
+        self._in_document = False  # within JSON of Spark's: each progress of a streaming query
 
     def lines(self, raw: Iterable[Any]) -> Iterator[str]:
         """Return the lines as they go into the log."""
@@ -98,8 +100,10 @@ class DriverOutput:
         return (loud or said)[-_SHOWN_LINES:]
 
     def _shown(self, line: str, blank: bool) -> Iterator[str]:
-        self._kept.append(line)
+        within = self._in_document
         folds = self._is_sparks(line)
+        if not within:
+            self._kept.append(line)
         if folds is not self.is_folding:
             self.is_folding = folds
             yield _BEGIN if folds else _END
@@ -111,6 +115,12 @@ class DriverOutput:
         found = _SPARK.match(line)
         if found:
             self._in_trouble = found["level"] in ("WARN", "ERROR", "FATAL")
+            self._in_document = found["level"] is not None and line.endswith("{")
+            return True
+        if self._in_document:
+            self._in_document = line != "}"
+            return True
+        if self.is_folding and _PLAN.match(line):
             return True
         if _STACK.match(line) or _CAUSE.match(line):
             self._in_trouble = True

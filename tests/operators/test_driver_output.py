@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.contracts import RunReport, RunStart
+from kindling_airflow.contracts import RunReport, RunStart, StreamNews
 from kindling_airflow.operators.driver_output import DriverOutput
 
 SPARK = "26/11/24 11:27:36 INFO SparkContext: Running Spark version 4.1.3"
@@ -68,6 +68,44 @@ def test_a_traceback_that_the_pipe_prints_stands_in_the_open() -> None:
         "ValueError: 7",
     ]
     assert shown(SPARK, *printed) == [FOLD, SPARK, UNFOLD, *printed]
+
+
+PROGRESS = [
+    "26/11/24 16:29:36 INFO MicroBatchExecution: Streaming query made progress: {",
+    '  "name" : "clean",',
+    '  "sources" : [ {',
+    '    "description" : "FileStreamSource[file:/warehouse/taken]"',
+    "  } ]",
+    "}",
+]
+
+
+def test_what_a_streaming_query_tells_in_many_lines_is_folded() -> None:
+    plan = [
+        "26/11/24 16:29:35 INFO FileStreamSource: Writing a plan",
+        '~WriteToMicroBatchDataSourceV1 FileSink["/warehouse/cleaned"], Append',
+        "+- ~Filter (number#2L >= cast(0 as bigint))",
+        "   +- ~StreamingExecutionRelation FileStreamSource[file:/warehouse/taken]",
+    ]
+    assert shown(*plan, *PROGRESS, "{", "hello") == [FOLD, *plan, *PROGRESS, UNFOLD, "{", "hello"]
+
+
+def test_a_document_of_sparks_that_is_cut_off_ends_with_the_next_of_its_lines() -> None:
+    cut = PROGRESS[:3]
+    assert shown(*cut, SPARK, "hello") == [FOLD, *cut, SPARK, UNFOLD, "hello"]
+
+
+def test_the_progress_of_a_query_is_none_of_its_last_words() -> None:
+    _, _, output = read(ERROR, *PROGRESS)
+    assert output.last_words() == [ERROR]
+
+
+def test_a_streams_news_are_taken_out_where_somebody_wants_them() -> None:
+    line = StreamNews("k", "ready", 1).line()
+    heard: list[str] = []
+    output = DriverOutput(print, print, on_news=heard.append)
+    assert list(output.lines([SPARK, f"x{line}"])) == [FOLD, SPARK, UNFOLD, "x"]
+    assert [StreamNews.loads(text).state for text in heard] == ["ready"]
 
 
 def test_news_are_taken_out_with_the_line_that_they_begin() -> None:

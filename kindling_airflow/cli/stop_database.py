@@ -1,0 +1,157 @@
+"""Airflow's database: the runs of a DAG with streams, and what stops them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kindling_airflow.errors import WrongCallError, did_you_mean
+from kindling_airflow.frozen import EMPTY
+
+__all__ = [
+    "StreamingDag",
+    "StreamingRun",
+    "close_run",
+    "pause",
+    "running_runs",
+    "streaming_dag",
+    "tell_to_stop",
+]
+
+_STOP, _STREAM = "StopStreamsOperator", "KindlingStreamOperator"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamingDag:
+    """A DAG whose streams live until they are told to stop.
+
+    Attributes:
+        dag_id: its id.
+        stops: the tasks whose end tells them.
+        streams: their tasks.
+        is_paused: whether Airflow begins nothing of it.
+    """
+
+    dag_id: str
+    stops: tuple[str, ...]
+    streams: tuple[str, ...]
+    is_paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamingRun:
+    """A run: its state, and the states of its tasks by task id."""
+
+    run_id: str
+    state: str
+    tasks: Mapping[str, str | None] = field(default_factory=lambda: EMPTY)
+
+
+def streaming_dag(dag_id: str) -> StreamingDag:
+    """Return a DAG as Airflow has stored it.
+
+    Raises:
+        WrongCallError: Airflow does not know it, or it has nothing to stop.
+    """
+    from airflow.models.dag import DagModel
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        model = session.scalar(select(DagModel).where(DagModel.dag_id == dag_id))
+        known = [] if model is not None else list(session.scalars(select(DagModel.dag_id)))
+        is_paused = model is not None and bool(model.is_paused)
+    dag = None if model is None else SerializedDagModel.get_dag(dag_id)
+    if dag is None:
+        raise WrongCallError(f"Airflow knows no DAG {dag_id!r}.{did_you_mean(dag_id, known)}")
+    tasks: list[Any] = list(dag.task_dict.values())
+    stops = tuple([task.task_id for task in tasks if task.task_type == _STOP])
+    if not stops:
+        raise WrongCallError(
+            f"DAG {dag_id!r} has no streams that live until they are stopped: its runs end by "
+            "themselves"
+        )
+    streams = tuple([task.task_id for task in tasks if task.task_type == _STREAM])
+    return StreamingDag(dag_id, stops, streams, is_paused)
+
+
+def running_runs(dag_id: str, run_ids: Sequence[str] | None = None) -> list[StreamingRun]:
+    """Return runs with the states of their tasks.
+
+    Args:
+        dag_id: the DAG.
+        run_ids: which, whatever their states; None: those that are running.
+    """
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    which = DagRun.state == "running" if run_ids is None else DagRun.run_id.in_(run_ids)
+    query = select(DagRun.run_id, DagRun.state).where(DagRun.dag_id == dag_id, which)
+    with create_session() as session:
+        runs = {run_id: _text(state) for run_id, state in session.execute(query)}
+        tasks: dict[str, dict[str, str | None]] = {run_id: {} for run_id in runs}
+        of_runs = select(TaskInstance.run_id, TaskInstance.task_id, TaskInstance.state).where(
+            TaskInstance.dag_id == dag_id, TaskInstance.run_id.in_(list(runs))
+        )
+        for run_id, task_id, state in session.execute(of_runs):
+            tasks[run_id][task_id] = _text(state)
+    return [StreamingRun(run_id, str(state), tasks[run_id]) for run_id, state in runs.items()]
+
+
+def tell_to_stop(dag: StreamingDag, run_id: str) -> None:
+    """Mark what stops the streams of a run as a success, as somebody would in the UI."""
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.session import create_session
+    from airflow.utils.state import TaskInstanceState
+
+    stored: Any = SerializedDagModel.get_dag(dag.dag_id)
+    with create_session() as session:
+        for task_id in dag.stops:
+            stored.set_task_instance_state(
+                task_id=task_id,
+                run_id=run_id,
+                state=TaskInstanceState.SUCCESS,
+                commit=True,
+                session=session,
+            )
+
+
+def pause(dag_id: str) -> None:
+    """Let Airflow begin nothing more of a DAG."""
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    with create_session() as session:
+        session.execute(update(DagModel).where(DagModel.dag_id == dag_id).values(is_paused=True))
+
+
+def close_run(dag_id: str, run_id: str) -> None:
+    """Do for a run of a paused DAG what the scheduler would: end what only waits, and the run.
+
+    Tasks that need a worker are left as they are.
+    """
+    from airflow.models.dagrun import DagRun
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    dag: Any = SerializedDagModel.get_dag(dag_id)
+    with create_session() as session:
+        query = select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+        run: Any = session.scalar(query)
+        run.dag = dag
+        ready, _ = run.update_state(session=session, execute_callbacks=False)
+        empty = [ti for ti in ready if ti.task.inherits_from_empty_operator]
+        if empty:
+            run.schedule_tis(empty, session=session)
+            session.flush()
+            run.update_state(session=session, execute_callbacks=False)
+
+
+def _text(state: Any) -> str | None:
+    return None if state is None else str(getattr(state, "value", state))

@@ -1,0 +1,214 @@
+"""Streams on a real scheduler with real Spark: readiness, drain, and what happens in between.
+
+``KINDLING_STREAM_RECORDS`` is the number of records that come in while things go wrong; ``make
+soak`` takes 100,000.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from kindling_airflow.cli.local_airflow import LocalAirflow
+from tests.system.conftest import PROFILES
+from tests.system.streams import DAGS, StreamsAirflow, until
+
+pytestmark = pytest.mark.system
+
+RECORDS = int(os.environ.get("KINDLING_STREAM_RECORDS", "5000"))
+BURSTS = 10
+STREAMS = ("check", "count", "clean", "take")
+SINKS = {"check": "checked", "count": "counted"}
+
+
+@pytest.fixture(scope="module")
+def streams(
+    tmp_path_factory: pytest.TempPathFactory, spark_profile: str
+) -> Iterator[StreamsAirflow]:
+    folder = tmp_path_factory.mktemp("streams")
+    shutil.copytree(DAGS, folder / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    airflow = LocalAirflow(
+        folder / "airflow",
+        dags_folder=folder / "dags",
+        warehouse=folder / "warehouse",
+        profile=PROFILES,
+        parallelism=12,
+        environment={
+            # A scheduler that was killed is missed soon, and its tasks are begun anew.
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "30",
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+        },
+    )
+    with airflow:
+        found = StreamsAirflow(airflow, folder / "warehouse")
+        try:
+            yield found
+        finally:
+            found.end_schedulers()
+
+
+@dataclass
+class Story:
+    """What was seen of the run ``story`` of the DAG ``records``."""
+
+    starts: dict[str, datetime] = field(default_factory=dict)
+    ready: dict[str, datetime] = field(default_factory=dict)
+    states_at_first: dict[str, str] = field(default_factory=dict)
+    progress: dict[str, Any] = field(default_factory=dict)
+    stop: CompletedProcess[str] | None = None
+    drivers_left: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def story(streams: StreamsAirflow) -> Story:
+    """A run from its start to its stop, with everything in between that should do no harm."""
+    story, api = Story(), streams.airflow.api
+    streams.trigger("records", "story")
+    for name in STREAMS:
+        ready = until(lambda n=name: api.xcom("records", "story", n, "kindling_ready"), name)
+        story.ready[name] = datetime.fromisoformat(ready)
+    story.starts = _starts(streams)
+    _first_records(streams, story)
+    _trouble(streams, random.Random(7))
+    story.stop = streams.airflow.run("kindling", "stop", "records", "--wait", "400")
+    story.drivers_left = [" ".join(p.cmdline())[:200] for p in streams.drivers()]
+    return story
+
+
+def _starts(streams: StreamsAirflow) -> dict[str, datetime]:
+    found = streams.instances("records", "story")
+    return {name: datetime.fromisoformat(found[name]["start_date"]) for name in STREAMS}
+
+
+def _first_records(streams: StreamsAirflow, story: Story) -> None:
+    streams.drop(10)
+    for entity in SINKS.values():
+        until(lambda e=entity: len(streams.numbers(e)) == 10, f"the first records are in {entity}")
+    story.states_at_first = streams.states("records", "story")
+
+    def progress() -> Any:
+        found = streams.airflow.api.xcom("records", "story", "clean", "kindling_progress")
+        return found if found and found["rows_in"] else None
+
+    story.progress = until(progress, "progress tells of the first records")
+
+
+def _trouble(streams: StreamsAirflow, chance: random.Random) -> None:
+    """Let records come in bursts while a driver, a task and the scheduler are disturbed."""
+    troubles = {
+        chance.randrange(1, 3): lambda: streams.kill_driver(chance.choice(STREAMS)),
+        chance.randrange(3, 6): lambda: streams.clear("records", "story", chance.choice(STREAMS)),
+        chance.randrange(6, 9): streams.restart_scheduler,
+    }
+    for burst in range(BURSTS):
+        streams.drop(RECORDS // BURSTS)
+        time.sleep(chance.uniform(0.5, 3.0))
+        if burst in troubles:
+            troubles[burst]()
+
+
+def test_consumers_are_ready_before_what_feeds_them_starts(story: Story) -> None:
+    assert story.starts["clean"] > max(story.ready["check"], story.ready["count"])
+    assert story.starts["take"] > story.ready["clean"]
+
+
+def test_a_record_gets_through_while_all_tasks_run(story: Story) -> None:
+    assert story.states_at_first == {
+        **dict.fromkeys(STREAMS, "running"),
+        **dict.fromkeys(("ready_0", "ready_1", "ready_2"), "success"),
+        "stop_streams": "deferred",
+        "kindling_outcome": None,
+    }
+
+
+def test_a_running_task_tells_how_far_it_is(story: Story) -> None:
+    assert story.progress["state"] == "ready"
+    assert story.progress["rows_in"] == 10
+    assert story.progress["batch_id"] is not None
+
+
+def test_the_command_stops_the_run_and_pauses_the_dag(
+    streams: StreamsAirflow, story: Story
+) -> None:
+    assert story.stop is not None
+    assert story.stop.returncode == 0, story.stop.stdout + story.stop.stderr
+    assert "records story: success" in story.stop.stdout
+    dag = streams.airflow.api.dag("records")
+    assert dag is not None
+    assert dag["is_paused"]
+
+
+def test_all_tasks_end_well(streams: StreamsAirflow, story: Story) -> None:
+    assert set(streams.states("records", "story").values()) == {"success"}
+
+
+def test_no_process_is_left(story: Story) -> None:
+    assert story.drivers_left == []
+
+
+@pytest.mark.parametrize("entity", ["taken", "cleaned", *SINKS.values()])
+def test_every_record_arrives_exactly_once(
+    streams: StreamsAirflow, story: Story, entity: str
+) -> None:
+    assert streams.numbers(entity) == Counter(range(RECORDS + 10))
+
+
+@pytest.fixture(scope="module")
+def short_runs(streams: StreamsAirflow, story: Story) -> StreamsAirflow:
+    """A run of streams with a short life, and one whose consumer never gets ready."""
+    streams.trigger("sluggish", "short")
+    streams.trigger("hourly", "short")
+    hourly = streams.airflow.home / "hourly-warehouse"
+    streams.drop(10, hourly)
+    for dag_id in ("sluggish", "hourly"):
+        streams.airflow.api.wait_for_run(dag_id, "short", 400)
+    return streams
+
+
+def test_a_bounded_run_drains_by_itself(short_runs: StreamsAirflow) -> None:
+    assert set(short_runs.states("hourly", "short").values()) == {"success"}
+    arrived = short_runs.numbers("cleaned", short_runs.airflow.home / "hourly-warehouse")
+    assert sorted(arrived.values()) == [1] * 10
+    assert (short_runs.airflow.home / "hourly-checkpoints" / "clean" / "offsets").is_dir()
+
+
+def test_a_consumer_that_never_gets_ready_fails_the_run(short_runs: StreamsAirflow) -> None:
+    assert short_runs.states("sluggish", "short") == {
+        "sluggish.never": "failed",
+        "ready_0": "failed",
+        "sluggish.take": "upstream_failed",
+        "ready_1": "upstream_failed",
+        "stop_streams": "success",
+        "kindling_outcome": "upstream_failed",
+    }
+    assert short_runs.instances("sluggish", "short")["sluggish.take"]["start_date"] is None
+    assert "Not ready within 30 s: 'sluggish.never' (running)" in short_runs.airflow.api.log(
+        "sluggish", "short", "ready_0"
+    )
+
+
+def test_a_stream_marked_as_failed_leaves_no_driver_and_ends_the_run(
+    short_runs: StreamsAirflow,
+) -> None:
+    streams = short_runs
+    streams.trigger("hourly", "marked")
+    streams.wait_for("hourly", "marked", clean="running")
+    until(lambda: streams.drivers("clean"), "the driver of clean is there")
+    streams.mark("hourly", "marked", "clean", "failed")
+    until(lambda: not streams.drivers("clean"), "the driver of clean is gone", 30)
+    assert streams.airflow.api.wait_for_run("hourly", "marked") == "failed"
+    states = streams.states("hourly", "marked")
+    assert states["clean"] == "failed"
+    assert states["take"] in ("success", "upstream_failed")
+    assert states["stop_streams"] == "success"
+    assert streams.drivers() == []
