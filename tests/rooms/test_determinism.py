@@ -107,12 +107,15 @@ def planned(path):
     registry = DataPipesRegistry()
     for pipe in json.loads(path.read_text()):
         registry.register_pipe(**pipe)
-    plan = ExecutionPlanGenerator(registry).generate_batch_plan()
+    generator = ExecutionPlanGenerator(registry)
+    plan, streams = generator.generate_batch_plan(), generator.generate_streaming_plan()
     spec = translate(plan, TranslateOptions(path.stem, "pool"))
+    living = translate(streams, TranslateOptions(path.stem, "pool", width=len(streams.pipe_ids)))
     return {
         "shape": [plan.total_pipes(), plan.total_generations(), plan.max_parallelism()],
         "plan digest": plan.digest,
         "DagSpec": json.dumps(spec.to_json()),
+        "DagSpec of streams": json.dumps(living.to_json()),
     }
 
 target, graphs, *folders = map(Path, sys.argv[1:])
