@@ -17,6 +17,7 @@ from airflow.sdk.definitions.context import (
     _AIRFLOW_PARSING_CONTEXT_TASK_ID,
 )
 from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import TimeRestriction
 
 from kindling_airflow.dag_factory.build import build_dag
 from kindling_airflow.dag_factory.compile import Compiled, compile_definition
@@ -225,6 +226,21 @@ class TestSchedules:
         assert (dag.max_active_runs, dag.catchup) == (1, False)
         own = built(folder, start_date="2026-01-31")
         assert own.start_date == datetime(2026, 1, 31, tzinfo=timezone.utc)
+
+    def test_a_run_begins_at_once_and_the_next_one_where_it_was_begun(self, folder: Path) -> None:
+        dag = stored(built(folder))
+        restriction = TimeRestriction(dag.start_date, None, catchup=False)
+
+        def following(interval: Any) -> Any:
+            return dag.timetable.next_dagrun_info(
+                last_automated_data_interval=interval, restriction=restriction
+            )
+
+        before = datetime.now(timezone.utc)
+        first = following(None)
+        assert first.data_interval.start == dag.start_date
+        assert before <= first.run_after <= datetime.now(timezone.utc)
+        assert following(first.data_interval).data_interval.start == first.data_interval.end
 
     def test_a_schedule_that_is_said_is_the_schedule(self, folder: Path) -> None:
         assert runs(built(folder, schedule=None)) == "None"
