@@ -46,7 +46,8 @@ class ReadyGateOperator(BaseOperator):
         self.stop_task_id = stop_task_id
         self.timeout_seconds = timeout_seconds
 
-    def execute(self, context: Context) -> NoReturn:  # noqa: D102 (interface)
+    def execute(self, context: Context) -> NoReturn:
+        """Hand over to the triggerer."""
         ti = context["ti"]
         deadline = time.time() + self.timeout_seconds
         self.log.info("Waits up to %g s for %s", self.timeout_seconds, named(self.streams))

@@ -41,7 +41,8 @@ class StopStreamsOperator(BaseOperator):
         self.streams = tuple(streams)
         self.after_seconds = after_seconds
 
-    def execute(self, context: Context) -> NoReturn:  # noqa: D102 (interface)
+    def execute(self, context: Context) -> NoReturn:
+        """Hand over to the triggerer."""
         ti = context["ti"]
         deadline = None
         if self.after_seconds is not None:
