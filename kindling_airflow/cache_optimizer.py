@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from kindling_airflow.data_entities import list_problems
@@ -107,7 +107,7 @@ def recommend_cache(
         GraphValidationError: the budget or a tag ``size_bytes`` in the graph is no whole number of
             bytes, or ``pipe_ids`` is a string; lists every problem.
     """
-    decided = _decided(graph, pipe_ids, memory_budget_bytes)
+    _, decided = _decided(graph, pipe_ids, memory_budget_bytes)
     return tuple(
         CacheRecommendation(**{**entry, "level": CacheLevel(entry["level"])})
         for entry in _entries(graph, pipe_ids, decided)
@@ -123,12 +123,11 @@ def cache_metadata(
     ``cache_recommendations`` are those of the 1,000 most valuable, as JSON objects. Arguments and
     errors are those of :func:`recommend_cache`. All of it is frozen.
     """
-    decided = _decided(graph, pipe_ids, memory_budget_bytes)
-    told = _entries(graph, pipe_ids, decided[:_MOST_IN_METADATA])
+    names, decided = _decided(graph, pipe_ids, memory_budget_bytes, _MOST_IN_METADATA)
     return {
-        "cache_recommendations": tuple(map(FrozenDict, told)),
-        "cache_candidate_count": len(decided),
-        "cache_candidate_entities": tuple([shared.entity_id for shared, _, _ in decided]),
+        "cache_recommendations": tuple(map(FrozenDict, _entries(graph, pipe_ids, decided))),
+        "cache_candidate_count": len(names),
+        "cache_candidate_entities": tuple(names),
     }
 
 
@@ -149,8 +148,13 @@ def _entries(
         }
 
 
-def _decided(graph: PipeGraph, pipe_ids: Sequence[str], budget: int | None) -> list[_Decision]:
-    """Return what to do with each shared entity, the most valuable first."""
+def _decided(
+    graph: PipeGraph, pipe_ids: Sequence[str], budget: int | None, most: int | None = None
+) -> tuple[list[str], list[_Decision]]:
+    """Return the shared entities, the most valuable first, and what to do with the first of them.
+
+    ``most`` says how many decisions to make; None: all.
+    """
     if isinstance(pipe_ids, str):
         raise GraphValidationError(list_problems("pipe_ids", pipe_ids))
     sizes, problems = _sizes(graph.entity_tags)
@@ -162,17 +166,22 @@ def _decided(graph: PipeGraph, pipe_ids: Sequence[str], budget: int | None) -> l
         )
     if problems:
         raise GraphValidationError(problems)
-    shared = [_Shared(e, readers, sizes.get(e)) for e, readers in _shared(graph, pipe_ids)]
-    shared.sort(key=attrgetter("readers"), reverse=True)
+    by_readers = sorted(_shared(graph, pipe_ids), key=itemgetter(1), reverse=True)
+    if not sizes:
+        first = [_Shared(entity, readers, None) for entity, readers in by_readers[:most]]
+        names = [entity for entity, _ in by_readers]
+        return names, [(shared, CacheLevel.MEMORY_AND_DISK, _UNKNOWN) for shared in first]
+    shared = [_Shared(entity, readers, sizes.get(entity)) for entity, readers in by_readers]
     known = [entity for entity in shared if entity.size is not None]
     known.sort(key=_benefit, reverse=True)
-    decided = list(_levels(known, limit))
     unknown = [entity for entity in shared if entity.size is None]
-    return [
-        *[decision for decision in decided if decision[1] is not CacheLevel.NONE],
+    levels = list(_levels(known, limit))
+    decided = [
+        *[decision for decision in levels if decision[1] is not CacheLevel.NONE],
         *[(entity, CacheLevel.MEMORY_AND_DISK, _UNKNOWN) for entity in unknown],
-        *[decision for decision in decided if decision[1] is CacheLevel.NONE],
+        *[decision for decision in levels if decision[1] is CacheLevel.NONE],
     ]
+    return [entity.entity_id for entity, _, _ in decided], decided[:most]
 
 
 def _shared(graph: PipeGraph, pipe_ids: Sequence[str]) -> Iterable[tuple[str, int]]:

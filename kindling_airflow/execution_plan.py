@@ -80,15 +80,13 @@ class ExecutionPlan:
     graph: PipeGraph
     strategy: str
     metadata: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
-    _numbers: Mapping[str, int] = field(init=False, repr=False)
+    _places: Mapping[str, int] = field(init=False, repr=False, default=EMPTY)
     _digest: str = field(init=False, repr=False, default="")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pipe_ids", _ids("pipe_ids", self.pipe_ids))
         object.__setattr__(self, "generations", tuple(self.generations))
         object.__setattr__(self, "metadata", freeze(self.metadata or {}))
-        numbers = ((p, g.number) for g in reversed(self.generations) for p in g.pipe_ids)
-        object.__setattr__(self, "_numbers", FrozenDict(numbers))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ExecutionPlan):
@@ -105,6 +103,14 @@ class ExecutionPlan:
             with collector_paused():
                 object.__setattr__(self, "_digest", digest_of(plan_content(self)))
         return self._digest
+
+    @property
+    def _numbers(self) -> Mapping[str, int]:
+        """The generation of each pipe, made when somebody asks for the first time."""
+        if not self._places:
+            numbers = ((p, g.number) for g in reversed(self.generations) for p in g.pipe_ids)
+            object.__setattr__(self, "_places", FrozenDict(numbers))
+        return self._places
 
     def total_pipes(self) -> int:
         """Return the number of pipes."""
@@ -243,6 +249,10 @@ def _is_sound(plan: ExecutionPlan) -> bool:
         return False
     if [g.number for g in generations] != list(range(len(generations))):
         return False
+    if direction == "forward" and [g.pipe_ids for g in generations] == [
+        *map(wiring.named, wiring.layers)
+    ]:
+        return True  # as early as their producers allow
     if not len(plan._numbers) == sum(map(len, generations)) == len(wiring.names):
         return False
     found = list(map(plan._numbers.get, wiring.names))

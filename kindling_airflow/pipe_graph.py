@@ -284,11 +284,14 @@ class PipeGraphBuilder:
         registry = self._registry
         if isinstance(registry, DataPipesRegistry) and registry.awaiting:
             derive_inputs(registry, (entity.entityid for entity in self._entities or ()))
-        found = list(map(registry.get_pipe_definition, wanted))
+        found = zip(wanted, map(registry.get_pipe_definition, wanted), strict=True)
+        new = tuple.__new__  # of the class itself it would take twice as long
         nodes = FrozenDict(
-            (pipe_id, PipeNode(pipe_id, pipe.input_entity_ids, pipe.output_entity_id or None, pipe))
-            for pipe_id, pipe in zip(wanted, found, strict=True)
-            if pipe is not None
+            [
+                (p, new(PipeNode, (p, pipe.input_entity_ids, pipe.output_entity_id or None, pipe)))
+                for p, pipe in found
+                if pipe is not None
+            ]
         )
         if len(nodes) == len(wanted):
             return nodes, []

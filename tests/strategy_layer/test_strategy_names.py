@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.errors import GraphValidationError, TranslationError
+from kindling_airflow.errors import GraphValidationError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import (
     BatchExecutionStrategy,
@@ -217,14 +217,14 @@ TAGS = {"a": {"processing_mode": "streaming"}, "c": {"priority": 3}}
 
 class TestTranslation:
     @pytest.mark.parametrize("name", ["streaming", "hybrid", "config_based"])
-    def test_plans_with_streams_are_refused(self, name: str) -> None:
-        with pytest.raises(TranslationError) as refused:
-            translate(plan("a -> b", name, tags=TAGS), OPTIONS)
-        assert str(refused.value) == (
-            f"DAG 'shop': a plan of strategy '{name}' starts consumers before their producers, "
-            "which tasks that run to their end cannot do\n"
-            "  Fix: use a strategy of forward order, such as 'batch'."
-        )
+    def test_plans_with_streams_compile(self, name: str) -> None:
+        made = plan("a -> b", name, tags=TAGS)
+        spec = translate(made, OPTIONS)
+        assert [tuple(t.pipe_id for t in g.tasks) for g in spec.groups] == [
+            g.pipe_ids for g in made.generations
+        ]
+        assert spec.stop is not None
+        assert spec.groups[0].gate is not None
 
     @pytest.mark.parametrize("name", ["batch", "priority", "config_based"])
     def test_forward_plans_compile(self, name: str) -> None:
