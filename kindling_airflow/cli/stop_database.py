@@ -133,7 +133,7 @@ def pause(dag_id: str) -> None:
 def close_run(dag_id: str, run_id: str) -> None:
     """Do for a run of a paused DAG what the scheduler would: end what only waits, and the run.
 
-    Tasks that need a worker are left as they are.
+    Tasks that need a worker are left as they are; so is a run that the scheduler has in hand.
     """
     from airflow.models.dagrun import DagRun
     from airflow.models.serialized_dag import SerializedDagModel
@@ -143,7 +143,9 @@ def close_run(dag_id: str, run_id: str) -> None:
     dag: Any = SerializedDagModel.get_dag(dag_id)
     with create_session() as session:
         query = select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
-        run: Any = session.scalar(query)
+        run: Any = session.scalar(query.with_for_update(of=DagRun, skip_locked=True))
+        if run is None:
+            return
         run.dag = dag
         ready, _ = run.update_state(session=session, execute_callbacks=False)
         empty = [ti for ti in ready if ti.task.inherits_from_empty_operator]

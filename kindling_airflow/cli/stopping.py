@@ -12,6 +12,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 from kindling_airflow.cli.stop_database import (
     StreamingDag,
@@ -147,9 +148,15 @@ class _Stopping:
         if not self._restarts:
             self._pause()
         if self._is_paused:
-            for run in running:
-                close_run(self._dag.dag_id, run.run_id)
+            self._close(running)
         return not running
+
+    def _close(self, running: list[StreamingRun]) -> None:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        for run in running:
+            with suppress(SQLAlchemyError):  # the scheduler was quicker, or will be; look again
+                close_run(self._dag.dag_id, run.run_id)
 
     def _pause(self) -> None:
         if not self._is_paused:

@@ -74,5 +74,5 @@ class ReadyGateOperator(BaseOperator):
             )
         raise AirflowFailException(
             f"Will not become ready: {told}. What feeds them is not started.\n"
-            "  Fix: mend what their logs say, then clear the failed tasks of this run."
+            "  Fix: mend what their logs say. A new run goes on from the checkpoints."
         )

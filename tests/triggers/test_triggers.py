@@ -155,7 +155,7 @@ class TestOperators:
                 {"status": "failed", "streams": {"b": "failed"}},
                 (
                     "Will not become ready: 'b' (failed). What feeds them is not started.\n"
-                    "  Fix: mend what their logs say, then clear the failed tasks of this run."
+                    "  Fix: mend what their logs say. A new run goes on from the checkpoints."
                 ),
             ),
         ],
