@@ -3,7 +3,7 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help env demo test quick system lowest lint bench soak lock screenshots ui-at-size clean
+.PHONY: help env demo demo-streams test quick system lowest lint bench soak lock screenshots ui-at-size clean
 
 # With the Java that bootstrap found.
 RUN := . $(VENV)/java.env &&
@@ -15,7 +15,7 @@ SLOW := -m system -n 2 --dist loadfile
 LOWEST := $(VENV)-lowest
 ON_LOWEST := $(RUN) PATH="$(abspath $(VENV)/bin):$$PATH" PYSPARK_PYTHON="$(abspath $(PY))" \
 	$(LOWEST)/bin/python -m pytest
-ON_AIRFLOW := tests/dag_factory tests/operators tests/plugin tests/cli tests/translator \
+ON_AIRFLOW := tests/dag_factory tests/operators tests/triggers tests/plugin tests/cli tests/translator \
 	tests/safety tests/rooms/test_determinism.py tests/test_provider_info.py \
 	--ignore tests/safety/test_tables.py
 
@@ -27,6 +27,9 @@ env: ## create or refresh the environment from the lock file
 
 demo: env ## run the flights pipeline on a real Airflow and keep its UI up (DEMO_ONCE=1 ends instead)
 	@$(RUN) $(PY) -m kindling_airflow.cli.demo
+
+demo-streams: env ## run the sample of streams on a real Airflow until Ctrl-C (DEMO_ONCE=1 ends instead)
+	@$(RUN) $(PY) -m kindling_airflow.cli.demo_streams
 
 test: env lint ## everything: lint, types, import rules, tests on the newest and the lowest Airflow
 	$(RUN) $(PY) -m pytest $(QUICK) --cov
@@ -53,8 +56,9 @@ lint: env ## ruff, mypy strict, import-linter
 bench: env ## speed, as ratios against references measured in the same run
 	$(RUN) $(PY) -m benchmarks
 
-soak: env ## two minutes of a scheduler that parses: no new version of the sample DAG
+soak: env ## two minutes of a scheduler that parses; 100,000 records through streams in trouble
 	$(RUN) KINDLING_SOAK_SECONDS=120 $(PY) -m pytest -m system tests/system/test_stable_version.py
+	$(RUN) KINDLING_STREAM_RECORDS=100000 $(PY) -m pytest -m system tests/system/test_streams.py
 
 ui-at-size: env ## time and pictures of a DAG of 1,211 pipes in the real UI
 	$(RUN) $(PY) docs/ui_at_size.py
