@@ -7,18 +7,16 @@ a file says so. Everything else is the package's and Airflow's own.
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import psutil
 import pytest
 
 from kindling_airflow.cli.local_airflow import LocalAirflow
 from tests.dag_factory.projects import write_definition, write_project
+from tests.system.backfills import Backfills
 
 pytestmark = pytest.mark.system
 
@@ -30,9 +28,12 @@ from kindling_airflow.dag_factory import load_dags
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 from kindling_airflow.operators.run_interval import run_interval
 
+def written(moment):
+    return f"{{moment:%Y-%m-%dT%H}}" if moment.hour else f"{{moment:%Y-%m-%d}}"
+
 def work(self, context):
     interval = run_interval(context, self.on_missing_interval)
-    days = "all all" if interval is None else " ".join(f"{{m:%Y-%m-%d}}" for m in interval)
+    days = "all all" if interval is None else " ".join(map(written, interval))
     ti = context["ti"]
     with open({notes!r}, "a") as notes:
         notes.write(f"{{ti.dag_id}} {{self.pipe_id}} {{days}}\\n")
@@ -51,6 +52,9 @@ width: 3
 retries: 5
 retry_delay_seconds: 0
 """  # for tasks that a busy machine did not get to start
+ONE = "project: one\non_missing_interval: fail\nretries: 5\nretry_delay_seconds: 0\n"
+SIXES = f"dag_id: sixes\nschedule: {{every: 6h}}\nstart_date: 2026-01-01\n{ONE}"
+PARTS = f"dag_id: parts\nschedule: {{partitions: '@daily'}}\nstart_date: 2026-01-01\n{ONE}"
 STRICT = "dag_id: strict\non_missing_interval: fail\nretries: 2\n"
 
 
@@ -63,11 +67,11 @@ class Line(NamedTuple):
     end: str
 
 
-class Trial:
+class Trial(Backfills):
     """One Airflow, and what its pipes have left."""
 
     def __init__(self, airflow: LocalAirflow, folder: Path) -> None:
-        self.airflow, self.api = airflow, airflow.api
+        super().__init__(airflow, "daily")
         self.notes, self.trials = folder / "notes.txt", folder / "trials"
         self.seen: dict[str, list[Line]] = {}
         self.states: dict[str, dict[str, dict[str, str]]] = {}
@@ -80,93 +84,24 @@ class Trial:
         self.wait()
         self.keep(step)
 
-    def close(self) -> None:
-        """End the backfill before: Airflow looks every 30 seconds whether it is over.
-
-        Its runs must not be cleared then: Airflow holds back what is of a backfill that was
-        cancelled.
-        """
-        found = self.api._call("GET", "/backfills?dag_id=daily")
-        assert found is not None
-        for backfill in found["backfills"]:
-            if backfill["completed_at"] is None:
-                self.api._call("PUT", f"/backfills/{backfill['id']}/cancel")
-
-    def create(self, first: str, last: str, *options: str) -> str:
-        """Create a backfill while Airflow holds still, and return what the command says.
-
-        SQLite refuses to write what was read before another process wrote, at once, and Airflow
-        leaves half a backfill then. A database that serves several processes does not.
-        """
-        days = ("--from-date", first, "--to-date", last)
-        with self.holding_still():
-            done = self.airflow.run("backfill", "create", "--dag-id", "daily", *days, *options)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    @contextmanager
-    def holding_still(self) -> Iterator[None]:
-        """Suspend the processes of this Airflow, none of which is just writing."""
-        process = self.airflow._process
-        assert process is not None
-        family = psutil.Process(process.pid).children(recursive=True)
-        for _ in range(20):
-            for member in family:
-                with suppress(psutil.NoSuchProcess):
-                    member.suspend()
-            if self.can_write():
-                break
-            self.resume(family)
-            time.sleep(0.2)
-        try:
-            yield
-        finally:
-            self.resume(family)
-
-    @staticmethod
-    def resume(family: Iterable[psutil.Process]) -> None:
-        for member in family:
-            with suppress(psutil.NoSuchProcess):
-                member.resume()
-
-    def can_write(self) -> bool:
-        connection = sqlite3.connect(self.airflow.home / "airflow.db", timeout=1)
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return False
-        finally:
-            connection.close()
-        return True
-
-    def wait(self) -> None:
-        deadline = time.monotonic() + 300
-        while time.monotonic() < deadline:
-            runs = self.backfilled()
-            if runs and all(run["state"] in ("success", "failed") for run in runs):
-                return
-            time.sleep(0.5)
-        raise AssertionError(f"not over: {self.backfilled()}")
-
     def clear(self, day: str, task_id: str) -> None:
         """Clear a task of the run of a day."""
-        (run,) = [r for r in self.backfilled() if r["data_interval_start"].startswith(day)]
-        said = {"dag_run_id": run["dag_run_id"], "task_ids": [task_id], "only_failed": False}
+        run_id = self.run_of(day)["dag_run_id"]
+        said = {"dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
         more = {"dry_run": False, "reset_dag_runs": True}
         self.api._call("POST", "/dags/daily/clearTaskInstances", {**said, **more})
-
-    def backfilled(self) -> list[dict[str, Any]]:
-        return [run for run in self.api.runs("daily") if run["run_type"] == "backfill"]
 
     def keep(self, step: str) -> None:
         lines = [Line(*text.split()) for text in self.notes.read_text().splitlines()]
         self.seen[step] = [
-            line for line in lines[self._read :] if line.start < "2026-02" or line.start == "all"
+            line
+            for line in lines[self._read :]
+            if line.dag_id == "daily" and (line.start < "2026-02" or line.start == "all")
         ]
         self._read = len(lines)
         self.states[step] = {
             run["data_interval_start"][:10]: self.tasks("daily", run["dag_run_id"])
-            for run in self.backfilled()
+            for run in self.runs()
         }
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, str]:
@@ -184,22 +119,28 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     write_project(dags / "shop", "a -> b, lone")
     write_definition(dags / "daily.kindling.yaml", DAILY)
     write_definition(dags / "strict.kindling.yaml", STRICT)
+    write_project(dags / "one", "only", module="pipes_one")
+    write_definition(dags / "sixes.kindling.yaml", SIXES)
+    write_definition(dags / "parts.kindling.yaml", PARTS)
     (dags / "kindling_dags.py").write_text(FACTORY.format(notes=str(notes), trials=str(trials)))
     environment = {"AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False"}
     with LocalAirflow(
         folder / "home", dags_folder=dags, warehouse=folder / "lake", environment=environment
     ) as airflow:
         found = Trial(airflow, folder)
-        for dag_id in ("daily", "strict"):
+        for dag_id in ("daily", "strict", "sixes", "parts"):
             airflow.api.wait_for_dag(dag_id)
         _run_all(found)
         yield found
 
 
 def _run_all(trial: Trial) -> None:
+    others = [Backfills(trial.airflow, dag_id) for dag_id in ("sixes", "parts")]
+    for other, last in zip(others, ("2026-01-05T06:00:00", "2026-01-06"), strict=True):
+        other.create("2026-01-05", last)
     dry = trial.create("2026-01-05", "2026-01-07", "--dry-run")
     assert "2026-01-06" in dry
-    assert not trial.backfilled()
+    assert not trial.runs()
     (trial.trials / "b-2026-01-06").touch()
     trial.backfill("forwards", "2026-01-05", "2026-01-07", "--max-active-runs", "3")
     (trial.trials / "b-2026-01-06").unlink()
@@ -210,6 +151,8 @@ def _run_all(trial: Trial) -> None:
     trial.clear("2026-01-06", "b")
     trial.wait()
     trial.keep("cleared")
+    for other in others:
+        other.wait()
 
 
 def test_three_runs_at_once_have_an_interval_each(trial: Trial) -> None:
@@ -279,3 +222,38 @@ def test_a_choice_that_is_none_fails_the_run(trial: Trial) -> None:
         "lone": "failed",
     }
     assert "Did you mean 'lone'?" in trial.api.log("daily", "wrong", "a")
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "intervals"),
+    [
+        ("sixes", [("2026-01-05", "2026-01-05T06"), ("2026-01-05T06", "2026-01-05T12")]),
+        ("parts", [("2026-01-05", "2026-01-06"), ("2026-01-06", "2026-01-07")]),
+    ],
+)
+def test_periods_and_partitions_are_backfilled_too(
+    trial: Trial, dag_id: str, intervals: list[tuple[str, str]]
+) -> None:
+    lines = [Line(*text.split()) for text in trial.notes.read_text().splitlines()]
+    found = sorted(line for line in lines if line.dag_id == dag_id and line.start < "2026-02")
+    assert found == [Line(dag_id, "only", start, end) for start, end in intervals]
+
+
+def test_the_form_of_the_ui_sends_its_choice_as_the_runs_conf(trial: Trial) -> None:
+    details = trial.api._call("GET", "/dags/daily/details")
+    assert details is not None
+    assert details["params"]["select"]["schema"]["type"] == ["null", "string"]
+    body = {"logical_date": None, "dag_run_id": "chosen", "conf": {"select": "b"}}
+    trial.api._call("POST", "/dags/daily/dagRuns", body)
+    assert trial.api.wait_for_run("daily", "chosen") == "success"
+    assert trial.tasks("daily", "chosen") == {"a": "skipped", "b": "success", "lone": "skipped"}
+
+
+def test_dags_test_has_the_interval_before_its_date(trial: Trial) -> None:
+    with trial.holding_still():
+        done = trial.airflow.run("dags", "test", "daily", "2026-01-15")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [Line(*text.split()) for text in trial.notes.read_text().splitlines()]
+    assert sorted(line for line in lines if line.start == "2026-01-14") == [
+        Line("daily", pipe_id, "2026-01-14", "2026-01-15") for pipe_id in ("a", "b", "lone")
+    ]
