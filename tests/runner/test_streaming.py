@@ -308,6 +308,15 @@ class TestSources:
         text = refusal(project, "log")
         assert "MALFORMED" in text
 
+    def test_a_single_file_can_drive_a_stream(self, project: Project) -> None:
+        project.entity(
+            "orders", schema="id BIGINT", tags={"provider_type": "csv", "provider.path": "o.csv"}
+        )
+        project.entity("log", schema="id BIGINT")
+        project.pipe("log", lambda orders: orders, "orders", tags=STREAMING)
+        (project.warehouse / "o.csv").write_text("id\n1\n")
+        assert taken(project, "log").rows_written == 1
+
     def test_what_has_no_schema_cannot_be_made_ready(self, project: Project) -> None:
         context = ProviderContext(project.spark, str(project.warehouse))
         numbers = EntityMetadata("numbers", "numbers")

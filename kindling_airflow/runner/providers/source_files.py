@@ -80,7 +80,7 @@ class _SourceFilesProvider:
         """Return the rows of the files that are there, and of those that come."""
         reader = self._context.spark.readStream.format(self.format).schema(entity.schema or "")
         options = {**self._options(entity), **read.options}
-        return reader.options(**options).load(self._pattern(entity))
+        return reader.options(**options).load(self._stream_pattern(entity))
 
     def surely_has_rows(self, entity: EntityMetadata, frame: DataFrame) -> bool:
         """Tell whether the files' first lines show that there are rows."""
@@ -95,6 +95,14 @@ class _SourceFilesProvider:
         elif self.format == "csv":
             defaults["inferSchema"] = "true"
         return self._context.options_of(entity, **defaults)
+
+    def _stream_pattern(self, entity: EntityMetadata) -> str:
+        """Return where a stream's files are: to Spark a single file is a pattern, or no source."""
+        pattern = self._pattern(entity)
+        single = self._context.storage.is_file(self._context.location_of(entity))
+        if single and pattern[-1].isalnum():
+            return f"{pattern[:-1]}[{pattern[-1]}]"
+        return pattern
 
     def _pattern(self, entity: EntityMetadata) -> str:
         """Return where the files are; the tag may hold a pattern, the warehouse does not."""

@@ -78,6 +78,12 @@ class Storage:
         """Tell whether there is a file or folder."""
         return bool(self._system(path).exists(self._path(path)))
 
+    def is_file(self, path: str) -> bool:
+        """Tell whether there is a file."""
+        system = self._system(path)
+        found = self._path(path)
+        return bool(system.exists(found) and not system.getFileStatus(found).isDirectory())
+
     def any_match(self, pattern: str) -> bool:
         """Tell whether a path, possibly with Hadoop's glob characters, matches anything."""
         found = self._system(pattern).globStatus(self._path(pattern))
