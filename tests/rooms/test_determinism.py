@@ -100,6 +100,9 @@ def compiled(folder):
         # Airflow itself collects a DAG's keys in hash order, and sorts them before it compares.
         "serialised DAG": json.dumps(serialised, sort_keys=True),
         "version hash of the DAG": SerializedDagModel.hash(serialised),
+        "version hash of the DAG of streams": SerializedDagModel.hash(
+            DagSerialization.to_dict(bag.dags["streams"])
+        ),
         "version hashes with everything": with_everything(folder),
     }
 
