@@ -25,7 +25,7 @@ from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_results import ExecutionInterrupted, ExecutionResult
 from kindling_airflow.generation_executor import GenerationExecutor, StreamingExecution
 
-__all__ = ["STYLES", "StreamEnd", "run_streams"]
+__all__ = ["STYLES", "StreamEnd", "progress_of", "run_streams"]
 
 STYLES = {
     "success": "green",
@@ -130,7 +130,7 @@ def _screen(console: Console, child: SparkChild, plan: ExecutionPlan) -> Iterato
         for signal in (signals.pipe_completed, signals.pipe_failed, signals.pipe_skipped):
             stack.enter_context(signal.connected_to(ended))
         if console.is_terminal:
-            table = _progress_of(child.streams)
+            table = progress_of(child.streams)
             stack.enter_context(
                 Live(
                     console=console,
@@ -142,7 +142,9 @@ def _screen(console: Console, child: SparkChild, plan: ExecutionPlan) -> Iterato
         yield
 
 
-def _progress_of(streams: Mapping[str, ChildStream]) -> Callable[[], Table]:
+def progress_of(streams: Mapping[str, ChildStream]) -> Callable[[], Table]:
+    """Return what makes a table of how streams are now."""
+
     def table() -> Table:
         found = Table(box=None, padding=(0, 2, 0, 0))
         for column in ("stream", "state"):

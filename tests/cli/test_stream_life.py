@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from kindling_airflow.cli.child_stream import ChildStream
 from kindling_airflow.cli.sources import Project, Source
 from kindling_airflow.cli.stream_life import read_life
+from kindling_airflow.cli.stream_run import progress_of
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.errors import TranslationError, WrongCallError
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
@@ -152,3 +155,23 @@ def test_a_stream_whose_session_is_gone_has_failed() -> None:
     stream.take({"active": True, "ready": True, "error": None})
     session.ended = "the Spark session ended with status -9"
     assert state(stream) == (False, True, "the Spark session ended with status -9")
+
+
+def test_the_screen_shows_how_each_stream_is() -> None:
+    session = Session()
+    streams = {p: ChildStream(p, session.do, lambda: session.ended) for p in "abcd"}
+    numbers = {"batch_id": 7, "rows_in": 12345, "rows_per_second": 99.6, "state_rows": None}
+    news = {"active": True, "ready": True, "error": None}
+    streams["b"].take({**news, "progress": numbers})
+    streams["c"].take({**news, "active": False})
+    streams["d"].take({**news, "error": "ValueError: no"})
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(progress_of(streams)())
+    rows = [" ".join(line.split()) for line in console.export_text().splitlines()]
+    assert rows == [
+        "stream state batch rows in rows/s behind state rows idle s",
+        "a starting - - - - - -",
+        "b ready 7 12,345 100 - - -",
+        "c ended - - - - - -",
+        "d failed - - - - - -",
+    ]
