@@ -163,6 +163,19 @@ def test_every_record_arrives_exactly_once(
     assert streams.numbers(entity) == Counter(range(RECORDS + 10))
 
 
+def test_there_is_nothing_more_to_stop(streams: StreamsAirflow, story: Story) -> None:
+    nothing = streams.airflow.run("kindling", "stop", "records")
+    assert (nothing.returncode, nothing.stderr.splitlines()[-1]) == (
+        1,
+        "no run of DAG 'records' is running; it is paused, so none will be",
+    )
+    unknown = streams.airflow.run("kindling", "stop", "record")
+    assert (unknown.returncode, unknown.stderr.splitlines()[-1]) == (
+        2,
+        "kindling-airflow stop: Airflow knows no DAG 'record'. Did you mean 'records'?",
+    )
+
+
 @pytest.fixture(scope="module")
 def short_runs(streams: StreamsAirflow, story: Story) -> StreamsAirflow:
     """A run of streams with a short life, and one whose consumer never gets ready."""
@@ -191,7 +204,7 @@ def test_a_consumer_that_never_gets_ready_fails_the_run(short_runs: StreamsAirfl
         "stop_streams": "success",
         "kindling_outcome": "upstream_failed",
     }
-    assert short_runs.instances("sluggish", "short")["sluggish.take"]["start_date"] is None
+    assert short_runs.instances("sluggish", "short")["sluggish.take"]["try_number"] == 0
     assert "Not ready within 30 s: 'sluggish.never' (running)" in short_runs.airflow.api.log(
         "sluggish", "short", "ready_0"
     )
