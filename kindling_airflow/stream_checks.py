@@ -21,6 +21,7 @@ from kindling_airflow.provider_types import (
     names_secret,
     provider_type_of,
 )
+from kindling_airflow.replaced_inputs import replaced_inputs
 from kindling_airflow.stream_settings import (
     MODE_TAG,
     OPTION_TAG,
@@ -69,6 +70,7 @@ def check_streams(
     for pipe in pipes if written else ():
         if pipe.use_watermark and pipe.pipeid not in chosen:
             problems += _gains_of_streams(pipe, written)
+    problems += replaced_inputs(pipes, entities, chosen)
     return problems + _shared_checkpoints(running)
 
 

@@ -330,7 +330,7 @@ def test_what_is_written_by_a_pipe_that_starts_later_is_no_table_that_is_read_on
         registry.register_pipe(
             name, input_entity_ids=reads, output_entity_id=f"{name}.out", tags=tags
         )
-    stored = {"kind": "parquet", "schema": "id BIGINT"}
+    stored = {"kind": "parquet", "schema": "id BIGINT", "tags": {"write_mode": "append"}}
     known = entities(**{f"{name}.out": stored for name in "abc"})
     text = (
         "pipe 'b': its input 'a.out' is written by 'a', which starts when this stream is ready, "
