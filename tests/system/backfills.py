@@ -48,7 +48,7 @@ class Backfills:
             if backfill["completed_at"] is None:
                 self.api._call("PUT", f"/backfills/{backfill['id']}/cancel")
 
-    def wait(self, seconds: float = 300) -> None:
+    def wait(self, seconds: float = 900) -> None:
         """Return when all runs of backfills have ended."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

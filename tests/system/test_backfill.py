@@ -123,13 +123,11 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     write_definition(dags / "sixes.kindling.yaml", SIXES)
     write_definition(dags / "parts.kindling.yaml", PARTS)
     (dags / "kindling_dags.py").write_text(FACTORY.format(notes=str(notes), trials=str(trials)))
-    environment = {"AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False"}
-    with LocalAirflow(
-        folder / "home", dags_folder=dags, warehouse=folder / "lake", environment=environment
-    ) as airflow:
+    with LocalAirflow(folder / "home", dags_folder=dags, warehouse=folder / "lake") as airflow:
         found = Trial(airflow, folder)
         for dag_id in ("daily", "strict", "sixes", "parts"):
             airflow.api.wait_for_dag(dag_id)
+            airflow.api.unpause(dag_id)
         _run_all(found)
         yield found
 
