@@ -51,7 +51,7 @@ on_missing_interval: run_after
 width: 3
 retries: 5
 retry_delay_seconds: 0
-"""  # for tasks that a busy machine did not get to start
+"""  # for tasks that were lost before they began; what has begun leaves a line, and is counted
 ONE = "project: one\non_missing_interval: fail\nretries: 5\nretry_delay_seconds: 0\n"
 SIXES = f"dag_id: sixes\nschedule: {{every: 6h}}\nstart_date: 2026-01-01\n{ONE}"
 PARTS = f"dag_id: parts\nschedule: {{partitions: '@daily'}}\nstart_date: 2026-01-01\n{ONE}"
