@@ -79,6 +79,12 @@ class TestNews:
         ].items()
         assert task.pushed["kindling_ready"].endswith("+00:00")
 
+    def test_the_button_to_spark_works_while_it_runs(self, tmp_path: Path, submit: Submit) -> None:
+        submit("start('http://worker:4040'); news('ready'); send()")
+        task = stream(tmp_path)
+        task.run()
+        assert task.pushed["_link_SparkPagesLink"] == "http://worker:4040"
+
     def test_a_stream_that_starts_is_not_ready(self, tmp_path: Path, submit: Submit) -> None:
         submit("news('starting'); send()")
         task = stream(tmp_path)
