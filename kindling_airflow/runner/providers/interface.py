@@ -286,7 +286,11 @@ class StreamWrite:
 
 @runtime_checkable
 class StreamSource(EntityProvider, Protocol):
-    """A provider whose entities can be read as a stream."""
+    """A provider whose entities can be read as a stream.
+
+    A class attribute ``fresh_in_every_batch = True`` says that a table beside a stream is read anew
+    in each batch. Only such a table may be missing when the stream starts.
+    """
 
     def make_ready(self, entity: EntityMetadata) -> None:
         """Create an entity that does not exist yet, empty, so that a stream of it can begin.
@@ -307,8 +311,9 @@ class StreamSource(EntityProvider, Protocol):
 class StreamSink(EntityProvider, Protocol):
     """A provider whose format has a streaming sink of its own, with which rows come exactly once.
 
-    This is the output mode ``append``. What comes batch by batch is staged and published like the
-    result of a run, and asks for nothing but :class:`WritableProvider`.
+    This is the output mode ``append``; a class attribute ``native_output_modes`` may name others.
+    What comes batch by batch is staged and published like the result of a run, and asks for nothing
+    but :class:`WritableProvider`.
     """
 
     def start(self, entity: EntityMetadata, frame: DataFrame, write: StreamWrite) -> StreamingQuery:
