@@ -1,4 +1,4 @@
-"""A month of flights, backfilled: ``python docs/backfill_month.py`` renews the how-to's result.
+"""A month of flights, backfilled: ``python -m docs.backfill_month`` renews the how-to's result.
 
     throw-away Airflow -> the example project -> airflow backfill create -> a part of the page
 
@@ -20,12 +20,12 @@ import duckdb
 
 from kindling_airflow.cli.local_airflow import LocalAirflow
 from kindling_airflow.errors import KindlingAirflowError
+from tests.system.backfills import Backfills
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "how-to" / "backfill.md"
 EXAMPLE = ROOT / "docs" / "examples" / "backfill" / "dags"
 PROFILES = ROOT / ".demo" / "profile"  # the demo's, so that it is made once
-MONTH = ("--from-date", "2013-01-01", "--to-date", "2013-01-31", "--max-active-runs", "3")
 LONGEST_SECONDS = 7200.0
 RESULT = re.compile(r"(?<=<!-- month -->\n).*?(?=<!-- end of month -->)", re.DOTALL)
 MADE = "SELECT * FROM read_parquet('{}/**/*.parquet', hive_partitioning = true)"
@@ -49,7 +49,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="kindling-") as scratch:
             text = run_month(Path(scratch))
-    except (KindlingAirflowError, RuntimeError) as error:
+    except (KindlingAirflowError, AssertionError, RuntimeError) as error:
         sys.stderr.write(f"The page is as it was: {error}\n")
         return 1
     PAGE.write_text(RESULT.sub(lambda _: text, PAGE.read_text("utf-8")), "utf-8")
@@ -68,33 +68,12 @@ def run_month(place: Path) -> str:
         airflow.api.wait_for_dag("days")
         airflow.api.unpause("days")
         began = time.monotonic()
-        create(airflow)
-        states = wait(airflow)
+        month = Backfills(airflow, "days")
+        month.create("2013-01-01", "2013-01-31", "--max-active-runs", "3")
+        month.wait(LONGEST_SECONDS)
         minutes = (time.monotonic() - began) / 60
+        states = {run["data_interval_start"][:10]: run["state"] for run in month.runs()}
     return result(warehouse, states, minutes)
-
-
-def create(airflow: LocalAirflow) -> None:
-    """Create the backfill with Airflow's own command.
-
-    Raises:
-        RuntimeError: it failed; with SQLite it does where the scheduler is just writing.
-    """
-    done = airflow.run("backfill", "create", "--dag-id", "days", *MONTH)
-    if done.returncode != 0:
-        raise RuntimeError(done.stdout + done.stderr)
-
-
-def wait(airflow: LocalAirflow) -> dict[str, str]:
-    """Return the states of the month's runs when all have ended."""
-    deadline = time.monotonic() + LONGEST_SECONDS
-    while time.monotonic() < deadline:
-        runs = [run for run in airflow.api.runs("days") if run["run_type"] == "backfill"]
-        states = {run["data_interval_start"][:10]: run["state"] for run in runs}
-        if len(states) == 31 and set(states.values()) <= {"success", "failed"}:
-            return states
-        time.sleep(2)
-    raise RuntimeError(f"the month is not over: {states}")
 
 
 def result(warehouse: Path, states: dict[str, str], minutes: float) -> str:
