@@ -50,7 +50,7 @@ class StopStreamsOperator(BaseOperator):
             deadline = (began.timestamp() if began else time.time()) + self.after_seconds
         self.log.info(
             "Mark this task as a success to stop the streams of this run.%s",
-            "" if deadline is None else f" They have {deadline - time.time():.0f} s.",
+            "" if deadline is None else f" They have {max(0.0, deadline - time.time()):.0f} s.",
         )
         self.defer(
             trigger=StopTrigger(ti.dag_id, ti.run_id, self.streams, deadline),
