@@ -6,9 +6,9 @@ Four file streams in three levels, sinks first:
     by hand    the same queries, each started by ``spark-submit`` as soon as those before it have
                said that they are ready; the same start-up profile
 
-What the scheduler takes between two generations (and before the first) is told apart: from the
-trigger to the start of the sinks' tasks, and from the readiness of a generation to the start of the
-next one's tasks.
+What Airflow takes of it is told apart, for each generation: *scheduling*, from the trigger, or from
+the readiness of the generation before, to the start of the tasks; and *tasks*, from there until
+they call ``spark-submit``, which Airflow takes for any task (a process, and the DAG file parsed).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _WAIT_SECONDS = 600.0
 def run(console: Console) -> None:
     """Measure, and print the ratio."""
     warm_archive(PROFILES, console.print)
-    whole, scheduling, by_hand = [], [], []
+    whole, scheduling, starting, by_hand = [], [], [], []
     with tempfile.TemporaryDirectory(prefix="kindling-") as scratch:
         place = Path(scratch)
         shutil.copytree(DAGS, place / "dags", ignore=shutil.ignore_patterns("__pycache__"))
@@ -72,32 +72,35 @@ def run(console: Console) -> None:
             airflow.api.wait_for_dag("records")
             airflow.api.unpause("records")
             for round_ in range(ROUNDS):
-                took, latency = _by_airflow(airflow, f"round-{round_}")
+                took, scheduled, started = _by_airflow(airflow, f"round-{round_}")
                 whole.append(took)
-                scheduling.append(latency)
+                scheduling.append(scheduled)
+                starting.append(started)
                 # Beside the same idle Airflow, which takes its share of a small machine.
                 by_hand.append(_by_hand(place / f"hand-{round_}", airflow.environment))
                 console.print(
-                    f"  round {round_}: {took:.1f} s, of which scheduling {latency:.1f} s; "
-                    f"by hand {by_hand[-1]:.1f} s"
+                    f"  round {round_}: {took:.1f} s, of which scheduling {scheduled:.1f} s and "
+                    f"tasks {started:.1f} s; by hand {by_hand[-1]:.1f} s"
                 )
-    own = [took - latency for took, latency in zip(whole, scheduling, strict=True)]
     console.print(f"stream_startup: seconds until all are ready ({platform.machine()})")
     for name, found in (
         ("kindling", whole),
         ("scheduling", scheduling),
-        ("without it", own),
+        ("tasks", starting),
         ("by hand", by_hand),
     ):
         runs = ", ".join(f"{value:.1f}" for value in found)
         console.print(f"  {name:<10} median {statistics.median(found):6.1f}   ({runs})")
-    ratio = statistics.median(own) / statistics.median(by_hand)
-    verdict = "met" if ratio <= MOST else "missed"
-    console.print(f"  without scheduling against by hand: {ratio:.3f}; at most {MOST}: {verdict}")
+    without = [took - latency for took, latency in zip(whole, scheduling, strict=True)]
+    drivers = [took - started for took, started in zip(without, starting, strict=True)]
+    for text, own in (("scheduling", without), ("scheduling and tasks", drivers)):
+        ratio = statistics.median(own) / statistics.median(by_hand)
+        verdict = "met" if ratio <= MOST else "missed"
+        console.print(f"  without {text}, against by hand: {ratio:.3f}; at most {MOST}: {verdict}")
 
 
-def _by_airflow(airflow: LocalAirflow, run_id: str) -> tuple[float, float]:
-    """Run the DAG until all is ready; return the seconds, and those that scheduling took of it."""
+def _by_airflow(airflow: LocalAirflow, run_id: str) -> tuple[float, float, float]:
+    """Run the DAG until all is ready; return the seconds, those of scheduling, and of tasks."""
     began = time.time()
     airflow.api.trigger("records", run_id)
     ready: dict[str, float] = {}
@@ -110,14 +113,28 @@ def _by_airflow(airflow: LocalAirflow, run_id: str) -> tuple[float, float]:
             time.sleep(0.2)
         ready[name] = _seconds(airflow.api.xcom("records", run_id, name, "kindling_ready"))
     instances = {i["task_id"]: i for i in airflow.api.task_instances("records", run_id)}
-    latency, before = 0.0, began
+    scheduling, starting, before = 0.0, 0.0, began
     for generation in GENERATIONS:
-        latency += max(_seconds(instances[name]["start_date"]) for name in generation) - before
-        before = max(ready[name] for name in generation)
+        last = max(generation, key=ready.__getitem__)
+        start = _seconds(instances[last]["start_date"])
+        scheduling += start - before
+        starting += _submitted_at(airflow, run_id, last) - start
+        before = ready[last]
     stopped = airflow.run("kindling", "stop", "records", "--restart")
     if stopped.returncode:
         raise SystemExit(stopped.stdout + stopped.stderr)
-    return before - began, latency
+    return before - began, scheduling, starting
+
+
+def _submitted_at(airflow: LocalAirflow, run_id: str, task_id: str) -> float:
+    """Return when a task called spark-submit: its log knows."""
+    folder = airflow.home / "logs" / "dag_id=records" / f"run_id={run_id}" / f"task_id={task_id}"
+    log = max(folder.glob("attempt=*.log"))
+    for line in log.read_text("utf-8").splitlines():
+        record = json.loads(line)
+        if str(record["event"]).startswith("Spark-Submit cmd"):
+            return _seconds(record["timestamp"])
+    raise SystemExit(f"{task_id!r} did not call spark-submit: {log}")
 
 
 def _by_hand(place: Path, environment: Mapping[str, str]) -> float:

@@ -225,3 +225,14 @@ def test_a_stream_marked_as_failed_leaves_no_driver_and_ends_the_run(
     assert states["take"] in ("success", "upstream_failed")
     assert states["stop_streams"] == "success"
     assert streams.drivers() == []
+
+
+def test_a_run_that_is_marked_as_failed_and_deleted_leaves_no_driver(
+    streams: StreamsAirflow,
+) -> None:
+    path = "/dags/sluggish/dagRuns/deleted"
+    streams.trigger("sluggish", "deleted")
+    until(lambda: streams.drivers("sluggish.never"), "there is a driver")
+    streams.airflow.api._call("PATCH", path, {"state": "failed"})
+    streams.airflow.api._call("DELETE", path)
+    until(lambda: not streams.drivers(), "the driver is gone", 60)
