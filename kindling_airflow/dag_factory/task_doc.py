@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.expectations import ON_VIOLATION_TAG
+from kindling_airflow.provider_types import provider_type_of
 from kindling_airflow.sql_query import query_text
 from kindling_airflow.stream_settings import StreamSettings
 
@@ -14,15 +16,19 @@ __all__ = ["stream_text", "task_doc"]
 _BACKTICKS = re.compile("`+")
 
 
-def stream_text(pipe: PipeMetadata, checkpoints: str | None) -> str:
-    """Return what a stream says of its query.
+def stream_text(pipe: PipeMetadata, checkpoints: str | None, output: EntityMetadata) -> str:
+    """Return what a stream says of its query, and that rows may come twice where they may.
 
     Args:
         pipe: the pipe.
         checkpoints: the root of checkpoints, as far as the deployment says.
+        output: what it writes.
     """
     root = checkpoints or "<warehouse>/_kindling/checkpoints"
-    return f"Stream: {StreamSettings.of(pipe).text(root)}."
+    text = f"Stream: {StreamSettings.of(pipe).text(root)}."
+    if provider_type_of(output) != "kafka":
+        return text
+    return f"{text} Rows are sent at least once: after a crash, those of a batch come again."
 
 
 def task_doc(pipe: PipeMetadata, stream: str = "") -> dict[str, str]:

@@ -122,7 +122,10 @@ class TaskBuilder:
         compiled = self._compiled
         pipe: Any = compiled.manifest.get_pipe_definition(task.pipe_id)
         arguments = self._arguments_of(task)
-        told = "" if task.stream is None else stream_text(pipe, compiled.definition.checkpoints)
+        told = ""
+        if task.stream is not None:
+            output = compiled.manifest.entities.definition_or_default(pipe.output_entity_id)
+            told = stream_text(pipe, compiled.definition.checkpoints, output)
         doc = {key: text for key, text in task_doc(pipe, told).items() if key not in arguments}
         own = {
             **doc,

@@ -23,8 +23,10 @@ from kindling_airflow.dag_factory.build import build_dag
 from kindling_airflow.dag_factory.compile import Compiled, compile_definition
 from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.factory import try_out
+from kindling_airflow.dag_factory.task_doc import stream_text
 from kindling_airflow.dag_factory.task_group import kindling_task_group
-from kindling_airflow.data_entities import DataEntityRegistry
+from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
+from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import DefinitionError
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.pools.needs import needs_of_tasks
@@ -459,3 +461,15 @@ class TestGroup:
         dag = DAG("mine", schedule=None, max_active_tasks=1, max_active_runs=1)
         self.group(folder, dag, lifetime="available_now")
         assert "orders.stop_streams" not in dag.task_ids
+
+
+def test_a_task_says_where_rows_may_come_twice() -> None:
+    pipe = DataPipesRegistry().register_pipe("send", input_entity_ids=["a"], output_entity_id="b")
+    text = (
+        "Stream: a batch as soon as the one before is done; writes by append; checkpoint /c/send."
+    )
+    assert stream_text(pipe, "/c", EntityMetadata("b")) == text
+    topic = EntityMetadata("b", tags={"provider_type": "kafka"})
+    assert stream_text(pipe, "/c", topic) == (
+        f"{text} Rows are sent at least once: after a crash, those of a batch come again."
+    )

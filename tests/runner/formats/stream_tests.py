@@ -157,6 +157,8 @@ def test_a_change_ends_the_stream_or_is_left_out(stream: Stream, kind: str, chan
         "output and a checkpoint of their own (stream.checkpoint)."
     )
     assert stored(stream.into, stream.sink) == expected
+    if change not in ("overwrite", "a slice emptied"):  # one of each kind of commit
+        return
     stream.append(4)
     assert stream.run(**SKIP[kind]) == [*expected, *rows_of(4)]
 
