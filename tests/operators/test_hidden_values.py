@@ -15,7 +15,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from kindling_airflow.operators.hidden_values import HiddenValue, hidden, revealed
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 
-KEY, TOKEN = "s3cr3t-4711-abcdef", "tok-0815-uvwxyz"
+KEY, TOKEN = "hidden-values-key-4711", "hidden-values-token-0815"
 
 
 @pytest.fixture
