@@ -277,13 +277,13 @@ class TestPassingThrough:
             f"Path({str(seen)!r}).write_text(' '.join(sys.argv) + os.environ['SHOP_TOKEN']); send()"
         )
         arguments = {
-            "conf": {"spark.hadoop.fs.s3a.secret.key": "s3cr3t-4711"},
-            "env_vars": {"SHOP_TOKEN": "tok-0815"},
+            "conf": {"spark.hadoop.fs.s3a.secret.key": "task-key-4711"},
+            "env_vars": {"SHOP_TOKEN": "task-token-0815"},
         }
         assert Task(tmp_path, arguments).run()["status"] == "published"
         text = seen.read_text()
-        assert "--conf spark.hadoop.fs.s3a.secret.key=s3cr3t-4711" in text
-        assert text.endswith("tok-0815")
+        assert "--conf spark.hadoop.fs.s3a.secret.key=task-key-4711" in text
+        assert text.endswith("task-token-0815")
 
 
 class TestOrderOfTries:
