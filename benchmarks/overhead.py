@@ -2,7 +2,7 @@
 
 Three DAGs take turns on one real scheduler, in one pool of two slots:
 
-    kindling   the flights DAG, with the start-up profile
+    kindling   the flights DAG, with its compiled manifest and the start-up profile
     by hand    SparkSubmitOperators with the same edges; applications that read, call the same
                functions, write, and check the same in one query; the same profile
     slow       the flights DAG without the profile
@@ -29,8 +29,8 @@ from rich.console import Console
 
 from kindling_airflow.cli.local_airflow import LocalAirflow
 from kindling_airflow.cli.warming import warm_archive
-from kindling_airflow.dag_factory.compile import Compiled, compile_definition
-from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.dag_factory.compile import Compiled, compile_definition, project_manifest
+from kindling_airflow.dag_factory.definition import Definition, manifest_beside
 from kindling_airflow.start_profile import (
     MODE_PROPERTY,
     ProfileMode,
@@ -140,7 +140,9 @@ def _write_dags(dags: Path, place: Path, airflow: LocalAirflow) -> None:
         changed = changed.replace("pool: kindling_flights", "pool: overhead")
         changed = changed.replace("retries: 1", "retries: 0")
         changed = changed.replace("  conf:\n", f'  conf:\n    {MODE_PROPERTY}: "{mode.value}"\n')
-        (dags / f"{name}.kindling.yaml").write_text(f"{changed}warehouse: {place / name}\n")
+        path = dags / f"{name}.kindling.yaml"
+        path.write_text(f"{changed}warehouse: {place / name}\n")
+        project_manifest(Definition.from_file(path)).write(manifest_beside(path))
     (dags / "kindling_dags.py").write_text(FACTORY)
     compiled = compile_definition(Definition.from_file(dags / "kindling.kindling.yaml"))
     written = {

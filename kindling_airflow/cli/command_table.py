@@ -138,7 +138,7 @@ COMMANDS: tuple[Command, ...] = (
         "validate",
         "check sources and report every problem",
         "Checks definitions, projects, manifests or plans in full. Ends with status 1 if anything "
-        "is wrong with any of them.",
+        "is wrong with any of them. Notes tell what is worth knowing of what is sound.",
         "compiling.validate_sources",
         (
             _argument("sources", metavar="SOURCE", nargs="+", help=_SOURCE_HELP),

@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from kindling_airflow.cli.notes import notes_on
 from kindling_airflow.cli.sources import Source, read_source
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 
@@ -27,6 +28,7 @@ def compile_source(called: argparse.Namespace) -> int:
     print(f"{target}: {len(manifest.pipes)} pipes, {len(manifest.entities)} entities")
     what = f"DAG {source.definition.dag_id!r}" if source.definition is not None else "Plan"
     print(f"{what}: {_shape(source)}")
+    _print_notes(source)
     return 0
 
 
@@ -52,6 +54,11 @@ def _shape(source: Source) -> str:
     )
 
 
+def _print_notes(source: Source) -> None:
+    for note in notes_on(source):
+        print(f"  note: {note}")
+
+
 def validate_sources(called: argparse.Namespace) -> int:
     """Check each source in full; say of each whether it is sound."""
     found: dict[str, list[str]] = {}
@@ -69,6 +76,7 @@ def validate_sources(called: argparse.Namespace) -> int:
             found[name] = []
             if not called.json:
                 print(f"{name}: sound: {_shape(source)}")
+                _print_notes(source)
     if called.json:
         print(json.dumps(found, indent=2))
     return 1 if any(found.values()) else 0
