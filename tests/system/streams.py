@@ -100,6 +100,15 @@ class StreamsAirflow:
             rows = database.execute("SELECT number FROM read_parquet(?)", [files]).fetchall()
         return Counter(number for (number,) in rows)
 
+    def rows(self, table: Path) -> list[tuple[Any, ...]]:
+        """Return the rows of a table that a batch pipe has written."""
+        import duckdb
+
+        with duckdb.connect() as database:
+            return database.execute(
+                "SELECT * FROM read_parquet(?)", [f"{table}/*.parquet"]
+            ).fetchall()
+
     def drivers(self, pipe_id: str = "") -> list[psutil.Process]:
         """Return the Java processes of drivers, of one pipe or of all, and their Pythons."""
         found = []

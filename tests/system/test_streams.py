@@ -179,10 +179,9 @@ def test_there_is_nothing_more_to_stop(streams: StreamsAirflow, story: Story) ->
 @pytest.fixture(scope="module")
 def short_runs(streams: StreamsAirflow, story: Story) -> StreamsAirflow:
     """A run of streams with a short life, and one whose consumer never gets ready."""
+    streams.drop(10, streams.airflow.home / "hourly-warehouse")
     streams.trigger("sluggish", "short")
     streams.trigger("hourly", "short")
-    hourly = streams.airflow.home / "hourly-warehouse"
-    streams.drop(10, hourly)
     for dag_id in ("sluggish", "hourly"):
         streams.airflow.api.wait_for_run(dag_id, "short", 400)
     return streams
@@ -193,6 +192,14 @@ def test_a_bounded_run_drains_by_itself(short_runs: StreamsAirflow) -> None:
     arrived = short_runs.numbers("cleaned", short_runs.airflow.home / "hourly-warehouse")
     assert sorted(arrived.values()) == [1] * 10
     assert (short_runs.airflow.home / "hourly-checkpoints" / "clean" / "offsets").is_dir()
+
+
+def test_a_batch_pipe_runs_beside_streams_once_all_are_ready(short_runs: StreamsAirflow) -> None:
+    found = short_runs.instances("hourly", "short")
+    assert found["ready_1"]["end_date"] <= found["tally"]["start_date"]
+    assert found["tally"]["end_date"] < found["take"]["end_date"]
+    rows = short_runs.rows(short_runs.airflow.home / "hourly-warehouse" / "tallied")
+    assert rows == [(10,)]
 
 
 def test_a_consumer_that_never_gets_ready_fails_the_run(short_runs: StreamsAirflow) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,30 @@ def logged_in(topic: Topic, password: str) -> None:
     connection = Connection("kafka", host, int(port), "", USER, password, extra)
     topic.environment[variable_name("shop_kafka")] = connection.dumps()
     topic.tags = {"provider.connection": "shop_kafka"}
+
+
+def test_row_by_row_each_is_sent_as_it_comes_and_a_restart_leaves_none_out(topic: Topic) -> None:
+    topic.orders(1, 2)
+    sent = Topic(topic.spark, topic.broker, topic.folder, f"{topic.name}.sent")
+    sent.provider.make_ready(sent.entity)
+    write = StreamWrite(
+        "sent", str(topic.folder / "checkpoint"), "append", StreamTrigger("continuous", 1.0)
+    )
+    for expected in ([1, 2], [1, 2, 3]):
+        rows = topic.provider.read_stream(topic.entity, StreamRead({}, "earliest"))
+        query = sent.provider.start(sent.entity, rows, write)
+        try:
+            _until(lambda last=expected: sorted({row[0] for row in sent.rows()}) == last)  # type: ignore[misc]
+        finally:
+            query.stop()
+        topic.orders(expected[-1] + 1)
+
+
+def _until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(0.5)
 
 
 def test_brokers_and_account_come_from_an_airflow_connection(topic: Topic) -> None:
