@@ -290,10 +290,10 @@ def test_how_many_slots_airflows_own_pool_has_is_not_known() -> None:
 
 
 @pytest.mark.parametrize(
-    "spark", [{"deploy_mode": "cluster"}, {"conf": {"spark.submit.deployMode": "cluster"}}]
+    "submitted", [{"deploy_mode": "cluster"}, {"conf": {"spark.submit.deployMode": "cluster"}}]
 )
-def test_cluster_mode_is_refused_where_it_shows(spark: dict[str, Any]) -> None:
-    options: dict[str, Any] = {"settings": {"spark": spark}}
+def test_cluster_mode_is_refused_where_it_shows(submitted: dict[str, Any]) -> None:
+    options: dict[str, Any] = {"settings": {"spark": submitted}}
     assert refusal(hybrid(), **options) == (
         (
             "pipe 'ingest' (and 2 more) would run in cluster mode, where a driver can neither say "
@@ -302,7 +302,7 @@ def test_cluster_mode_is_refused_where_it_shows(spark: dict[str, Any]) -> None:
             "  Fix: set deploy_mode: client for streams; their executors may be anywhere."
         ),
     )
-    assert spec(hybrid(), overrides={"daily": {"spark": spark}}).lifetime == "continuous"
+    assert spec(hybrid(), overrides={"daily": {"spark": submitted}}).lifetime == "continuous"
     assert spec(hybrid(), lifetime="available_now", **options).lifetime == "available_now"
 
 
