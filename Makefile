@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 # With the Java that bootstrap found.
 RUN := . $(VENV)/java.env &&
 QUICK := -m "not system" -n 2 --dist loadfile
-SLOW := -m system -n 2 --dist loadfile
+SLOW := -m system -n 2 --dist loadfile --no-loadscope-reorder
 
 # The lowest supported releases, and what of the tests stands on Airflow. Their drivers run on the
 # Spark of $(VENV): a driver knows no Airflow.

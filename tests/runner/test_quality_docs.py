@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from kindling_airflow.harvest import HarvestedModules, harvest, import_declarations
+from kindling_airflow.harvest import (
+    HarvestedModules,
+    harvest,
+    import_declarations,
+    isolated_imports,
+)
 from tests.docs.pages import DOCS, blocks
 from tests.runner.conftest import Project
 
@@ -25,8 +31,9 @@ ORDERS = """
 
 
 @pytest.fixture(scope="module")
-def declared() -> HarvestedModules:
-    return import_declarations(EXAMPLE, ["shop_pipeline"])
+def declared() -> Iterator[HarvestedModules]:
+    with isolated_imports(EXAMPLE):  # other pages have a module of this name, too
+        yield import_declarations(EXAMPLE, ["shop_pipeline"])
 
 
 @pytest.fixture

@@ -64,7 +64,9 @@ def test_the_missing_pool_was_created_with_the_width_of_the_definition(run: Depl
 
 def test_nothing_is_left_in_the_staging_area(run: Deployment) -> None:
     area = run.warehouse / "_kindling"
-    assert [path for path in area.rglob("*") if path.is_file()] == []
+    left = [path.relative_to(area) for path in area.rglob("*") if path.is_file()]
+    # Claims stand for drivers that other tests have killed.
+    assert [path for path in left if path.parts[0] != "claims"] == []
 
 
 def test_provider_and_plugin_are_installed(deployment: Deployment) -> None:

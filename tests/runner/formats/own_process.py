@@ -1,4 +1,4 @@
-"""Delta, Iceberg and Kafka: their tests run in a process each, whose Spark has the jars."""
+"""The tests of a format run in a process of their own, whose Spark has the jars."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+__all__ = ["assert_format_holds"]
 
-pytestmark = pytest.mark.system
-
-_FOLDER = Path(__file__).parent / "formats"
-
-
+_FOLDER = Path(__file__).parent
 _OF_TABLES = (
     "format_tests.py",
     "stream_tests.py",
@@ -23,8 +19,8 @@ _OF_TABLES = (
 )
 
 
-@pytest.mark.parametrize("kind", ["delta", "iceberg", "kafka", "parquet"])
-def test_what_is_tested_of_the_format_holds(kind: str) -> None:
+def assert_format_holds(kind: str) -> None:
+    """Run what is tested of ``delta``, ``iceberg``, ``kafka`` or ``parquet``."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
     own = {"kafka": ("kafka_tests.py",), "parquet": ("fault_tests.py",)}
     names = own.get(kind, (f"{kind}_tests.py", *_OF_TABLES))
