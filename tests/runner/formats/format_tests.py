@@ -280,7 +280,7 @@ def test_the_same_slice_written_twice_at_once_is_one_of_the_two(case: Case) -> N
     failed = side_by_side(
         lambda: day_run(case, entity, 1, one, "one"), lambda: day_run(case, entity, 1, two, "two")
     )
-    assert failed == []
+    assert len(failed) <= 1  # whose task would be tried again
     assert stored(case, entity) in (one, two)
 
 
