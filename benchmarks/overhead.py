@@ -27,22 +27,15 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.by_hand_start import PROFILES, ROOT, same_start
 from kindling_airflow.cli.local_airflow import LocalAirflow
 from kindling_airflow.cli.warming import warm_archive
 from kindling_airflow.dag_factory.compile import Compiled, compile_definition, project_manifest
 from kindling_airflow.dag_factory.definition import Definition, manifest_beside
-from kindling_airflow.start_profile import (
-    MODE_PROPERTY,
-    ProfileMode,
-    archive_in,
-    driver_options,
-    find_installation,
-)
+from kindling_airflow.start_profile import MODE_PROPERTY, ProfileMode
 
 __all__ = ["run"]
 
-ROOT = Path(__file__).resolve().parent.parent
-PROFILES = ROOT / ".demo" / "profile"  # the demo's, so that it is made once
 ROUNDS = int(os.environ.get("KINDLING_OVERHEAD_ROUNDS", "3"))
 MOST_OVERHEAD = 1.05
 MOST_WITH_PROFILE = 0.6
@@ -147,22 +140,11 @@ def _write_dags(dags: Path, place: Path, airflow: LocalAirflow) -> None:
     compiled = compile_definition(Definition.from_file(dags / "kindling.kindling.yaml"))
     written = {
         "application": str(Path(__file__).with_name("by_hand_application.py")),
-        "env_vars": _same_start(airflow.environment),
+        "env_vars": same_start(airflow.environment),
         "jobs": _jobs(compiled, place / "by_hand"),
     }
     (dags / "by_hand.json").write_text(json.dumps(written))
     (dags / "by_hand.py").write_text(BY_HAND)
-
-
-def _same_start(environment: dict[str, str]) -> dict[str, str]:
-    """Return the variables that give a driver by hand the Python and the profile of ours."""
-    installation = find_installation(environment, "spark-submit")
-    archive = archive_in(PROFILES, installation) if installation is not None else None
-    options = driver_options(ProfileMode.LIGHT, archive)
-    return {
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_SUBMIT_OPTS": f"{options} {environment.get('SPARK_SUBMIT_OPTS', '')}",
-    }
 
 
 def _jobs(compiled: Compiled, warehouse: Path) -> list[dict[str, Any]]:

@@ -20,7 +20,6 @@ import shutil
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -31,19 +30,12 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.by_hand_start import PROFILES, ROOT, same_start
 from kindling_airflow.cli.local_airflow import LocalAirflow
 from kindling_airflow.cli.warming import warm_archive
-from kindling_airflow.start_profile import (
-    ProfileMode,
-    archive_in,
-    driver_options,
-    find_installation,
-)
 
 __all__ = ["run"]
 
-ROOT = Path(__file__).resolve().parent.parent
-PROFILES = ROOT / ".demo" / "profile"  # the demo's, so that it is made once
 DAGS = ROOT / "tests" / "system" / "stream_dags"
 ROUNDS = int(os.environ.get("KINDLING_STARTUP_ROUNDS", "3"))
 MOST = 1.2
@@ -139,14 +131,7 @@ def _submitted_at(airflow: LocalAirflow, run_id: str, task_id: str) -> float:
 
 def _by_hand(place: Path, environment: Mapping[str, str]) -> float:
     """Start the queries, each generation when the one before is ready; return the seconds."""
-    installation = find_installation(environment, "spark-submit")
-    archive = archive_in(PROFILES, installation) if installation is not None else None
-    options = driver_options(ProfileMode.LIGHT, archive)
-    variables = {
-        **environment,
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_SUBMIT_OPTS": f"{options} {environment.get('SPARK_SUBMIT_OPTS', '')}",
-    }
+    variables = {**environment, **same_start(environment)}
     began = time.monotonic()
     started: list[subprocess.Popen[str]] = []
     try:

@@ -20,6 +20,7 @@ from kindling_airflow.cli.backfill_plan import (
     plan_backfill,
     writes_of,
 )
+from kindling_airflow.cli.inside_airflow import asked_quietly
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 
 __all__ = ["show_backfill"]
@@ -27,21 +28,9 @@ __all__ = ["show_backfill"]
 
 def show_backfill(called: argparse.Namespace) -> int:
     """Print the plan; end with status 1 if Airflow refuses such a backfill."""
-    found = _quietly(called)
+    found = asked_quietly(called, "'backfill-plan' counts with Airflow", _planned)
     print(json.dumps(found.to_json(), indent=2) if called.json else found.text())
     return 1 if found.refusals else 0
-
-
-def _quietly(called: argparse.Namespace) -> BackfillPlan:
-    """Return the plan, without Airflow's log on standard output."""
-    try:
-        from airflow.utils.cli import suppress_logs_and_warning
-    except ImportError as error:
-        raise WrongCallError(f"'backfill-plan' counts with Airflow: {error}") from error
-    found: list[BackfillPlan] = []
-    called.verbose = False
-    suppress_logs_and_warning(lambda said: found.append(_planned(said)))(called)
-    return found[0]
 
 
 def _planned(called: argparse.Namespace) -> BackfillPlan:

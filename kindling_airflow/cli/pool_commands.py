@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kindling_airflow.cli.inside_airflow import asked_of_database
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 from kindling_airflow.pools.needs import (
     DEFAULT_POOL,
@@ -28,7 +29,7 @@ _STYLES = {PoolState.OK: "green", PoolState.NARROWER: "yellow"}
 
 def show_pools(called: argparse.Namespace) -> int:
     """List the pools; create those that are missing, if that was asked for."""
-    verdicts, created, problems = _quietly(called)
+    verdicts, created, problems = asked_of_database(called, "pools", _found)
     if called.json:
         document = {
             "pools": [verdict.to_json() for verdict in verdicts],
@@ -39,26 +40,6 @@ def show_pools(called: argparse.Namespace) -> int:
     else:
         _show(verdicts, created, problems)
     return 1 if problems or any(v.state.is_fatal for v in verdicts) else 0
-
-
-def _quietly(called: argparse.Namespace) -> tuple[tuple[PoolVerdict, ...], list[str], list[str]]:
-    """Return what :func:`_found` does, without Airflow's log on standard output."""
-    try:
-        from airflow.utils.cli import suppress_logs_and_warning
-        from sqlalchemy.exc import SQLAlchemyError
-    except ImportError as error:
-        raise WrongCallError(f"'pools' looks into Airflow's database: {error}") from error
-    found = []
-    called.verbose = False
-    try:
-        suppress_logs_and_warning(lambda said: found.append(_found(said)))(called)
-    except SQLAlchemyError as error:
-        what = str(error).partition("\n")[0]
-        raise KindlingAirflowError(
-            f"Airflow's database gives no answer: {what}\n"
-            "  Fix: 'airflow db check' and 'airflow db migrate' say and mend what is wrong with it."
-        ) from error
-    return found[0]
 
 
 def _found(called: argparse.Namespace) -> tuple[tuple[PoolVerdict, ...], list[str], list[str]]:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
+from kindling_airflow.cli.inside_airflow import asked_of_database
 from kindling_airflow.cli.stop_database import (
     StreamingDag,
     StreamingRun,
@@ -33,22 +34,7 @@ _LOOK_SECONDS = 0.5
 
 def stop_streams(called: argparse.Namespace) -> int:
     """Stop the streams of a DAG and wait for the end; status 1 if it does not come in time."""
-    try:
-        from airflow.utils.cli import suppress_logs_and_warning
-        from sqlalchemy.exc import SQLAlchemyError
-    except ImportError as error:
-        raise WrongCallError(f"'stop' looks into Airflow's database: {error}") from error
-    found: list[_Stopping] = []
-    called.verbose = False
-    try:
-        suppress_logs_and_warning(lambda said: found.append(_stopped(said)))(called)
-    except SQLAlchemyError as error:
-        what = str(error).partition("\n")[0]
-        raise KindlingAirflowError(
-            f"Airflow's database gives no answer: {what}\n"
-            "  Fix: 'airflow db check' and 'airflow db migrate' say and mend what is wrong with it."
-        ) from error
-    stopping = found[0]
+    stopping = asked_of_database(called, "stop", _stopped)
     if called.json:
         print(json.dumps(stopping.to_json(), indent=2))
     return 0 if stopping.is_over else 1

@@ -31,7 +31,7 @@ def declarations_of(request: RunRequest, declared: HarvestedModules | None) -> H
 
     Raises:
         HarvestError: a module cannot be imported.
-        SettingsError: the settings do not fit the declarations.
+        DeclarationError: the settings do not fit the declarations.
     """
     declared = declared or import_declarations(Path(request.project_root), request.modules)
     if request.settings:

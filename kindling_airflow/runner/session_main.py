@@ -71,14 +71,11 @@ def main(arguments: list[str]) -> int:
 def _start(request: Any, properties: Mapping[str, str]) -> SessionPipeRunner:
     from pyspark.sql import SparkSession
 
-    from kindling_airflow.harvest import HarvestedModules, import_declarations
-    from kindling_airflow.project_settings import apply_differences
+    from kindling_airflow.runner.pipe_call import declarations_of
     from kindling_airflow.runner.session_runner import SessionPipeRunner
     from kindling_airflow.runner.session_settings import formats_of, settings_for
 
-    declared = import_declarations(Path(request.project_root), request.modules)
-    if request.settings:
-        declared = HarvestedModules(*apply_differences(declared, request.settings))
+    declared = declarations_of(request, None)
     builder = SparkSession.builder.appName(request.run_id or "kindling-airflow run")
     pipes = filter(None, map(declared.pipes.get_pipe_definition, declared.pipes.get_pipe_ids()))
     formats = formats_of(pipes, declared.entities)

@@ -16,8 +16,8 @@ from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import DeclarationError
 from kindling_airflow.harvest import HarvestedModules, import_declarations
-from kindling_airflow.project_settings import apply_differences
 from kindling_airflow.provider_types import provider_type_of
+from kindling_airflow.runner.pipe_call import declarations_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -71,8 +71,8 @@ def settings_of_run(
         declared: the project's declarations, or None if they cannot be imported.
         configured: returns what a property is set to, or None.
     """
-    if declared is not None and request.settings:
-        declared = HarvestedModules(*apply_differences(declared, request.settings))
+    if declared is not None:
+        declared = declarations_of(request, declared)
     pipe = None if declared is None else declared.pipes.get_pipe_definition(request.pipe_id)
     if declared is None or pipe is None:
         return {}

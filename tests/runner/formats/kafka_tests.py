@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from kindling_airflow.runner.providers.interface import ProviderContext, StreamR
 from kindling_airflow.stream_settings import OutputMode, StreamTrigger
 from tests.kafka_broker import PASSWORD, USER, Broker, running_broker
 from tests.runner.formats.format_tests import side_by_side
+from tests.runner.streams import until
 
 ORDERS = "id BIGINT, name STRING"
 MANY_TYPES = """
@@ -266,17 +266,10 @@ def test_row_by_row_each_is_sent_as_it_comes_and_a_restart_leaves_none_out(topic
         rows = topic.provider.read_stream(topic.entity, StreamRead({}, "earliest"))
         query = sent.provider.start(sent.entity, rows, write)
         try:
-            _until(lambda last=expected: sorted({row[0] for row in sent.rows()}) == last)  # type: ignore[misc]
+            until(lambda last=expected: sorted({row[0] for row in sent.rows()}) == last)  # type: ignore[misc]
         finally:
             query.stop()
         topic.orders(expected[-1] + 1)
-
-
-def _until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it does not come"
-        time.sleep(0.5)
 
 
 def test_brokers_and_account_come_from_an_airflow_connection(topic: Topic) -> None:
