@@ -51,10 +51,11 @@ T = TypeVar("T")
 STREAM_TAGS = (
     *("stream.trigger", "stream.output_mode", "stream.watermark", "stream.checkpoint"),
     *("stream.starting_offsets", "stream.ready_timeout", "stream.drain_timeout"),
-    "stream.stall_timeout",
+    *("stream.stall_timeout", "stream.silence_timeout"),
 )
 """The tags of a streaming pipe, those of its reader's options aside."""
 
+SHORTEST_SILENCE = 10.0
 _DURATION = re.compile(r"(0|[1-9][0-9]{0,8})(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _WRITE_A_DURATION = "  Fix: write a number of milliseconds, seconds, minutes, hours or days: "
@@ -104,6 +105,8 @@ class StreamSettings:
         drain_timeout: seconds that it may take to finish what is there when it is to stop.
         stall_timeout: seconds without progress, while its source has more, after which it counts
             as stalled; 0 for never.
+        silence_timeout: seconds without a line from its driver, once that has told how it is, after
+            which the driver is killed; until then it has ``ready_timeout``. 0 for never.
     """
 
     trigger: StreamTrigger = StreamTrigger()
@@ -116,6 +119,7 @@ class StreamSettings:
     ready_timeout: float = 600.0
     drain_timeout: float = 300.0
     stall_timeout: float = 600.0
+    silence_timeout: float = 180.0
 
     @classmethod
     def of(cls, pipe: PipeMetadata) -> StreamSettings:
@@ -184,6 +188,7 @@ def read_settings(pipe_id: str, tags: Mapping[str, Any]) -> tuple[StreamSettings
         ready_timeout=reading.read("stream.ready_timeout", _time_limit, 600.0),
         drain_timeout=reading.read("stream.drain_timeout", _time_limit, 300.0),
         stall_timeout=reading.read("stream.stall_timeout", _duration, 600.0),
+        silence_timeout=reading.read("stream.silence_timeout", _silence, 180.0),
     )
     return settings, reading.problems
 
@@ -243,6 +248,16 @@ def _time_limit(said: object) -> float:
     limit = _duration(said)
     if limit == 0:
         raise ValueError("  Fix: write a duration above 0, such as '10m'.")
+    return limit
+
+
+def _silence(said: object) -> float:
+    limit = _duration(said)
+    if 0 < limit < SHORTEST_SILENCE:
+        raise ValueError(
+            "  Fix: write '10s' or more, because a driver says every two seconds how it is and may "
+            "be late, or '0s' for never."
+        )
     return limit
 
 

@@ -54,6 +54,8 @@ class StreamTasks:
             gates=self._gates,
             stop_task_id=self._stop,
             checkpoints=self._checkpoints,
+            start_seconds=stream.start_seconds,
+            silence_seconds=stream.silence_seconds,
         )
 
     def watching(self, spec: GateSpec | StopSpec, arguments: Mapping[str, Any]) -> Any:

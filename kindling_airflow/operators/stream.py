@@ -28,7 +28,16 @@ if TYPE_CHECKING:
 
 __all__ = ["KindlingStreamOperator"]
 
-_SILENCE_SECONDS = 180.0
+_START_SECONDS, _SILENCE_SECONDS = 600.0, 180.0
+_BEFORE_NEWS = " before its session was up"
+_FROZEN = (
+    "see whether its machine is out of memory, or its JVM collects garbage only; "
+    "stream.silence_timeout gives it more time."
+)
+_NOT_UP = (
+    "see whether it waits for room on its cluster, or cannot reach it; stream.ready_timeout gives "
+    "it more time."
+)
 _LONGEST_QUESTION = 100  # ids; with more, Airflow is asked for all tasks of the run
 
 
@@ -41,8 +50,7 @@ class KindlingStreamOperator(KindlingPipeOperator):
     failed for good, and all producers have ended. At its end the task is judged as any pipe's, by
     the driver's report; its assets get their event then.
 
-    A driver that says nothing for ``silence_seconds`` is killed, and the task fails and is tried
-    again.
+    A driver that says nothing for too long is killed, and the task fails and is tried again.
 
     Args:
         lifetime: ``continuous`` or ``bounded``, which end when they are told to; or
@@ -52,7 +60,10 @@ class KindlingStreamOperator(KindlingPipeOperator):
         gates: all gates of the run.
         stop_task_id: the task whose end asks the streams of the run to stop.
         checkpoints: the root of checkpoints (templated); default: in the warehouse.
-        silence_seconds: how long a driver may say nothing.
+        start_seconds: how long a driver may say nothing before its first news, while it waits for
+            its turn on a cluster for instance.
+        silence_seconds: how long it may say nothing from then on; 0: as long as it likes, before
+            its first news, too.
         **kwargs: everything that ``KindlingPipeOperator`` takes. The driver has to run on the
             task's machine (client or local mode), unless the lifetime is ``available_now``.
     """
@@ -66,7 +77,7 @@ class KindlingStreamOperator(KindlingPipeOperator):
     lifetime: str
     checkpoints: str | None
     _rule: StopRule
-    _silence_seconds: float
+    _silence_limits: tuple[float, float]
 
     def __init__(
         self,
@@ -77,6 +88,7 @@ class KindlingStreamOperator(KindlingPipeOperator):
         gates: Sequence[str] = (),
         stop_task_id: str = "",
         checkpoints: str | None = None,
+        start_seconds: float = _START_SECONDS,
         silence_seconds: float = _SILENCE_SECONDS,
         **kwargs: Any,
     ) -> None:
@@ -85,7 +97,7 @@ class KindlingStreamOperator(KindlingPipeOperator):
             lifetime=lifetime,
             checkpoints=checkpoints,
             _rule=StopRule(stop_task_id, tuple(streams), tuple(gates), tuple(producers)),
-            _silence_seconds=silence_seconds,
+            _silence_limits=(silence_seconds, start_seconds),
         )
 
     def execute(self, context: Context) -> dict[str, Any]:  # type: ignore[override]
@@ -107,7 +119,7 @@ class KindlingStreamOperator(KindlingPipeOperator):
                 give_up=self._give_up,
                 say=self._say,
             )
-        self._silence = SilenceWatch(self._silence_seconds, self._end_family)
+        self._silence = SilenceWatch(*self._silence_limits, self._end_family)
         with self._silence.watching():
             return super().execute(context)
 
@@ -141,6 +153,8 @@ class KindlingStreamOperator(KindlingPipeOperator):
             return  # of another release; the report will tell
         if self.request is None or news.attempt_key != self.request.attempt_key:
             return
+        if self._silence is not None:
+            self._silence.told()
         self._progress.take(news)
         if self._order is not None:
             self._order.look(news)
@@ -198,10 +212,10 @@ class KindlingStreamOperator(KindlingPipeOperator):
         error = super()._without_report(stale, driver_error)
         if self._silence is None or not self._silence.was_broken or self.was_killed:
             return error
+        when, fix = ("", _FROZEN) if self._silence.has_told else (_BEFORE_NEWS, _NOT_UP)
         text = (
-            f"Pipe {self.pipe_id!r}: its driver said nothing for {self._silence.limit:g} s, so it "
-            "was killed. The next try goes on from the checkpoint.\n"
-            "  Fix: see whether its machine is out of memory, or its JVM collects garbage only."
+            f"Pipe {self.pipe_id!r}: its driver said nothing for {self._silence.limit:g} s{when}, "
+            f"so it was killed. The next try goes on from the checkpoint.\n  Fix: {fix}"
         )
         self.log.error("%s", text)
         return AirflowException(text)

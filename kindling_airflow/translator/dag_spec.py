@@ -35,10 +35,14 @@ class StreamTask:
         producers: task ids of the pipes that it reads from: once told to stop, it goes on until
             they have ended. None where each stream ends by itself.
         lifetime: how long it lives.
+        start_seconds: how long its driver may be silent before it has told how it is.
+        silence_seconds: how long it may be silent from then on; 0 for ever, from the start.
     """
 
     producers: tuple[str, ...]
     lifetime: Lifetime
+    start_seconds: float
+    silence_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,16 @@ class Streaming:
         """
         return dict.fromkeys(self.settings, _DEFAULTS) if self.lives_on else EMPTY
 
+    def task(self, pipe_id: str, producers: tuple[str, ...] = ()) -> StreamTask:
+        """Return what makes a pipe's task the task of a stream.
+
+        Args:
+            pipe_id: the stream.
+            producers: the ids of the tasks that write what it reads, where streams live on.
+        """
+        own = self.settings[pipe_id]
+        return StreamTask(producers, self.lifetime, own.ready_timeout, own.silence_timeout)
+
     def wired(self, plan: ExecutionPlan, flow: DataFlow, ids: Mapping[str, str]) -> Wired:
         """Return what waits for what where streams live until they are told to stop.
 
@@ -118,7 +128,7 @@ class Streaming:
             producers = flow.producers[pipe_id]
             gate = gate_of.get(pipe_id)
             if gate is not None:
-                stream = StreamTask(tuple([ids[p] for p in producers]), self.lifetime)
+                stream = self.task(pipe_id, tuple([ids[p] for p in producers]))
                 return gate.upstream, gate.trigger_rule, stream
             ending = (ids[p] for p in producers if p not in gate_of)
             return (*ending, last.task_id), ONE_SUCCEEDED, None

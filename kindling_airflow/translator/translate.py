@@ -20,7 +20,7 @@ from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.frozen import EMPTY, FrozenDict
 from kindling_airflow.translator.assets import asset_identifier
 from kindling_airflow.translator.critical_path import priority_weights
-from kindling_airflow.translator.dag_spec import DagSpec, EmptySpec, GroupSpec, StreamTask, TaskSpec
+from kindling_airflow.translator.dag_spec import DagSpec, EmptySpec, GroupSpec, TaskSpec
 from kindling_airflow.translator.grouping import grouped
 from kindling_airflow.translator.options import UNLIMITED, TranslateOptions
 from kindling_airflow.translator.overrides import settings_by_pipe
@@ -149,13 +149,11 @@ def _wired(
     """Return what waits for what where every task runs to its end."""
     walls = tuple(barriers(plan, ids, options))
     wall_before = _walls_by_pipe(plan, walls)
-    streams = EMPTY if streaming is None else streaming.settings
-    ending = StreamTask((), "available_now")
+    ending = {} if streaming is None else {p: streaming.task(p) for p in streaming.settings}
 
     def edges(pipe_id: str) -> Edges:
         upstream = (*[ids[p] for p in flow.producers[pipe_id]], *wall_before.get(pipe_id, ()))
-        stream = ending if pipe_id in streams else None
-        return upstream, pipe_rule(options, bool(upstream)), stream
+        return upstream, pipe_rule(options, bool(upstream)), ending.get(pipe_id)
 
     sinks = [p for p in plan.pipe_ids if not flow.consumers[p]]
     return Wired(plan, edges, outcome(ids, sinks, options), walls)

@@ -126,6 +126,11 @@ class TestLivingStreams:
         assert task.lifetime == "continuous"
         assert task.checkpoints == "/checkpoints"
 
+    def test_a_stream_knows_how_long_its_driver_may_say_nothing(self, folder: Path) -> None:
+        tags = {"clean": {"stream.silence_timeout": "1h", "stream.ready_timeout": "20m"}}
+        task: Any = build_dag(compiled(folder, manifest(**tags))).get_task("clean")
+        assert task._silence_limits == (3600.0, 1200.0)
+
     def test_gates_and_the_stop_know_their_streams(self, folder: Path) -> None:
         dag = built(folder, lifetime="bounded", duration="30m")
         gate: Any = dag.get_task("ready_1")

@@ -45,6 +45,7 @@ def test_what_is_not_said_has_a_default() -> None:
         ready_timeout=600.0,
         drain_timeout=300.0,
         stall_timeout=600.0,
+        silence_timeout=180.0,
     )
 
 
@@ -62,6 +63,7 @@ def test_all_of_it_can_be_said() -> None:
         "stream.ready_timeout": "2m",
         "stream.drain_timeout": "1h",
         "stream.stall_timeout": "0s",
+        "stream.silence_timeout": "30m",
     }
     assert settings(tags) == StreamSettings(
         trigger=StreamTrigger("processing_time", 10.0),
@@ -74,6 +76,7 @@ def test_all_of_it_can_be_said() -> None:
         ready_timeout=120.0,
         drain_timeout=3600.0,
         stall_timeout=0.0,
+        silence_timeout=1800.0,
     )
 
 
@@ -160,13 +163,23 @@ def test_time_limits_are_durations_above_0(tag: str) -> None:
     )
 
 
+def test_a_driver_may_be_silent_for_ever_or_for_longer_than_it_is_between_two_lines() -> None:
+    assert settings({"stream.silence_timeout": "0s"}).silence_timeout == 0.0
+    assert settings({"stream.silence_timeout": "10s"}).silence_timeout == 10.0
+    assert problem("stream.silence_timeout", "9s") == (
+        "pipe 'clean': tag stream.silence_timeout is '9s'\n"
+        "  Fix: write '10s' or more, because a driver says every two seconds how it is and may be "
+        "late, or '0s' for never."
+    )
+
+
 def test_unknown_tags_are_named_and_all_problems_come_at_once() -> None:
     with pytest.raises(DeclarationError) as refused:
         settings({"stream.triger": "10s", "stream.option.": "x", "stream.stall_timeout": "soon"})
     known = (
         "stream.trigger, stream.output_mode, stream.watermark, stream.checkpoint, "
         "stream.starting_offsets, stream.ready_timeout, stream.drain_timeout, "
-        "stream.stall_timeout, stream.option.NAME"
+        "stream.stall_timeout, stream.silence_timeout, stream.option.NAME"
     )
     assert refused.value.problems == (
         (

@@ -206,7 +206,29 @@ class TestEnd:
         assert str(error) == (
             "Pipe 'pipe': its driver said nothing for 1 s, so it was killed. The next try goes on "
             "from the checkpoint.\n"
-            "  Fix: see whether its machine is out of memory, or its JVM collects garbage only."
+            "  Fix: see whether its machine is out of memory, or its JVM collects garbage only; "
+            "stream.silence_timeout gives it more time."
+        )
+
+    def test_before_its_first_news_a_driver_may_be_silent_for_longer(
+        self, tmp_path: Path, submit: Submit
+    ) -> None:
+        """Where it waits for its turn in the queue of a cluster, and logs nothing."""
+        submit("time.sleep(2); news('ready'); send(rows_written=5)")
+        task = stream(tmp_path, start_seconds=60.0, silence_seconds=1.0)
+        assert task.run()["rows_written"] == 5
+
+    def test_one_that_never_comes_up_is_killed_in_the_end(
+        self, tmp_path: Path, submit: Submit
+    ) -> None:
+        submit("print('submitted', flush=True); time.sleep(60)")
+        error = stream(tmp_path, start_seconds=1.0, silence_seconds=60.0).run()
+        assert type(error) is AirflowException
+        assert str(error) == (
+            "Pipe 'pipe': its driver said nothing for 1 s before its session was up, so it was "
+            "killed. The next try goes on from the checkpoint.\n"
+            "  Fix: see whether it waits for room on its cluster, or cannot reach it; "
+            "stream.ready_timeout gives it more time."
         )
 
     def test_what_the_driver_reports_decides(self, tmp_path: Path, submit: Submit) -> None:

@@ -85,6 +85,19 @@ def test_a_gate_is_in_the_group_of_its_generation() -> None:
     assert [gate.timeout_seconds for gate in dag.gates()] == [1200.0, 600.0, 600.0]
 
 
+@pytest.mark.parametrize("lifetime", ["continuous", "available_now"])
+def test_a_stream_knows_how_long_its_driver_may_say_nothing(lifetime: str) -> None:
+    said = {"stream.ready_timeout": "20m", "stream.silence_timeout": "1h"}
+    dag = spec(plan("a -> b", "streaming", streams(a=said, b={})), lifetime=lifetime)
+    found = {task.task_id: task.stream for task in dag.tasks()}
+    assert {
+        name: own and (own.start_seconds, own.silence_seconds) for name, own in found.items()
+    } == {
+        "a": (1200.0, 3600.0),
+        "b": (600.0, 180.0),
+    }
+
+
 def test_a_stream_knows_whose_end_it_waits_for_when_it_is_to_stop() -> None:
     found = {task.task_id: task.stream for task in spec(plan(CHAIN, "streaming")).tasks()}
     assert {name: stream and stream.producers for name, stream in found.items()} == {
@@ -456,7 +469,12 @@ def test_a_specification_is_a_document() -> None:
     }
     (group,) = document["groups"]
     assert group["gate"]["streams"] == ["a"]
-    assert group["tasks"][0]["stream"] == {"producers": [], "lifetime": "continuous"}
+    assert group["tasks"][0]["stream"] == {
+        "producers": [],
+        "lifetime": "continuous",
+        "start_seconds": 600.0,
+        "silence_seconds": 180.0,
+    }
     ending = spec(plan("[src] -> a", "streaming"), lifetime="available_now").to_json()
     assert (ending["lifetime"], ending["stop"]) == ("available_now", None)
     batch = spec(plan("[src] -> a")).to_json()
