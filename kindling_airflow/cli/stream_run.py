@@ -34,8 +34,7 @@ STYLES = {
     "not_run": "yellow",
     "ready": "green",
 }
-# Those that StreamSettings has where a pipe says nothing; a stop follows a drain.
-_OPTIONS = {"ready_timeout": 600.0, "drain_timeout": 300.0, "stop_timeout": 60.0}
+_OPTIONS = {"stop_timeout": 60.0}
 _REFRESHES_PER_SECOND = 2
 
 

@@ -8,7 +8,7 @@ The more specific one wins: the arguments of the call, then the pipe's own tags,
 | ``retry.attempts`` | how often a failed pipe is tried again |
 | ``retry.interval_seconds`` | how long to wait before each further try |
 | ``timeout_seconds`` | how long one try may take; null: without limit |
-| ``stream.ready_timeout`` or ``ready_timeout_seconds`` | until a stream is ready |
+| ``stream.ready_timeout`` | until a stream is ready |
 | ``stream.drain_timeout`` | until a stream that is to stop has worked off what has arrived |
 """
 
@@ -39,7 +39,6 @@ __all__ = [
 E = TypeVar("E", bound=Enum)
 
 _TIMEOUT_TAG = "timeout_seconds"
-_READY_TIMEOUT_TAG = "ready_timeout_seconds"
 _STREAM_TAGS = (("ready", "stream.ready_timeout"), ("drain", "stream.drain_timeout"))
 _ATTEMPTS_TAG = "retry.attempts"
 _INTERVAL_TAG = "retry.interval_seconds"
@@ -147,8 +146,8 @@ class StreamingOptions:
         ExecutionError: listing every value that makes no sense.
     """
 
-    ready_timeout: float = 300.0
-    drain_timeout: float = 60.0
+    ready_timeout: float = 600.0
+    drain_timeout: float = 300.0
     stop_timeout: float = 30.0
     poll_seconds: float = 0.5
 
@@ -230,9 +229,7 @@ def stream_limits(plan: ExecutionPlan, options: StreamingOptions) -> dict[str, S
     problems: list[str] = []
     found = {}
     for pipe_id in plan.pipe_ids:
-        said, wrong = _said(plan, pipe_id, EMPTY, {_READY_TIMEOUT_TAG: _POSITIVE})
-        problems += wrong
-        limits = {"ready": said.get(_READY_TIMEOUT_TAG, options.ready_timeout)}
+        limits = {"ready": options.ready_timeout, "drain": options.drain_timeout}
         tags = plan.graph.nodes[pipe_id].tags
         for name, tag in _STREAM_TAGS:
             if tag in tags:
@@ -243,7 +240,7 @@ def stream_limits(plan: ExecutionPlan, options: StreamingOptions) -> dict[str, S
                         f"pipe {pipe_id!r}: tag {tag} must be a duration above 0, not "
                         f"{tags[tag]!r}\n  Fix: write it like '30s' or '10m'."
                     )
-        found[pipe_id] = StreamLimits(**{"drain": options.drain_timeout, **limits})
+        found[pipe_id] = StreamLimits(**limits)
     if problems:
         raise ExecutionError(problems)
     return found

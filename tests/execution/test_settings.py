@@ -18,6 +18,7 @@ from kindling_airflow.execution.settings import (
     stream_limits,
 )
 from kindling_airflow.generation_executor import GenerationExecutor
+from kindling_airflow.stream_settings import StreamSettings
 from tests.builders import plan
 
 RUN = {"retry_attempts": 1, "retry_interval_seconds": 10, "pipe_timeout": 60}
@@ -154,29 +155,30 @@ def test_streaming_options_are_seconds_above_zero() -> None:
 
 def test_a_stream_may_have_times_of_its_own() -> None:
     tags = {
-        "a": {"ready_timeout_seconds": "7"},
-        "b": {"stream.ready_timeout": "2m", "ready_timeout_seconds": 7},
+        "b": {"stream.ready_timeout": "2m"},
         "c": {"stream.drain_timeout": "90s"},
     }
-    streams = plan("a -> b -> c -> d", "streaming", tags=tags)
+    streams = plan("b -> c -> d", "streaming", tags=tags)
     assert stream_limits(streams, StreamingOptions(drain_timeout=5)) == {
-        "a": StreamLimits(7, 5),
         "b": StreamLimits(120, 5),
-        "c": StreamLimits(300, 90),
-        "d": StreamLimits(300, 5),
+        "c": StreamLimits(600, 90),
+        "d": StreamLimits(600, 5),
+    }
+
+
+def test_a_stream_of_which_nothing_is_said_has_the_same_times_as_on_airflow() -> None:
+    usual, options = StreamSettings(), StreamingOptions()
+    assert stream_limits(plan("a", "streaming"), options) == {
+        "a": StreamLimits(usual.ready_timeout, usual.drain_timeout)
     }
 
 
 def test_times_of_streams_that_are_none_are_told_together() -> None:
-    tags = {
-        "a": {"ready_timeout_seconds": 0},
-        "b": {"stream.ready_timeout": "0s", "stream.drain_timeout": 5},
-    }
+    tags = {"b": {"stream.ready_timeout": "0s", "stream.drain_timeout": 5}}
     with pytest.raises(ExecutionError) as refused:
         stream_limits(plan("a -> b", "streaming", tags=tags), StreamingOptions())
     fix = "\n  Fix: write it like '30s' or '10m'."
     assert refused.value.problems == (
-        "pipe 'a': tag ready_timeout_seconds must be a number of seconds above 0, not 0",
         f"pipe 'b': tag stream.drain_timeout must be a duration above 0, not 5{fix}",
         f"pipe 'b': tag stream.ready_timeout must be a duration above 0, not '0s'{fix}",
     )

@@ -269,7 +269,7 @@ def test_a_stream_that_is_not_ready_in_time_fails_the_run() -> None:
 
 
 def test_a_pipe_may_have_a_time_of_its_own_to_become_ready() -> None:
-    tags = {"b": {"ready_timeout_seconds": 3}}
+    tags = {"b": {"stream.ready_timeout": "3s"}}
     _, streams = begin_in_vain("a -> b", {"b": Stream(ready_in=never)}, tags)
     assert streams.simulation.now == 3
 
