@@ -13,7 +13,8 @@ from kindling_airflow.errors import TranslationError, WrongCallError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.stream_checks import check_streams
 from kindling_airflow.stream_settings import Lifetime, seconds_of
-from kindling_airflow.translator.streams import forward_plan, streaming_part
+from kindling_airflow.translator.stream_problems import trigger_problems
+from kindling_airflow.translator.streams import Streaming, forward_plan, streaming_part
 
 __all__ = ["StreamLife", "read_life"]
 
@@ -60,7 +61,9 @@ def read_life(source: Source, called: argparse.Namespace) -> StreamLife:
                 raise WrongCallError(f"{shown} is for streams, and the plan has none")
         return StreamLife(source.plan)
     streams = tuple(streaming.settings)
-    _check(source, streams, consumers_first=streaming.lives_on)
+    problems = [*_declared_problems(source, streaming), *trigger_problems(streaming)]
+    if problems:
+        raise TranslationError(problems)
     plan = source.plan
     return StreamLife(
         plan if streaming.lives_on else forward_plan(plan, data_flow(plan)),
@@ -87,15 +90,14 @@ def _lifetime(source: Source, called: argparse.Namespace) -> tuple[Lifetime | No
     return source.definition.lifetime, source.definition.duration
 
 
-def _check(source: Source, streams: tuple[str, ...], *, consumers_first: bool) -> None:
+def _declared_problems(source: Source, streaming: Streaming) -> list[str]:
     if source.project is None:
-        return
+        return []
     declared = source.project.manifest
     found = map(declared.pipes.get_pipe_definition, source.plan.pipe_ids)
     pipes = [pipe for pipe in found if isinstance(pipe, PipeMetadata)]
-    problems = check_streams(pipes, declared.entities, streams, consumers_first=consumers_first)
-    if problems:
-        raise TranslationError(problems)
+    streams, lives_on = streaming.settings, streaming.lives_on
+    return check_streams(pipes, declared.entities, streams, consumers_first=lives_on)
 
 
 def _checkpoints(source: Source, called: argparse.Namespace) -> str:

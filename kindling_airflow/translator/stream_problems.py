@@ -16,7 +16,7 @@ from kindling_airflow.translator.overrides import some_pipes
 from kindling_airflow.translator.streams import Streaming, streaming_part
 from kindling_airflow.translator.task_settings import TaskSettings
 
-__all__ = ["lifetime_problem", "option_problems", "task_problems"]
+__all__ = ["lifetime_problem", "option_problems", "task_problems", "trigger_problems"]
 
 
 def lifetime_problem(plan: ExecutionPlan, lifetime: Lifetime | None) -> str | None:
@@ -60,6 +60,13 @@ def option_problems(
             f"group_by {options.group_by!r} does not go with streams: each generation of them has "
             "its gate\n  Fix: use group_by 'generation'."
         )
+    yield from trigger_problems(streaming)
+
+
+def trigger_problems(streaming: Streaming) -> Iterator[str]:
+    """Yield the streams that would end by themselves among those that live on."""
+    if not streaming.lives_on:
+        return
     yield from (
         f"pipe {pipe_id!r}: tag stream.trigger is 'available_now', so it would end before its "
         f"input does, and the lifetime is {streaming.lifetime!r}\n"

@@ -98,6 +98,23 @@ def test_streams_that_cannot_run_are_refused_before_anything_starts() -> None:
     assert str(refused.value).startswith("pipe 'alert': tag stream.trigger is 'now'\n  Fix: write")
 
 
+def test_a_stream_that_would_end_by_itself_is_refused_where_airflow_refuses_it() -> None:
+    tags = {**TAGS, "alert": {**STREAMING, "stream.trigger": "available_now"}}
+    bounded = source(tags=tags, lifetime="bounded", duration=60.0)
+    with pytest.raises(TranslationError) as refused:
+        read_life(bounded, called())
+    assert refused.value.problems == (
+        (
+            "pipe 'alert': tag stream.trigger is 'available_now', so it would end before its input "
+            "does, and the lifetime is 'bounded'\n"
+            "  Fix: use lifetime 'available_now' for the whole plan, or another trigger."
+        ),
+    )
+    with pytest.raises(TranslationError):
+        read_life(source(tags=tags), called())
+    assert read_life(bounded, called(available_now=True)).catching_up == ("clean", "alert")
+
+
 def test_checkpoints_are_where_the_command_says_or_else_the_definition() -> None:
     elsewhere = source(checkpoints="s3://bucket/checkpoints")
     assert read_life(elsewhere, called()).checkpoints == "s3://bucket/checkpoints"
