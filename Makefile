@@ -63,7 +63,7 @@ soak: env ## two minutes of a scheduler that parses; 100,000 records through str
 ui-at-size: env ## time and pictures of a DAG of 1,211 pipes in the real UI
 	$(RUN) $(PY) docs/ui_at_size.py
 
-screenshots: env ## pictures of the flights run in the real UI, for the README
+screenshots: env ## pictures of the samples in the real UI, for the README
 	$(RUN) $(PY) docs/screenshots.py
 
 # A release of Airflow goes with the packages of its days: the lowest one with what there was soon

@@ -1,9 +1,10 @@
-"""Pictures of the flights run in the real Airflow UI: ``make screenshots`` writes ``docs/images``.
+"""Pictures of the samples in the real Airflow UI: ``make screenshots`` writes ``docs/images``.
 
-    throw-away Airflow -> the flights DAG through the real scheduler -> headless Chromium -> PNG
+    throw-away Airflow -> a DAG through the real scheduler -> headless Chromium -> PNG
 
-Nothing is posed: groups are opened, panels are sized and the graph is moved, as a person would. A
-run in which a task had to be tried again is not pictured. The tables lie in a temporary folder.
+The flights when their run is over; the streams while they run. Nothing is posed: groups are opened,
+panels are sized and the graph is moved, as a person would. A run in which a task had to be tried
+again is not pictured. The tables lie in a temporary folder.
 """
 
 from __future__ import annotations
@@ -11,35 +12,33 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 from browser import Browser, BrowserError, find_chromium
+from pictures import DETAIL, PROFILES, ROOT, groups_of, save_picture, show_graph, ui_settings
 from rich.console import Console
 
+from kindling_airflow.cli import demo_streams
 from kindling_airflow.cli.demo import DAG_ID, prepare, run_flights
 from kindling_airflow.cli.interrupts import interruptible
 from kindling_airflow.cli.local_airflow import LocalAirflow
-from kindling_airflow.dag_factory.compile import compile_definition
-from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.errors import KindlingAirflowError
 
-ROOT = Path(__file__).resolve().parent.parent
-IMAGES = ROOT / "docs" / "images"
-PROFILES = ROOT / ".demo" / "profile"  # the demo's, so that it is made once
 PICTURED_TASK = "silver.flights"
-LARGEST_BYTES = 400_000
-DETAIL = 1.15  # pixels for one CSS pixel: text stays sharp where a page scales the picture
+STREAMS = demo_streams.DAG_ID
 
 
 def main() -> int:
-    """Run the DAG and take the pictures; return the exit status."""
+    """Run the DAGs and take the pictures; return the exit status."""
     console = Console(width=None if sys.stdout.isatty() else 110)
+    chosen = sys.argv[1:] or [DAG_ID, STREAMS]
+    makers = {DAG_ID: _flights, STREAMS: _streams}
     try:
-        with interruptible(), tempfile.TemporaryDirectory(prefix="kindling-") as scratch:
-            for path in _pictures(console, Path(scratch)):
-                console.print(f"{path.relative_to(ROOT)}: {path.stat().st_size:,} bytes")
+        for dag_id in chosen:
+            with interruptible(), tempfile.TemporaryDirectory(prefix="kindling-") as scratch:
+                for path in makers[dag_id](console, Path(scratch)):
+                    console.print(f"{path.relative_to(ROOT)}: {path.stat().st_size:,} bytes")
     except (KindlingAirflowError, BrowserError) as error:
         console.print(f"[red]No pictures:[/red] {error}", highlight=False)
         return 1
@@ -49,19 +48,38 @@ def main() -> int:
     return 0
 
 
-def _pictures(console: Console, place: Path) -> list[Path]:
+def _flights(console: Console, place: Path) -> list[Path]:
     chromium = find_chromium()
     airflow = prepare(console, ROOT / "dags", place / "airflow", place / "warehouse", PROFILES)
     with airflow:
         run_id, state = run_flights(console, airflow)
-        _check_run(airflow, run_id, state)
+        _check_run(airflow, DAG_ID, run_id, state, "success")
         return _take(chromium, airflow, run_id)
 
 
-def _check_run(airflow: LocalAirflow, run_id: str, state: str) -> None:
-    instances = airflow.api.task_instances(DAG_ID, run_id)
-    odd = {i["task_id"]: i["try_number"] for i in instances if i["try_number"] != 1}
-    if state != "success" or odd:
+def _streams(console: Console, place: Path) -> list[Path]:
+    chromium = find_chromium()
+    airflow = demo_streams.prepare(console, ROOT / "dags", place, PROFILES)
+    with airflow:
+        watch = demo_streams.Watch(console, airflow)
+        watch.until_ready()
+        dropping = demo_streams.drop_clicks(ROOT / "dags" / STREAMS, place / "warehouse")
+        try:
+            watch.show(lambda: dropping.poll() is not None)
+            run = airflow.api.run(STREAMS, watch.run_id)
+            _check_run(airflow, STREAMS, watch.run_id, str(run["state"]), "running")
+            found = _take_streams(chromium, airflow, watch.run_id)
+        finally:
+            dropping.kill()
+            dropping.wait()
+        watch.stop()
+    return found
+
+
+def _check_run(airflow: LocalAirflow, dag_id: str, run_id: str, state: str, wanted: str) -> None:
+    instances = airflow.api.task_instances(dag_id, run_id)
+    odd = {i["task_id"]: i["try_number"] for i in instances if i["try_number"] > 1}
+    if state != wanted or odd:
         raise BrowserError(
             f"run {run_id} ended as {state!r}; tasks with more than one try: {odd or 'none'}\n"
             "  Fix: read their logs, mend what is wrong, and run this again."
@@ -70,65 +88,61 @@ def _check_run(airflow: LocalAirflow, run_id: str, state: str) -> None:
 
 def _take(chromium: str, airflow: LocalAirflow, run_id: str) -> list[Path]:
     run = f"{airflow.url}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
-    groups = _groups()
+    groups = groups_of(DAG_ID)
     first_task = f"document.body.innerText.includes({json.dumps(PICTURED_TASK)})"
 
     with Browser(chromium, width=1400, height=860, scale=DETAIL) as page:
-        page.open(run, _settings("grid", groups, left=24))
+        page.open(run, ui_settings(DAG_ID, "grid", groups, left=24))
         page.wait_until(first_task)
         page.wait_until("document.body.innerText.includes('Task Instances')")
-        grid = _save(page, "flights-grid.png")
+        grid = save_picture(page, "flights-grid.png")
 
     with Browser(chromium, width=1400, height=760, scale=DETAIL) as page:
-        page.open(run, _settings("gantt", groups, left=62))
+        page.open(run, ui_settings(DAG_ID, "gantt", groups, left=62))
         page.wait_until(first_task)
-        gantt = _save(page, "flights-gantt.png")
+        gantt = save_picture(page, "flights-gantt.png")
 
     with Browser(chromium, width=1600, height=920) as page:
-        page.open(run, _settings("graph", groups, left=75))
+        page.open(run, ui_settings(DAG_ID, "graph", groups, left=75))
         page.wait_until(first_task)
-        page.click("Collapse Details Panel")
-        page.wait_until_still("document.querySelector('.react-flow__viewport')?.style.transform")
-        page.click("Fit View")
-        page.wait_until_still("document.querySelector('.react-flow__viewport')?.style.transform")
+        show_graph(page)
         page.drag((700, 120), (700, 40))  # up, away from the map in the corner
-        graph = _save(page, "flights-graph.png")
+        graph = save_picture(page, "flights-graph.png")
 
     with Browser(chromium, width=1400, height=720, scale=DETAIL) as page:
-        page.open(f"{run}/tasks/{PICTURED_TASK}/xcom", _settings("grid", groups, left=24))
+        settings = ui_settings(DAG_ID, "grid", groups, left=24)
+        page.open(f"{run}/tasks/{PICTURED_TASK}/xcom", settings)
         page.click("Expand all extra JSON")
         page.wait_until("document.body.innerText.includes('rows_written')")
-        report = _save(page, "flights-report.png")
+        report = save_picture(page, "flights-report.png")
 
     return [grid, gantt, graph, report]
 
 
-def _groups() -> list[str]:
-    """Return the ids of the TaskGroups that the UI is to draw open."""
-    definition = Definition.from_file(ROOT / "dags" / f"{DAG_ID}.kindling.yaml")
-    return [group.group_id for group in compile_definition(definition).spec.groups]
+def _take_streams(chromium: str, airflow: LocalAirflow, run_id: str) -> list[Path]:
+    run = f"{airflow.url}/dags/{STREAMS}/runs/{quote(run_id, safe='')}"
+    groups = groups_of(STREAMS)
 
+    with Browser(chromium, width=1400, height=640, scale=DETAIL) as page:
+        page.open(run, ui_settings(STREAMS, "grid", groups, left=24))
+        page.wait_until("document.body.innerText.includes('clicks.alerts')")
+        page.wait_until("document.body.innerText.includes('Task Instances')")
+        grid = save_picture(page, "streams-grid.png")
 
-def _settings(view: str, groups: list[str], *, left: int) -> Mapping[str, str]:
-    """Return what the UI remembers in the browser: theme, view, open groups, panel sizes."""
-    panels = "graph" if view == "graph" else "grid"
-    layout = {"expandToSizes": {}, "layout": [left, 100 - left]}
-    return {
-        "theme": "light",
-        "default_dag_view": json.dumps(view),
-        f"{DAG_ID}/open-groups": json.dumps(groups),
-        f"direction-{DAG_ID}": json.dumps("RIGHT"),
-        f"react-resizable-panels:{panels}-ltr": json.dumps({"details-panel,main-panel": layout}),
-    }
+    with Browser(chromium, width=1400, height=640, scale=DETAIL) as page:
+        page.open(run, ui_settings(STREAMS, "graph", groups, left=75))
+        page.wait_until("document.body.innerText.includes('clicks.alerts')")
+        show_graph(page)
+        graph = save_picture(page, "streams-graph.png")
 
+    with Browser(chromium, width=1400, height=720, scale=DETAIL) as page:
+        settings = ui_settings(STREAMS, "grid", groups, left=24)
+        page.open(f"{run}/tasks/clicks.clean/xcom", settings)
+        page.click("Expand all extra JSON")
+        page.wait_until("document.body.innerText.includes('rows_per_second')")
+        progress = save_picture(page, "streams-progress.png")
 
-def _save(page: Browser, name: str) -> Path:
-    page.wait_until_still("document.body.innerText")
-    path = IMAGES / name
-    page.save(path)
-    if path.stat().st_size > LARGEST_BYTES:
-        raise BrowserError(f"{name} is larger than {LARGEST_BYTES:,} bytes")
-    return path
+    return [grid, graph, progress]
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from kindling_airflow.cli.main import main as kindling_airflow
 from kindling_airflow.cli.warming import warm_archive
 from kindling_airflow.errors import KindlingAirflowError, LocalAirflowError, StartProfileError
 
-__all__ = ["DAG_ID", "main"]
+__all__ = ["DAG_ID", "Watch", "drop_clicks", "main", "prepare"]
 
 DAG_ID = "streams"
 STREAMS = ("clicks.clean", "clicks.alerts", "clicks.per_minute")
@@ -54,7 +54,18 @@ def main() -> int:
         return 130
 
 
-def _demo(console: Console, dags: Path, place: Path, profile: Path) -> int:
+def prepare(console: Console, dags: Path, place: Path, profile: Path) -> LocalAirflow:
+    """Compile the sample and return an Airflow for it, with an empty warehouse, not yet started.
+
+    Args:
+        console: told what happens.
+        dags: the dags folder.
+        place: a folder for the Airflow and, in ``warehouse``, for the tables.
+        profile: where Spark's start-up profile is kept between calls.
+
+    Raises:
+        KindlingAirflowError: the project does not compile.
+    """
     warehouse = place / "warehouse"
     shutil.rmtree(warehouse, ignore_errors=True)
     if kindling_airflow(["compile", str(dags / f"{DAG_ID}.kindling.yaml")]) != 0:
@@ -70,11 +81,17 @@ def _demo(console: Console, dags: Path, place: Path, profile: Path) -> int:
     console.print(
         "Starting Airflow (database, scheduler, DAG processor, triggerer, web server) ..."
     )
+    return airflow
+
+
+def _demo(console: Console, dags: Path, place: Path, profile: Path) -> int:
+    warehouse = place / "warehouse"
+    airflow = prepare(console, dags, place, profile)
     with airflow:
         console.print(f"Airflow is up: [bold]{airflow.url}[/bold]")
-        watch = _Watch(console, airflow)
+        watch = Watch(console, airflow)
         watch.until_ready()
-        dropping = _drop(dags / DAG_ID, warehouse)
+        dropping = drop_clicks(dags / DAG_ID, warehouse)
         try:
             watch.show(lambda: dropping.poll() is not None)
         finally:
@@ -89,13 +106,17 @@ def _demo(console: Console, dags: Path, place: Path, profile: Path) -> int:
     return 0 if _all_there(console, warehouse) and state == "success" else 1
 
 
-class _Watch:
-    """The one run of the DAG, from its start to its end."""
+class Watch:
+    """The one run of the DAG, from its start to its end.
+
+    Attributes:
+        run_id: of the run, once there is one.
+    """
 
     def __init__(self, console: Console, airflow: LocalAirflow) -> None:
+        self.run_id = ""
         self._console = console
         self._airflow = airflow
-        self._run_id = ""
 
     def until_ready(self) -> None:
         """Let the DAG run, and wait until the last gate is green."""
@@ -107,7 +128,7 @@ class _Watch:
         while seen.get("ready_1") != "success":
             runs = api.runs(DAG_ID)
             if runs:
-                self._run_id = str(runs[0]["dag_run_id"])
+                self.run_id = str(runs[0]["dag_run_id"])
                 self._tell_changes(seen)
             failed = [task for task, state in seen.items() if state == "failed"]
             if failed or time.monotonic() > deadline:
@@ -139,10 +160,10 @@ class _Watch:
         return self._state()
 
     def _state(self) -> str:
-        return str(self._airflow.api.run(DAG_ID, self._run_id)["state"])
+        return str(self._airflow.api.run(DAG_ID, self.run_id)["state"])
 
     def _tell_changes(self, seen: dict[str, str]) -> None:
-        instances = self._airflow.api.task_instances(DAG_ID, self._run_id)
+        instances = self._airflow.api.task_instances(DAG_ID, self.run_id)
         for instance in sorted(instances, key=lambda i: str(i["start_date"])):
             task, state = instance["task_id"], str(instance["state"] or "")
             if state in ("running", "success", "failed") and seen.get(task) != state:
@@ -156,7 +177,7 @@ class _Watch:
         for column in ("batch", "rows in", "rows/s", "rows of state"):
             table.add_column(column, justify="right")
         for task in STREAMS:
-            found = self._airflow.api.xcom(DAG_ID, self._run_id, task, "kindling_progress")
+            found = self._airflow.api.xcom(DAG_ID, self.run_id, task, "kindling_progress")
             said: dict[str, Any] = found or {}
             numbers = ("batch_id", "rows_in", "rows_per_second", "state_rows")
             table.add_row(
@@ -171,7 +192,7 @@ def _number(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}"
 
 
-def _drop(project: Path, warehouse: Path) -> subprocess.Popen[bytes]:
+def drop_clicks(project: Path, warehouse: Path) -> subprocess.Popen[bytes]:
     """Let clicks come in, file by file, from a process of its own."""
     sizes = ("--files", str(FILES), "--size", str(CLICKS), "--every", str(EVERY_SECONDS))
     return subprocess.Popen(
