@@ -37,7 +37,7 @@ from kindling_airflow.cli.warming import warm_archive
 __all__ = ["run"]
 
 DAGS = ROOT / "tests" / "system" / "stream_dags"
-ROUNDS = int(os.environ.get("KINDLING_STARTUP_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("KINDLING_STARTUP_ROUNDS", "6"))
 MOST = 1.2
 SCHEMA = "number BIGINT, text STRING"
 GENERATIONS = (("count", "check"), ("clean",), ("take",))

@@ -101,7 +101,7 @@ class ExecutionPlan:
         """``sha256:<hex>`` of the plan's content."""
         if not self._digest:
             with collector_paused():
-                object.__setattr__(self, "_digest", digest_of(plan_content(self)))
+                object.__setattr__(self, "_digest", digest_of(plan_content(self, iter)))
         return self._digest
 
     @property

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from typing import Any, NoReturn
 
 __all__ = [
@@ -66,6 +67,7 @@ class FrozenJson(FrozenDict):
 
 EMPTY = FrozenDict()
 
+_PIECE = 256  # items: of a manifest's pipes some 40 kB of text
 _FROZEN = frozenset({str, int, float, bool, type(None), FrozenJson})
 
 
@@ -105,8 +107,40 @@ def canonical_json(document: Any) -> str:
 
 
 def digest_of(document: Any) -> str:
-    """Return ``sha256:<hex>`` of a document's canonical JSON."""
-    return "sha256:" + hashlib.sha256(canonical_json(document).encode()).hexdigest()
+    """Return ``sha256:<hex>`` of a document's canonical JSON.
+
+    The text of a large document is never there as a whole. Where an object has an iterator, it
+    counts as the list of what it yields.
+    """
+    digest = hashlib.sha256()
+    for piece in _pieces(document):
+        digest.update(piece.encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _pieces(document: Any) -> Iterator[str]:
+    """Yield the canonical JSON of a document piece by piece: the long lists of an object."""
+    if not isinstance(document, Mapping) or not all(isinstance(key, str) for key in document):
+        yield canonical_json(document)
+        return
+    before = "{"
+    for key in sorted(document):
+        value = document[key]
+        yield f"{before}{canonical_json(key)}:"
+        before = ","
+        if isinstance(value, (list, tuple, Iterator)):
+            yield from _pieces_of_list(iter(value))
+        else:
+            yield canonical_json(value)
+    yield "}" if document else "{}"
+
+
+def _pieces_of_list(items: Iterator[Any]) -> Iterator[str]:
+    before = "["
+    while some := list(islice(items, _PIECE)):
+        yield before + canonical_json(some)[1:-1]
+        before = ","
+    yield "]" if before == "," else "[]"
 
 
 def digest_problems(

@@ -284,15 +284,13 @@ class PipeGraphBuilder:
         registry = self._registry
         if isinstance(registry, DataPipesRegistry) and registry.awaiting:
             derive_inputs(registry, (entity.entityid for entity in self._entities or ()))
-        found = zip(wanted, map(registry.get_pipe_definition, wanted), strict=True)
+        found = [p for p in map(registry.get_pipe_definition, wanted) if p is not None]
         new = tuple.__new__  # of the class itself it would take twice as long
-        nodes = FrozenDict(
-            [
-                (p, new(PipeNode, (p, pipe.input_entity_ids, pipe.output_entity_id or None, pipe)))
-                for p, pipe in found
-                if pipe is not None
-            ]
-        )
+        made = [
+            new(PipeNode, (p.pipeid, p.input_entity_ids, p.output_entity_id or None, p))
+            for p in found
+        ]
+        nodes = FrozenDict(zip([node[0] for node in made], made, strict=True))
         if len(nodes) == len(wanted):
             return nodes, []
         problems = [

@@ -14,7 +14,7 @@ obeys its strategy is for ``validate()`` to say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import tag_problems
@@ -40,10 +40,16 @@ _PIPE_FIELDS = (
 )
 
 
-def plan_content(plan: ExecutionPlan) -> dict[str, Any]:
+def plan_content(
+    plan: ExecutionPlan, gather: Callable[[Iterable[Any]], Iterable[Any]] = list
+) -> dict[str, Any]:
     """Return what a plan says, of types that JSON can express; its digest is made of this.
 
     The edges are left out: they follow from the pipes.
+
+    Args:
+        plan: the plan.
+        gather: what the pipes are gathered into; ``iter``: they are made one by one, when asked.
     """
     graph = plan.graph
     return {
@@ -53,7 +59,7 @@ def plan_content(plan: ExecutionPlan) -> dict[str, Any]:
             {"number": g.number, "pipe_ids": g.pipe_ids, "dependencies": g.dependencies}
             for g in plan.generations
         ],
-        "pipes": [_pipe_json(node) for node in graph.nodes.values()],
+        "pipes": gather(map(_pipe_json, graph.nodes.values())),
         "entities": graph.entity_tags,
         "metadata": plan.metadata,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import pickle
 from collections.abc import Callable
@@ -10,8 +11,11 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kindling_airflow.frozen import FrozenDict, FrozenJson, canonical_json, digest_of, freeze, thaw
+from tests.strategies import json_tags
 
 REFUSAL = "this mapping is immutable; make a new one instead: {**old, key: value}"
 
@@ -81,6 +85,27 @@ def test_canonical_json_does_not_depend_on_the_order_of_keys() -> None:
     assert digest_of({}) == (
         "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
     )
+
+
+@given(json_tags(), st.sampled_from([0, 1, 255, 256, 257, 600]))
+def test_digest_is_that_of_the_whole_text(tags: dict[str, object], length: int) -> None:
+    pipes = [{"b": n, "a": "é"} for n in range(length)]
+    document = {**tags, "pipes": pipes}
+    whole = "sha256:" + hashlib.sha256(canonical_json(document).encode()).hexdigest()
+    assert digest_of(document) == whole
+    assert digest_of({**document, "pipes": iter(pipes)}) == whole
+
+
+@pytest.mark.parametrize("document", [[1, 2], "a", 1.5, None, {1: "a"}, {"a": {"b": []}}])
+def test_digest_of_whatever_json_can_express(document: object) -> None:
+    whole = "sha256:" + hashlib.sha256(canonical_json(document).encode()).hexdigest()
+    assert digest_of(document) == whole
+
+
+def test_digest_refuses_what_json_does_not_have() -> None:
+    for document in ({"a": [1, float("nan")]}, {"a": float("inf")}, float("nan")):
+        with pytest.raises(ValueError, match="Out of range float values"):
+            digest_of(document)
 
 
 def test_canonical_json_refuses_what_json_does_not_have() -> None:
