@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from kindling_airflow.cli.notes import notes_on
+from kindling_airflow.cli.notes import notes_on, notes_together
 from kindling_airflow.cli.sources import Source, read_source
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 
@@ -62,6 +62,7 @@ def _print_notes(source: Source) -> None:
 def validate_sources(called: argparse.Namespace) -> int:
     """Check each source in full; say of each whether it is sound."""
     found: dict[str, list[str]] = {}
+    sound: list[Source] = []
     for name in called.sources:
         try:
             source = read_source(name, called, fresh=True)
@@ -74,9 +75,13 @@ def validate_sources(called: argparse.Namespace) -> int:
                 print(text if text.startswith(name) else f"{name}: {text}")
         else:
             found[name] = []
+            sound.append(source)
             if not called.json:
                 print(f"{name}: sound: {_shape(source)}")
                 _print_notes(source)
     if called.json:
         print(json.dumps(found, indent=2))
+    else:
+        for note in notes_together(sound):
+            print(f"note: {note}")
     return 1 if any(found.values()) else 0

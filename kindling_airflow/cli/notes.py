@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 
 from kindling_airflow.cli.sources import Source
-from kindling_airflow.provider_types import provider_type_of
+from kindling_airflow.provider_types import is_absolute, provider_type_of
+from kindling_airflow.translator.overrides import some_pipes
+from kindling_airflow.translator.streams import streaming_part
 
-__all__ = ["notes_on"]
+__all__ = ["notes_on", "notes_together"]
 
 _MANY_ASSETS = (
     300  # with as many, Airflow takes some ten seconds for the Graph; with 1,000, minutes
@@ -41,3 +44,53 @@ def _repeated_rows(source: Source) -> Iterator[str]:
                 f"pipe {pipe_id!r} sends rows to a topic at least once: after a crash, those of a "
                 "batch come again"
             )
+
+
+def notes_together(sources: Sequence[Source]) -> list[str]:
+    """Return a text for each two definitions that run the same streams into the same tables.
+
+    Nothing is wrong with that: one may run them by day, and another one catch up by night. But
+    they have to have one checkpoint, and must not run at the same time.
+    """
+    found = [(source.definition.dag_id, _places(source)) for source in sources if source.definition]
+    return [
+        note
+        for (one, own), (other, others) in combinations(found, 2)
+        for note in _shared(f"DAGs {one!r} and {other!r}", own, others)
+    ]
+
+
+_Places = Mapping[tuple[str, str], str]
+"""Where a stream keeps how far it is, by warehouse and pipe id."""
+
+
+def _places(source: Source) -> _Places:
+    definition = source.definition
+    streaming = definition and streaming_part(source.plan, definition.lifetime)
+    if definition is None or not streaming:
+        return {}
+    warehouse = (definition.warehouse or "").rstrip("/")
+    root = (definition.checkpoints or f"{warehouse}/_kindling/checkpoints").rstrip("/")
+    return {
+        (warehouse, pipe_id): own.checkpoint
+        if is_absolute(own.checkpoint)
+        else f"{root}/{own.checkpoint}"
+        for pipe_id, own in streaming.settings.items()
+    }
+
+
+def _shared(dags: str, own: _Places, others: _Places) -> Iterator[str]:
+    both = [key for key in own if key in others]
+    one_place = [key[1] for key in both if own[key] == others[key]]
+    two_places = [key[1] for key in both if own[key] != others[key]]
+    if one_place:
+        yield (
+            f"{dags} run {some_pipes(one_place)} as a stream with one checkpoint, and go on from "
+            "each other: let only one of them run at a time, or give one a warehouse of its own"
+        )
+    if two_places:
+        yield (
+            f"{dags} run {some_pipes(two_places)} as a stream into one table, each with a "
+            "checkpoint of its own: every row comes twice; let them have the same checkpoints, "
+            "or give one a warehouse of its own"
+        )

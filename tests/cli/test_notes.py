@@ -74,6 +74,69 @@ def test_rows_that_may_come_twice(tmp_path: Path, capsys: pytest.CaptureFixture[
     )
 
 
+FILES = TOPIC.replace('"provider_type": "kafka", "provider.connection": "broker"', "")
+
+
+def together(
+    folder: Path, capsys: pytest.CaptureFixture[str], one: str, other: str, pipes: str = FILES
+) -> list[str]:
+    """Return what is noted of two definitions over the same pipes."""
+    first = write(folder, pipes, one)
+    second = folder / "other.kindling.yaml"
+    second.write_text(f"dag_id: other\nproject: shop\nstrategy: config_based\n{other}")
+    assert main(["validate", first, str(second)]) == 0
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("note:")]
+
+
+LAKE = "warehouse: /lake\n"
+NIGHTLY = "lifetime: available_now\n"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("", ""),
+        ("", NIGHTLY),
+        (LAKE, f"warehouse: /lake/\n{NIGHTLY}"),
+        (LAKE, f"{LAKE}checkpoints: /lake/_kindling/checkpoints\n"),
+    ],
+)
+def test_two_dags_that_run_a_stream_with_one_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], one: str, other: str
+) -> None:
+    assert together(tmp_path, capsys, one, other) == [
+        (
+            "note: DAGs 'shop' and 'other' run pipe 'clean' as a stream with one checkpoint, and "
+            "go on from each other: let only one of them run at a time, or give one a warehouse of "
+            "its own"
+        )
+    ]
+
+
+def test_two_dags_that_write_the_same_rows_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert together(tmp_path, capsys, "", "checkpoints: /elsewhere\n") == [
+        (
+            "note: DAGs 'shop' and 'other' run pipe 'clean' as a stream into one table, each with "
+            "a checkpoint of its own: every row comes twice; let them have the same checkpoints, "
+            "or give one a warehouse of its own"
+        )
+    ]
+
+
+def test_dags_in_two_warehouses_have_nothing_in_common(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert together(tmp_path, capsys, "", LAKE) == []
+
+
+def test_batch_pipes_have_no_checkpoints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert together(tmp_path, capsys, "", "", FILES.replace("streaming", "batch")) == []
+
+
 def test_a_project_or_a_plan_has_no_assets(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
