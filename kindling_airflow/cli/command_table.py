@@ -266,7 +266,8 @@ COMMANDS: tuple[Command, ...] = (
         "Tells the streams of a DAG's running runs to drain, and waits until the runs have ended: "
         "each stream takes what is there before it ends. The DAG is paused when they have ended, "
         "because one that runs continuously would start again. Ends with status 1 if nothing is "
-        "running, or if the runs do not end in time.",
+        "running, if the runs do not end in time, or if a stream ended before it had taken all "
+        "that was there; the next run goes on from there.",
         "stopping.stop_streams",
         (
             _argument("dag_id", metavar="DAG_ID", help="the DAG"),
@@ -279,9 +280,8 @@ COMMANDS: tuple[Command, ...] = (
             _argument(
                 "--wait",
                 type=float,
-                default=600.0,
                 metavar="SECONDS",
-                help="how long to wait for the end; default: 600",
+                help="how long to wait for the end; default: as long as it takes",
             ),
             _JSON,
         ),

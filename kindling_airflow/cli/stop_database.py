@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +14,11 @@ __all__ = [
     "StreamingDag",
     "StreamingRun",
     "close_run",
-    "pause",
     "running_runs",
+    "set_paused",
     "streaming_dag",
     "tell_to_stop",
+    "undrained",
 ]
 
 _STOP, _STREAM = "StopStreamsOperator", "KindlingStreamOperator"
@@ -31,17 +33,19 @@ class StreamingDag:
         stops: the tasks whose end tells them.
         streams: their tasks.
         is_paused: whether Airflow begins nothing of it.
+        empties: the tasks that Airflow ends without a worker.
     """
 
     dag_id: str
     stops: tuple[str, ...]
     streams: tuple[str, ...]
     is_paused: bool
+    empties: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class StreamingRun:
-    """A run: its state, and the states of its tasks by task id."""
+    """A run: its state, and the states of its tasks by task id (and index, of a mapped one)."""
 
     run_id: str
     state: str
@@ -74,7 +78,8 @@ def streaming_dag(dag_id: str) -> StreamingDag:
             "themselves"
         )
     streams = tuple([task.task_id for task in tasks if task.task_type == _STREAM])
-    return StreamingDag(dag_id, stops, streams, is_paused)
+    empties = frozenset([task.task_id for task in tasks if not _needs_worker(task)])
+    return StreamingDag(dag_id, stops, streams, is_paused, empties)
 
 
 def running_runs(dag_id: str, run_ids: Sequence[str] | None = None) -> list[StreamingRun]:
@@ -94,11 +99,12 @@ def running_runs(dag_id: str, run_ids: Sequence[str] | None = None) -> list[Stre
     with create_session() as session:
         runs = {run_id: _text(state) for run_id, state in session.execute(query)}
         tasks: dict[str, dict[str, str | None]] = {run_id: {} for run_id in runs}
-        of_runs = select(TaskInstance.run_id, TaskInstance.task_id, TaskInstance.state).where(
+        columns = (TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
+        of_runs = select(*columns, TaskInstance.state).where(
             TaskInstance.dag_id == dag_id, TaskInstance.run_id.in_(list(runs))
         )
-        for run_id, task_id, state in session.execute(of_runs):
-            tasks[run_id][task_id] = _text(state)
+        for run_id, task_id, index, state in session.execute(of_runs):
+            tasks[run_id][task_id if index < 0 else f"{task_id}[{index}]"] = _text(state)
     return [StreamingRun(run_id, str(state), tasks[run_id]) for run_id, state in runs.items()]
 
 
@@ -120,14 +126,41 @@ def tell_to_stop(dag: StreamingDag, run_id: str) -> None:
             )
 
 
-def pause(dag_id: str) -> None:
-    """Let Airflow begin nothing more of a DAG."""
+def set_paused(dag_id: str, *, is_paused: bool) -> None:
+    """Let Airflow begin nothing more of a DAG, or go on with it."""
     from airflow.models.dag import DagModel
     from airflow.utils.session import create_session
     from sqlalchemy import update
 
     with create_session() as session:
-        session.execute(update(DagModel).where(DagModel.dag_id == dag_id).values(is_paused=True))
+        which = update(DagModel).where(DagModel.dag_id == dag_id)
+        session.execute(which.values(is_paused=is_paused))
+
+
+def undrained(dag: StreamingDag, run_id: str) -> list[str]:
+    """Return the streams of a run that ended well, but before they had taken all that was there."""
+    from airflow.models.xcom import XComModel
+    from airflow.sdk.execution_time.xcom import XCom
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    from kindling_airflow.operators.earlier_plans import REPORT_KEY
+
+    query = select(XComModel).where(
+        XComModel.dag_id == dag.dag_id,
+        XComModel.run_id == run_id,
+        XComModel.key == REPORT_KEY,
+        XComModel.task_id.in_(dag.streams),
+    )
+    found = []
+    with create_session() as session:
+        for said in session.scalars(query):
+            report: Any = None
+            with suppress(Exception):  # it may be where this process does not get
+                report = XCom.deserialize_value(said)
+            if isinstance(report, Mapping) and report.get("extra", EMPTY).get("drained") is False:
+                found.append(said.task_id)
+    return sorted(found, key=dag.streams.index)
 
 
 def close_run(dag_id: str, run_id: str) -> None:
@@ -148,11 +181,19 @@ def close_run(dag_id: str, run_id: str) -> None:
             return
         run.dag = dag
         ready, _ = run.update_state(session=session, execute_callbacks=False)
-        empty = [ti for ti in ready if ti.task.inherits_from_empty_operator]
+        empty = [ti for ti in ready if not _needs_worker(ti.task)]
         if empty:
             run.schedule_tis(empty, session=session)
             session.flush()
             run.update_state(session=session, execute_callbacks=False)
+
+
+def _needs_worker(task: Any) -> bool:
+    """Tell whether a task needs a worker, as the scheduler does; the others it ends itself."""
+    if not task.inherits_from_empty_operator:
+        return True
+    noticed = ("has_on_execute_callback", "has_on_success_callback", "inlets", "outlets")
+    return any(getattr(task, name, None) for name in noticed)
 
 
 def _text(state: Any) -> str | None:
