@@ -25,23 +25,16 @@ from kindling_airflow.frozen import freeze
 from kindling_airflow.runner.providers.interface import (
     EntityDescription,
     ProviderContext,
-    Published,
-    Staged,
     StreamRead,
     StreamWrite,
     Write,
 )
+from kindling_airflow.runner.providers.logged_table import LoggedTableProvider
 from kindling_airflow.runner.providers.staged_beside import (
-    WRITE_MODES,
-    appended_before,
     check_columns,
-    create_patiently,
-    empty_table,
     java_names,
     new_columns,
-    publish_patiently,
     replaces_all,
-    stage_beside,
 )
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.providers.table_stream import (
@@ -73,19 +66,15 @@ _REPLACED = re.compile(
 _TRANSACTION = "1"  # a run appends once; txnAppId names it
 
 
-class DeltaProvider:
+class DeltaProvider(LoggedTableProvider):
     """Reads and writes Delta tables by their folders.
 
     Raises:
         DeclarationError: the session lacks Delta's jars, its extension or its catalog.
     """
 
-    write_modes = WRITE_MODES
-    fresh_in_every_batch = True
-
     def __init__(self, context: ProviderContext) -> None:
-        self._context = context
-        self._spark = context.spark
+        super().__init__(context)
         check_jars(self._spark, "delta", "io.delta.tables.DeltaTable")
         missing = settings_missing(DELTA_SETTINGS, lambda key: self._spark.conf.get(key, None))
         if missing:
@@ -116,43 +105,6 @@ class DeltaProvider:
         options = self._context.options_of(entity)
         return self._spark.read.format("delta").options(**options).load(location)
 
-    def count(self, entity: EntityMetadata, frame: DataFrame) -> int:  # noqa: ARG002 (interface)
-        """Return the number of rows, which Delta takes from the table's log."""
-        return frame.count()
-
-    def stage(self, entity: EntityMetadata, frame: DataFrame, write: Write) -> Staged:
-        """Write a result to the staging area, and check it against the table and the slice.
-
-        Raises:
-            PipeRunError: its columns, the rows of its slice, or its keys are not as they must be.
-        """
-        if not replaces_all(write) and self.exists(entity):
-            check_columns(entity, self.read(entity).schema, frame.schema)
-        return stage_beside(self._context, entity, frame, write)
-
-    def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> Published | None:
-        """Take over what was staged, in one transaction.
-
-        Raises:
-            EntityError: others published at the same moment, each time that it was tried.
-        """
-        return publish_patiently(
-            self._context,
-            entity,
-            staged,
-            lambda: self._publish(entity, staged, write),
-            _is_conflict,
-        )
-
-    def make_ready(self, entity: EntityMetadata) -> None:
-        """Create the table, empty, from its declared schema, unless it exists.
-
-        Raises:
-            EntityError: it does not exist, and no schema is declared.
-        """
-        if not self.exists(entity):
-            self._create(entity, empty_table(entity, self._spark))
-
     def read_stream(self, entity: EntityMetadata, read: StreamRead) -> DataFrame:
         """Return the table's rows, and then those that are added.
 
@@ -175,7 +127,7 @@ class DeltaProvider:
             PipeRunError: its columns are not those of the table.
         """
         if not self.exists(entity):
-            self._create(entity, self._spark.createDataFrame([], frame.schema))
+            self._create_once(entity, self._spark.createDataFrame([], frame.schema))
         stored = self.read(entity).schema
         check_columns(entity, stored, frame.schema)
         writer = stream_writer(frame, write).options(**self._context.options_of(entity))
@@ -193,29 +145,16 @@ class DeltaProvider:
         return None if found_in(error, _REPLACED) is None else replaced_table_problem(entity)
 
     def _create(self, entity: EntityMetadata, rows: DataFrame) -> None:
-        def create() -> None:
-            if not self.exists(entity):
-                writer = rows.write.format("delta").options(**self._context.options_of(entity))
-                if entity.partition_columns:
-                    writer = writer.partitionBy(*entity.partition_columns)
-                writer.mode("append").save(self._context.location_of(entity))
-
-        create_patiently(self._context, entity, create, _is_conflict)
+        writer = rows.write.format("delta").options(**self._context.options_of(entity))
+        if entity.partition_columns:
+            writer = writer.partitionBy(*entity.partition_columns)
+        writer.mode("append").save(self._context.location_of(entity))
 
     @property
     def _session(self) -> Any:
         return self._spark._jsparkSession
 
-    def _publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> Published | None:
-        if write.mode == "append" and self._has_appended(entity, write):
-            return appended_before(entity, staged)
-        self._write(entity, staged.frame, write)
-        return None
-
     def _has_appended(self, entity: EntityMetadata, write: Write) -> bool:
-        """Tell whether the table's log knows of an append of the run."""
-        if not self.exists(entity):
-            return False
         self.read(entity)  # brings what is known of the log up to date
         jvm: Any = self._spark._jvm
         location = self._context.location_of(entity)
@@ -262,9 +201,9 @@ class DeltaProvider:
         merge = merge.whenMatched().updateAll().whenNotMatched().insertAll()
         (merge.withSchemaEvolution() if grows else merge).execute()
 
-
-def _is_conflict(error: Exception) -> bool:
-    return any(map(_CONFLICT.search, java_names(error)))
+    @staticmethod
+    def _is_conflict(error: Exception) -> bool:
+        return any(map(_CONFLICT.search, java_names(error)))
 
 
 def _name_of(write: Write) -> str:

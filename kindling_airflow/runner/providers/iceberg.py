@@ -31,23 +31,16 @@ from kindling_airflow.runner.healing import java_causes
 from kindling_airflow.runner.providers.interface import (
     EntityDescription,
     ProviderContext,
-    Published,
-    Staged,
     StreamRead,
     StreamWrite,
     Write,
 )
+from kindling_airflow.runner.providers.logged_table import LoggedTableProvider
 from kindling_airflow.runner.providers.staged_beside import (
-    WRITE_MODES,
-    appended_before,
     check_columns,
-    create_patiently,
-    empty_table,
     java_names,
     new_columns,
-    publish_patiently,
     replaces_all,
-    stage_beside,
 )
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.providers.table_stream import (
@@ -84,19 +77,15 @@ _REPLACED = re.compile(
 _HALF_A_FILE = "Cannot delete file where some, but not all, rows match filter"
 
 
-class IcebergProvider:
+class IcebergProvider(LoggedTableProvider):
     """Reads and writes Iceberg tables by their names in a catalog.
 
     Raises:
         DeclarationError: the session lacks Iceberg's jar.
     """
 
-    write_modes = WRITE_MODES
-    fresh_in_every_batch = True
-
     def __init__(self, context: ProviderContext) -> None:
-        self._context = context
-        self._spark = context.spark
+        super().__init__(context)
         check_jars(self._spark, "iceberg", _CATALOG_CLASS)
 
     def describe(self, entity: EntityMetadata) -> EntityDescription:
@@ -123,44 +112,6 @@ class IcebergProvider:
         self._spark.catalog.refreshTable(name)  # for catalogs that keep what they have read
         return self._spark.read.options(**self._context.options_of(entity)).table(name)
 
-    def count(self, entity: EntityMetadata, frame: DataFrame) -> int:  # noqa: ARG002 (interface)
-        """Return the number of rows, which Iceberg takes from the table's metadata."""
-        return frame.count()
-
-    def stage(self, entity: EntityMetadata, frame: DataFrame, write: Write) -> Staged:
-        """Write a result to the staging area, and check it against the table and the slice.
-
-        Raises:
-            PipeRunError: its columns, the rows of its slice, or its keys are not as they must be.
-        """
-        frame = self._as_stored(frame)
-        if not replaces_all(write) and self.exists(entity):
-            check_columns(entity, self.read(entity).schema, frame.schema)
-        return stage_beside(self._context, entity, frame, write)
-
-    def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> Published | None:
-        """Take over what was staged, in one commit.
-
-        Raises:
-            EntityError: others published at the same moment, each time that it was tried.
-        """
-        return publish_patiently(
-            self._context,
-            entity,
-            staged,
-            lambda: self._publish(entity, staged, write),
-            _is_conflict,
-        )
-
-    def make_ready(self, entity: EntityMetadata) -> None:
-        """Create the table, empty, from its declared schema, unless it exists.
-
-        Raises:
-            EntityError: it does not exist, and no schema is declared.
-        """
-        if not self.exists(entity):
-            self._create_empty(entity, empty_table(entity, self._spark))
-
     def read_stream(self, entity: EntityMetadata, read: StreamRead) -> DataFrame:
         """Return the rows of the table's snapshots, oldest first, and then those that are added.
 
@@ -182,7 +133,7 @@ class IcebergProvider:
         frame = self._as_stored(frame)
         name = self._name(entity)
         if not self.exists(entity):
-            self._create_empty(entity, self._spark.createDataFrame([], frame.schema))
+            self._create_once(entity, self._spark.createDataFrame([], frame.schema))
         stored = self.read(entity).schema
         check_columns(entity, stored, frame.schema)
         self._add_columns(name, entity, stored, frame.schema)
@@ -202,25 +153,14 @@ class IcebergProvider:
             )
         return None if found_in(error, _REPLACED) is None else replaced_table_problem(entity)
 
-    def _create_empty(self, entity: EntityMetadata, rows: DataFrame) -> None:
+    def _create(self, entity: EntityMetadata, rows: DataFrame) -> None:
         """Create the table without a snapshot: a stream takes one that adds nothing for an end."""
         columns = self._as_stored(rows)._jdf.schema().toDDL()
         parts = ", ".join(map(quoted, entity.partition_columns))
-
-        def create() -> None:
-            self._spark.sql(
-                f"CREATE TABLE IF NOT EXISTS {self._name(entity)} ({columns}) USING iceberg"
-                + (f" PARTITIONED BY ({parts})" if parts else "")
-            )
-
-        create_patiently(self._context, entity, create, _is_conflict)
-
-    def _publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> Published | None:
-        appends = write.mode == "append" and self.exists(entity)
-        if appends and self._has_appended(self._name(entity), write.instance):
-            return appended_before(entity, staged)
-        self._write(entity, staged.frame, write)
-        return None
+        self._spark.sql(
+            f"CREATE TABLE IF NOT EXISTS {self._name(entity)} ({columns}) USING iceberg"
+            + (f" PARTITIONED BY ({parts})" if parts else "")
+        )
 
     def _write(self, entity: EntityMetadata, rows: DataFrame, write: Write) -> None:
         from pyspark.sql import functions as F
@@ -298,12 +238,12 @@ class IcebergProvider:
         if added:
             self._spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({', '.join(added)})")
 
-    def _has_appended(self, name: str, instance: str) -> bool:
+    def _has_appended(self, entity: EntityMetadata, write: Write) -> bool:
         """Tell whether the table's history, as far as it is kept, has an append of a run."""
-        table = self._table(name)
+        table = self._table(self._name(entity))
         snapshot = table.currentSnapshot()
         while snapshot is not None:
-            if snapshot.summary().get(_RUN) == instance:
+            if snapshot.summary().get(_RUN) == write.instance:
                 return True
             parent = snapshot.parentId()
             snapshot = None if parent is None else table.snapshot(parent)
@@ -358,6 +298,6 @@ class IcebergProvider:
             )
             raise DeclarationError([problem])
 
-
-def _is_conflict(error: Exception) -> bool:
-    return not _CONFLICTS.isdisjoint(java_names(error))
+    @staticmethod
+    def _is_conflict(error: Exception) -> bool:
+        return not _CONFLICTS.isdisjoint(java_names(error))
