@@ -57,6 +57,7 @@ def check_streams(
     pipes, chosen = tuple(pipes), frozenset(streams)
     running, problems = [], []
     for pipe in pipes:
+        problems += _unknown_mode(pipe)
         if pipe.pipeid in chosen:
             running.append(pipe)
             problems += stream_problems(pipe, entities)
@@ -120,6 +121,22 @@ def _gains_of_streams(pipe: PipeMetadata, written: Mapping[str, str]) -> list[st
         "use_watermark out."
         for entity_id in pipe.driving_entity_ids or pipe.input_entity_ids[:1]
         if entity_id in written
+    ]
+
+
+def _unknown_mode(pipe: PipeMetadata) -> list[str]:
+    """Return whether a pipe says that it runs in a way that there is not.
+
+    Strategies that read the tag refuse it themselves; the others do not look at it.
+    """
+    said = pipe.tags.get(MODE_TAG, "batch")
+    if said in ("batch", "streaming"):
+        return []
+    return [
+        (
+            f"pipe {pipe.pipeid!r}: tag {MODE_TAG} must be 'batch' or 'streaming', not {said!r}\n"
+            "  Fix: correct the tag, or leave it out where the pipe is a batch pipe."
+        )
     ]
 
 
@@ -292,6 +309,12 @@ def _row_by_row_problems(
             f"tag stream.trigger is {pipe.tags['stream.trigger']!r}, and row by row Spark reads "
             f"only {' and '.join(sources)}, and writes only {' and '.join(sinks)}\n"
             "  Fix: use a duration such as '1s', or 'default'."
+        )
+    if settings.stall_timeout > 0 and "stream.stall_timeout" in pipe.tags:
+        yield (
+            f"tag stream.stall_timeout is {pipe.tags['stream.stall_timeout']!r}, and row by row "
+            "Spark does not tell how a query gets on, so no stall is ever found\n"
+            "  Fix: take it out, or let stream.trigger be a duration such as '1s', or 'default'."
         )
 
 

@@ -7,6 +7,7 @@ from itertools import combinations
 
 from kindling_airflow.cli.sources import Source
 from kindling_airflow.provider_types import is_absolute, provider_type_of
+from kindling_airflow.stream_settings import is_stream
 from kindling_airflow.translator.overrides import some_pipes
 from kindling_airflow.translator.streams import streaming_part
 
@@ -19,7 +20,7 @@ _MANY_ASSETS = (
 
 def notes_on(source: Source) -> list[str]:
     """Return a text for each thing worth knowing; in the order of the plan's pipes."""
-    return [*_assets(source), *_repeated_rows(source)]
+    return [*_assets(source), *_batch_streams(source), *_repeated_rows(source)]
 
 
 def _assets(source: Source) -> Iterator[str]:
@@ -30,6 +31,19 @@ def _assets(source: Source) -> Iterator[str]:
         yield (
             f"its tasks update {count:,} assets; Airflow's Graph of the DAG will take long to "
             "open, or will not: 'assets: false' mends that, or several DAGs"
+        )
+
+
+def _batch_streams(source: Source) -> Iterator[str]:
+    plan, definition = source.plan, source.definition
+    lifetime = None if definition is None else definition.lifetime
+    if source.project is None or streaming_part(plan, lifetime) is not None:
+        return
+    tagged = [pipe_id for pipe_id in plan.pipe_ids if is_stream(plan.graph.nodes[pipe_id].tags)]
+    if tagged:
+        yield (
+            f"{some_pipes(tagged)}, tagged processing_mode: streaming, runs as a batch pipe, "
+            f"because the strategy is {plan.strategy!r}: 'config_based' makes it a stream"
         )
 
 

@@ -74,6 +74,22 @@ def test_rows_that_may_come_twice(tmp_path: Path, capsys: pytest.CaptureFixture[
     )
 
 
+def test_streams_that_run_as_batch_pipes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(tmp_path, FILES)
+    assert notes(capsys, "validate", source) == []
+    text = Path(source).read_text()
+    Path(source).write_text(text.replace("config_based", "batch"))
+    [note] = notes(capsys, "compile", source)
+    assert note == (
+        "  note: pipe 'clean', tagged processing_mode: streaming, runs as a batch pipe, because "
+        "the strategy is 'batch': 'config_based' makes it a stream"
+    )
+    Path(source).write_text(f"{text.replace('config_based', 'batch')}{NIGHTLY}")
+    assert notes(capsys, "validate", source) == []
+
+
 FILES = TOPIC.replace('"provider_type": "kafka", "provider.connection": "broker"', "")
 
 

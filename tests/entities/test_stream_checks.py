@@ -223,6 +223,17 @@ def test_row_by_row_from_kafka_or_a_rate_to_kafka() -> None:
     assert text.startswith("tag stream.trigger is 'continuous 1s', and row by row Spark reads only")
 
 
+def test_row_by_row_no_stall_is_ever_found() -> None:
+    tags = {"stream.trigger": "continuous 1s", "stream.stall_timeout": "5m"}
+    kinds: dict[str, Any] = {"src": {"kind": "rate"}, "out": {"kind": "kafka"}}
+    assert problems(stream("src", tags=tags), **kinds) == [
+        "tag stream.stall_timeout is '5m', and row by row Spark does not tell how a query gets on, "
+        "so no stall is ever found\n"
+        "  Fix: take it out, or let stream.trigger be a duration such as '1s', or 'default'."
+    ]
+    assert problems(stream("src", tags={**tags, "stream.stall_timeout": "0s"}), **kinds) == []
+
+
 def test_kafka_has_changed_rows_without_a_key_and_no_whole_results() -> None:
     changed = stream("src", tags={"stream.output_mode": "update"})
     assert problems(changed, out={"kind": "kafka"}) == []
@@ -369,6 +380,17 @@ def test_tags_of_streams_are_out_of_place_on_batch_pipes() -> None:
         (
             "pipe 'b': tag 'stream.trigger' is for streams, and this is a batch pipe\n"
             "  Fix: add the tag processing_mode: streaming, or take this one out."
+        )
+    ]
+
+
+@pytest.mark.parametrize("streams", [[], ["b"]])
+def test_a_mode_that_there_is_not_is_found_whatever_the_strategy(streams: list[str]) -> None:
+    """A plan of strategy streaming or batch does not ask the tag."""
+    assert check_streams(two({}, {"processing_mode": "stream"}), declared(), streams) == [
+        (
+            "pipe 'b': tag processing_mode must be 'batch' or 'streaming', not 'stream'\n"
+            "  Fix: correct the tag, or leave it out where the pipe is a batch pipe."
         )
     ]
 
