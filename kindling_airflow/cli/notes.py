@@ -55,8 +55,8 @@ def _repeated_rows(source: Source) -> Iterator[str]:
         output = source.plan.graph.nodes[pipe_id].output_entity
         if output and provider_type_of(entities.definition_or_default(output)) == "kafka":
             yield (
-                f"pipe {pipe_id!r} sends rows to a topic at least once: after a crash, those of a "
-                "batch come again"
+                f"pipe {pipe_id!r} sends rows to a topic at least once: after a crash, or a stop "
+                "within a batch, those of the batch come again"
             )
 
 

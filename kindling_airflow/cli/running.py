@@ -25,7 +25,7 @@ from kindling_airflow.cli.run_arguments import checked_interval, run_parameters
 from kindling_airflow.cli.sources import Source, read_source
 from kindling_airflow.cli.spark_child import SparkChild
 from kindling_airflow.cli.stream_life import read_life
-from kindling_airflow.cli.stream_run import STYLES, StreamEnd, run_streams
+from kindling_airflow.cli.stream_run import STYLES, StreamEnd, run_streams, undrained
 from kindling_airflow.contracts import RunRequest, quality_lines
 from kindling_airflow.errors import WrongCallError
 from kindling_airflow.execution_results import ExecutionInterrupted
@@ -115,7 +115,7 @@ def _told(called: argparse.Namespace, console: Console, end: StreamEnd, log_path
     if end.interrupted or result is None:
         console.print("Interrupted.")
         return _INTERRUPTED
-    return 0 if result.all_succeeded else 1
+    return 0 if result.all_succeeded and not undrained(result) else 1
 
 
 def _check(called: argparse.Namespace) -> None:
@@ -192,8 +192,7 @@ def _show(console: Console, result: ExecutionResult, log_path: Path) -> None:
         for pipe in generation.pipe_results:
             report = pipe.report or {}
             rows = [item["rows"] for item in report.get("inputs", ())]
-            is_stream = "stream" in report.get("extra", {})  # which counts what it takes in
-            written = None if is_stream else report.get("rows_written")
+            written = report.get("rows_written")
             table.add_row(
                 Text(pipe.pipe_id),
                 Text(pipe.status.value, style=STYLES.get(pipe.status.value, "")),
@@ -203,6 +202,8 @@ def _show(console: Console, result: ExecutionResult, log_path: Path) -> None:
             )
             if report.get("status") == "published":  # an error says it all itself
                 troubles += [f"{pipe.pipe_id}: {line}" for line in quality_lines(report)]
+                note = report.get("extra", {}).get("note")
+                troubles += [f"{pipe.pipe_id}: {note}"] if note else []
             if pipe.error or pipe.reason:
                 troubles.append(f"{pipe.pipe_id}: {pipe.status.value}: {pipe.error or pipe.reason}")
     console.print(table)

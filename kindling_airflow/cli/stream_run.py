@@ -25,7 +25,7 @@ from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_results import ExecutionInterrupted, ExecutionResult
 from kindling_airflow.generation_executor import GenerationExecutor, StreamingExecution
 
-__all__ = ["STYLES", "StreamEnd", "progress_of", "run_streams"]
+__all__ = ["STYLES", "StreamEnd", "progress_of", "run_streams", "undrained"]
 
 STYLES = {
     "success": "green",
@@ -100,6 +100,16 @@ def _watched(
     except KeyboardInterrupt:
         child.kill()
         return StreamEnd(execution.stop(), interrupted=True)
+
+
+def undrained(result: ExecutionResult) -> tuple[str, ...]:
+    """Return the streams that were stopped before they had taken what was there."""
+    return tuple(
+        pipe.pipe_id
+        for generation in result.generation_results
+        for pipe in generation.pipe_results
+        if ((pipe.report or {}).get("extra") or {}).get("drained") is False
+    )
 
 
 def _result_of(error: StreamError) -> ExecutionResult | None:

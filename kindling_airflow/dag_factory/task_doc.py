@@ -28,7 +28,8 @@ def stream_text(pipe: PipeMetadata, checkpoints: str | None, output: EntityMetad
     text = f"Stream: {StreamSettings.of(pipe).text(root)}."
     if provider_type_of(output) != "kafka":
         return text
-    return f"{text} Rows are sent at least once: after a crash, those of a batch come again."
+    again = "after a crash, or a stop within a batch, those of the batch come again"
+    return f"{text} Rows are sent at least once: {again}."
 
 
 def task_doc(pipe: PipeMetadata, stream: str = "") -> dict[str, str]:

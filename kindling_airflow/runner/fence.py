@@ -1,6 +1,7 @@
 """A driver whose task has a newer try does not publish, wherever the older one has survived.
 
-    <warehouse>/_kindling/claims/<instance>-<order>-<attempt>
+    <warehouse>/_kindling/claims/<instance>-<order>-<attempt>          of a task of a run
+    <warehouse>/_kindling/claims/<task>-<order>-<run>.<attempt>        of a stream
 
 Every try of a task instance leaves such a file when it starts, and looks for newer ones right
 before it publishes. Whoever finds one gives up: the newer try makes the same table. Each writes its
@@ -10,6 +11,12 @@ A try that ends takes its file away again, unless an older try is about: one tha
 left its file, or one that lives on without a worker. For that one the file has to stay. So tries
 that end well leave nothing, and a task instance with a killed try leaves one file; such files are
 swept up a month later by the next one that has to stay.
+
+A stream goes on in the next run where it was in the one before, so its claims count in all runs of
+its DAG, of which one is active at a time. The order says nothing there, because a run gets it when
+it is created, and may wait for the end of one whose tries are newer: of another run's claims those
+are newer that were not there when this try began. Two that begin at the same moment both give up,
+and are tried again.
 """
 
 from __future__ import annotations
@@ -39,12 +46,14 @@ class Fence:
         folder: where the claims of all tasks lie.
         name: this try's file.
         request: this try.
+        earlier: the files that were there when it began.
     """
 
     storage: Storage
     folder: str
     name: str
     request: RunRequest
+    earlier: frozenset[str] = frozenset()
 
     @classmethod
     def claim(cls, storage: Storage, request: RunRequest) -> Fence:
@@ -55,8 +64,14 @@ class Fence:
         """
         folder = f"{request.warehouse.rstrip('/')}/_kindling/claims"
         order = escape_component(request.attempt_order.replace("-", ""))
-        name = f"{instance_name(request)}-{order}-{escape_component(request.attempt_key)}"
+        attempt = escape_component(request.attempt_key)
+        name = f"{instance_name(request)}-{order}-{attempt}"
+        if request.stream:
+            name = f"{_stream_name(request)}-{order}-{_digest(request.run_id)}.{attempt}"
+        earlier: frozenset[str] = frozenset()
         try:
+            if request.stream:
+                earlier = frozenset(storage.names(folder))
             storage.write_text(f"{folder}/{name}", "")
         except Exception as error:  # whatever the file system throws
             reason = refusal_of(error) or str(error).partition("\n")[0]
@@ -66,7 +81,7 @@ class Fence:
                 "  Fix: let [kindling] warehouse, or the definition's warehouse, be storage that "
                 "every driver can write."
             ) from error
-        return cls(storage, folder, name, request)
+        return cls(storage, folder, name, request, earlier)
 
     def check(self) -> None:
         """Return if this is the newest try of its task.
@@ -74,8 +89,7 @@ class Fence:
         Raises:
             EntityError: a newer one has begun.
         """
-        newer = [name for name in self._others() if self._order(name) > self._order(self.name)]
-        if newer:
+        if any(map(self._is_newer, self._others())):
             raise EntityError(
                 f"pipe {self.request.pipe_id!r}: try {self.request.try_number} of its task does "
                 "not publish, because a newer try has begun; the table is as it was\n"
@@ -86,7 +100,7 @@ class Fence:
     def release(self) -> None:
         """Take the claim away, or let it stand where an older try may still be about."""
         others = self._others()
-        older = [name for name in others if self._order(name) < self._order(self.name)]
+        older = [name for name in others if self._is_older(name)]
         if not older:
             self.storage.delete(f"{self.folder}/{self.name}")
             return
@@ -99,8 +113,22 @@ class Fence:
         names = self.storage.names(self.folder)
         return [name for name in names if name.startswith(f"{prefix}-") and name != self.name]
 
+    def _is_newer(self, name: str) -> bool:
+        if self._run(name) != self._run(self.name):
+            return name not in self.earlier
+        return self._order(name) > self._order(self.name)
+
+    def _is_older(self, name: str) -> bool:
+        if self._run(name) != self._run(self.name):
+            return name in self.earlier
+        return self._order(name) < self._order(self.name)
+
     def _order(self, name: str) -> str:
         return name.split("-", 2)[1]
+
+    def _run(self, name: str) -> str:
+        """Return the run of a stream's claim; those of other tasks name theirs in another way."""
+        return name.split("-", 2)[2].partition(".")[0] if self.request.stream else ""
 
     def _sweep(self) -> None:
         """Delete what has stood for a month; by the file system's clock alone."""
@@ -113,5 +141,12 @@ class Fence:
 
 def instance_name(request: RunRequest) -> str:
     """Name a task instance, so that a try finds what its earlier ones left."""
-    text = "\0".join((request.dag_id, request.run_id, request.task_id or request.pipe_id))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return _digest(request.dag_id, request.run_id, request.task_id or request.pipe_id)
+
+
+def _stream_name(request: RunRequest) -> str:
+    return _digest("stream", request.dag_id, request.task_id or request.pipe_id)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

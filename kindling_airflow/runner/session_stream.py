@@ -13,6 +13,7 @@ from typing import Any
 from kindling_airflow.contracts import InputReport, RunReport, RunRequest
 from kindling_airflow.errors import PipeTimeoutError
 from kindling_airflow.frozen import freeze
+from kindling_airflow.runner.streaming.leftovers import leftovers
 from kindling_airflow.runner.streaming.running import RunningStream
 from kindling_airflow.runner.streaming.stalls import StallWatch
 
@@ -41,6 +42,7 @@ class SessionStream:
         self._looked = self._began
         self._stalled: PipeTimeoutError | None = None
         self._ending = False
+        self._drained: dict[str, bool | None] = {}  # as soon as it was asked to
         self._lock = threading.Lock()
 
     def is_ready(self) -> bool:
@@ -61,8 +63,9 @@ class SessionStream:
         Raises:
             PipeTimeoutError: that took too long.
         """
-        self._ending = True
-        if not self._stream.drain():
+        self._ending, self._drained = True, {"drained": False}
+        self._drained = {"drained": self._stream.drain()}
+        if self._drained["drained"] is False:
             settings = self._stream.facts.settings
             raise PipeTimeoutError(
                 f"it still had something to do after {settings.drain_timeout:g} s; the next run "
@@ -81,20 +84,28 @@ class SessionStream:
     def report(self) -> RunReport:
         """Return what it did since it was started."""
         stream, request = self._stream, self._request
-        facts, rows = stream.facts, stream.rows_in
+        facts, progress = stream.facts, dict(self.progress())
+        note = leftovers(facts, self._drained.get("drained", True), progress)
         return RunReport(
             attempt_key=request.attempt_key,
             pipe_id=request.pipe_id,
             status="published",
             output_entity_id=facts.output_id,
             location=facts.location,
-            rows_written=rows,
-            inputs=(InputReport(facts.driving_id, rows),),
+            rows_written=stream.rows_out,
+            inputs=(InputReport(facts.driving_id, stream.rows_in),),
             duration_seconds=round(time.monotonic() - self._began, 3),
             application_id=self._application_id,
             plan_digest=request.plan_digest,
             expectations=stream.expectations,
-            extra=freeze({"output": dict(facts.description), "stream": dict(self.progress())}),
+            extra=freeze(
+                {
+                    "output": dict(facts.description),
+                    "stream": progress,
+                    **self._drained,
+                    **({"note": note} if note else {}),
+                }
+            ),
         )
 
     def _stall(self) -> PipeTimeoutError | None:

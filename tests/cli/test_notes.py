@@ -69,8 +69,8 @@ def test_not_so_many_assets(
 def test_rows_that_may_come_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [note] = notes(capsys, "validate", write(tmp_path, TOPIC))
     assert note == (
-        "  note: pipe 'clean' sends rows to a topic at least once: after a crash, those of a "
-        "batch come again"
+        "  note: pipe 'clean' sends rows to a topic at least once: after a crash, or a stop within "
+        "a batch, those of the batch come again"
     )
 
 

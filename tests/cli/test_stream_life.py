@@ -12,11 +12,18 @@ import pytest
 from rich.console import Console
 
 from kindling_airflow.cli.child_stream import ChildStream
+from kindling_airflow.cli.running import _told
 from kindling_airflow.cli.sources import Project, Source
 from kindling_airflow.cli.stream_life import read_life
-from kindling_airflow.cli.stream_run import progress_of
+from kindling_airflow.cli.stream_run import StreamEnd, progress_of
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.errors import TranslationError, WrongCallError
+from kindling_airflow.execution_results import (
+    ExecutionResult,
+    GenerationResult,
+    PipeResult,
+    PipeStatus,
+)
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.manifest import Manifest
 from tests.builders import pipes
@@ -192,3 +199,21 @@ def test_the_screen_shows_how_each_stream_is() -> None:
         "c ended - - - - - -",
         "d failed - - - - - -",
     ]
+
+
+@pytest.mark.parametrize(("drained", "status"), [(True, 0), (None, 0), (False, 1)])
+def test_a_stream_that_was_not_drained_is_a_trouble_that_was_found(
+    capsys: pytest.CaptureFixture[str], drained: bool | None, status: int
+) -> None:
+    note = {} if drained else {"note": "stream 'alert' was not drained: it was late"}
+    report = {"status": "published", "extra": {"drained": drained, **note}}
+    found = PipeResult("alert", PipeStatus.SUCCESS, report=report)
+    plan = source().plan
+    result = ExecutionResult(plan, (GenerationResult(0, (found,)),), 1.0, "run")
+    console = Console(width=100, record=True, file=io.StringIO())
+    end = StreamEnd(result, interrupted=False)
+    assert _told(Namespace(json=False), console, end, Path("log")) == status
+    said = console.export_text()
+    assert ("alert: stream 'alert' was not drained: it was late" in said) is (not drained)
+    assert _told(Namespace(json=True), console, end, Path("log")) == status
+    assert '"drained"' in capsys.readouterr().out

@@ -476,5 +476,6 @@ def test_a_task_says_where_rows_may_come_twice() -> None:
     assert stream_text(pipe, "/c", EntityMetadata("b")) == text
     topic = EntityMetadata("b", tags={"provider_type": "kafka"})
     assert stream_text(pipe, "/c", topic) == (
-        f"{text} Rows are sent at least once: after a crash, those of a batch come again."
+        f"{text} Rows are sent at least once: after a crash, or a stop within a batch, those of "
+        "the batch come again."
     )

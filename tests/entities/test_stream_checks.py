@@ -226,11 +226,12 @@ def test_row_by_row_from_kafka_or_a_rate_to_kafka() -> None:
 def test_row_by_row_no_stall_is_ever_found() -> None:
     tags = {"stream.trigger": "continuous 1s", "stream.stall_timeout": "5m"}
     kinds: dict[str, Any] = {"src": {"kind": "rate"}, "out": {"kind": "kafka"}}
-    assert problems(stream("src", tags=tags), **kinds) == [
+    (text,) = problems(stream("src", tags=tags), **kinds)
+    assert text == (
         "tag stream.stall_timeout is '5m', and row by row Spark does not tell how a query gets on, "
         "so no stall is ever found\n"
         "  Fix: take it out, or let stream.trigger be a duration such as '1s', or 'default'."
-    ]
+    )
     assert problems(stream("src", tags={**tags, "stream.stall_timeout": "0s"}), **kinds) == []
 
 

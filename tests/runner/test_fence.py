@@ -15,6 +15,7 @@ from kindling_airflow.runner.driver import run_fenced
 from kindling_airflow.runner.fence import Fence, instance_name
 from kindling_airflow.runner.providers.storage import Storage
 from tests.runner.conftest import Project
+from tests.runner.streams import CONTINUOUS
 
 FIRST, SECOND, THIRD = "01a20d4f-85ed-7f07", "01a20d50-0001-7aaa", "01a20d50-0002-7bbb"
 
@@ -121,6 +122,60 @@ def test_tries_of_other_tasks_do_not_count(shop: Project, other: dict[str, str])
     fence.check()
     fence.release()
     assert claims(shop) == [plain(THIRD)]
+
+
+class TestStreams:
+    """The checkpoint of a stream goes from run to run, so an old driver of any run must end."""
+
+    def claim(self, project: Project, run_id: str, order: str, **changes: Any) -> Fence:
+        return claim(project, order, run_id=run_id, stream=CONTINUOUS, **changes)
+
+    def overtaken(self, fence: Fence) -> bool:
+        try:
+            fence.check()
+        except EntityError:
+            return True
+        return False
+
+    @pytest.mark.parametrize("orders", [(FIRST, SECOND), (SECOND, FIRST)])
+    def test_a_driver_of_an_earlier_run_ends_when_the_next_one_begins(
+        self, shop: Project, orders: tuple[str, str]
+    ) -> None:
+        """The next run may have been created, and waited, before the latest try of the earlier."""
+        old = self.claim(shop, "monday", orders[0])
+        assert not self.overtaken(old)
+        new = self.claim(shop, "tuesday", orders[1])
+        assert (self.overtaken(old), self.overtaken(new)) == (True, False)
+        new.release()
+        assert claims(shop) == [plain(orders[1])]  # for the older one to see
+        assert self.overtaken(old)
+        third = self.claim(shop, "wednesday", THIRD)
+        assert (self.overtaken(old), self.overtaken(third)) == (True, False)
+
+    def test_tries_of_one_run_count_by_their_order(self, shop: Project) -> None:
+        new = self.claim(shop, "monday", SECOND)
+        late = self.claim(shop, "monday", FIRST)
+        assert (self.overtaken(new), self.overtaken(late)) == (False, True)
+        late.release()
+        new.release()
+        assert claims(shop) == []
+
+    def test_two_that_begin_at_once_give_up(
+        self, shop: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Storage, "names", lambda _self, _folder: [])
+            both = [self.claim(shop, run_id, FIRST) for run_id in ("monday", "tuesday")]
+        assert [self.overtaken(fence) for fence in both] == [True, True]
+
+    def test_other_streams_and_batch_pipes_do_not_count(self, shop: Project) -> None:
+        fence = self.claim(shop, "monday", FIRST)
+        self.claim(shop, "tuesday", SECOND, task_id="x")
+        self.claim(shop, "tuesday", SECOND, dag_id="y")
+        claim(shop, SECOND, run_id="tuesday")
+        assert not self.overtaken(fence)
+        fence.release()
+        assert claims(shop) == [plain(SECOND)] * 3
 
 
 def test_the_same_try_started_once_more_by_the_cluster_may_publish(shop: Project) -> None:

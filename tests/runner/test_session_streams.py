@@ -60,7 +60,7 @@ def test_an_executor_runs_two_streams_and_a_batch_pipe_beside_them(
     found = execution.result.pipe_result("copy")
     assert found is not None
     assert (found.report.status, found.report.inputs[0].entity_id) == ("published", "clean")
-    assert found.report.rows_written == 8
+    assert (found.report.inputs[0].rows, found.report.rows_written) == (8, None)
     assert found.report.extra["stream"]["rows_in"] == 8
     assert {path.name for path in (tmp_path / "far").iterdir()} == {"clean", "copy"}
 
@@ -79,7 +79,7 @@ def test_what_others_are_told_of_a_stream_ends_with_its_report(project: Project)
     assert [said["failed"] for said in answers] == [None] * 3
     last = told[told.index(answers[-1]) - 1]
     assert (last["stream"], last["active"], last["error"]) == ("clean", False, None)
-    assert last["report"]["rows_written"] == 3
+    assert last["report"]["inputs"] == [{"entity_id": "clean", "rows": 3}]
     streams.serve({"call": 4, "do": "start", "pipe_id": "clen"})
     assert told[-1]["failed"].startswith("PipeRunError: the project does not declare pipe 'clen'.")
     assert "Did you mean 'clean'?" in told[-1]["failed"]
@@ -141,7 +141,7 @@ def test_a_catch_up_takes_what_is_new_and_is_skipped_without(project: Project) -
     runner = runner_of(project)
     drop(project.table("events"), "1.json", events(range(3)))
     first, again = runner.catch_up("clean"), runner.catch_up("clean")
-    assert (first.status, first.rows_written) == ("published", 3)
+    assert (first.status, first.inputs[0].rows) == ("published", 3)
     assert (again.status, again.reason) == ("skipped", "'events' has gained nothing")
     with pytest.raises(PipeRunError):
         runner.start("nobody")

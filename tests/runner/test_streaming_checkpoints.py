@@ -135,6 +135,25 @@ class TestPurpose:
         checkpoint(files, batches=3, done=3).take(checked)
         checkpoint(files, batches=4, done=3).take(checked)
 
+    def test_what_has_gone_row_by_row_does_not_go_on_in_batches(self, files: DyingFiles) -> None:
+        checkpoint(files).take(PURPOSE)
+        row_by_row = replace(PURPOSE, row_by_row=True)
+        checkpoint(files, batches=1).take(row_by_row)
+        assert (
+            "  - it takes batches, and has gone row by row (trigger continuous); Spark cannot go "
+            "on in batches from there\n"
+        ) in refused(checkpoint(files, batches=2), PURPOSE)
+        checkpoint(files, batches=2).take(row_by_row)
+
+    def test_of_before_there_was_a_word_on_triggers_went_in_batches(
+        self, files: DyingFiles
+    ) -> None:
+        checkpoint(files).take(PURPOSE)
+        document = json.loads(files.content[SIDECAR])
+        del document["purpose"]["row_by_row"]
+        files.content[SIDECAR] = json.dumps(document)
+        checkpoint(files, batches=2).take(PURPOSE)
+
     def test_of_a_query_that_no_pipe_has_run_is_unknown(self, files: DyingFiles) -> None:
         assert refused(checkpoint(files, batches=1), PURPOSE) == (
             f"pipe 'out': the checkpoint '/points/out' is of a query that no pipe has run: it "
@@ -184,13 +203,16 @@ class TestState:
             (lambda e: e.where("id > 1").select("id"), []),
             (
                 lambda e: e.withWatermark("at", "10 minutes").groupBy("shop").agg({"id": "sum"}),
-                ["aggregation by [shop] of [sum(id)]", "watermark on at of 10 minutes"],
+                [
+                    "aggregation by [shop: string] of [sum(id): bigint]",
+                    "watermark on at of 10 minutes",
+                ],
             ),
-            (lambda e: e.dropDuplicates(["id"]), ["rows once by [id]"]),
-            (lambda e: e.select("shop").distinct(), ["rows once by [shop]"]),
+            (lambda e: e.dropDuplicates(["id"]), ["rows once by [id: bigint]"]),
+            (lambda e: e.select("shop").distinct(), ["rows once by [shop: string]"]),
             (
                 lambda e: e.withColumn("key", e["id"] % 7).groupBy("key").count(),
-                ["aggregation by [key = (id % cast(7 as bigint))] of [count(1)]"],
+                ["aggregation by [key = (id % cast(7 as bigint)): bigint] of [count(1): bigint]"],
             ),
             (lambda e: e.limit(3), ["limit 3"]),
         ],
@@ -221,6 +243,17 @@ class TestState:
         ]
         assert said[0] == said[2] != said[1]
 
+    @pytest.mark.parametrize("name", ["id", "at"])
+    def test_another_type_is_another_state(self, spark: Any, tmp_path: Path, name: str) -> None:
+        """A key's or a value's: Spark would notice with the first batch."""
+        stream = spark.readStream.schema(EVENTS).json(str(tmp_path))
+        other = stream.withColumn(name, stream[name].cast("string")).select("id", "at", "shop")
+        other = spark.readStream.schema(other.schema).json(str(tmp_path))
+        said = {
+            stateful_operators(each.groupBy("id").agg({"at": "max"})) for each in (stream, other)
+        }
+        assert len(said) == 2
+
     def test_another_name_of_a_result_is_the_same_state(self, spark: Any, tmp_path: Path) -> None:
         from pyspark.sql import functions as F
 
@@ -250,8 +283,8 @@ class TestPipes:
         drop(project.table("events"), "2.json", events(range(2, 5)))
         text = refusal(project, "counts")
         assert (
-            "  - its state is of aggregation by [shop] of [max(id)], and was of aggregation by "
-            "[shop] of [count(1)]\n"
+            "  - its state is of aggregation by [shop: string] of [max(id): bigint], and was of "
+            "aggregation by [shop: string] of [count(1): bigint]\n"
         ) in text
         assert project.rows("counts") == [("a", 2)]
         self.declare(project, lambda events: events.groupBy("shop").count())

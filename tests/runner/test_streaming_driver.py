@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.contracts import RunReport, RunRequest
+from kindling_airflow.contracts import InputReport, RunReport, RunRequest
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.runner.driver import run_fenced
 from kindling_airflow.runner.fence import Fence
 from kindling_airflow.runner.providers.storage import Storage
 from kindling_airflow.runner.run_pipe import Hooks
 from kindling_airflow.runner.streaming import stream_driver
+from kindling_airflow.runner.streaming.leftovers import leftovers
 from kindling_airflow.runner.streaming.running import StreamFacts
 from kindling_airflow.runner.streaming.stalls import Look
 from kindling_airflow.runner.streaming.stream_inputs import NothingThereYet
@@ -68,8 +69,9 @@ class StubStream:
     ready: bool = True
     active: bool = True
     failure: BaseException | None = None
-    draining: Callable[[], bool] = lambda: True
+    draining: Callable[[], bool | None] = lambda: True
     rows_in: int = 3
+    rows_out: int | None = 2
     calls: list[str] = field(default_factory=list)
     expectations: tuple[Any, ...] = ()
 
@@ -88,7 +90,7 @@ class StubStream:
     def error(self) -> BaseException | None:
         return self.failure
 
-    def drain(self) -> bool:
+    def drain(self) -> bool | None:
         self.calls.append("drain")
         return self.draining()
 
@@ -108,9 +110,11 @@ def run(
     stub: StubStream | Callable[[], Any],
     say: Callable[[str], Any] = lambda _line: None,
     hooks: Hooks | None = None,
+    settings: StreamSettings = StreamSettings(),  # noqa: B008 (frozen)
     **changes: Any,
 ) -> RunReport:
-    def start(*_arguments: Any) -> Any:
+    def start(*arguments: Any) -> Any:
+        arguments[-1](settings)
         return stub() if callable(stub) else stub
 
     monkeypatch.setattr(stream_driver, "start_stream", start)
@@ -138,7 +142,8 @@ def test_a_driver_says_how_it_is_whenever_that_changes(monkeypatch: pytest.Monke
     assert {news.pid for news in news_in(lines)} == {os.getpid()}
     assert {news.attempt_key for news in news_in(lines)} == {"k1"}
     assert stream.calls == ["drain", "stop"]
-    assert (report.status, report.rows_written, report.location) == ("published", 3, "/tables/out")
+    assert (report.status, report.rows_written, report.location) == ("published", 2, "/tables/out")
+    assert report.inputs == (InputReport("events", 3),)
     assert report.extra == {
         "output": {"format": "x"},
         "stream": {"rows_in": 3, "status": "Processing new data"},
@@ -193,7 +198,35 @@ def test_a_stream_that_is_not_drained_in_time_is_stopped_and_says_so(
     stream = StubStream(draining=lambda: False)
     report = run(monkeypatch, stream, ask_to_drain)
     assert (report.status, report.extra["drained"]) == ("published", False)
+    assert report.extra["note"] == (
+        "stream 'out' was not drained: it still had something to do after 300 s, and was stopped. "
+        "Nothing is lost: the next run goes on from the checkpoint; until then 'out' may lack "
+        "rows. stream.drain_timeout gives it more time."
+    )
     assert stream.calls == ["drain", "stop"]
+
+
+def test_a_stream_of_which_nobody_knows_whether_it_is_drained_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    report = run(monkeypatch, StubStream(draining=lambda: None), ask_to_drain)
+    assert (report.status, report.extra["drained"]) == ("published", None)
+    assert report.extra["note"] == (
+        "stream 'out' may not be drained: row by row (continuous), Spark does not tell whether it "
+        "had taken all that was there when it was stopped. Nothing is lost: the next run goes on "
+        "from the checkpoint; until then 'out' may lack rows."
+    )
+
+
+def test_what_is_left_is_told_with_its_number_and_that_a_topic_gets_rows_twice() -> None:
+    facts = replace(StubStream().facts, description={"format": "kafka"})
+    assert leftovers(facts, True, {"lag": 5}) == ""
+    assert leftovers(facts, False, {"lag": 1234}) == (
+        "stream 'out' was not drained: it still had something to do after 300 s (behind by 1,234 "
+        "as of its last batch), and was stopped. Nothing is lost: the next run goes on from the "
+        "checkpoint; until then 'out' may lack rows. What it had begun to send comes again. "
+        "stream.drain_timeout gives it more time."
+    )
 
 
 def test_a_query_that_fails_while_it_drains_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,6 +273,35 @@ def test_a_query_that_never_gets_ready_fails_and_is_tried_again(
         "  Fix: find out what it waits for, or raise stream.ready_timeout."
     )
     assert stream.calls == ["stop"]
+
+
+def test_a_start_that_hangs_fails_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def start() -> Any:
+        released.wait(60)
+        raise AssertionError("nobody waits for it any more")
+
+    report = run(monkeypatch, start, settings=StreamSettings(ready_timeout=0.05))
+    released.set()
+    assert report.error is not None
+    assert report.extra["permanent"] is False
+    assert report.error.message == (
+        "pipe 'out': its query was not ready within 0.05 s: it had not even begun\n"
+        "  Fix: find out what it waits for, or raise stream.ready_timeout."
+    )
+
+
+def test_a_start_that_hangs_is_given_up_when_it_is_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    settings = StreamSettings(drain_timeout=0.05)
+    report = run(monkeypatch, lambda: released.wait(60), ask_to_drain, settings=settings)
+    released.set()
+    assert (report.status, report.extra["drained"]) == ("skipped", False)
+    assert report.reason == (
+        "it was told to stop, and its query had not even begun 0.05 s later; nothing was read or "
+        "written, and the next run goes on from the checkpoint"
+    )
 
 
 def test_a_query_that_stalls_fails_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,7 +396,7 @@ class TestWithSpark:
 
         request = project.request("clean", stream=CONTINUOUS, attempt_order="1")
         report = run_fenced(request, project.spark, declared=project.declared, say=say)
-        assert (report.status, report.rows_written, report.extra["drained"]) == (
+        assert (report.status, report.inputs[0].rows, report.extra["drained"]) == (
             "published",
             5,
             True,

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import json
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kindling_airflow.runner.streaming.numbers import Numbers
+from kindling_airflow.runner.streaming.running import RunningStream, StreamFacts
 from kindling_airflow.runner.streaming.stalls import Look, StallWatch
+from kindling_airflow.stream_settings import StreamSettings
 
 WAITING, PROCESSING = "Waiting for data to arrive", "Processing new data"
 ASKING, PAUSING = "Getting offsets from FileStreamSource[x]", "Waiting for next trigger"
 
 
-def look(at: float, message: str = PROCESSING, done: int = 0, *, data: bool = True) -> Look:
-    return Look(at, message, data, message not in (WAITING, PAUSING), done)
+def look(
+    at: float,
+    message: str = PROCESSING,
+    done: int = 0,
+    *,
+    data: bool = True,
+    since: int | None = None,
+) -> Look:
+    return Look(at, message, data, message not in (WAITING, PAUSING), done, since)
 
 
 def stuck(*looks: Look, limit: float = 10, pause: float = 0) -> bool:
@@ -39,6 +48,16 @@ class TestStalls:
     def test_a_source_that_has_nothing_may_be_asked_for_ever(self, messages: list[str]) -> None:
         looks = [look(100.0 * n, message, data=False) for n, message in enumerate(messages)]
         assert not stuck(*looks)
+
+    def test_a_source_that_does_not_answer_is_a_stall(self) -> None:
+        asked = [look(at, ASKING, data=False, since=7) for at in (0, 9, 10)]
+        assert not stuck(*asked[:2])
+        assert stuck(*asked)
+        assert not stuck(*asked[:2], look(10, ASKING, data=False, since=8))
+        assert not stuck(*asked[:2], look(9.5, WAITING, data=False), asked[2])
+
+    def test_data_that_waits_is_a_stall_however_often_the_source_is_asked(self) -> None:
+        assert stuck(look(0, ASKING, since=7), look(9, ASKING, since=8), look(10, ASKING, since=9))
 
     def test_a_source_that_has_nothing_in_between_begins_the_time_anew(self) -> None:
         assert not stuck(look(0), look(9, WAITING, data=False), look(10), look(19))
@@ -88,6 +107,21 @@ class TestNumbers:
             numbers.look(seen)
         assert (numbers.batches, numbers.rows_in) == (2, 20)
         assert numbers.progress("s")["batch_id"] == 5
+
+    def test_rows_are_written_as_the_sink_says_and_not_as_they_come_in(self) -> None:
+        numbers = Numbers()
+        numbers.look(
+            query(batch(1, sink={"numOutputRows": 3}), batch(2, sink={"numOutputRows": 0}))
+        )
+        idle = batch(3, durationMs={}, sink={"numOutputRows": -1})
+        numbers.look(query(idle))
+        assert (numbers.rows_in, numbers.rows_out) == (30, 3)
+
+    @pytest.mark.parametrize("sink", [{"numOutputRows": -1}, {"description": "files"}, None])
+    def test_rows_that_no_sink_has_counted_are_not_known(self, sink: Any) -> None:
+        numbers = Numbers()
+        numbers.look(query(batch(1, sink=sink), batch(2, sink={"numOutputRows": 3})))
+        assert numbers.rows_out is None
 
     def test_a_batch_is_not_missed_because_its_number_was_seen_without_it(self) -> None:
         idle = batch(4, numInputRows=0, durationMs={}, timestamp="2026-01-01T00:00:03.000Z")
@@ -148,3 +182,45 @@ class TestNumbers:
         said = numbers.progress("s")
         assert (said["rows_per_second"], said["idle_seconds"]) == (None, 31.0)
         json.dumps(said, allow_nan=False)
+
+
+class DyingQuery:
+    """A query that has died: Spark says so before it counts as ended.
+
+    Args:
+        message: what Spark says.
+        active: whether it counts as running, each time that somebody asks.
+    """
+
+    def __init__(self, message: str, *active: bool) -> None:
+        self.status = {"message": message}
+        self._active = list(active)
+        self._jsq = SimpleNamespace(exception=lambda: SimpleNamespace(isDefined=lambda: False))
+
+    @property
+    def isActive(self) -> bool:  # noqa: N802 (as Spark calls it)
+        return self._active.pop(0) if len(self._active) > 1 else self._active[0]
+
+
+def is_ready(message: str, *active: bool) -> bool:
+    facts = StreamFacts("out", "in", "out", "", {}, StreamSettings(), lambda _error: None)
+    return RunningStream(
+        facts, lambda _trigger: cast("Any", DyingQuery(message, *active)), None
+    ).is_ready()
+
+
+class TestReadiness:
+    @pytest.mark.parametrize(
+        "message", [WAITING, PROCESSING, PAUSING, "Running", "Committing epoch 3"]
+    )
+    def test_a_query_at_work_is_ready_unless_it_has_ended(self, message: str) -> None:
+        assert is_ready(message, True)
+        assert not is_ready(message, False)
+
+    @pytest.mark.parametrize(
+        "message",
+        ["Initializing sources", ASKING, "Terminated with exception: no such topic", "Stopped"],
+    )
+    def test_a_query_that_begins_or_has_died_is_not(self, message: str) -> None:
+        assert not is_ready(message, True)
+        assert not is_ready(message, False)

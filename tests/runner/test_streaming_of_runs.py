@@ -44,10 +44,10 @@ def test_appended_rows_come_once_but_a_run_that_is_done_again_brings_its_own_aga
     declare(project, "append", rows)
     assert take_available(project, "copies").status == "skipped"
     publish(project, "run 1")
-    assert taken(project, "copies").rows_written == 1
+    assert taken(project, "copies").inputs[0].rows == 1
     rows[0] = order(2)
     publish(project, "run 2")
-    assert taken(project, "copies").rows_written == 1
+    assert taken(project, "copies").inputs[0].rows == 1
     assert ids(project, "copies") == [1, 2]
     publish(project, "run 2")
     taken(project, "copies")

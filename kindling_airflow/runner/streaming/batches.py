@@ -36,6 +36,11 @@ class BatchPublisher:
         mode: how a batch changes the table.
         before_publish: nothing is published if it raises.
         after_publish: is called when a batch is in its place.
+
+    Attributes:
+        error: why a batch was not published.
+        expectations: what became of each in the last batch.
+        rows: how many rows it has put in place; of those that replace the table, the last batch's.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class BatchPublisher:
         self._query_id = ""
         self.error: BaseException | None = None
         self.expectations: tuple[ExpectationReport, ...] = ()
+        self.rows = 0
 
     def __call__(self, frame: DataFrame, batch_id: int) -> None:
         """Publish a batch.
@@ -80,7 +86,9 @@ class BatchPublisher:
         instance = hashlib.sha256(text.encode()).hexdigest()[:16]
         write = Write(instance, self._attempt, self._mode)
         session = frame.sparkSession
-        _, self.expectations = publish_result(
+        published, self.expectations = publish_result(
             self._where, frame, session, write, self._before_publish
         )
+        # A batch that takes the place of the table is all that is in it.
+        self.rows = published.rows + (0 if self._mode == "overwrite" else self.rows)
         self._after_publish()

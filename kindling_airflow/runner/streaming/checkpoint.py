@@ -37,6 +37,8 @@ class Purpose:
         reads, writes: the driving input and the output: what, of which type, where.
         output_mode: of the query.
         by_batch: whether batches are published like the results of runs, and not by a sink.
+        row_by_row: whether the trigger is continuous. Spark (4.1) cannot go on in batches from such
+            a checkpoint: it fails for want of a watermark that it has not kept.
         state: the stateful operators of the query's plan.
         spark: the release of Spark, whose words ``state`` is in: major and minor number.
     """
@@ -47,6 +49,7 @@ class Purpose:
     by_batch: bool
     state: tuple[str, ...]
     spark: str
+    row_by_row: bool = False
 
     def differences(self, now: Purpose) -> Iterator[str]:
         """Yield what has changed so that the checkpoint does not fit any more."""
@@ -56,6 +59,11 @@ class Purpose:
             yield f"it writes {now.writes}, and has written {self.writes}"
         if self.output_mode != now.output_mode:
             yield f"its output mode is {now.output_mode!r}, and was {self.output_mode!r}"
+        if self.row_by_row and not now.row_by_row:
+            yield (
+                "it takes batches, and has gone row by row (trigger continuous); Spark cannot go "
+                "on in batches from there"
+            )
         # Another release of Spark may put the same plan into other words.
         comparable = self.spark == now.spark
         if self.state != now.state if comparable else _kinds(self.state) != _kinds(now.state):
@@ -129,7 +137,8 @@ class Checkpoint:
             document: Any = json.loads(self.storage.read_text(path))
             if document["version"] != _VERSION:
                 raise ValueError(f"version {document['version']!r}")
-            said = {name: document["purpose"][name] for name in Purpose.__dataclass_fields__}
+            said = {"row_by_row": False, **document["purpose"]}
+            said = {name: said[name] for name in Purpose.__dataclass_fields__}
             return Purpose(**{**said, "state": tuple(said["state"])})
         except (ValueError, KeyError, TypeError) as error:
             raise PipeRunError(

@@ -34,6 +34,7 @@ class Numbers:
         self._last_at = self._began
         self.batches = 0
         self.rows_in = 0
+        self.rows_out: int | None = 0
 
     def look(self, query: StreamingQuery) -> None:
         """Take in the batches that a query has done since the last look."""
@@ -42,7 +43,9 @@ class Numbers:
                 self._seen = str(document["timestamp"])
                 self._last, self._last_at = document, self._now()
                 # A look at the source that brought nothing may be news, too.
-                self.batches += "addBatch" in (document.get("durationMs") or {})
+                if "addBatch" in (document.get("durationMs") or {}):
+                    self.batches += 1
+                    self.rows_out = _plus(self.rows_out, document.get("sink") or {})
                 self.rows_in += int(document.get("numInputRows") or 0)
 
     def progress(self, status: str) -> dict[str, Any]:
@@ -77,6 +80,12 @@ def _news(query: Any, seen: str) -> list[dict[str, Any]]:
             break
         found.append(json.loads(progresses[n].json()))
     return found[::-1]
+
+
+def _plus(rows: int | None, sink: Mapping[str, Any]) -> int | None:
+    """Return rows with those that a sink got; None if one of its batches was not counted."""
+    more = int(sink.get("numOutputRows", -1))
+    return None if rows is None or more < 0 else rows + more
 
 
 def _rate(said: Any) -> float | None:

@@ -1,7 +1,8 @@
 """A query that runs: is it ready, does it still run, why not, how far is it; and its end.
 
     drain    what the source has now gets done          bounded by the pipe's stream.drain_timeout
-    stop     the query ends; its checkpoint stays where it is, and nothing is lost
+    stop     the query ends; its checkpoint stays where it is, and nothing is lost. A batch that is
+             under way is given up, and done again by the next query on the checkpoint
 
 Knows neither signals nor standard output, and may be asked by several threads at once.
 """
@@ -19,6 +20,7 @@ from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.runner.streaming.batches import BatchPublisher
 from kindling_airflow.runner.streaming.numbers import Numbers
 from kindling_airflow.runner.streaming.stalls import Look
+from kindling_airflow.runner.streaming.work import Work
 from kindling_airflow.stream_settings import StreamSettings, StreamTrigger
 
 if TYPE_CHECKING:
@@ -26,8 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["RunningStream", "StreamFacts"]
 
-_NOT_READY = ("Initializing", "Getting offsets")
+_ASKING = "Getting offsets"
+_NOT_READY = ("Initializing", _ASKING, "Terminated", "Stopped")
 _LONGEST_PAUSE_SECONDS = 5.0
+_PATIENCE_SECONDS = 5.0
+_LOOK_SECONDS = 0.02
 _LATEST_JOBS = 3
 
 
@@ -86,19 +91,31 @@ class RunningStream:
         return () if self._batches is None else self._batches.expectations
 
     @property
-    def rows_in(self) -> int:
-        """How many rows the query has taken in since it was started here."""
+    def rows_in(self) -> int | None:
+        """How many rows the query has taken in since it was started here; None if not known."""
         self._numbers.look(self._query)
-        return self._numbers.rows_in
+        return None if self._is_row_by_row else self._numbers.rows_in
+
+    @property
+    def rows_out(self) -> int | None:
+        """How many rows it has written since it was started here; None if nobody counts them.
+
+        Of a result that replaces the table with each batch, those of the last batch.
+        """
+        if self._batches is not None:
+            return self._batches.rows
+        self._numbers.look(self._query)
+        return None if self._is_row_by_row else self._numbers.rows_out
 
     def is_ready(self) -> bool:
         """Tell whether it takes in data: its first batch is planned, or its source has nothing."""
         with self._lock:
             if not self._was_ready:
-                query = self._query
+                # Asked behind the message, which changes before the query counts as ended.
+                at_work = not self._message().startswith(_NOT_READY)
                 self._was_ready = (
-                    not self._message().startswith(_NOT_READY)
-                    if query.isActive
+                    at_work
+                    if self._query.isActive
                     else self._ends_by_itself and self.error() is None
                 )
             return self._was_ready
@@ -127,8 +144,11 @@ class RunningStream:
                 "  Fix: leave the query to the pipe; it goes on from its checkpoint."
             )
 
-    def drain(self) -> bool:
+    def drain(self) -> bool | None:
         """Get done what the source has now, and return whether that was done in time.
+
+        None if nobody can tell: row by row, Spark does not say what it has read, nor does it go on
+        in batches from such a checkpoint.
 
         Raises:
             StreamingQueryException: the query has failed.
@@ -136,8 +156,8 @@ class RunningStream:
         settings = self.facts.settings
         deadline = time.monotonic() + settings.drain_timeout
         trigger = settings.trigger
-        if trigger.kind == "continuous":
-            return True  # each row is done as it comes
+        if self._is_row_by_row:
+            return None
         if self._ends_by_itself:
             return self._await_end(deadline)
         if trigger.kind == "processing_time" and (trigger.seconds or 0) > _LONGEST_PAUSE_SECONDS:
@@ -155,7 +175,10 @@ class RunningStream:
     def progress(self) -> dict[str, Any]:
         """Return how the query gets on, of JSON types; see ``contracts.StreamNews``."""
         self._numbers.look(self._query)
-        return self._numbers.progress(self._message())
+        said = self._numbers.progress(self._message())
+        if self._is_row_by_row:  # Spark posts no progress at all
+            said.update(dict.fromkeys(("batches", "rows_in", "idle_seconds")))
+        return said
 
     def look(self) -> Look:
         """Return what there is to see of the query now, for who looks out for stalls."""
@@ -169,7 +192,22 @@ class RunningStream:
             has_data=bool(status["isDataAvailable"]),
             is_working=bool(status["isTriggerActive"]),
             done=(self._numbers.batches, tasks),
+            asks_since=self._trigger_began() if message.startswith(_ASKING) else None,
         )
+
+    @property
+    def _is_row_by_row(self) -> bool:
+        return self.facts.settings.trigger.kind == "continuous"
+
+    def _trigger_began(self) -> int | None:
+        """Return when the query last began to look for news; None where Spark does not tell."""
+        from py4j.protocol import Py4JError
+
+        try:
+            query: Any = self._query._jsq.streamingQuery()
+            return int(query.getLatestExecutionContext().currentTriggerStartTimestamp())
+        except Py4JError:  # another release of Spark
+            return None
 
     def _message(self) -> str:
         return str(self._query.status["message"])
@@ -189,30 +227,58 @@ class RunningStream:
         return tuple(done)
 
     def _process_all(self, deadline: float) -> bool:
-        """Wait until the source has nothing more; it is looked at once after this has begun."""
+        """Wait until the source has nothing more; it is looked at once after this has begun.
+
+        If it gets more all the time, so that there is no end to wait for, what it has then is taken
+        as what is there. The query begins anew for that, after a batch rather than within one.
+        """
 
         def process() -> None:
             # A look at the source that was under way already ends the first call.
             self._query.processAllAvailable()
             self._query.processAllAvailable()
 
-        return _in_time(process, deadline)
+        work, left = Work.begin("drain", process), deadline - time.monotonic()
+        if work.is_done(within=min(_PATIENCE_SECONDS, left / 4)):
+            return True
+        batches = self._batches_done()
+        while self._batches_done() == batches:
+            if work.is_done(within=_LOOK_SECONDS):
+                return True
+            if time.monotonic() > deadline:
+                return False
+        return self._take_what_is_there(deadline)
+
+    def _batches_done(self) -> int:
+        self._numbers.look(self._query)
+        return self._numbers.batches
 
     def _take_what_is_there(self, deadline: float) -> bool:
         """Let the query take what is there without a pause, for its next batch may be far away."""
         with self._lock:
             self._is_beginning_again = True
+        beginning = Work.begin("begin-again", self._begin_again)
+        if not beginning.is_done(within=deadline - time.monotonic()):
+            return False
+        return self._await_end(deadline)
+
+    def _begin_again(self) -> None:
+        """Stop the query, and take what is there with another one, unless all was told to end."""
         try:
             self._query.stop()
             self._numbers.look(self._query)
+            with self._lock:
+                if self._told_to_end:
+                    return
             query = self._begin(replace(self.facts.settings.trigger, kind="available_now"))
             with self._lock:
-                self._query = query
-                self._ends_by_itself = True
+                self._query, self._ends_by_itself = query, True
+                is_unwanted = self._told_to_end
+            if is_unwanted:
+                query.stop()
         finally:
             with self._lock:
                 self._is_beginning_again = False
-        return self._await_end(deadline)
 
     def _await_end(self, deadline: float) -> bool:
         return bool(self._query.awaitTermination(max(0.001, deadline - time.monotonic())))  # type: ignore[arg-type]
@@ -238,21 +304,3 @@ def _from_java(failed: Any) -> Exception:
         return cast("Exception", converted)
     unknown: Exception = Py4JJavaError("the query has failed", java)
     return unknown
-
-
-def _in_time(call: Callable[[], None], deadline: float) -> bool:
-    """Make a call that may never return, and return whether it did in time."""
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            call()
-        except BaseException as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=run, name="kindling-drain", daemon=True)
-    thread.start()
-    thread.join(max(0.0, deadline - time.monotonic()))
-    if raised:
-        raise raised[0]
-    return not thread.is_alive()

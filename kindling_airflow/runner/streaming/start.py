@@ -8,6 +8,7 @@ declarations -> inputs, the first as a stream -> function -> checks -> checkpoin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,7 @@ def start_stream(
     spark: SparkSession,
     declared: HarvestedModules | None = None,
     hooks: Hooks | None = None,
+    settled: Callable[[StreamSettings], None] | None = None,
 ) -> RunningStream:
     """Start a pipe as a stream, and return without waiting until it is ready.
 
@@ -62,6 +64,7 @@ def start_stream(
         spark: the session.
         declared: the project's declarations, where the caller has imported them already.
         hooks: where the caller has its say.
+        settled: is told what the pipe says of its query, before anything is read.
 
     Raises:
         DeclarationError: the pipe cannot run as a stream.
@@ -72,6 +75,8 @@ def start_stream(
     hooks = hooks or Hooks()
     declared = declarations_of(request, declared)
     pipe, settings = stream_pipe_of(request, declared)
+    if settled is not None:
+        settled(settings)
     output = declared.entities.definition_or_default(pipe.output_entity_id)
     driving = declared.entities.definition_or_default(pipe.input_entity_ids[0])
     context = ProviderContext(spark, request.warehouse, hooks.memory)
@@ -89,6 +94,7 @@ def start_stream(
         writes=_what_and_where(output, provider),
         output_mode=settings.output_mode,
         by_batch=by_batch,
+        row_by_row=settings.trigger.kind == "continuous",
         state=stateful_operators(result),
         spark=".".join(spark.version.split(".")[:2]),
     )

@@ -1,6 +1,6 @@
 """What of a query's plan decides whether its state fits: its stateful operators, in words.
 
-    aggregation by [shop, window = named_struct(start, ...)] of [count(1), sum(amount)]
+    aggregation by [shop: string] of [count(1): bigint, sum(amount): double]
     watermark on at of 10 minutes
 
 What Spark numbers anew in every process (the ids of expressions) is left out.
@@ -45,7 +45,7 @@ def _described(node: Any, names: Mapping[int, str]) -> Iterator[str]:
     if kind == "Aggregate":
         keys = _texts(node.groupingExpressions(), names)
         results = (e for e in _each(node.aggregateExpressions()) if _aggregates(e))
-        values = [_text(e.child() if e.nodeName() == "Alias" else e, {}) for e in results]
+        values = [_typed(e.child() if e.nodeName() == "Alias" else e, {}) for e in results]
         yield f"aggregation by [{keys}] of [{', '.join(values)}]"
     elif kind == "EventTimeWatermark":
         yield f"watermark on {_text(node.eventTime(), {})} of {node.delay()}"
@@ -83,7 +83,12 @@ def _definitions(nodes: list[Any]) -> dict[int, str]:
 
 
 def _texts(expressions: Any, names: Mapping[int, str]) -> str:
-    return ", ".join(_text(expression, names) for expression in _each(expressions))
+    return ", ".join(_typed(expression, names) for expression in _each(expressions))
+
+
+def _typed(expression: Any, names: Mapping[int, str]) -> str:
+    """Return an expression with its type, because a state of other types is another one."""
+    return f"{_text(expression, names)}: {expression.dataType().simpleString()}"
 
 
 def _text(expression: Any, names: Mapping[int, str]) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -25,10 +24,13 @@ from kindling_airflow.frozen import freeze
 from kindling_airflow.harvest import HarvestedModules
 from kindling_airflow.runner.run_pipe import Hooks, failed_report
 from kindling_airflow.runner.streaming.drain_signal import DrainSignal
+from kindling_airflow.runner.streaming.leftovers import leftovers
 from kindling_airflow.runner.streaming.running import RunningStream
 from kindling_airflow.runner.streaming.stalls import StallWatch
 from kindling_airflow.runner.streaming.start import start_stream
 from kindling_airflow.runner.streaming.stream_inputs import NothingThereYet
+from kindling_airflow.runner.streaming.work import Work
+from kindling_airflow.stream_settings import StreamSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -76,35 +78,6 @@ def run_stream(
 
 
 @dataclass(slots=True)
-class _Work:
-    """A call in a thread of its own."""
-
-    thread: threading.Thread
-    result: Any = None
-    error: BaseException | None = None
-
-    @classmethod
-    def begin(cls, name: str, call: Callable[[], Any]) -> _Work:
-        def run() -> None:
-            try:
-                work.result = call()
-            except BaseException as error:
-                work.error = error
-
-        work = cls(threading.Thread(target=run, name=f"kindling-{name}", daemon=True))
-        work.thread.start()
-        return work
-
-    def is_done(self) -> bool:
-        """Tell whether it is done; raises what it raised."""
-        if self.thread.is_alive():
-            return False
-        if self.error is not None:
-            raise self.error
-        return True
-
-
-@dataclass(slots=True)
 class _StreamRun:
     request: RunRequest
     spark: SparkSession
@@ -112,8 +85,9 @@ class _StreamRun:
     hooks: Hooks
     say: Callable[[str], None]
     signal: DrainSignal = field(default_factory=DrainSignal)
+    settings: StreamSettings = field(default_factory=StreamSettings)
     stream: RunningStream | None = None
-    drain: _Work | None = None
+    drain: Work | None = None
     last_progress: Mapping[str, Any] = field(default_factory=dict)
     _said: str = ""
     _said_at: float = 0.0
@@ -121,24 +95,29 @@ class _StreamRun:
     def to_end(self, started: float) -> RunReport:
         """Run the stream and return its report; whatever goes wrong is raised."""
         self.signal.listen()
-        starting = _Work.begin("start", self._start)
-        while not starting.is_done():
+        starting, asked_at = Work.begin("start", self._start), None
+        while not starting.is_done(within=_LOOK_SECONDS):
             self._tell("starting")
-            time.sleep(_LOOK_SECONDS)
+            now = time.monotonic()
+            self._check_readiness(started, now)
+            if self.signal.asked and asked_at is None:
+                asked_at = now
+            if asked_at is not None and now - asked_at > self.settings.drain_timeout:
+                return self._ended_before_it_began(started)
         stream: RunningStream = starting.result
         self.stream = stream
-        drained = self._watch(stream)
+        drained = self._watch(stream, started)
         self.stop()
         error = stream.error()
         if error is not None:
             raise error
-        return self._report(stream, started, drained=drained)
+        return self._report(stream, started, drained)
 
     def stop(self) -> None:
         """End the query, if it has begun, within a minute."""
         if self.stream is None:
             return
-        stopping = _Work.begin("stop", self.stream.stop)
+        stopping = Work.begin("stop", self.stream.stop)
         deadline = time.monotonic() + _STOP_SECONDS
         while not stopping.is_done():
             if time.monotonic() > deadline:
@@ -151,33 +130,43 @@ class _StreamRun:
             time.sleep(_LOOK_SECONDS / 2)
 
     def _start(self) -> RunningStream:
-        return start_stream(self.request, self.spark, self.declared, self.hooks)
+        return start_stream(self.request, self.spark, self.declared, self.hooks, self._take)
 
-    def _watch(self, stream: RunningStream) -> bool:
+    def _take(self, settings: StreamSettings) -> None:
+        self.settings = settings
+
+    def _check_readiness(self, started: float, now: float) -> None:
+        limit = self.settings.ready_timeout
+        if now - started > limit:
+            has_begun = self.stream is not None
+            doing = self.last_progress.get("status") if has_begun else "it had not even begun"
+            raise PipeTimeoutError(
+                f"pipe {self.request.pipe_id!r}: its query was not ready within {limit:g} s: "
+                f"{doing}\n  Fix: find out what it waits for, or raise stream.ready_timeout."
+            )
+
+    def _watch(self, stream: RunningStream, started: float) -> bool | None:
         """Return when the query is to be stopped or has ended: whether all was done by then."""
-        settings, began = stream.facts.settings, time.monotonic()
+        settings = self.settings = stream.facts.settings
         every = settings.trigger.seconds if settings.trigger.kind == "processing_time" else None
         stalls = StallWatch(settings.stall_timeout, every or 0.0)
-        fence_at = began + _FENCE_SECONDS
+        fence_at = time.monotonic() + _FENCE_SECONDS
         while True:
             ready, now = stream.is_ready(), time.monotonic()
             if self.signal.asked and self.drain is None:
-                self.drain = _Work.begin("drain", stream.drain)
+                self.drain = Work.begin("drain", stream.drain)
             state = "draining" if self.drain is not None else "ready" if ready else "starting"
             told = self._tell(state)
             if self.drain is not None and self.drain.is_done():
-                return bool(self.drain.result)
+                result: bool | None = self.drain.result
+                return result
             if not stream.is_active():
                 return True
             if now >= fence_at:
                 fence_at = now + _FENCE_SECONDS
                 self._check_fence(stream.facts.location)
-            if not ready and self.drain is None and now - began > settings.ready_timeout:
-                raise PipeTimeoutError(
-                    f"pipe {self.request.pipe_id!r}: its query was not ready within "
-                    f"{settings.ready_timeout:g} s: {self.last_progress.get('status')}\n"
-                    "  Fix: find out what it waits for, or raise stream.ready_timeout."
-                )
+            if not ready and self.drain is None:
+                self._check_readiness(started, now)
             if ready and told and self.drain is None and stalls.is_stuck(stream.look()):
                 raise PipeTimeoutError(
                     f"pipe {self.request.pipe_id!r}: its query has stalled: nothing got done for "
@@ -220,12 +209,21 @@ class _StreamRun:
             reason=reason,
         )
 
-    def _report(self, stream: RunningStream, started: float, *, drained: bool) -> RunReport:
+    def _ended_before_it_began(self, started: float) -> RunReport:
+        limit = self.settings.drain_timeout
+        reason = (
+            f"it was told to stop, and its query had not even begun {limit:g} s later; nothing was "
+            "read or written, and the next run goes on from the checkpoint"
+        )
+        return replace(self.skipped(reason, started), extra=freeze({"drained": False}))
+
+    def _report(self, stream: RunningStream, started: float, drained: bool | None) -> RunReport:
         facts, rows = stream.facts, stream.rows_in
         self.last_progress = stream.progress()
         report = self.skipped(f"{facts.driving_id!r} has gained nothing", started)
-        if rows > 0 or self.request.stream.get("lifetime") != "available_now":
-            report = replace(report, status="published", reason="", rows_written=rows)
+        if rows != 0 or self.request.stream.get("lifetime") != "available_now":
+            report = replace(report, status="published", reason="", rows_written=stream.rows_out)
+        note = leftovers(facts, drained, self.last_progress)
         return replace(
             report,
             output_entity_id=facts.output_id,
@@ -237,6 +235,7 @@ class _StreamRun:
                     "output": dict(facts.description),
                     "stream": dict(self.last_progress),
                     "drained": drained,
+                    **({"note": note} if note else {}),
                 }
             ),
         )

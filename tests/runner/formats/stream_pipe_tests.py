@@ -65,7 +65,7 @@ def test_a_batch_that_is_merged_again_changes_nothing(project: Project, kind: st
     drop(project.table("events"), "1.json", [*events(range(3)), *events(range(3, 4), "b")])
     taken(project, "counts")
     drop(project.table("events"), "2.json", events(range(4, 6)))
-    assert taken(project, "counts").rows_written == 2
+    assert taken(project, "counts").inputs[0].rows == 2
     assert rows_in(project, kind, "counts") == [("a", 5), ("b", 1)]
     commits = project.warehouse / "_kindling" / "checkpoints" / "counts" / "commits"
     last = max((p for p in commits.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
@@ -91,7 +91,7 @@ def test_a_table_that_was_overwritten_fails_the_stream_for_good_and_says_why(
         staged = provider.stage(entity, project.spark.range(run), write)
         provider.publish(entity, staged, write)
         if mode == "append":
-            assert taken(project, "copies").rows_written == 1
+            assert taken(project, "copies").inputs[0].rows == 1
     told = refusal(project, "copies")
     assert "entity 'orders': rows of the table were replaced or deleted (" in told
     assert "skip" in told

@@ -1,0 +1,40 @@
+"""What is left when a stream was stopped before its source had nothing more, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kindling_airflow.runner.streaming.running import StreamFacts
+
+__all__ = ["leftovers"]
+
+
+def leftovers(facts: StreamFacts, drained: bool | None, progress: Mapping[str, Any]) -> str:
+    """Return what a stream that was drained has left, and what that means; "" for nothing.
+
+    Args:
+        facts: what is known of the stream.
+        drained: whether it was done in time; None if nobody can tell.
+        progress: its last numbers.
+    """
+    if drained:
+        return ""
+    if drained is None:
+        what = (
+            "row by row (continuous), Spark does not tell whether it had taken all that was there "
+            "when it was stopped"
+        )
+    else:
+        limit = facts.settings.drain_timeout
+        lag = progress.get("lag")
+        behind = "" if lag is None else f" (behind by {lag:,} as of its last batch)"
+        what = f"it still had something to do after {limit:g} s{behind}, and was stopped"
+    sends = facts.description.get("format") == "kafka"
+    again = " What it had begun to send comes again." if sends else ""
+    verb = "may not be" if drained is None else "was not"
+    longer = "" if drained is None else " stream.drain_timeout gives it more time."
+    return (
+        f"stream {facts.pipe_id!r} {verb} drained: {what}. Nothing is lost: the next run goes on "
+        f"from the checkpoint; until then {facts.output_id!r} may lack rows.{again}{longer}"
+    )
