@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import lru_cache
@@ -121,9 +121,9 @@ class Days:
         )
         return run_fenced(request, self.spark, declared=self.declared)
 
-    def run_days(self, *days: int, landing: str = "landing") -> list[RunReport]:
-        """Run every pipe for one day after the other; return the reports."""
-        return [self.run(pipe_id, day, landing=landing) for day in days for pipe_id in PIPES]
+    def run_days(self, *days: int, pipes: Sequence[str] = PIPES) -> list[RunReport]:
+        """Run pipes for one day after the other; return the reports."""
+        return [self.run(pipe_id, day) for day in days for pipe_id in pipes]
 
     def read(self, table: str) -> Any:
         """Return a table's rows, as a pipe reads them."""
@@ -134,11 +134,11 @@ class Days:
         return provider_for(entity, context).read(entity)
 
 
-def main(project: str, warehouse: str, days: list[int]) -> None:
-    """Run every pipe for one day after the other, in a session of this process."""
+def main(project: str, warehouse: str, days: Sequence[int], pipes: Sequence[str]) -> None:
+    """Run pipes for one day after the other, in a session of this process."""
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
     spark = builder.config("spark.sql.session.timeZone", "UTC").getOrCreate()
-    for report in Days(spark, Path(warehouse), Path(project)).run_days(*days):
+    for report in Days(spark, Path(warehouse), Path(project)).run_days(*days, pipes=pipes):
         assert report.status == "published", report

@@ -1,7 +1,9 @@
 """Half a month of flights, backfilled by Airflow while drivers, tasks, a worker and the scheduler
 are killed; and the same days one after the other, without any of that.
 
-The project is the example of the page on backfills, with a log that is appended to beside it.
+The project is the example of the page on backfills, with a log that is appended to beside it. Its
+second table of slices is left out: each driver takes its time, and faults meet both kinds of table
+without it.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import psutil
 import pytest
 
 from kindling_airflow.cli.local_airflow import LocalAirflow
-from tests.faults.days import PIPES, january, land, write_project
+from tests.faults.days import january, land, write_project
 from tests.oracle.compare import differences
 from tests.oracle.days_oracle import expected_days
 from tests.system.backfills import Backfills
@@ -34,6 +36,7 @@ pytestmark = pytest.mark.system
 
 DEFINITION = """dag_id: days
 project: {path: days, modules: [days_pipeline, days_cancelled, days_faults]}
+exclude: [days.delays]
 schedule: "@daily"
 start_date: 2013-01-01
 on_missing_interval: fail
@@ -48,6 +51,7 @@ ENVIRONMENT = {
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
 }
+PIPES = ("days.flights", "days.cancelled")  # a slice that is replaced, a log that is added to
 HALF_A_MONTH = range(1, 15)
 LEFT_ALONE = 20  # the day in which the scheduler is killed
 FAULTS = ("staging", "before", "publishing", "after", "after", "raises", "raises", "task", "worker")
@@ -59,7 +63,7 @@ def day(n: int) -> str:
 
 def chosen_faults() -> dict[str, str]:
     """Return what happens to whom, by chance, and always the same."""
-    chance = random.Random(2013)
+    chance = random.Random(348)  # both tables are met by a kill behind their publish
     tasks = [f"{pipe_id} {day(n)}" for n in HALF_A_MONTH for pipe_id in PIPES]
     return dict(zip(chance.sample(tasks, len(FAULTS)), FAULTS, strict=True))
 
@@ -164,7 +168,8 @@ def run_in_order(project: Path, warehouse: Path, profile: str) -> Path:
     """Run every pipe for one day after the other, in one session; return the warehouse."""
     land(warehouse, january())
     days = [*HALF_A_MONTH, LEFT_ALONE]
-    code = f"from tests.faults.days import main; main({str(project)!r}, {str(warehouse)!r}, {days})"
+    said = f"{str(project)!r}, {str(warehouse)!r}, {days}, {PIPES}"
+    code = f"from tests.faults.days import main; main({said})"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": str(ROOT), "SPARK_SUBMIT_OPTS": profile},
