@@ -32,7 +32,7 @@ from kindling_airflow.errors import LocalAirflowError
 __all__ = ["LocalAirflow", "free_port"]
 
 _STARTUP_SECONDS = 240.0
-_GRACE_SECONDS = 20.0
+_GRACE_SECONDS = 5.0
 _LINGER_SECONDS = 2.0
 _TAIL_LINES = 40
 
@@ -203,22 +203,37 @@ class LocalAirflow:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt a process; after a while, kill it and whatever it had started.
+    """Tell a process's children to end, and then itself; kill what is left of all after a while.
+
+    The children are told directly, and not by their parent: it may be deaf to interrupts, as
+    everything is that a shell has started in the background.
 
     Args:
         process: the leader of a session of its own; it may have ended already.
     """
-    family = _family(process)
+    family, components = _family(process), _children(process)
+    for component in components:
+        with suppress(psutil.NoSuchProcess):
+            component.terminate()
+    psutil.wait_procs(components, timeout=_GRACE_SECONDS)
     with suppress(ProcessLookupError):
         process.send_signal(signal.SIGINT)
     with suppress(subprocess.TimeoutExpired):
-        process.wait(_GRACE_SECONDS)
+        process.wait(_LINGER_SECONDS)
     _, alive = psutil.wait_procs(family | _family(process), timeout=_LINGER_SECONDS)
     for survivor in alive:
         with suppress(psutil.NoSuchProcess):
             survivor.kill()
     psutil.wait_procs(alive, timeout=_LINGER_SECONDS)  # orphans are for init to reap
     process.wait(_GRACE_SECONDS)
+
+
+def _children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Return what a process has started itself; nothing where it has ended."""
+    if process.poll() is None:  # else its id may be another's by now
+        with suppress(psutil.NoSuchProcess):
+            return psutil.Process(process.pid).children()
+    return []
 
 
 def _family(process: subprocess.Popen[bytes]) -> set[psutil.Process]:

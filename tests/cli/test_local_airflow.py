@@ -24,6 +24,7 @@ WAIT = 30.0
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_airflow, "_LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(local_airflow, "_GRACE_SECONDS", 2.0)
 
 
 @pytest.fixture
@@ -132,8 +133,9 @@ def test_a_reset_forgets_the_home_and_nothing_else(
 
 # Real trees of processes. Each program prints its own id, then those of what it started.
 
-CHILD = "import signal, time; {ignore}; print('ready', flush=True); time.sleep(600)"
+CHILD = "import signal, sys, time; {ignore}; print('ready', flush=True); time.sleep(600)"
 IGNORE = "signal.signal(signal.SIGINT, signal.SIG_IGN)"
+DEAF = f"{IGNORE}; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 TREE = """
 import os, signal, subprocess, sys
 {first}
@@ -168,7 +170,8 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_a_tree_that_listens_ends_by_itself() -> None:
+def test_a_tree_that_listens_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_airflow, "_LINGER_SECONDS", WAIT)
     process, pids = start(
         CHILD.format(ignore="pass"),
         first="signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])",
@@ -179,15 +182,29 @@ def test_a_tree_that_listens_ends_by_itself() -> None:
     assert all(gone(pid) for pid in pids)
 
 
-def test_a_tree_that_does_not_listen_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_airflow, "_GRACE_SECONDS", 0.5)
-    process, pids = start(CHILD.format(ignore=IGNORE), "signal.pause()", first=IGNORE)
+def test_a_parent_that_is_deaf_has_its_children_told_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where a shell has started it in the background."""
+    monkeypatch.setattr(local_airflow, "_LINGER_SECONDS", WAIT)
+    process, pids = start(
+        CHILD.format(ignore="signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))"),
+        first=IGNORE,
+        then="sys.exit(child.wait())",
+    )
+    local_airflow._end(process)
+    assert process.returncode == 7
+    assert all(gone(pid) for pid in pids)
+
+
+def test_a_tree_that_does_not_listen_is_killed() -> None:
+    process, pids = start(CHILD.format(ignore=DEAF), "signal.pause()", first=IGNORE)
     local_airflow._end(process)
     assert all(gone(pid) for pid in pids)
 
 
 def test_a_child_that_outlives_its_parent_is_killed() -> None:
-    process, pids = start(CHILD.format(ignore=IGNORE), "child.wait()")
+    process, pids = start(CHILD.format(ignore=DEAF), "child.wait()")
     local_airflow._end(process)
     assert all(gone(pid) for pid in pids)
 
@@ -200,7 +217,7 @@ def test_a_child_of_a_parent_that_has_ended_already_is_killed() -> None:
 
 
 def test_a_child_that_went_into_a_session_of_its_own_is_killed() -> None:
-    child = "import os; os.setsid(); " + CHILD.format(ignore=IGNORE)
+    child = "import os; os.setsid(); " + CHILD.format(ignore=DEAF)
     process, pids = start(child, "child.wait()")
     local_airflow._end(process)
     assert all(gone(pid) for pid in pids)
