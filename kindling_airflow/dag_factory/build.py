@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow import sdk as airflow_sdk
+from airflow.configuration import conf
 from airflow.sdk import DAG, Param
 
 from kindling_airflow.dag_factory.compile import Compiled
@@ -24,6 +25,9 @@ from kindling_airflow.operators.chosen_pipes import CHOICE
 __all__ = ["build_dag"]
 
 sdk: Any = airflow_sdk  # names that it resolves when they are used are unknown to type checkers
+_MOST_FAILURES = (
+    3  # of runs that begin as soon as the one before is over, endlessly if nobody looks
+)
 _RUN_CALLBACKS = ("on_failure_callback", "on_success_callback")
 
 
@@ -69,7 +73,7 @@ def _empty_dag(compiled: Compiled, references: References) -> DAG:
         max_active_tasks=compiled.spec.max_active_tasks(),
         tags=sorted({"kindling", *definition.tags}),
         params=_params(compiled),
-        **_run_arguments(definition, references),
+        **_run_arguments(definition, references, is_endless=schedule == CONTINUOUS),
         **{name: value for name, value in optional.items() if value is not None},
     )
 
@@ -97,7 +101,9 @@ def _choice() -> Param:
     )
 
 
-def _run_arguments(definition: Definition, references: References) -> dict[str, Any]:
+def _run_arguments(
+    definition: Definition, references: References, *, is_endless: bool
+) -> dict[str, Any]:
     said = definition.dag_run
     found: dict[str, Any] = {
         key: references.callbacks(said[key], ("dag_run", key))
@@ -108,6 +114,8 @@ def _run_arguments(definition: Definition, references: References) -> dict[str, 
         found["dagrun_timeout"] = timedelta(seconds=said["timeout_seconds"])
     if "max_consecutive_failed" in said:
         found["max_consecutive_failed_dag_runs"] = said["max_consecutive_failed"]
+    elif is_endless and not conf.getint("core", "max_consecutive_failed_dag_runs_per_dag"):
+        found["max_consecutive_failed_dag_runs"] = _MOST_FAILURES
     if "deadline" in said:
         alerts = put_back(said["deadline"], definition.objects)
         alerts = alerts if isinstance(alerts, list) else [alerts]

@@ -76,7 +76,10 @@ class StreamTasks:
         if isinstance(spec, StopSpec):
             return StopStreamsOperator(**shared, after_seconds=spec.after_seconds)
         return ReadyGateOperator(
-            **shared, stop_task_id=self._stop, timeout_seconds=spec.timeout_seconds
+            **shared,
+            earlier=self._named(spec.earlier),
+            stop_task_id=self._stop,
+            timeout_seconds=spec.timeout_seconds,
         )
 
     def _named(self, task_ids: Iterable[str]) -> tuple[str, ...]:

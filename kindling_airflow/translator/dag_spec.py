@@ -118,6 +118,7 @@ class GateSpec:
         streams: task ids of the streams that it waits for.
         timeout_seconds: how long they may take.
         doc: what it is there for.
+        earlier: task ids of the streams of the generations before; none of them may have failed.
     """
 
     task_id: str
@@ -127,6 +128,7 @@ class GateSpec:
     streams: tuple[str, ...]
     timeout_seconds: float
     doc: str
+    earlier: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,13 @@ from kindling_airflow.translator.task_ids import OUTCOME_ID, STOP_ID, gate_id, g
 __all__ = ["Edges", "Streaming", "Wired", "forward_plan", "streaming_part"]
 
 _DEFAULTS = FrozenDict(
-    retries=10, retry_delay_seconds=10, retry_exponential_backoff=True, max_retry_delay_seconds=300
+    retries=10,
+    retry_delay_seconds=10,
+    retry_exponential_backoff=True,
+    max_retry_delay_seconds=300,
+    # Spark tells of each batch at INFO; a task that lives for months would have no other log.
+    spark=FrozenDict(conf=FrozenDict({"spark.log.level": "WARN"})),
 )
-
 
 Edges = tuple[tuple[str, ...], str, StreamTask | None]
 """What a pipe's task waits for, its trigger rule, and what makes it the task of a stream."""
@@ -150,6 +154,7 @@ class Streaming:
         """Return the gate of each generation with streams, by the generation's number."""
         found: dict[int, GateSpec] = {}
         before: tuple[str, ...] = ()
+        earlier: tuple[str, ...] = ()
         for generation in plan.generations:
             streams = [pipe_id for pipe_id in generation if pipe_id in self.settings]
             if not streams:
@@ -163,9 +168,11 @@ class Streaming:
                 streams=tuple([ids[pipe_id] for pipe_id in streams]),
                 timeout_seconds=max(self.settings[p].ready_timeout for p in streams),
                 doc="Ends when the streams of its generation are ready; what comes next waits for "
-                "it. Fails as soon as one of them has failed.",
+                "it. Fails as soon as one of them has failed, or one of a generation before.",
+                earlier=earlier,
             )
             before = (gate_id(number),)
+            earlier += found[number].streams
         return found
 
     def _stop(self, ids: Mapping[str, str]) -> StopSpec:

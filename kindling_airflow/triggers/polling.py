@@ -16,6 +16,7 @@ from kindling_airflow.triggers.run_states import States
 __all__ = ["RunTrigger"]
 
 _INTERVAL_SECONDS = 1.0
+_LONGEST_QUESTION = 100  # ids; with more, Airflow is asked for all tasks of the run
 
 
 class RunTrigger(BaseTrigger):
@@ -73,8 +74,9 @@ class RunTrigger(BaseTrigger):
         """Return the states of tasks of the run."""
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
+        wanted = list(task_ids) if len(task_ids) <= _LONGEST_QUESTION else None
         found = await sync_to_async(RuntimeTaskInstance.get_task_states)(
-            dag_id=self.dag_id, run_ids=[self.run_id], task_ids=list(task_ids)
+            dag_id=self.dag_id, run_ids=[self.run_id], task_ids=wanted
         )
         states: States = found.get(self.run_id, {})
         return states

@@ -1,4 +1,8 @@
-"""Fires when streams are ready, when one cannot become so any more, or when time is over."""
+"""Fires when streams are ready, when one cannot become so any more, or when time is over.
+
+A stream that was ready before them and has failed for good since is a reason to fail, too: whatever
+is not started yet would be started only to bring its whole backlog to readers of which one is gone.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from airflow.triggers.base import TaskSkippedEvent, TaskSuccessEvent, TriggerEve
 from asgiref.sync import sync_to_async
 
 from kindling_airflow.triggers.polling import RunTrigger
-from kindling_airflow.triggers.run_states import ended
+from kindling_airflow.triggers.run_states import ended, failed_for_good
 
 __all__ = ["READY_KEY", "ReadyTrigger"]
 
@@ -26,6 +30,7 @@ class ReadyTrigger(RunTrigger):
     Args:
         dag_id, run_id, streams, deadline: as :class:`RunTrigger` takes them.
         stop_task_id: the task whose end asks all streams to stop: then nobody need wait.
+        earlier: task ids of the streams that were to be ready before these.
     """
 
     def __init__(
@@ -35,24 +40,31 @@ class ReadyTrigger(RunTrigger):
         streams: Sequence[str],
         deadline: float | None = None,
         stop_task_id: str = "",
+        *,
+        earlier: Sequence[str] = (),
     ) -> None:
         super().__init__(dag_id, run_id, streams, deadline)
         self.stop_task_id = stop_task_id
-        self._waiting: dict[str, str | None] = {}
+        self.earlier = list(earlier)
+        self._waiting: dict[str, str | None] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and its arguments."""
         kind, arguments = super().serialize()
-        return kind, {**arguments, "stop_task_id": self.stop_task_id}
+        own = {"stop_task_id": self.stop_task_id, "earlier": self.earlier}
+        return kind, {**arguments, **own}
 
     async def look(self) -> TriggerEvent | None:
         """Return how it is with the streams, unless they still have to be waited for."""
-        states = await self.states([*self.streams, self.stop_task_id])
+        states = await self.states([*self.streams, *self.earlier, self.stop_task_id])
         if not states:
             return None
         dead = {t: states[t] for t in self.streams if states.get(t) in _DEAD}
         if dead:
-            return TriggerEvent({"status": "failed", "streams": dead})  # type: ignore[no-untyped-call]
+            return _event("failed", dead)
+        gone = {t: states[t] for t in failed_for_good(states, self.earlier)}
+        if gone:
+            return _event("gone", gone)
         if ended(states, self.stop_task_id):
             self.log.info("%r has ended: nothing more is to be started.", self.stop_task_id)
             return TaskSkippedEvent()
@@ -64,8 +76,10 @@ class ReadyTrigger(RunTrigger):
         return None if self._waiting else TaskSuccessEvent()
 
     def over(self) -> TriggerEvent:
-        """Return who was not ready."""
-        return TriggerEvent({"status": "late", "streams": self._waiting})  # type: ignore[no-untyped-call]
+        """Return who was not ready; all, where Airflow has never answered."""
+        if self._waiting is None:
+            return _event("unknown", dict.fromkeys(self.streams))
+        return _event("late", self._waiting)
 
     async def _is_ready(self, task_id: str, state: str | None) -> bool:
         if state != "running":
@@ -76,3 +90,7 @@ class ReadyTrigger(RunTrigger):
             key=READY_KEY, dag_id=self.dag_id, task_id=task_id, run_id=self.run_id
         )
         return said is not None
+
+
+def _event(status: str, streams: dict[str, str | None]) -> TriggerEvent:
+    return TriggerEvent({"status": status, "streams": streams})  # type: ignore[no-untyped-call]

@@ -136,7 +136,7 @@ class TestLivingStreams:
         gate: Any = dag.get_task("ready_1")
         assert type(gate).__name__ == "ReadyGateOperator"
         assert (tuple(gate.streams), gate.stop_task_id) == (("clean",), "stop_streams")
-        assert gate.timeout_seconds == 600
+        assert (gate.timeout_seconds, gate.earlier) == (600, ("alert",))
         stop: Any = dag.get_task("stop_streams")
         assert type(stop).__name__ == "StopStreamsOperator"
         assert tuple(stop.streams) == ("ingest", "clean", "alert")
@@ -233,6 +233,21 @@ class TestSchedules:
         assert (dag.max_active_runs, dag.catchup) == (1, False)
         own = built(folder, start_date="2026-01-31")
         assert own.start_date == datetime(2026, 1, 31, tzinfo=timezone.utc)
+
+    def test_runs_that_fail_in_a_row_end_it_unless_somebody_says_otherwise(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def most(**keys: Any) -> int:
+            return int(stored(built(folder, **keys)).max_consecutive_failed_dag_runs)
+
+        assert most() == 3
+        assert most(lifetime="available_now", schedule="@continuous") == 3
+        assert most(dag_run={"max_consecutive_failed": 7}) == 7
+        assert most(dag_run={"max_consecutive_failed": 0}) == 0
+        assert most(schedule=None) == 0
+        assert most(lifetime="bounded", duration="1h") == 0
+        monkeypatch.setenv("AIRFLOW__CORE__MAX_CONSECUTIVE_FAILED_DAG_RUNS_PER_DAG", "9")
+        assert (most(), most(schedule=None)) == (9, 9)
 
     def test_a_run_begins_at_once_and_the_next_one_where_it_was_begun(self, folder: Path) -> None:
         dag = stored(built(folder))

@@ -79,9 +79,13 @@ def test_a_gate_is_in_the_group_of_its_generation() -> None:
         streams=("alert", "report"),
         timeout_seconds=1200.0,
         doc="Ends when the streams of its generation are ready; what comes next waits for it. "
-        "Fails "
-        "as soon as one of them has failed.",
+        "Fails as soon as one of them has failed, or one of a generation before.",
     )
+    assert [gate.earlier for gate in dag.gates()] == [
+        (),
+        ("alert", "report"),
+        ("alert", "report", "clean"),
+    ]
     assert [gate.timeout_seconds for gate in dag.gates()] == [1200.0, 600.0, 600.0]
 
 
@@ -235,6 +239,23 @@ def test_a_stream_that_lives_on_is_tried_again_and_again_unless_somebody_says_ot
     assert {task.settings.retries for task in spec(hybrid(), retries=2).tasks()} == {2}
     ending = spec(hybrid(), lifetime="available_now")
     assert {task.settings.retries for task in ending.tasks()} == {None}
+
+
+def test_a_stream_that_lives_on_logs_warnings_unless_somebody_says_otherwise() -> None:
+    def levels(**options: Any) -> dict[str, str | None]:
+        tasks = spec(hybrid(), **options).tasks()
+        return {t.task_id: t.settings.spark.get("conf", {}).get("spark.log.level") for t in tasks}
+
+    quiet = {**dict.fromkeys(("ingest", "clean", "alert"), "WARN"), "daily": None, "weekly": None}
+    assert levels() == quiet
+    assert levels(lifetime="bounded", duration_seconds=60) == quiet
+    other = {"spark": {"conn_id": "lake", "conf": {"spark.cores.max": 2}}}
+    assert levels(settings=other) == quiet
+    assert levels(overrides={"clean": {"spark": {"conf": {"spark.log.level": "INFO"}}}}) == {
+        **quiet,
+        "clean": "INFO",
+    }
+    assert set(levels(lifetime="available_now").values()) == {None}
 
 
 def test_all_tasks_that_live_on_may_be_active_at_once() -> None:

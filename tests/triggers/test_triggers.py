@@ -30,16 +30,19 @@ class Airflow:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.looks: list[Mapping[str, str | None] | Exception] = [{}]
         self.ready: set[str] = set()
+        self.asked: list[str] | None = []
         monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", self.states)
         monkeypatch.setattr(XCom, "get_one", self.xcom)
         monkeypatch.setattr("kindling_airflow.triggers.polling._INTERVAL_SECONDS", 0.0)
 
-    def states(self, *, dag_id: str, run_ids: list[str], task_ids: list[str]) -> Any:
+    def states(self, *, dag_id: str, run_ids: list[str], task_ids: list[str] | None) -> Any:
         assert (dag_id, run_ids) == ("dag", ["run"])
         look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
         if isinstance(look, Exception):
             raise look
-        return {"run": {k: v for k, v in look.items() if k in task_ids}} if look else {}
+        self.asked = task_ids
+        wanted = look if task_ids is None else {k: v for k, v in look.items() if k in task_ids}
+        return {"run": wanted} if look else {}
 
     def xcom(self, *, key: str, dag_id: str, task_id: str, run_id: str) -> Any:
         assert (key, dag_id, run_id) == ("kindling_ready", "dag", "run")
@@ -64,11 +67,13 @@ def fired(trigger: RunTrigger) -> TriggerEvent:
 
 
 def gate(deadline: float | None = None) -> ReadyTrigger:
-    return ReadyTrigger("dag", "run", STREAMS, deadline, "stop")
+    return ReadyTrigger("dag", "run", STREAMS, deadline, "stop", earlier=["sink"])
 
 
-def run(a: str | None, b: str | None, stop: str = "deferred") -> dict[str, str | None]:
-    return {"a": a, "b": b, "stop": stop}
+def run(
+    a: str | None, b: str | None, stop: str = "deferred", sink: str = "running"
+) -> dict[str, str | None]:
+    return {"a": a, "b": b, "stop": stop, "sink": sink}
 
 
 class TestReady:
@@ -91,6 +96,22 @@ class TestReady:
         airflow.looks = [run(None, "queued"), run("running", state, stop="success")]
         assert fired(gate()).payload == {"status": "failed", "streams": {"b": state}}
 
+    @pytest.mark.parametrize("state", ["failed", "upstream_failed"])
+    def test_one_before_that_has_failed_for_good_fails_it_at_once(
+        self, airflow: Airflow, state: str
+    ) -> None:
+        airflow.ready = {"a", "b"}
+        airflow.looks = [
+            run("running", "queued", sink="up_for_retry"),
+            run("running", "running", sink=state),
+        ]
+        assert fired(gate()).payload == {"status": "gone", "streams": {"sink": state}}
+
+    @pytest.mark.parametrize("state", ["success", "up_for_retry", "skipped"])
+    def test_one_before_that_has_not_is_no_reason(self, airflow: Airflow, state: str) -> None:
+        airflow.looks, airflow.ready = [run("running", "running", sink=state)], {"a", "b"}
+        assert isinstance(fired(gate()), TaskSuccessEvent)
+
     def test_when_stop_was_asked_for_nobody_waits(self, airflow: Airflow) -> None:
         airflow.looks = [run("running", None), run("running", "running", stop="success")]
         assert isinstance(fired(gate()), TaskSkippedEvent)
@@ -102,7 +123,19 @@ class TestReady:
 
     def test_its_time_is_over_even_if_there_are_no_answers(self, airflow: Airflow) -> None:
         airflow.looks = [RuntimeError("no API server")]
-        assert fired(gate(time.time() - 1)).payload == {"status": "late", "streams": {}}
+        assert fired(gate(time.time() - 1)).payload == {
+            "status": "unknown",
+            "streams": {"a": None, "b": None},
+        }
+
+    def test_with_many_streams_it_asks_for_the_whole_run(self, airflow: Airflow) -> None:
+        many = [f"s{n}" for n in range(100)]
+        airflow.looks = [dict.fromkeys((*many, "stop"), "success")]
+        assert isinstance(fired(ReadyTrigger("dag", "run", many, None, "x")), TaskSkippedEvent)
+        assert airflow.asked is None
+        airflow.looks = [run("success", "success")]
+        assert isinstance(fired(gate()), TaskSuccessEvent)
+        assert airflow.asked == ["a", "b", "sink", "stop"]
 
 
 class TestStop:
@@ -128,7 +161,11 @@ class TestOperators:
     def test_a_gate_waits_with_a_deadline(self) -> None:
         before = time.time()
         operator = ReadyGateOperator(
-            task_id="gate", streams=STREAMS, stop_task_id="stop", timeout_seconds=60
+            task_id="gate",
+            streams=STREAMS,
+            earlier=("sink",),
+            stop_task_id="stop",
+            timeout_seconds=60,
         )
         _, arguments = deferred(operator).trigger.serialize()
         assert before + 60 <= arguments.pop("deadline") <= time.time() + 60
@@ -137,6 +174,7 @@ class TestOperators:
             "run_id": "run",
             "streams": STREAMS,
             "stop_task_id": "stop",
+            "earlier": ["sink"],
         }
 
     @pytest.mark.parametrize(
@@ -149,6 +187,23 @@ class TestOperators:
                     "not started.\n"
                     "  Fix: their logs say what they wait for; a pool with too few free slots "
                     "keeps them from starting; stream.ready_timeout gives them more time."
+                ),
+            ),
+            (
+                {"status": "unknown", "streams": {"a": None, "b": None}},
+                (
+                    "Not known to be ready within 60 s: 'a', 'b'. Airflow did not tell the states "
+                    "of this run; what feeds them is not started.\n"
+                    "  Fix: the log above says what the triggerer was answered. A new run goes on "
+                    "from the checkpoints."
+                ),
+            ),
+            (
+                {"status": "gone", "streams": {"sink": "failed"}},
+                (
+                    "Failed for good after it was to be ready: 'sink' (failed). What would feed it "
+                    "is not started, and the other streams stop.\n"
+                    "  Fix: mend what its log says. A new run goes on from the checkpoints."
                 ),
             ),
             (
