@@ -171,9 +171,9 @@ def test_a_run_that_does_not_end_in_time_is_an_error_and_the_dag_goes_on(
     assert capsys.readouterr().out.splitlines()[-3:] == [
         "lake r: not over after 0 s: 'a' (up_for_retry), 'c' (waiting)",
         (
-            "lake: not paused yet, because Airflow begins nothing of a paused DAG, and a stream that "
-            "fails on the way has to be taken up again. The streams go on to their ends, and then the "
-            "next run may begin."
+            "lake: not paused yet, because Airflow begins nothing of a paused DAG, and a stream "
+            "that fails on the way has to be taken up again. The streams go on to their ends, and "
+            "then the next run may begin."
         ),
         "  Fix: 'airflow kindling stop lake' waits on; the logs of these tasks say what they do.",
     ]
@@ -191,8 +191,8 @@ def test_who_does_not_wait_is_told_how_it_is(
     assert capsys.readouterr().out.splitlines()[-2:] == [
         "lake r: not over yet: 'a' (running), 'b' (running)",
         (
-            "  Fix: 'airflow kindling stop lake --restart' waits on; the logs of these tasks say what "
-            "they do."
+            "  Fix: 'airflow kindling stop lake --restart' waits on; the logs of these tasks say "
+            "what they do."
         ),
     ]
 

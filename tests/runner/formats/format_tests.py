@@ -304,15 +304,15 @@ def test_publishes_on_one_disk_wait_for_each_other(
     entity = case.entity(partition_columns=("day",))
     kind: Any = type(case.provider(entity))
     inside, most = [0], [0]
-    publish_once = kind._publish
+    write_once = kind._write
 
     def counted(self: Any, *arguments: Any) -> None:
         inside[0] += 1
         most[0] = max(most[0], inside[0])
-        publish_once(self, *arguments)
+        write_once(self, *arguments)
         inside[0] -= 1
 
-    monkeypatch.setattr(kind, "_publish", counted)
+    monkeypatch.setattr(kind, "_write", counted)
     days = range(1, 4)
     failed = side_by_side(
         *(lambda n=n: day_run(case, entity, n, [(n, day(n), n)]) for n in days)  # type: ignore[misc]
