@@ -200,9 +200,9 @@ class KindlingPipeOperator(SubmittingOperator):
         if driver_error is not None:
             ended = driver_end(driver_error)
             self.log.warning("The output is published, but the driver ended badly. %s", ended)
-        rows = "" if report.rows_written is None else f"{report.rows_written:,} rows "
+        rows = "" if report.rows_written is None else f": {report.rows_written:,} rows"
         self.log.info(
-            "Published %s: %sin %.1f s", report.output_entity_id, rows, report.duration_seconds
+            "Published %s%s in %.1f s", report.output_entity_id, rows, report.duration_seconds
         )
         if note := report.extra.get("note"):
             self.log.warning("%s", note)

@@ -115,7 +115,13 @@ def run_fenced(
         failed = failed_report(request, error, started, spark.sparkContext.applicationId)
         return _hidden(failed, settings)
     try:
-        return run(Hooks(before_publish=lambda _location: fence.check()))
+        # Staging clears away what other tries have staged, so an older one must not begin to.
+        return run(
+            Hooks(
+                before_stage=lambda _location: fence.check(),
+                before_publish=lambda _location: fence.check(),
+            )
+        )
     finally:
         with suppress(Exception):  # the report is what counts; the next try copes with leftovers
             fence.release()

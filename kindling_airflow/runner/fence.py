@@ -4,6 +4,7 @@
     <warehouse>/_kindling/claims/<task>-<order>-<run>.<attempt>        of a stream
 
 Every try of a task instance leaves such a file when it starts, and looks for newer ones right
+before it stages, because staging clears away what other tries of its task have left, and right
 before it publishes. Whoever finds one gives up: the newer try makes the same table. Each writes its
 own file and then looks, so that of two tries at least one sees the other.
 

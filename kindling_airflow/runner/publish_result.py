@@ -40,7 +40,9 @@ def publish_result(
     result: Any,
     spark: SparkSession,
     write: Write,
+    *,
     before_publish: Callable[[], None],
+    before_stage: Callable[[], None] = lambda: None,
 ) -> tuple[Published, tuple[ExpectationReport, ...]]:
     """Publish what a pipe returned; return what was published, and what became of expectations.
 
@@ -50,6 +52,8 @@ def publish_result(
         spark: the session.
         write: how it is written.
         before_publish: nothing is published if it raises.
+        before_stage: nothing is staged, and nothing that others have staged is cleared away, if it
+            raises.
 
     Raises:
         PipeRunError: the result does not fit the output's declaration.
@@ -59,6 +63,7 @@ def publish_result(
     audit = Audit(where.pipe)
     frame = checked_output(where.pipe, where.entity, result, spark, audit.kept)
     location = where.provider.describe(where.entity).location
+    before_stage()
     with naming_refusals(where.entity.entityid, location, "staged"):
         staged = where.provider.stage(where.entity, frame, write)
     outcomes = audit.verdict(staged)

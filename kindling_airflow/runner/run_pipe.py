@@ -57,12 +57,14 @@ class Hooks:
 
     Attributes:
         read: reads an input that exists, or a slice of it.
+        before_stage: is told where; what other tries have staged stays if it raises.
         before_publish: is told where; the output is not published if it raises.
         after_publish: is told where.
         memory: the session's own tables; None for a session of a single pipe.
     """
 
     read: ReadInput = read_entity
+    before_stage: Callable[[str], None] = _nothing
     before_publish: Callable[[str], None] = _nothing
     after_publish: Callable[[str], None] = _nothing
     memory: MemoryTables | None = None
@@ -152,7 +154,12 @@ def _run(
     write = Write(instance, attempt, mode, part, inputs.taken)
     where = Destination(pipe, output, provider)
     published, outcomes = publish_result(
-        where, result, spark, write, lambda: hooks.before_publish(location)
+        where,
+        result,
+        spark,
+        write,
+        before_publish=lambda: hooks.before_publish(location),
+        before_stage=lambda: hooks.before_stage(location),
     )
     hooks.after_publish(location)
     return report("published", published.note, rows_written=published.rows, expectations=outcomes)

@@ -13,6 +13,7 @@ from kindling_airflow.contracts import RunReport
 from kindling_airflow.errors import EntityError
 from kindling_airflow.runner.driver import run_fenced
 from kindling_airflow.runner.fence import Fence, instance_name
+from kindling_airflow.runner.providers.parquet import ParquetProvider
 from kindling_airflow.runner.providers.storage import Storage
 from tests.runner.conftest import Project
 from tests.runner.streams import CONTINUOUS
@@ -67,15 +68,19 @@ def test_a_try_that_fails_leaves_nothing(shop: Project) -> None:
     assert claims(shop) == []
 
 
-def test_a_try_that_was_overtaken_does_not_publish(shop: Project) -> None:
+def test_a_try_that_was_overtaken_does_not_publish(
+    shop: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert run(shop, FIRST, 1).status == "published"
-    newer: list[Fence] = []
+    stage = ParquetProvider.stage
 
-    def slow(**frames: Any) -> Any:
-        newer.append(claim(shop, THIRD, task_id="slow"))
-        return frames["numbers"]
+    def slow(self: Any, *arguments: Any) -> Any:
+        staged = stage(self, *arguments)
+        claim(shop, THIRD, task_id="slow")
+        return staged
 
-    shop.pipe("slow", slow, "numbers")
+    monkeypatch.setattr(ParquetProvider, "stage", slow)
+    shop.pipe("slow", lambda numbers: numbers, "numbers")
     report = run(shop, SECOND, 2, "slow")
     assert report.status == "failed"
     assert report.error is not None
@@ -87,6 +92,25 @@ def test_a_try_that_was_overtaken_does_not_publish(shop: Project) -> None:
     )
     assert not shop.table("slow").exists()
     assert claims(shop) == [plain(THIRD)]
+
+
+def test_a_try_that_was_overtaken_leaves_alone_what_the_newer_one_is_staging(
+    shop: Project,
+) -> None:
+    """Of a result half of which was cleared away, the newer try would publish the rest."""
+    request = shop.request("slow")
+    mine = shop.warehouse / "_kindling" / "staging" / "slow" / f"{instance_name(request)}-newer"
+
+    def slow(**frames: Any) -> Any:
+        claim(shop, THIRD, task_id="slow")
+        mine.mkdir(parents=True)
+        return frames["numbers"]
+
+    shop.pipe("slow", slow, "numbers")
+    report = run(shop, SECOND, 2, "slow")
+    assert report.error is not None
+    assert report.error.message.startswith("pipe 'slow': try 2 of its task does not publish")
+    assert mine.is_dir()
 
 
 def test_a_try_that_starts_late_does_not_publish_over_the_newer_one(shop: Project) -> None:

@@ -34,6 +34,7 @@ class BatchPublisher:
         checkpoint: the query's.
         attempt: names the try; harmless as part of a file name.
         mode: how a batch changes the table.
+        before_stage: what other tries have staged stays if it raises.
         before_publish: nothing is published if it raises.
         after_publish: is called when a batch is in its place.
 
@@ -50,6 +51,7 @@ class BatchPublisher:
         attempt: str,
         mode: WriteMode,
         *,
+        before_stage: Callable[[], None],
         before_publish: Callable[[], None],
         after_publish: Callable[[], None],
     ) -> None:
@@ -57,6 +59,7 @@ class BatchPublisher:
         self._checkpoint = checkpoint
         self._attempt = attempt
         self._mode = mode
+        self._before_stage = before_stage
         self._before_publish = before_publish
         self._after_publish = after_publish
         self._query_id = ""
@@ -87,7 +90,12 @@ class BatchPublisher:
         write = Write(instance, self._attempt, self._mode)
         session = frame.sparkSession
         published, self.expectations = publish_result(
-            self._where, frame, session, write, self._before_publish
+            self._where,
+            frame,
+            session,
+            write,
+            before_publish=self._before_publish,
+            before_stage=self._before_stage,
         )
         # A batch that takes the place of the table is all that is in it.
         self.rows = published.rows + (0 if self._mode == "overwrite" else self.rows)

@@ -117,6 +117,7 @@ def start_stream(
             checkpoint,
             escape_component(request.attempt_key),
             WRITE_MODES[settings.output_mode],
+            before_stage=lambda: hooks.before_stage(location),
             before_publish=lambda: hooks.before_publish(location),
             after_publish=lambda: hooks.after_publish(location),
         )

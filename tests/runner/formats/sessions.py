@@ -10,6 +10,10 @@ from tests.runner.jars import format_jars
 
 __all__ = ["session_for"]
 
+# Hadoop starts a process for each file whose rights it sets on a local disk; a copied address space
+# is most of what that costs.
+_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Djdk.lang.Process.launchMechanism=VFORK"
+
 
 def session_for(kind: str) -> Any:
     """Return a small local session; the process must not have had one before."""
@@ -20,10 +24,12 @@ def session_for(kind: str) -> Any:
         SparkSession.builder.master("local[2]")
         .appName(f"tests of {kind}")
         .config("spark.jars", ",".join(map(str, jars)))
-        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        .config("spark.driver.extraJavaOptions", _JAVA)
         .config("spark.ui.enabled", "false")
         .config("spark.sql.shuffle.partitions", "1")
-        .config("spark.sql.codegen.wholeStage", "false")  # costs more than a few rows are worth
+        # Code made for a query costs more than a few rows are worth.
+        .config("spark.sql.codegen.wholeStage", "false")
+        .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
         .config("spark.sql.adaptive.enabled", "false")
         .config("spark.databricks.delta.snapshotPartitions", "1")
         .config("spark.sql.session.timeZone", "UTC")
