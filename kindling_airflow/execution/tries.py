@@ -13,13 +13,16 @@ Its thread cannot be stopped, only asked to end. Until it has, the pipe is not t
 two tries of one pipe must not write beside each other; if it does not end in time, the pipe fails.
 
 When pipes run side by side, a resting pipe holds no slot; one after the other, it holds the one.
+
+The clock is looked at after each message, so a limit holds however much other pipes have to say. An
+end that is there already counts, though, even if nobody has had the time to read it yet.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,6 +129,8 @@ class Tries:
         self._given_up: dict[tuple[str, int], int] = {}  # tries: how many threads are left of each
         self._ended: deque[PipeEnd] = deque()
         self._turn = itertools.count()
+        self._unread: deque[Any] = deque()  # messages that are there
+        self._returned: Counter[tuple[str, int]] = Counter()  # tries: how many ends are unread
         self._no_more = ""
 
     def any_left(self) -> bool:
@@ -154,15 +159,14 @@ class Tries:
             at_most: how many seconds to wait; None: as long as there is nothing to do.
         """
         if not self._ended:
-            message = self._threads.wait(_shorter(self._patience(), at_most))
+            message = self._next_message(at_most)
             if isinstance(message, _TryEnded):
                 self._try_returned(message)
             elif isinstance(message, _CancelEnded):
                 self._cancel_returned(message)
-            elif message is None:
-                self._look_at_the_clock()
-            else:
+            elif message is not None:
                 self._on_message(message)
+            self._look_at_the_clock()
         return self._ended.popleft() if self._ended else None
 
     def try_no_more(self, reason: str) -> None:
@@ -205,6 +209,21 @@ class Tries:
             f"kindling-{pipe_id}", lambda: _TryEnded(pipe_id, attempt, try_pipe(run_pipe, pipe_id))
         )
 
+    def _next_message(self, at_most: float | None) -> Any:
+        if not self._unread:
+            return self._threads.wait(_shorter(self._patience(), at_most))
+        message = self._unread.popleft()
+        if isinstance(message, (_TryEnded, _CancelEnded)):
+            self._returned[message.pipe_id, message.attempt] -= 1
+        return message
+
+    def _collect_messages(self) -> None:
+        """Take the messages that are there, to be read one by one."""
+        while (message := self._threads.wait(0.0)) is not None:
+            self._unread.append(message)
+            if isinstance(message, (_TryEnded, _CancelEnded)):
+                self._returned[message.pipe_id, message.attempt] += 1
+
     def _patience(self) -> float | None:
         """Return how long there is nothing to do unless a message comes."""
         moments = [live.deadline for live in self._running.values() if live.deadline is not None]
@@ -234,19 +253,28 @@ class Tries:
         self._one_thread_less(message.pipe_id, message.attempt)
 
     def _look_at_the_clock(self) -> None:
+        """Give up what is out of time, unless its end is there."""
         now = self._threads.now()
         late = [x for x in self._running.values() if x.deadline is not None and x.deadline <= now]
-        for live in late:
-            del self._running[live.pipe_id]
-            self._give_up(live)
-            if self._is_tried_again(live, _timed_out(live)):
-                self._haunted[live.pipe_id] = live
-                self._tell_retry(live)
         hopeless = [x for x in self._haunted.values() if x.resume + GRACE_SECONDS <= now]
+        if late or hopeless:
+            self._collect_messages()
+        for live in late:
+            if not self._returned[live.pipe_id, live.attempt]:
+                self._run_out_of_time(live)
         for live in hopeless:
-            del self._haunted[live.pipe_id]
-            reason = f"not tried again: try {live.attempt}, which was given up, has not ended"
-            self._end(live, live.failure, reason)
+            key = (live.pipe_id, live.attempt)
+            if self._returned[key] < self._given_up[key]:
+                del self._haunted[live.pipe_id]
+                reason = f"not tried again: try {live.attempt}, which was given up, has not ended"
+                self._end(live, live.failure, reason)
+
+    def _run_out_of_time(self, live: _Live) -> None:
+        del self._running[live.pipe_id]
+        self._give_up(live)
+        if self._is_tried_again(live, _timed_out(live)):
+            self._haunted[live.pipe_id] = live
+            self._tell_retry(live)
 
     def _is_tried_again(self, live: _Live, failure: Outcome) -> bool:
         """Tell whether a pipe is tried again, and set when; else end it."""

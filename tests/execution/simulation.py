@@ -5,8 +5,9 @@
     GenerationExecutor(pipes, threads=sim.threads, new_run_id=lambda: "run").execute(plan)
 
 A piece of work is done at once, in the calling thread, and its message arrives when the time that
-it said it takes has passed; waiting turns the clock on to the next message. Waiting for a message
-that can never come is an error instead of a hang, and so is asking the time without end.
+it said it takes has passed; waiting turns the clock on to the next message. What the calling thread
+does takes no time, but for receivers that :func:`busy` says it of. Waiting for a message that can
+never come is an error instead of a hang, and so is asking the time without end.
 """
 
 from __future__ import annotations
@@ -23,14 +24,24 @@ from blinker import Signal
 
 from kindling_airflow.signals import NAMESPACE, PAYLOADS
 
-__all__ = ["Does", "Pipes", "Simulation", "Span", "fails", "interrupted_once", "listening", "never"]
+__all__ = [
+    "Does",
+    "Pipes",
+    "Simulation",
+    "Span",
+    "busy",
+    "fails",
+    "interrupted_once",
+    "listening",
+    "never",
+]
 
 never = float("inf")
 _MOST_WAITS = 100_000
 
 
 class Simulation:
-    """A clock that only waiting turns."""
+    """A clock that only waiting turns, and receivers that are busy."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -175,6 +186,19 @@ def listening(
             signal = NAMESPACE[f"orchestrator.{name}"]
             stack.enter_context(signal.connected_to(listener(name)))
         yield heard
+
+
+@contextmanager
+def busy(simulation: Simulation, seconds: float, *names: str) -> Iterator[None]:
+    """Let a receiver of each of these signals (default: of all) keep the executing thread busy."""
+
+    def work(_sender: Any, **_: Any) -> None:
+        simulation.now += seconds
+
+    with ExitStack() as stack:
+        for name in names or [name.removeprefix("orchestrator.") for name in PAYLOADS]:
+            stack.enter_context(NAMESPACE[f"orchestrator.{name}"].connected_to(work))
+        yield
 
 
 @contextmanager

@@ -17,8 +17,14 @@ from hypothesis import strategies as st
 
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
-from kindling_airflow.generation_executor import ExecutionResult, GenerationExecutor, Skipped
-from tests.execution.simulation import Does, Pipes, Simulation, fails, listening, never
+from kindling_airflow.generation_executor import (
+    ExecutionResult,
+    GenerationExecutor,
+    PipeStatus,
+    Skipped,
+)
+from tests.builders import plan
+from tests.execution.simulation import Does, Pipes, Simulation, busy, fails, listening, never
 from tests.strategies import acyclic_pipes
 
 GRACE = 10  # how long after the interval a try that ran out of time may still end
@@ -56,14 +62,14 @@ def tries() -> st.SearchStrategy[Does]:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     pipes = draw(acyclic_pipes())
-    plan = ExecutionPlanGenerator(pipes).generate_batch_plan()
-    script = {p: draw(st.lists(tries(), min_size=1, max_size=3)) for p in plan.pipe_ids}
+    planned = ExecutionPlanGenerator(pipes).generate_batch_plan()
+    script = {p: draw(st.lists(tries(), min_size=1, max_size=3)) for p in planned.pipe_ids}
     hangs = any(does.seconds == never for entries in script.values() for does in entries)
     timeout = draw(st.sampled_from([3.0, 5.0] if hangs else [None, 3.0, 5.0]))
     return Case(
-        plan=plan,
+        plan=planned,
         script=script,
-        retries={p: draw(st.integers(0, 2)) for p in plan.pipe_ids},
+        retries={p: draw(st.integers(0, 2)) for p in planned.pipe_ids},
         interval=draw(st.sampled_from([0.0, 1.0, 10.0])),
         timeout=timeout,
         workers=draw(st.integers(1, 4)),
@@ -71,11 +77,14 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-def execute(case: Case, parallel: bool) -> tuple[ExecutionResult, Pipes, list[Any]]:
+def execute(
+    case: Case, parallel: bool, telling: float = 0.0
+) -> tuple[ExecutionResult, Pipes, list[Any]]:
+    """Execute a case; a receiver takes so many seconds to be told that a pipe is completed."""
     sim = Simulation()
     pipes = Pipes(sim, case.script)
     executor = GenerationExecutor(pipes, threads=sim.threads, new_run_id=lambda: "run")
-    with listening() as heard:
+    with listening() as heard, busy(sim, telling, "pipe_completed"):
         result = executor.execute(case.plan, **case.options(parallel))
     return result, pipes, heard
 
@@ -197,6 +206,30 @@ def test_a_pipe_never_has_two_tries_at_once(case: Case, parallel: bool) -> None:
     for spans in by_pipe.values():
         for first, second in pairwise(spans):
             assert first.end <= second.start
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 1.0, 2.0, 4.0, 5.0, 30.0, never]), min_size=1, max_size=12),
+    st.integers(1, 5),
+    st.sampled_from([0.5, 2.0, 7.0]),
+)
+def test_a_time_limit_bounds_the_wait_but_for_one_receiver(
+    seconds: list[float], workers: int, telling: float
+) -> None:
+    """However busy others keep the executing thread, what is late is given up at the next look."""
+    names = [f"p{n}" for n in range(len(seconds))]
+    script = {p: [Does(n)] for p, n in zip(names, seconds, strict=True)}
+    drawn = plan(", ".join(names))
+    case = Case(drawn, script, {}, 0.0, 5.0, workers, "continue")
+    result, _, _ = execute(case, parallel=True, telling=telling)
+    for found, takes in zip(result.pipe_results, seconds, strict=True):
+        assert found.status is (PipeStatus.FAILED if found.timed_out else PipeStatus.SUCCESS)
+        if takes <= 5:
+            assert not found.timed_out
+        elif takes == never:
+            assert found.timed_out
+        if found.timed_out:
+            assert 5 <= found.duration_seconds <= 5 + telling
 
 
 @given(cases(), st.booleans())

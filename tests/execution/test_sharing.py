@@ -17,7 +17,7 @@ from kindling_airflow.generation_executor import (
     PipeStatus,
 )
 from tests.builders import plan
-from tests.execution.simulation import Does, Pipes, Simulation, fails, listening, never
+from tests.execution.simulation import Does, Pipes, Simulation, busy, fails, listening, never
 
 READ = {"entity_id": "a.out", "consumers": ["b", "c"], "level": "MEMORY_AND_DISK"}
 
@@ -166,6 +166,21 @@ def test_a_reader_out_of_time_releases_too() -> None:
     pipes = SharingPipes({"b": ["a.out"]}, {"c": Does(never)})
     run(pipes, recommending("a -> b, a -> c -> d", READ), pipe_timeout=5)
     assert pipes.story[-1] == "release a.out"
+
+
+def test_a_time_limit_holds_however_much_is_read_beside_it() -> None:
+    """b reads a hundred times at once, each read is told for a second; d ends in time, c never."""
+    read = {**READ, "consumers": ["b", "c", "d"]}
+    pipes = SharingPipes({"b": ["a.out"] * 100}, {"c": Does(never), "d": Does(4)})
+    with busy(pipes.simulation, 1, "cache_hit", "cache_miss"):
+        result = run(
+            pipes, recommending("a -> b, a -> c, a -> d", read), parallel=True, pipe_timeout=5
+        )
+    _, b, c, d = result.pipe_results
+    assert (c.timed_out, c.duration_seconds) == (True, 5)
+    assert [b.status, d.status] == [PipeStatus.SUCCESS, PipeStatus.SUCCESS]
+    assert (result.cache_metrics["hits"], result.cache_metrics["misses"]) == (99, 1)
+    assert result.duration_seconds == 101
 
 
 def test_fail_fast_leaves_nothing_shared() -> None:

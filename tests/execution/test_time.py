@@ -15,7 +15,16 @@ from kindling_airflow.generation_executor import (
     PipeStatus,
 )
 from tests.builders import plan
-from tests.execution.simulation import Does, Pipes, Simulation, Span, fails, listening, never
+from tests.execution.simulation import (
+    Does,
+    Pipes,
+    Simulation,
+    Span,
+    busy,
+    fails,
+    listening,
+    never,
+)
 
 
 class _Provider:
@@ -185,6 +194,83 @@ def test_only_those_out_of_time_are_left_behind() -> None:
         (10, True),
         (20, False),
     ]
+
+
+def test_a_time_limit_holds_while_other_pipes_keep_the_executing_thread_busy() -> None:
+    """Two pipes that end every second beside a, and telling takes two: a message is always there.
+
+    The clock is looked at when it shows 1, 3 and 5.
+    """
+    sim = Simulation()
+    pipes = Pipes(sim, {"a": Does(never)})
+    drawing = ", ".join(["a", *(f"b{n}" for n in range(20))])
+    with busy(sim, 2, "pipe_completed"):
+        result = run(pipes, drawing, parallel=True, max_workers=3, pipe_timeout=4)
+    assert result.failed_pipes == ("a",)
+    assert result.pipe_results[0].duration_seconds == 5
+    assert result.duration_seconds == 41
+
+
+def test_the_grace_of_an_old_try_holds_while_other_pipes_keep_the_executing_thread_busy() -> None:
+    """It is out of time at 5, is to be tried again at 6, and must have ended by 16."""
+    sim = Simulation()
+    drawing = ", ".join(["a", *(f"b{n}" for n in range(20))])
+    retries = {"retry_interval_seconds": 1, "overrides": {"a": {"retry.attempts": 1}}}
+    with busy(sim, 1.5, "pipe_completed"):
+        result = run(
+            Pipes(sim, {"a": Does(never)}), drawing,
+            parallel=True, max_workers=3, pipe_timeout=5, **retries,
+        )  # fmt: skip
+    left = result.pipe_results[0]
+    assert left.reason == "not tried again: try 1, which was given up, has not ended"
+    assert 5 + 1 + 10 <= left.duration_seconds <= 5 + 1 + 10 + 2 * 1.5
+    assert result.duration_seconds > 30
+
+
+def test_a_pipe_that_ended_in_time_has_ended_however_late_that_is_read() -> None:
+    """c and d end at 1, b at 4; telling of c takes until 11, when the limit of b is over."""
+    sim = Simulation()
+    pipes = CancellablePipes(sim, {"b": Does(4)})
+    with busy(sim, 10, "pipe_completed"):
+        result = run(pipes, "b, c, d", parallel=True, pipe_timeout=5)
+    assert result.all_succeeded
+    assert result.duration_seconds == 31
+    assert pipes.cancelled == []
+
+
+def test_an_old_try_that_ended_in_its_grace_has_ended_however_late_that_is_read() -> None:
+    """a is out of time at 5 and has ended at 8; telling of b takes from 7 until 57."""
+    sim = Simulation()
+    script = {"a": [Does(never), Does(1)], "b": Does(7), "c": Does(7)}
+    pipes = CancellablePipes(sim, script, ends_after=3)
+    tags = {"b": {"timeout_seconds": None}, "c": {"timeout_seconds": None}}
+    with busy(sim, 50, "pipe_completed"):
+        result = run(
+            pipes, "a, b, c", tags=tags, parallel=True, pipe_timeout=5,
+            retry_attempts=1, retry_interval_seconds=1,
+        )  # fmt: skip
+    assert result.all_succeeded
+    assert [span.start for span in pipes.spans if span.pipe_id == "a"] == [0, 107]
+
+
+def test_an_old_try_of_which_only_the_cancellation_goes_on_is_waited_for_in_vain_but_once() -> None:
+    """a is out of time at 5, its try has ended at 6, asking it to end never does.
+
+    That the try has ended is known at 16, because b is out of time then; at 20 its grace is over.
+    """
+    sim = Simulation()
+    script = {"a": Does(never), "b": Does(never), "c": Does(6), "d": Does(6)}
+    pipes = CancellablePipes(sim, script, ends_after=1)
+    pipes.takes_to_cancel = never
+    overrides: dict[str, Any] = {"a": {"retry.attempts": 1, "timeout_seconds": 5}}
+    with busy(sim, 10, "pipe_completed"):
+        result = run(
+            pipes, "a, b, c, d", parallel=True, pipe_timeout=7,
+            retry_interval_seconds=5, overrides=overrides,
+        )  # fmt: skip
+    assert [r.duration_seconds for r in result.pipe_results] == [26, 16, 6, 16]
+    left = result.pipe_results[0]
+    assert left.reason == "not tried again: try 1, which was given up, has not ended"
 
 
 def test_the_runner_is_asked_to_cancel_what_is_out_of_time() -> None:
