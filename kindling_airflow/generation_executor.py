@@ -74,6 +74,23 @@ __all__ = [
 _LOGGER = "kindling_airflow.generation_executor"
 
 
+def _backwards(plan: ExecutionPlan) -> str:
+    """Return why a valid plan that is not forward is no batch plan: the first such edge."""
+    number_of = {pipe_id: g.number for g in plan.generations for pipe_id in g}
+    edge = next(
+        edge
+        for edge in plan.graph.edges
+        if number_of.get(edge.from_pipe, -1) > number_of.get(edge.to_pipe, len(number_of))
+    )
+    return (
+        f"a plan of strategy {plan.strategy!r} is no batch plan: pipe {edge.to_pipe!r} (generation "
+        f"{number_of[edge.to_pipe]}) reads entity {edge.entity!r} of pipe {edge.from_pipe!r} "
+        f"(generation {number_of[edge.from_pipe]})\n"
+        "  Fix: make a batch plan of these pipes, run this one as it stands with execute(), or "
+        "start it as streams with execute_streaming()."
+    )
+
+
 def _random_id() -> str:
     return uuid.uuid4().hex
 
@@ -122,6 +139,8 @@ class GenerationExecutor:
 
         Args:
             plan: the plan; its order must not be reverse or hybrid, which only streams understand.
+                One that commits to no order runs as it stands; :meth:`execute_batch` refuses it
+                where it is not forward.
             parallel: whether the pipes of a generation run side by side, else one by one.
             max_workers: how many run at once if they do.
             error_strategy: what a failed pipe means for the others.
@@ -163,7 +182,17 @@ class GenerationExecutor:
     def execute_batch(
         self, plan: ExecutionPlan, parallel: bool = False, max_workers: int = 4, **options: Any
     ) -> ExecutionResult:
-        """Run a batch plan; see :meth:`execute` for the options and errors."""
+        """Run a plan whose producers come before their consumers.
+
+        Options and errors are those of :meth:`execute`, which differs in one thing: it takes a plan
+        that commits to no order as it stands, this one only if the plan is forward nevertheless.
+
+        Raises:
+            ExecutionError: the plan is not forward. Nothing was run.
+        """
+        if plan.direction() is None and not is_forward(plan):
+            plan.validate()
+            raise ExecutionError([_backwards(plan)])
         return self.execute(plan, parallel, max_workers, **options)
 
     def execute_streaming(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kindling_airflow.errors import ExecutionError, PipeRunError, PlanValidationError
-from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.generation_executor import (
     ErrorStrategy,
     ExecutionInterrupted,
@@ -114,14 +114,18 @@ def test_plans_for_streams_are_not_run_to_their_end(
     found = ExecutionPlan(
         streaming.pipe_ids, streaming.generations, streaming.graph, strategy, metadata
     )
-    with pytest.raises(ExecutionError) as refused:
-        GenerationExecutor(print).execute(found)
-    assert str(refused.value) == (
-        f"a plan of strategy {strategy!r} cannot be run to its end: its order is {direction}, so "
-        "consumers would run before their producers\n"
-        "  Fix: make a batch plan of these pipes, or start them as streams with "
-        "execute_streaming()."
-    )
+    pipes = Pipes(Simulation())
+    executor = GenerationExecutor(pipes)
+    for execute in (executor.execute, executor.execute_batch):
+        with pytest.raises(ExecutionError) as refused:
+            execute(found)
+        assert str(refused.value) == (
+            f"a plan of strategy {strategy!r} cannot be run to its end: its order is {direction}, "
+            "so consumers would run before their producers\n"
+            "  Fix: make a batch plan of these pipes, or start them as streams with "
+            "execute_streaming()."
+        )
+    assert pipes.started == []
 
 
 def test_what_depends_on_a_failure_is_not_run_and_names_it() -> None:
@@ -237,15 +241,50 @@ def test_dependencies_outside_of_the_plan_do_not_count() -> None:
     assert statuses(result) == {"c": "success"}
 
 
+def uncommitted(drawing: str, *columns: str) -> ExecutionPlan:
+    """Return a plan of a strategy that commits to no order, with these generations."""
+    generations = [Generation(n, column.split()) for n, column in enumerate(columns)]
+    return ExecutionPlan(" ".join(columns).split(), generations, graph(drawing), "own")
+
+
 def test_a_plan_that_commits_to_no_order_runs_as_it_stands() -> None:
     """Consumers before producers, if the strategy says so: only earlier failures count."""
-    drawn = plan("a -> b", "streaming")
-    own = ExecutionPlan(drawn.pipe_ids, drawn.generations, drawn.graph, "backwards")
     sim = Simulation()
     pipes = Pipes(sim, {"a": Does(1, fails())})
-    result = GenerationExecutor(pipes, threads=sim.threads).execute(own)
+    result = GenerationExecutor(pipes, threads=sim.threads).execute(uncommitted("a -> b", "b", "a"))
     assert pipes.started == ["b", "a"]
     assert statuses(result) == {"b": "success", "a": "failed"}
+
+
+def test_execute_batch_refuses_a_plan_that_commits_to_no_order_and_is_not_forward() -> None:
+    """'out' is no pipe of the plan, so what it reads and who reads it does not count."""
+    pipes = Pipes(Simulation())
+    with pytest.raises(ExecutionError) as refused:
+        GenerationExecutor(pipes).execute_batch(
+            uncommitted("x -> out -> y, a -> b -> c, a -> c", "x", "y a", "c", "b")
+        )
+    assert str(refused.value) == (
+        "a plan of strategy 'own' is no batch plan: pipe 'c' (generation 2) reads entity 'b.out' "
+        "of pipe 'b' (generation 3)\n"
+        "  Fix: make a batch plan of these pipes, run this one as it stands with execute(), or "
+        "start it as streams with execute_streaming()."
+    )
+    assert pipes.started == []
+
+
+def test_execute_batch_refuses_a_broken_plan_for_what_is_broken() -> None:
+    """Here consumers come first, too, but what counts is that this is no plan at all."""
+    broken = uncommitted("a -> b", "a b", "a")
+    with pytest.raises(PlanValidationError, match="'a' is in generation 0 and again in"):
+        GenerationExecutor(print).execute_batch(broken)
+
+
+def test_execute_batch_runs_a_plan_that_is_forward_without_committing_to_it() -> None:
+    sim = Simulation()
+    pipes = Pipes(sim)
+    executor = GenerationExecutor(pipes, threads=sim.threads)
+    assert executor.execute_batch(uncommitted("a -> b -> c", "a", "b", "c")).all_succeeded
+    assert pipes.started == ["a", "b", "c"]
 
 
 def interrupted_at(
@@ -336,6 +375,7 @@ def test_a_result_is_found_by_its_pipe() -> None:
 
 
 def test_a_hybrid_plan_without_streams_is_run_like_any_other() -> None:
-    pipes = Pipes(Simulation())
-    result = GenerationExecutor(pipes).execute(plan("a -> b", "hybrid"))
-    assert result.all_succeeded
+    sim = Simulation()
+    executor = GenerationExecutor(Pipes(sim), threads=sim.threads)
+    for execute in (executor.execute, executor.execute_batch):
+        assert execute(plan("a -> b", "hybrid")).all_succeeded
