@@ -151,7 +151,8 @@ class GenerationExecutor:
             overrides: settings by pipe, stronger than the pipe's tags, which are stronger than
                 these arguments: ``{"gold.sales": {"retry.attempts": 2, "timeout_seconds": 600}}``.
             auto_cache: whether to keep the entities that the plan recommends between the pipes
-                that read them; needs a runner that can (:class:`SharedReads`).
+                that read them; needs a runner that can (:class:`SharedReads`), the log warns of
+                one that cannot.
             run_id: names this execution; by default a fresh one.
 
         Raises:

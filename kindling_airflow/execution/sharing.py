@@ -21,6 +21,7 @@ __all__ = ["ReadReported", "SharedRead", "Sharing", "recommended_reads"]
 
 _LEVELS = ("MEMORY_ONLY", "MEMORY_AND_DISK", "DISK_ONLY", "NONE")
 _KEY = "cache_recommendations"
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Sharing:
 
     Args:
         reads: what the plan recommends.
-        run_pipe: the runner; without :class:`SharedReads` nothing is shared.
+        run_pipe: the runner; without :class:`SharedReads` nothing is shared, and the log says so.
         apply: whether recommendations are followed.
         announcer: sends the signals.
         post: takes the messages that come from the pipes' threads.
@@ -100,6 +101,7 @@ class Sharing:
         post: Callable[[ReadReported], None],
     ) -> None:
         self._recommended = tuple(reads)
+        self._apply = apply
         self._sharer = run_pipe if apply and isinstance(run_pipe, SharedReads) else None
         self._announcer = announcer
         self._post = post
@@ -110,9 +112,12 @@ class Sharing:
 
     def recommend(self) -> None:
         """Tell what is recommended, and whether it is done."""
+        in_vain = []
         for read in self._recommended:
             worth = len(read.consumers) > 1 and read.level != "NONE"
             sharer = self._sharer if worth else None
+            if worth and self._apply and sharer is None:
+                in_vain.append(read.entity_id)
             self._announcer.tell(
                 cache_recommended,
                 entity_id=read.entity_id,
@@ -124,6 +129,8 @@ class Sharing:
                 self._readers[read.entity_id] = set(read.consumers)
                 for pipe_id in read.consumers:
                     self._reads.setdefault(pipe_id, []).append((sharer, read))
+        if in_vain:
+            self._announcer.log.warning(_unshared(in_vain))
 
     def before(self, pipe_ids: Iterable[str]) -> None:
         """Share what these pipes are the first to read."""
@@ -184,3 +191,13 @@ class Sharing:
             sharer.release(entity_id)
         except Exception as error:
             self._announcer.log.failure(f"entity {entity_id!r} cannot be released", error)
+
+
+def _unshared(entity_ids: list[str]) -> str:
+    named = ", ".join(map(repr, entity_ids[:_MOST_NAMED]))
+    more = len(entity_ids) - _MOST_NAMED
+    return (
+        "auto_cache does nothing: the pipe runner cannot keep entities, so every pipe reads anew "
+        f"{named}{f' and {more} more' if more > 0 else ''}\n"
+        "  Fix: give the runner the methods share and release, or leave auto_cache out."
+    )

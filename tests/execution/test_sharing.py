@@ -134,11 +134,48 @@ def test_what_is_not_applied_is_told_as_such(why: str, read: Any, options: dict[
     assert result.cache_metrics == {"hits": 0, "misses": 0, "entities": {}}
 
 
-def test_a_runner_that_cannot_share_runs_without() -> None:
-    with listening("cache_recommended") as heard:
-        result = run(Pipes(Simulation()), recommending("a -> b, a -> c", READ))
+def test_a_runner_that_cannot_share_runs_without_and_that_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    worthless = {**READ, "entity_id": "x", "level": "NONE"}
+    planned = recommending("a -> b, a -> c", READ, worthless, {**READ, "entity_id": "fx"})
+    with caplog.at_level(logging.WARNING), listening("cache_recommended") as heard:
+        result = run(Pipes(Simulation()), planned)
     assert result.all_succeeded
-    assert [said["applied"] for _, said in heard] == [False]
+    assert [said["applied"] for _, said in heard] == [False, False, False]
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == (
+        "auto_cache does nothing: the pipe runner cannot keep entities, so every pipe reads anew "
+        "'a.out', 'fx'\n"
+        "  Fix: give the runner the methods share and release, or leave auto_cache out."
+    )
+
+
+def test_of_many_entities_that_cannot_be_kept_ten_are_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    many = [{**READ, "entity_id": f"e{n:02}"} for n in range(12)]
+    for reads, end in ((many[:10], "'e09'"), (many, "'e09' and 2 more")):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            run(Pipes(Simulation()), recommending("a -> b, a -> c", *reads))
+        (record,) = caplog.records
+        assert record.getMessage().splitlines()[0].endswith(f"'e08', {end}")
+
+
+@pytest.mark.parametrize(
+    ("read", "options"),
+    [(READ, {"auto_cache": False}), ({**READ, "level": "NONE"}, {})],
+    ids=["nobody asked", "nothing to keep"],
+)
+def test_where_nothing_is_lost_nothing_is_logged(
+    read: Any, options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        run(Pipes(Simulation()), recommending("a -> b, a -> c", read), **options)
+        run(SharingPipes({}), recommending("a -> b, a -> c", READ))
+    assert caplog.records == []
 
 
 def test_a_failed_producer_shares_nothing() -> None:
