@@ -33,11 +33,13 @@ __all__ = [
     "ReportError",
     "SelectionError",
     "SettingsError",
+    "SourceError",
     "StartProfileError",
     "StreamError",
     "TranslationError",
     "WrongCallError",
     "did_you_mean",
+    "problems_of",
 ]
 
 
@@ -118,6 +120,12 @@ class TranslationError(ProblemsError):
     """A plan cannot be compiled to a DAG with these options."""
 
     headline = "problems in the translation of the plan"
+
+
+class SourceError(ProblemsError):
+    """A command was given a file that is nothing it can read, or in which there is nothing."""
+
+    headline = "problems with the source"
 
 
 class SettingsError(ProblemsError):
@@ -214,6 +222,15 @@ class WrongCallError(KindlingAirflowError):
 
 class LocalAirflowError(KindlingAirflowError):
     """A throw-away Airflow of this machine did not start, or did not answer as expected."""
+
+
+def problems_of(error: BaseException) -> tuple[str, ...]:
+    """Return the problems that an error lists; the text of one that lists none.
+
+    >>> problems_of(DeclarationError(["b", "a"])), problems_of(ReportError("no report"))
+    (('a', 'b'), ('no report',))
+    """
+    return error.problems if isinstance(error, ProblemsError) else (str(error),)
 
 
 def _natural_order(text: str) -> tuple[object, ...]:

@@ -23,7 +23,7 @@ from typing import NoReturn
 
 from kindling_airflow.data_entities import DataEntities, DataEntityRegistry, list_problems
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry
-from kindling_airflow.errors import DeclarationError, HarvestError
+from kindling_airflow.errors import DeclarationError, HarvestError, problems_of
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.sql_inputs import check_queries
 
@@ -133,7 +133,7 @@ def _raise_failures(failed: Sequence[tuple[str, BaseException]]) -> NoReturn:
         raise DeclarationError(
             f"module {name!r}: {problem}"
             for name, error in failed
-            for problem in getattr(error, "problems", ())
+            for problem in problems_of(error)
         ) from first
     raise HarvestError(_failure_text(name, error) for name, error in failed) from first
 

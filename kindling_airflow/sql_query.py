@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Query",
     "TableName",
+    "bare_query",
     "query_problems",
     "query_text",
     "read_query",
@@ -63,6 +64,15 @@ class Query:
     tables: tuple[TableName, ...] = ()
     parameters: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+
+
+def bare_query(sql: Any) -> Any:
+    """Return a query without the semicolons that may end it; what is no text as it is.
+
+    >>> bare_query("SELECT 1 ; ")
+    'SELECT 1'
+    """
+    return sql.rstrip().rstrip(";").rstrip() if isinstance(sql, str) else sql
 
 
 def query_problems(sql: object) -> list[str]:

@@ -39,7 +39,7 @@ def _argument(*flags: str, **options: Any) -> Argument:
 
 _SOURCE_HELP = (
     "a definition (*.kindling.yaml), a project folder, a manifest or a plan (*.json), or a JSON "
-    "list of pipe records"
+    "list of records"
 )
 _SOURCE = _argument("source", metavar="SOURCE", help=_SOURCE_HELP)
 _MODULE = _argument(
@@ -137,8 +137,9 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "validate",
         "check sources and report every problem",
-        "Checks definitions, projects, manifests or plans in full. Ends with status 1 if anything "
-        "is wrong with any of them. Notes tell what is worth knowing of what is sound.",
+        "Checks definitions, projects, manifests, records or plans in full, as compile does. Ends "
+        "with status 1 if anything is wrong with any of them. Notes tell what is worth knowing of "
+        "what is sound.",
         "compiling.validate_sources",
         (
             _argument("sources", metavar="SOURCE", nargs="+", help=_SOURCE_HELP),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kindling_airflow.cli.notes import notes_on, notes_together
 from kindling_airflow.cli.sources import Source, read_source
-from kindling_airflow.errors import KindlingAirflowError, WrongCallError
+from kindling_airflow.errors import KindlingAirflowError, WrongCallError, problems_of
 
 __all__ = ["compile_source", "validate_sources"]
 
@@ -60,16 +60,23 @@ def _print_notes(source: Source) -> None:
 
 
 def validate_sources(called: argparse.Namespace) -> int:
-    """Check each source in full; say of each whether it is sound."""
+    """Check each source in full; say of each whether it is sound.
+
+    Raises:
+        WrongCallError: some of them are not there, or options do not go with them; the others
+            have been checked.
+    """
     found: dict[str, list[str]] = {}
     sound: list[Source] = []
+    wrong: list[str] = []
     for name in called.sources:
         try:
             source = read_source(name, called, fresh=True)
-        except WrongCallError:
-            raise
+        except WrongCallError as error:
+            found[name] = [str(error)]
+            wrong.append(str(error))
         except KindlingAirflowError as error:
-            found[name] = list(getattr(error, "problems", None) or [str(error)])
+            found[name] = list(problems_of(error))
             if not called.json:
                 text = str(error)  # most name their file themselves
                 print(text if text.startswith(name) else f"{name}: {text}")
@@ -84,4 +91,6 @@ def validate_sources(called: argparse.Namespace) -> int:
     else:
         for note in notes_together(sound):
             print(f"note: {note}")
+    if wrong:
+        raise WrongCallError("; ".join(dict.fromkeys(wrong)))
     return 1 if any(found.values()) else 0

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from kindling_airflow.cli.command_table import COMMANDS, Command
-from kindling_airflow.errors import KindlingAirflowError, WrongCallError
+from kindling_airflow.errors import KindlingAirflowError, WrongCallError, problems_of
 
 __all__ = ["main", "run_command"]
 
@@ -32,13 +32,13 @@ def run_command(command: Command, called: argparse.Namespace) -> int:
     function: Callable[[Any], int] = getattr(import_module(f"kindling_airflow.cli.{place}"), name)
     try:
         status = function(called)
-        sys.stdout.flush()
+        print(end="", flush=True)  # there need not be a standard output
     except WrongCallError as error:
         print(f"kindling-airflow {command.name}: {error}", file=sys.stderr)
         return 2
     except KindlingAirflowError as error:
         if called.json:
-            problems = list(getattr(error, "problems", None) or [str(error)])
+            problems = list(problems_of(error))
             print(json.dumps({"error": type(error).__name__, "problems": problems}, indent=2))
         else:
             print(error, file=sys.stderr)

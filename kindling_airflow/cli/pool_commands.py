@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kindling_airflow.cli.inside_airflow import asked_of_database
-from kindling_airflow.errors import KindlingAirflowError, WrongCallError
+from kindling_airflow.errors import KindlingAirflowError, WrongCallError, problems_of
 from kindling_airflow.pools.needs import (
     DEFAULT_POOL,
     PoolNeed,
@@ -78,7 +78,7 @@ def _needs_of_definitions(folders: Iterable[Path]) -> tuple[list[PoolNeed], list
             try:
                 spec = compile_definition(Definition.from_file(path)).spec
             except KindlingAirflowError as error:
-                problems += list(getattr(error, "problems", None) or [str(error)])
+                problems += problems_of(error)
             else:
                 counts: dict[str, SlotCount] = {}
                 for task in spec.tasks():

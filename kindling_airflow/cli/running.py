@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["run_plan"]
 
 _INTERRUPTED = 130  # what shells say of a command that Ctrl-C ended
+_YEAR = 31_536_000
 _DEFAULTS = {
     "spark.master": "local[*]",
     "spark.ui.enabled": "false",
@@ -123,8 +124,10 @@ def _check(called: argparse.Namespace) -> None:
         raise WrongCallError(f"--workers must be at least 1, not {called.workers}")
     if called.retries < 0:
         raise WrongCallError(f"--retries must be at least 0, not {called.retries}")
-    if called.timeout is not None and not called.timeout > 0:
-        raise WrongCallError(f"--timeout must be more than 0 seconds, not {called.timeout}")
+    if called.timeout is not None and not 0 < called.timeout <= _YEAR:
+        raise WrongCallError(
+            f"--timeout must be more than 0 seconds and at most a year, not {called.timeout:g}"
+        )
     for said in called.conf or ():
         if "=" not in said:
             raise WrongCallError(f"--conf {said!r}: write KEY=VALUE")

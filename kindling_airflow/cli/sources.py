@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.bulk import collector_paused
+from kindling_airflow.cli.own_output import printed_to_stderr
 from kindling_airflow.errors import (
-    DeclarationError,
     KindlingAirflowError,
     ManifestError,
+    PlanValidationError,
+    SourceError,
     WrongCallError,
+    problems_of,
 )
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.manifest import Manifest
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Project", "Source", "read_durations", "read_source"]
 
-_RECORD_FIELDS = ("pipeid", "name", "tags", "input_entity_ids", "output_entity_id")
+
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,18 @@ def read_source(name: str, called: argparse.Namespace, *, fresh: bool = False) -
     path = Path(name)
     if not path.exists():
         raise WrongCallError(f"there is no {name!r}")
+    with printed_to_stderr():
+        source = _read(path, called, fresh)
+    if not source.plan.pipe_ids:
+        raise SourceError([_nothing_in(source)])
+    if fresh and source.definition is None:
+        from kindling_airflow.cli.full_checks import check_in_full
+
+        check_in_full(source)
+    return source
+
+
+def _read(path: Path, called: argparse.Namespace, fresh: bool) -> Source:
     if path.is_dir():
         from kindling_airflow.harvest import harvest
 
@@ -83,15 +99,57 @@ def read_source(name: str, called: argparse.Namespace, *, fresh: bool = False) -
     if path.suffix in (".yaml", ".yml"):
         return _of_definition(path, called, fresh)
     document = _read_json(path)
-    if isinstance(document, list):
-        return _planned(path, _of_records(path, document), called, None)
     if isinstance(document, Mapping) and "generations" in document:
         return _of_plan(path, document, called)
+    if called.modules:
+        raise WrongCallError(
+            f"{str(path)!r} is no project folder, so there are no modules to import; leave out "
+            "--module"
+        )
+    if isinstance(document, list):
+        from kindling_airflow.cli.records import manifest_of_records
+
+        return _planned(path, manifest_of_records(path, document), called, None)
+    if not isinstance(document, Mapping) or not {"schema_version", "pipes"} & document.keys():
+        raise SourceError([_no_source(path, document)])
     try:
         manifest = Manifest.from_json(document)
     except ManifestError as error:
         raise ManifestError(f"{path}: {problem}" for problem in error.problems) from error
     return _planned(path, manifest, called, None)
+
+
+def _no_source(path: Path, document: object) -> str:
+    """Return that a JSON document is none of ours."""
+    problem = f"{path}: this JSON is neither a manifest, nor a plan, nor a list of records"
+    if isinstance(document, Mapping) and not {"pipeid", "entityid"}.isdisjoint(document):
+        return f"{problem}\n  Fix: put the record into a list: [{{...}}]."
+    return problem
+
+
+def _nothing_in(source: Source) -> str:
+    """Return why there are no pipes in a source."""
+    project = source.project
+    if project is None or project.root is None or project.base.pipes:
+        return f"{source.path}: there are no pipes in it\n  Fix: declare or choose at least one."
+    place = f"nothing was found in {str(source.path if source.path.is_dir() else project.root)!r}"
+    if source.definition is not None:
+        place = f"{source.path}: {place}"
+    if not project.base.modules:
+        return (
+            f"{place}: no modules of Python lie there\n"
+            "  Fix: name the folder that they lie in; packages beneath it need an __init__.py."
+        )
+    return (
+        f"{place}: its modules declare no pipes: {_some(project.base.modules)}\n"
+        "  Fix: declare some with @DataPipes.pipe or DataPipes.view; packages beneath it need an "
+        "__init__.py."
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _planned(
@@ -155,28 +213,9 @@ def _of_plan(path: Path, document: Mapping[str, Any], called: argparse.Namespace
         plan = ExecutionPlan.from_json(document)
         plan.validate()
     except KindlingAirflowError as error:
-        problems = getattr(error, "problems", [str(error)])
-        raise type(error)([f"{path}: {problem}" for problem in problems]) from error
+        problems = problems_of(error)
+        raise PlanValidationError(f"{path}: {problem}" for problem in problems) from error
     return Source(path, plan)
-
-
-def _of_records(path: Path, records: Sequence[Any]) -> Manifest:
-    from kindling_airflow.data_entities import DataEntityRegistry
-    from kindling_airflow.data_pipes import DataPipesRegistry
-
-    pipes, problems = DataPipesRegistry(), []
-    for n, record in enumerate(records):
-        if not isinstance(record, Mapping):
-            problems.append(f"{path}: record {n} must be an object, not {record!r}")
-            continue
-        known = {field: record[field] for field in _RECORD_FIELDS if field in record}
-        try:
-            pipes.register_pipe(**{"pipeid": None, **known})
-        except DeclarationError as error:
-            problems += [f"{path}: record {n}: {problem}" for problem in error.problems]
-    if problems:
-        raise DeclarationError(problems)
-    return Manifest.from_registries(pipes, DataEntityRegistry())
 
 
 def _said(called: argparse.Namespace, option: str) -> Any:
@@ -188,7 +227,7 @@ def read_durations(called: argparse.Namespace) -> dict[str, float] | None:
 
     Raises:
         WrongCallError: there is no such file.
-        ManifestError: it is no JSON object.
+        SourceError: it is no JSON object.
     """
     if not called.durations:
         return None
@@ -197,7 +236,7 @@ def read_durations(called: argparse.Namespace) -> dict[str, float] | None:
         raise WrongCallError(f"there is no {called.durations!r}")
     found = _read_json(path)
     if not isinstance(found, dict):
-        raise ManifestError([f"{path}: durations are a JSON object from pipe id to seconds"])
+        raise SourceError([f"{path}: durations are a JSON object from pipe id to seconds"])
     return found
 
 
@@ -206,6 +245,6 @@ def _read_json(path: Path) -> Any:
         with collector_paused():
             return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ManifestError([f"{path}: cannot be read: {error.strerror}"]) from error
+        raise SourceError([f"{path}: cannot be read: {error.strerror}"]) from error
     except (ValueError, RecursionError) as error:
-        raise ManifestError([f"{path}: this is no JSON document: {error}"]) from error
+        raise SourceError([f"{path}: this is no JSON document: {error}"]) from error

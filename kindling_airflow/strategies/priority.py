@@ -13,7 +13,7 @@ What an urgent pipe waits for is as urgent as the pipe itself, or it would be he
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -30,7 +30,7 @@ from kindling_airflow.strategies.base import (
     within,
 )
 
-__all__ = ["PriorityExecutionStrategy"]
+__all__ = ["PriorityExecutionStrategy", "priority_problems"]
 
 
 class PriorityExecutionStrategy(ExecutionStrategy):
@@ -89,15 +89,20 @@ class PriorityExecutionStrategy(ExecutionStrategy):
 
 def _priorities(graph: PipeGraph, pipe_ids: Iterable[str]) -> dict[str, float]:
     own = {pipe_id: graph.nodes[pipe_id].tags.get("priority", 0) for pipe_id in pipe_ids}
-    problems = [
-        f"pipe {pipe_id!r}: tag priority must be a finite number, not {priority!r}\n"
-        "  Fix: correct the tag, or leave it out for 0; larger is more urgent."
-        for pipe_id, priority in own.items()
-        if not _is_number(priority)
-    ]
+    problems = list(priority_problems(own))
     if problems:
         raise GraphValidationError(problems)
     return own
+
+
+def priority_problems(priorities: Mapping[str, object]) -> Iterator[str]:
+    """Yield which of the tags ``priority``, by pipe, are no finite numbers."""
+    for pipe_id, priority in priorities.items():
+        if not _is_number(priority):
+            yield (
+                f"pipe {pipe_id!r}: tag priority must be a finite number, not {priority!r}\n"
+                "  Fix: correct the tag, or leave it out for 0; larger is more urgent."
+            )
 
 
 def _is_number(value: object) -> bool:

@@ -13,6 +13,7 @@ from kindling_airflow.errors import did_you_mean
 from kindling_airflow.frozen import EMPTY, canonical_json
 from kindling_airflow.id_globs import Glob, glob_specificity
 from kindling_airflow.translator.options import TranslateOptions
+from kindling_airflow.translator.tag_problems import setting_tag_problems
 from kindling_airflow.translator.task_settings import (
     TAGS,
     TaskSettings,
@@ -42,7 +43,7 @@ def settings_by_pipe(
     Returns:
         the settings by pipe, empty if there are problems; and the problems.
     """
-    problems = [*override_problems(options.overrides, tags), *_tag_problems(tags)]
+    problems = [*override_problems(options.overrides, tags), *setting_tag_problems(tags)]
     if problems:
         return {}, problems
     kinds = _kinds(options, tags)
@@ -97,15 +98,6 @@ def unmatched_patterns(
             hint = did_you_mean(pattern, pipe_ids)
             fix = "correct the pattern, or take the override out"
             yield pattern, f"{pattern!r} matches no pipe.{hint}\n  Fix: {fix}."
-
-
-def _tag_problems(tags: _Tags) -> Iterator[str]:
-    names = {setting: tag for tag, setting in TAGS.items()}
-    for pipe_id, own in tags.items():
-        if not TAGS.keys().isdisjoint(own):
-            for problem in setting_problems(tag_settings(own)):
-                setting, _, text = problem.partition(" ")
-                yield f"pipe {pipe_id!r}: tag {names[setting]} {text}"
 
 
 def _pool_problems(options: TranslateOptions, found: Mapping[str, TaskSettings]) -> list[str]:

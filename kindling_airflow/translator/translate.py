@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
-from kindling_airflow.critical_path import DataFlow, data_flow, duration_hint, is_forward
+from kindling_airflow.critical_path import DataFlow, data_flow, is_forward
 from kindling_airflow.errors import PlanValidationError, TranslationError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.frozen import EMPTY, FrozenDict
@@ -37,6 +37,7 @@ from kindling_airflow.translator.streams import (
     forward_plan,
     streaming_part,
 )
+from kindling_airflow.translator.tag_problems import measure_problems
 from kindling_airflow.translator.task_ids import task_id
 from kindling_airflow.translator.task_settings import TaskSettings
 
@@ -73,12 +74,7 @@ def translate(plan: ExecutionPlan, options: TranslateOptions) -> DagSpec:
         problems += streaming.problems
         problems += option_problems(plan, streaming, options)
         problems += task_problems(streaming, settings, options) if settings else ()
-    problems += [
-        f"pipe {pipe_id!r}: tag duration_hint must be a positive number of seconds, not "
-        f"{own.get('duration_hint')!r}"
-        for pipe_id, own in tags.items()
-        if duration_hint(own) is None
-    ]
+    problems += measure_problems(tags)
     if problems:
         raise _refused(options, problems)
     return _spec(plan, options, settings, streaming)

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,39 +14,11 @@ from kindling_airflow.cli.main import main
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.plan_report import diff, explain, forecast, visualize_plan
+from tests.cli.conftest import Shell
 from tests.dag_factory.projects import write_definition, write_project
 
+FIX_PRIORITY = "  Fix: correct the tag, or leave it out for 0; larger is more urgent."
 GRAPHS = Path(__file__).resolve().parents[1] / "graphs"
-
-
-class Shell:
-    """Calls the command line in this process, in a folder with a project and its definition."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self._capsys = capsys
-
-    def __call__(self, *arguments: str, status: int = 0) -> str:
-        """Return what a command printed; its exit status must be this."""
-        assert main(list(arguments)) == status
-        captured = self._capsys.readouterr()
-        reports = arguments[0] == "validate" or "--json" in arguments  # problems are its product
-        assert bool(captured.err) == (status != 0 and not (reports and status == 1))
-        return captured.out or captured.err
-
-    def json(self, *arguments: str, status: int = 0) -> Any:
-        """Return the document that a command printed with ``--json``."""
-        return json.loads(self(*arguments, "--json", status=status))
-
-
-@pytest.fixture
-def shell(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Shell:
-    write_project(tmp_path / "shop", "[raw] -> a -> b -> d, a -> c -> d")
-    write_definition(tmp_path / "shop.kindling.yaml", "dag_id: shop\nwidth: 2\n")
-    monkeypatch.chdir(tmp_path)
-    return Shell(tmp_path, capsys)
 
 
 class TestSources:
@@ -109,8 +80,10 @@ class TestSources:
         [
             ("{", "x.json: this is no JSON document: "),
             ("[" * 100_000, "x.json: this is no JSON document: "),
-            ("7", "x.json: a manifest is a JSON object, not int\n"),
-            ("{}", "x.json: manifest schema version None is unknown"),
+            ("7", "x.json: this JSON is neither a manifest, nor a plan, nor a list of records\n"),
+            ("{}", "x.json: this JSON is neither a manifest, nor a plan, nor a list of records\n"),
+            ('{"pipeid": "a"}', "records\n  Fix: put the record into a list: [{...}].\n"),
+            ('{"pipes": []}', "x.json: manifest schema version None is unknown"),
             ('[{"pipeid": "a"}, 1]', "1. x.json: record 0: pipe 'a': output_entity_id must be"),
             ('{"generations": []}', "x.json: plan schema version None is unknown"),
         ],
@@ -202,6 +175,72 @@ class TestValidate:
         assert "is read as a stream" in shell("validate", "shop.kindling.yaml", status=1)
         assert shell.json("plan", "shop.kindling.yaml")["strategy"] == "streaming"
 
+    def test_every_source_is_checked_though_some_are_not_there(self, shell: Shell) -> None:
+        write_definition(shell.folder / "bad.kindling.yaml", "dag_id: bad\nwidht: 1\n")
+        names = ("no.json", "shop", "bad.kindling.yaml", "nor.yaml", "shop.kindling.yaml")
+        shape = "sound: 4 pipes in 3 generations, at most 2 side by side"
+        bad = "bad.kindling.yaml:3: widht: unknown key 'widht'. Did you mean 'width'?"
+        assert shell.both("validate", *names, status=2) == (
+            f"shop: {shape}\n{bad}\nshop.kindling.yaml: {shape}\n",
+            "kindling-airflow validate: there is no 'no.json'; there is no 'nor.yaml'\n",
+        )
+        assert json.loads(shell.both("validate", *names, "--json", status=2)[0]) == {
+            "no.json": ["there is no 'no.json'"],
+            "shop": [],
+            "bad.kindling.yaml": [bad],
+            "nor.yaml": ["there is no 'nor.yaml'"],
+            "shop.kindling.yaml": [],
+        }
+
+    @pytest.mark.parametrize("command", ["validate", "compile"])
+    @pytest.mark.parametrize("source", ["shop", "manifest.json", "records.json", "shop.yaml"])
+    def test_tags_are_checked_in_every_kind_of_source(
+        self, shell: Shell, command: str, source: str
+    ) -> None:
+        tags = {
+            "duration_hint": "soon",
+            "priority": "high",
+            "retry.attempts": "x",
+            "timeout_seconds": -1,
+        }
+        pipe = {"pipeid": "a", "output_entity_id": "a", "tags": tags}
+        Path("records.json").write_text(json.dumps([pipe]))
+        Path("manifest.json").write_text(json.dumps({"schema_version": 1, "pipes": [pipe]}))
+        Path("shop/pipes_drawn.py").write_text(
+            "from kindling_airflow import DataPipes\n"
+            f"@DataPipes.pipe('a', output_entity_id='a', tags={tags})\n"
+            "def a(): ...\n"
+        )
+        write_definition(shell.folder / "shop.yaml", "dag_id: shop\n")
+        output = ("-o", "out.json") if command == "compile" else ()
+        problems = [
+            "duration_hint must be a positive number of seconds, not 'soon'",
+            f"priority must be a finite number, not 'high'\n{FIX_PRIORITY}",
+            "retry.attempts must be a whole number of at least 0, not 'x'",
+            "timeout_seconds must be a number of seconds above 0, at most a year, not -1",
+        ]
+        lead = "shop.yaml: DAG 'shop': " if source == "shop.yaml" else ""
+        kind = "definition" if source == "shop.yaml" else "declarations"
+        listed = "".join(
+            f"{n}. {lead}pipe 'a': tag {problem}\n" for n, problem in enumerate(problems, 1)
+        )
+        name = f"{source}: " if command == "validate" else ""
+        assert shell(command, source, *output, status=1) == (
+            f"{name}4 problems in the {kind}:\n{listed}"
+        )
+        assert not Path("out.json").exists()
+
+    def test_tags_are_checked_in_a_plan(self, shell: Shell) -> None:
+        Path("s.yaml").write_text("pipes: {a: {tags: {duration_hint: 0}}}\n")
+        shell("plan", "shop", "-s", "s.yaml", "--json", "-o", "plan.json")
+        assert shell("validate", "plan.json", status=1) == (
+            "plan.json: pipe 'a': tag duration_hint must be a positive number of seconds, not 0\n"
+        )
+
+    def test_streams_of_a_folder_are_checked(self, shell: Shell) -> None:
+        text = shell("validate", "shop", "--strategy", "streaming", status=1)
+        assert "pipe 'a': its driving input 'raw' is read as a stream of parquet files" in text
+
 
 class TestErrors:
     def test_problems_are_a_document_with_json(self, shell: Shell) -> None:
@@ -224,7 +263,10 @@ class TestErrors:
         [
             (["--workers", "0"], "--workers must be at least 1, not 0"),
             (["--retries", "-1"], "--retries must be at least 0, not -1"),
-            (["--timeout", "0"], "--timeout must be more than 0 seconds, not 0.0"),
+            (["--timeout", "0"], "--timeout must be more than 0 seconds and at most a year, not 0"),
+            (["--timeout", "-1"], "more than 0 seconds and at most a year, not -1"),
+            (["--timeout", "inf"], "more than 0 seconds and at most a year, not inf"),
+            (["--timeout", "nan"], "more than 0 seconds and at most a year, not nan"),
             (["--conf", "x"], "--conf 'x': write KEY=VALUE"),
         ],
     )

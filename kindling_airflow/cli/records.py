@@ -1,0 +1,120 @@
+"""JSON list of records -> manifest: pipes and entities that are declared without Python.
+
+    [{"entityid": "raw", "tags": {"provider_type": "csv"}},
+     {"pipeid": "clean", "input_entity_ids": ["raw"], "output_entity_id": "clean"},
+     {"pipeid": "late", "sql": "SELECT * FROM clean", "output_entity_id": "late"}]
+
+A record has the fields of a declaration, but for the function: with ``entityid`` it is an entity,
+else a pipe. The inputs of a query that names none are derived from it, as in a project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kindling_airflow.data_entities import DataEntityRegistry
+from kindling_airflow.data_pipes import FROM_QUERY, DataPipesRegistry
+from kindling_airflow.errors import DeclarationError, did_you_mean
+from kindling_airflow.manifest import Manifest
+from kindling_airflow.sql_file import read_sql_file
+from kindling_airflow.sql_inputs import check_queries
+from kindling_airflow.sql_query import bare_query
+
+__all__ = ["manifest_of_records"]
+
+_PIPE_FIELDS = (
+    *("pipeid", "name", "tags", "input_entity_ids", "output_entity_id", "output_type"),
+    *("use_watermark", "driving_entity_ids", "expectations", "sql", "sql_file"),
+)
+_ENTITY_FIELDS = (
+    *("entityid", "name", "merge_columns", "tags", "schema"),
+    *("partition_columns", "cluster_columns"),
+)
+
+
+def manifest_of_records(path: Path, records: Sequence[Any]) -> Manifest:
+    """Return the manifest of a list of records.
+
+    Args:
+        path: the file that they stand in; files with queries are looked for beside it.
+        records: the list.
+
+    Raises:
+        DeclarationError: listing everything that is wrong with any record; queries are read when
+            nothing else is.
+    """
+    pipes, entities = DataPipesRegistry(), DataEntityRegistry()
+    problems: list[str] = []
+    first: dict[tuple[str, object], int] = {}
+    for n, record in enumerate(records):
+        where = f"{path}: record {n}"
+        if not isinstance(record, Mapping):
+            problems.append(f"{where}: must be an object, not {record!r}")
+            continue
+        problems += [f"{where}: {problem}" for problem in _unknown_keys(record)]
+        kind, id_field, _ = _kind(record)
+        own_id = record.get(id_field)
+        if isinstance(own_id, str) and (other := first.setdefault((kind, own_id), n)) != n:
+            problems.append(f"{where}: {kind} {own_id!r} is declared by record {other}, too")
+            continue
+        try:
+            _declare(path, record, pipes, entities)
+        except DeclarationError as error:
+            problems += [f"{where}: {problem}" for problem in error.problems]
+    if problems:
+        raise DeclarationError(problems)
+    try:
+        check_queries(pipes, entities.get_entity_ids())
+    except DeclarationError as error:
+        raise DeclarationError(f"{path}: {problem}" for problem in error.problems) from error
+    return Manifest.from_registries(pipes, entities)
+
+
+def _kind(record: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:
+    """Return of a record what it declares, the key of its id, and the keys that it may have."""
+    if "entityid" in record:
+        return "entity", "entityid", _ENTITY_FIELDS
+    return "pipe", "pipeid", _PIPE_FIELDS
+
+
+def _unknown_keys(record: Mapping[str, Any]) -> list[str]:
+    kind, id_field, fields = _kind(record)
+    return [
+        f"{kind} {record.get(id_field)!r}: unknown key {key!r}."
+        + (did_you_mean(key, fields) or f" Known keys: {', '.join(fields)}.")
+        for key in record
+        if key not in fields
+    ]
+
+
+def _declare(
+    path: Path, record: Mapping[str, Any], pipes: DataPipesRegistry, entities: DataEntityRegistry
+) -> None:
+    """Declare what a record says in keys that are known.
+
+    Raises:
+        DeclarationError: its fields do not fit.
+    """
+    kind, id_field, fields = _kind(record)
+    said: dict[str, Any] = {id_field: None, **{key: record[key] for key in fields if key in record}}
+    if kind == "entity":
+        entities.register_entity(**said)
+        return
+    if said.get("sql_file") is not None:
+        said["sql"] = _query_in_file(path, said)
+    if said.get("sql") is not None:
+        said = {"input_entity_ids": FROM_QUERY, **said, "sql": bare_query(said["sql"])}
+    pipes.register_pipe(**said)
+
+
+def _query_in_file(path: Path, said: Mapping[str, Any]) -> str:
+    what = f"pipe {said['pipeid']!r}"
+    if said.get("sql") is not None:
+        problem = f"{what} has sql and sql_file\n  Fix: give it one of the two."
+        raise DeclarationError([problem])
+    try:
+        return read_sql_file(said["sql_file"], {"__file__": str(path)})[0]
+    except DeclarationError as error:
+        raise DeclarationError(f"{what}: {problem}" for problem in error.problems) from error

@@ -1,0 +1,47 @@
+"""What is wrong with the tags of a plan's pipes, wherever the plan is to run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kindling_airflow.critical_path import duration_hint
+from kindling_airflow.strategies.priority import priority_problems
+from kindling_airflow.translator.task_settings import TAGS, setting_problems, tag_settings
+
+__all__ = ["measure_problems", "pipe_tag_problems", "setting_tag_problems"]
+
+Tags = Mapping[str, Mapping[str, Any]]
+
+
+def pipe_tag_problems(tags: Tags) -> Iterator[str]:
+    """Yield what is wrong with tags that say how long, how urgent and how often a pipe is run.
+
+    Args:
+        tags: each pipe's own tags.
+    """
+    yield from setting_tag_problems(tags)
+    yield from measure_problems(tags)
+
+
+def setting_tag_problems(tags: Tags) -> Iterator[str]:
+    """Yield what is wrong with tags that are settings of a pipe's task."""
+    names = {setting: tag for tag, setting in TAGS.items()}
+    for pipe_id, own in tags.items():
+        if not TAGS.keys().isdisjoint(own):
+            for problem in setting_problems(tag_settings(own)):
+                setting, _, text = problem.partition(" ")
+                yield f"pipe {pipe_id!r}: tag {names[setting]} {text}"
+
+
+def measure_problems(tags: Tags) -> Iterator[str]:
+    """Yield what is wrong with durations and priorities, which not every strategy looks at."""
+    for pipe_id, own in tags.items():
+        if duration_hint(own) is None:
+            yield (
+                f"pipe {pipe_id!r}: tag duration_hint must be a positive number of seconds, not "
+                f"{own.get('duration_hint')!r}"
+            )
+    yield from priority_problems(
+        {p: own["priority"] for p, own in tags.items() if "priority" in own}
+    )
