@@ -28,6 +28,7 @@ __all__ = [
     "execution_failed",
     "execution_started",
     "generation_completed",
+    "generation_failed",
     "generation_started",
     "pipe_completed",
     "pipe_failed",
@@ -49,6 +50,7 @@ PAYLOADS: Mapping[str, tuple[str, ...]] = {
     "orchestrator.execution_failed": (*_RUN, "result"),
     "orchestrator.generation_started": (*_RUN, "generation", "pipe_ids"),
     "orchestrator.generation_completed": (*_RUN, "generation", "result"),
+    "orchestrator.generation_failed": (*_RUN, "generation", "result"),
     "orchestrator.pipe_started": _PIPE,
     "orchestrator.pipe_completed": (*_PIPE, "result"),
     "orchestrator.pipe_failed": (*_PIPE, "result", "exception"),
@@ -71,7 +73,11 @@ execution_completed = _signal("execution_completed", "A plan ended and all its p
 execution_failed = _signal("execution_failed", "A plan ended; a pipe failed or did not run.")
 generation_started = _signal("generation_started", "At least one pipe of a generation will run.")
 generation_completed = _signal(
-    "generation_completed", "Every pipe of a generation has ended; of a streaming plan: is ready."
+    "generation_completed", "Every pipe of a generation has done well; of streams: is ready."
+)
+generation_failed = _signal(
+    "generation_failed",
+    "A generation ended; a pipe failed or did not run; of streams: they did not become ready.",
 )
 pipe_started = _signal("pipe_started", "A pipe begins; completed, failed or skipped will follow.")
 pipe_completed = _signal("pipe_completed", "A pipe did its work.")

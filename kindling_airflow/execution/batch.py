@@ -39,6 +39,7 @@ from kindling_airflow.signals import (
     execution_failed,
     execution_started,
     generation_completed,
+    generation_failed,
     generation_started,
     pipe_completed,
     pipe_failed,
@@ -203,7 +204,8 @@ class BatchRun:
         self._current = None
         self._seconds[generation.number] = self._threads.now() - began
         result = self._generation_result(generation)
-        self._announcer.tell(generation_completed, generation=generation, result=result)
+        signal = generation_completed if result.all_succeeded else generation_failed
+        self._announcer.tell(signal, generation=generation, result=result)
 
     def _wind_down(self) -> None:
         """Leave in order: every pipe has a result, every announcement its counterpart."""

@@ -23,6 +23,9 @@ from kindling_airflow.frozen import freeze
 from kindling_airflow.signals import (
     execution_completed,
     execution_failed,
+    generation_completed,
+    generation_failed,
+    generation_started,
     pipe_completed,
     pipe_failed,
     pipe_skipped,
@@ -61,6 +64,7 @@ class StreamBooks:
         self._announcer = announcer
         self._began = threads.now()
         self._seconds: dict[int, float] = {}
+        self._starting: tuple[Generation, float] | None = None  # and since when
         self.streams: dict[str, Stream] = {}
         self.results: dict[str, PipeResult] = {}
 
@@ -79,6 +83,18 @@ class StreamBooks:
         stream = self.streams[pipe_id] = Stream(pipe_id, self._threads.now())
         self._say(pipe_started, pipe_id)
         return stream
+
+    def generation_begins(self, generation: Generation) -> None:
+        """Write down that a generation is started from now on."""
+        if generation.pipe_ids:
+            self._starting = (generation, self._threads.now())
+            self._announcer.tell(
+                generation_started, generation=generation, pipe_ids=generation.pipe_ids
+            )
+
+    def generation_is_ready(self) -> None:
+        """Write down that all streams of the generation that was started are ready."""
+        self._generation_ends(generation_completed)
 
     def took(self, seconds: Mapping[int, float]) -> None:
         """Write down how long generations took, by number."""
@@ -114,12 +130,6 @@ class StreamBooks:
             self._announcer.log.failure(f"stream {stream.pipe_id!r} failed: {error}", exception)
             self._say(pipe_failed, stream.pipe_id, result=result, exception=exception)
 
-    def generation_result(self, generation: Generation) -> GenerationResult:
-        """Return what became of a generation so far; every pipe of it has begun or ended."""
-        results = tuple(self.results.get(p) or self._running(p) for p in generation)
-        seconds = self._seconds.get(generation.number, 0.0)
-        return GenerationResult(generation.number, results, seconds)
-
     def close(self, reason: str) -> ExecutionResult:
         """Write down that all other pipes were not run, and return the whole; say so."""
         for pipe_id in self._plan.pipe_ids:
@@ -127,9 +137,10 @@ class StreamBooks:
                 result = PipeResult(pipe_id, PipeStatus.NOT_RUN, reason=reason)
                 self.results[pipe_id] = result
                 self._say(pipe_skipped, pipe_id, result=result)
+        self._generation_ends(generation_failed)
         whole = ExecutionResult(
             plan=self._plan,
-            generation_results=tuple(map(self.generation_result, self._plan.generations)),
+            generation_results=tuple(map(self._generation_result, self._plan.generations)),
             duration_seconds=self._threads.now() - self._began,
             run_id=self._announcer.run_id,
             streaming_queries=self.handles,
@@ -137,6 +148,21 @@ class StreamBooks:
         signal = execution_completed if whole.all_succeeded else execution_failed
         self._announcer.tell(signal, result=whole)
         return whole
+
+    def _generation_ends(self, signal: Signal) -> None:
+        if self._starting is None:
+            return
+        generation, began = self._starting
+        self._starting = None
+        self.took({generation.number: self._threads.now() - began})
+        result = self._generation_result(generation)
+        self._announcer.tell(signal, generation=generation, result=result)
+
+    def _generation_result(self, generation: Generation) -> GenerationResult:
+        """Return what became of a generation so far; every pipe of it has begun or ended."""
+        results = tuple(self.results.get(p) or self._running(p) for p in generation)
+        seconds = self._seconds.get(generation.number, 0.0)
+        return GenerationResult(generation.number, results, seconds)
 
     def _report_of(self, stream: Stream) -> Any:
         if not isinstance(stream.handle, ReportingStream):

@@ -29,7 +29,7 @@ from kindling_airflow.execution_results import (
     PipeResult,
     PipeStatus,
 )
-from kindling_airflow.signals import execution_started, generation_completed, generation_started
+from kindling_airflow.signals import execution_started
 
 __all__ = ["StreamingExecution"]
 
@@ -165,18 +165,11 @@ class StreamingExecution:
         self.stop()
 
     def _start_generation(self, generation: Generation) -> None:
-        began = self._threads.now()
-        if generation.pipe_ids:
-            self._announcer.tell(
-                generation_started, generation=generation, pipe_ids=generation.pipe_ids
-            )
+        self._books.generation_begins(generation)
         for pipe_id in generation:
             self._start(self._books.open(pipe_id))
         self._await_ready([self._books.streams[pipe_id] for pipe_id in generation])
-        self._books.took({generation.number: self._threads.now() - began})
-        if generation.pipe_ids:
-            result = self._books.generation_result(generation)
-            self._announcer.tell(generation_completed, generation=generation, result=result)
+        self._books.generation_is_ready()
 
     def _start(self, stream: Stream) -> None:
         """Start a stream; it may take as long as it has until it must be ready."""

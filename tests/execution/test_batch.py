@@ -322,7 +322,7 @@ def test_an_interrupt_carries_the_results_so_far() -> None:
     assert running.error == "the execution was interrupted while it ran"
     assert running.error_type == "KeyboardInterrupt"
     assert set(reasons(error.result).values()) == {"the execution was interrupted"}
-    assert [name for name, _ in heard][-2:] == ["generation_completed", "execution_failed"]
+    assert [name for name, _ in heard][-2:] == ["generation_failed", "execution_failed"]
 
 
 def test_an_interrupt_before_the_first_pipe_is_in_order_too() -> None:

@@ -245,12 +245,15 @@ def test_every_beginning_that_is_told_has_exactly_one_end(case: Case, parallel: 
         if name == "generation_started":
             assert generation is None
             generation = said["generation"].number
-        elif name == "generation_completed":
+        elif name in ("generation_completed", "generation_failed"):
             assert generation == said["generation"].number
+            well = said["result"].all_succeeded
+            assert name == ("generation_completed" if well else "generation_failed")
+            assert said["result"] == result.generation_results[generation]
             generation = None
         elif name.startswith("pipe_"):
             stories[said["pipe_id"]].append(name)
-            if name != "pipe_skipped":
+            if name != "pipe_skipped" or len(stories[said["pipe_id"]]) > 1:
                 assert generation == said["generation_number"]
     assert generation is None
     for found in result.pipe_results:

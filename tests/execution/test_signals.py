@@ -79,7 +79,7 @@ def test_the_story_of_a_run_is_told_in_its_order() -> None:
         "pipe_skipped b",
         "pipe_started c",
         "pipe_failed c",
-        "generation_completed",
+        "generation_failed",
         "pipe_skipped d",
         "execution_failed",
     ]
@@ -107,7 +107,8 @@ def test_payloads_say_what_happened() -> None:
     assert told["pipe_completed", "c"]["generation_number"] == 0
     started = told["generation_started", None]
     assert (started["generation"].number, started["pipe_ids"]) == (0, ("a", "c"))
-    assert told["generation_completed", None]["result"] == result.generation_results[0]
+    assert told["generation_failed", None]["generation"] is result.plan.generations[0]
+    assert told["generation_failed", None]["result"] == result.generation_results[0]
 
 
 def test_only_the_pipes_that_run_are_announced_with_their_generation() -> None:
@@ -115,6 +116,37 @@ def test_only_the_pipes_that_run_are_announced_with_their_generation() -> None:
     with listening("generation_started") as heard:
         executor.execute(plan("a -> b, c -> d"))
     assert [said["pipe_ids"] for _, said in heard] == [("a", "c"), ("d",)]
+
+
+def ends_of_generations(drawing: str, *failing: str, **options: Any) -> list[tuple[str, int]]:
+    executor = executor_of({p: Does(1, fails()) for p in failing})
+    with listening("generation_completed", "generation_failed") as heard:
+        executor.execute(plan(drawing), **options)
+    return [(name, said["generation"].number) for name, said in heard]
+
+
+def test_a_generation_fails_with_each_pipe_that_failed_or_was_not_run() -> None:
+    """'b' is not run, which is no success of its generation; 'e' depends on nothing that failed."""
+    assert ends_of_generations("a -> b, c -> d -> e", "a") == [
+        ("generation_failed", 0),
+        ("generation_failed", 1),
+        ("generation_completed", 2),
+    ]
+
+
+def test_a_generation_fails_by_its_own_pipes_alone_when_everything_is_run() -> None:
+    assert ends_of_generations("a -> b -> c", "b", error_strategy="continue") == [
+        ("generation_completed", 0),
+        ("generation_failed", 1),
+        ("generation_completed", 2),
+    ]
+
+
+def test_a_generation_of_which_nothing_is_run_neither_fails_nor_is_completed() -> None:
+    assert ends_of_generations("a -> b -> c", "a") == [("generation_failed", 0)]
+    assert ends_of_generations("a, b -> c", "a", error_strategy="fail_fast") == [
+        ("generation_failed", 0)
+    ]
 
 
 def test_an_execution_that_went_well_is_completed() -> None:

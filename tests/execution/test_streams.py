@@ -450,8 +450,58 @@ def test_failed_streams_tell_of_every_pipe() -> None:
     with listening() as heard:
         begin_in_vain("a -> b -> c", {"b": Stream(ready_in=10, fails_in=3, error=error)})
     told = [" ".join(filter(None, (n, said.get("pipe_id")))) for n, said in heard]
-    assert told[-4:] == ["pipe_failed b", "pipe_completed c", "pipe_skipped a", "execution_failed"]
-    assert heard[-4][1]["exception"] is error
+    assert told == [
+        "execution_started",
+        "generation_started",
+        "pipe_started c",
+        "generation_completed",
+        "generation_started",
+        "pipe_started b",
+        "pipe_failed b",
+        "pipe_completed c",
+        "pipe_skipped a",
+        "generation_failed",
+        "execution_failed",
+    ]
+    assert heard[6][1]["exception"] is error
+
+
+def test_streams_that_do_not_become_ready_fail_their_generation_when_all_were_stopped() -> None:
+    """b fails after 3 s, while x is still starting; y never begins; stopping x takes 4 s."""
+    script = {"b": Stream(fails_in=3, ready_in=9), "x": Stream(starts_in=8, stops_in=4)}
+    with listening("generation_started", "generation_failed") as heard:
+        error, _ = begin_in_vain("a -> b, a -> x, a -> y", script)
+    (_, started), (name, failed) = heard
+    assert name == "generation_failed"
+    assert failed["generation"] is started["generation"]
+    found = failed["result"]
+    assert isinstance(error.result, ExecutionResult)
+    assert found == error.result.generation_results[0]
+    assert found.duration_seconds == 3 + 4
+    assert [(r.pipe_id, r.status.value, r.error or r.reason) for r in found.pipe_results] == [
+        ("b", "failed", "broken"),
+        ("x", "success", "stopped: stream 'b' failed"),
+        ("y", "not_run", "stream 'b' failed"),
+    ]
+
+
+def test_a_generation_whose_streams_were_stopped_before_they_were_ready_has_failed() -> None:
+    """c, which is ready, fails; b of the next generation is stopped in good order."""
+    with listening("generation_completed", "generation_failed") as heard:
+        begin_in_vain("a -> b -> c", {"c": Stream(fails_in=6), "b": Stream(ready_in=15)})
+    assert [(n, said["generation"].number) for n, said in heard] == [
+        ("generation_completed", 0),
+        ("generation_failed", 1),
+    ]
+    assert [r.status for r in heard[1][1]["result"].pipe_results] == [PipeStatus.SUCCESS]
+    assert heard[1][1]["result"].duration_seconds == 4
+
+
+def test_a_generation_that_was_ready_does_not_fail_later() -> None:
+    execution, _ = begin("a", {"a": Stream(fails_in=9)})
+    with listening("generation_failed", "pipe_failed") as heard, pytest.raises(StreamError):
+        execution.await_termination()
+    assert [name for name, _ in heard] == ["pipe_failed"]
 
 
 def test_generations_without_pipes_are_not_announced() -> None:
@@ -470,8 +520,10 @@ def test_generations_without_pipes_are_not_announced() -> None:
 @pytest.mark.parametrize("name", ["generation_completed", "pipe_started"])
 def test_an_interrupt_while_streams_start_stops_them(name: str) -> None:
     raising = {name: KeyboardInterrupt()}
-    with listening(raising=raising), pytest.raises(ExecutionInterrupted) as raised:
+    with listening(raising=raising) as heard, pytest.raises(ExecutionInterrupted) as raised:
         begin("a -> b")
+    ends = {"generation_completed": "generation_completed", "pipe_started": "generation_failed"}
+    assert [n for n, _ in heard if n in ends.values()] == [ends[name]]
     found = outcomes(raised.value.result)
     assert found["a"] == ("not_run", "the execution was interrupted")
     expected = {
