@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import re
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -47,6 +48,8 @@ REQUEST = {
     "warehouse": "s3a://lake",
 }
 REPORT = {"version": 1, "attempt_key": "k1", "pipe_id": "silver.orders", "status": "published"}
+
+NESTINGS = (("[", "]"), ('{"a":', "}"))
 
 # Text as a driver or a user may have it: half a surrogate pair comes from file names, for instance.
 anything = st.text(st.characters(), max_size=20)
@@ -389,17 +392,28 @@ class TestVersion:
             text = json.dumps({**document, "more": [0.5]}).replace("0.5", number)
             assert refusal(loader, text).startswith(f"the {what} is no JSON document: ")
 
-    @pytest.mark.parametrize("depth", [300, 900, 100_000])
-    def test_nesting_without_end_is_refused_or_read_but_breaks_nothing(
+    @pytest.mark.parametrize("depth", [900, 100_000])
+    def test_nesting_without_end_is_refused(
         self, loader: Loader, what: str, document: dict[str, Any], depth: int
     ) -> None:
-        for opening, closing in (("[", "]"), ('{"a":', "}")):
-            nested = opening * depth + "0" + closing * depth
-            text = json.dumps({**document, "extra": {"x": "HERE"}}).replace('"HERE"', nested)
-            try:
-                loader.loads(text)
-            except ReportError as error:
-                assert str(error).startswith(f"the {what} is no JSON document: ")  # noqa: PT017
+        for opening, closing in NESTINGS:
+            said = refusal(loader, _nested(document, opening, closing, depth))
+            assert re.match(
+                rf"the {what} is no JSON document: "
+                "(lists and mappings stand too deep in one another|maximum recursion depth|Stack overflow)",
+                said,
+            ), said
+
+    @pytest.mark.parametrize("depth", [0, 30])
+    def test_nesting_that_ends_is_read(
+        self, loader: Loader, what: str, document: dict[str, Any], depth: int
+    ) -> None:
+        for opening, closing in NESTINGS:
+            text = _nested(document, opening, closing, depth)
+            read = loader.loads(text)
+            assert read.attempt_key == "k1"
+            if isinstance(read, RunReport):
+                assert read.to_json()["extra"] == json.loads(text)["extra"]
 
     @given(data=st.data())
     def test_of_any_json_text_only_a_report_error_comes_out(
@@ -427,6 +441,14 @@ class TestVersion:
         self, loader: Loader, what: str, document: dict[str, Any], text: str
     ) -> None:
         assert refusal(loader, text).startswith(f"the {what} is no")
+
+
+def _nested(document: dict[str, Any], opening: str, closing: str, depth: int) -> str:
+    """Return a document as text, with lists or objects that stand so deep in one another."""
+    nested = opening * depth + "0" + closing * depth
+    text = json.dumps({**document, "extra": {"x": "HERE"}})
+    assert text.count('"HERE"') == 1
+    return text.replace('"HERE"', nested)
 
 
 def _sent(read: RunRequest | RunReport | RunStart | StreamNews) -> str:
