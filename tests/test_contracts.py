@@ -399,8 +399,8 @@ class TestVersion:
         for opening, closing in NESTINGS:
             said = refusal(loader, _nested(document, opening, closing, depth))
             assert re.match(
-                rf"the {what} is no JSON document: "
-                "(lists and mappings stand too deep in one another|maximum recursion depth|Stack overflow)",
+                rf"the {what} is no JSON document: (lists and mappings stand too deep in one "
+                "another|maximum recursion depth|Stack overflow)",
                 said,
             ), said
 
