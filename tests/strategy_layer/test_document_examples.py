@@ -1,11 +1,14 @@
-"""Every example of the user's document of the strategy layer, as far as that layer is built.
+"""Every example of the user's document of the strategy layer, and the rules that it states.
 
 The document prints lists where plans hold tuples: they cannot change.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import threading
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -19,6 +22,7 @@ from kindling_airflow.execution_strategy import (
     Generation,
     StreamingExecutionStrategy,
 )
+from kindling_airflow.generation_executor import GenerationExecutor
 from kindling_airflow.pipe_graph import PipeGraph, PipeGraphBuilder
 from tests.builders import graph, pipes
 
@@ -110,6 +114,62 @@ def test_invalid_plan_raises_a_value_error() -> None:
         plan.validate()
 
 
+def _columns(strategy: str, *columns: Sequence[str]) -> ExecutionPlan:
+    """Return a plan of producer -> consumer with these generations."""
+    generations = [Generation(n, column) for n, column in enumerate(columns)]
+    drawn = graph("producer -> consumer")
+    return ExecutionPlan(["producer", "consumer"], generations, drawn, strategy)
+
+
+def test_batch_plan_is_valid_if_all_dependencies_come_before_their_consumers() -> None:
+    assert _columns("batch", ["producer"], ["consumer"]).validate()
+    with pytest.raises(ValueError, match="^pipe ") as refused:
+        _columns("batch", ["consumer"], ["producer"]).validate()
+    assert str(refused.value) == (
+        "pipe 'consumer' (generation 0) reads entity 'producer.out' of pipe 'producer' "
+        "(generation 1)\n"
+        "  Fix: under strategy 'batch' the producer belongs in an earlier generation than its "
+        "consumer."
+    )
+
+
+def test_streaming_plan_is_valid_with_consumers_before_their_producers() -> None:
+    assert _columns("streaming", ["consumer"], ["producer"]).validate()
+
+
+@pytest.mark.parametrize("strategy", ["batch", "streaming"])
+def test_all_pipes_must_be_accounted_for_exactly_once(strategy: str) -> None:
+    order = ["producer", "consumer"] if strategy == "batch" else ["consumer", "producer"]
+    for columns, problem in (
+        ([order[:1]], f"pipe {order[1]!r} is in no generation"),
+        (
+            [order[:1], order[1:], order[1:]],
+            f"pipe {order[1]!r} is in generation 1 and again in generation 2",
+        ),
+    ):
+        with pytest.raises(ValueError, match="^pipe ") as refused:
+            _columns(strategy, *columns).validate()
+        assert str(refused.value) == (
+            f"{problem}\n  Fix: put each pipe into exactly one generation."
+        )
+
+
+def test_plan_does_not_change_after_it_was_made_and_can_be_kept_and_used_again() -> None:
+    generator = _generator("a -> b")
+    plan = generator.generate_batch_plan(["a", "b"])
+    for name in ("pipe_ids", "generations", "strategy"):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(plan, name, ())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(plan.generations[0], "pipe_ids", ())  # noqa: B010
+    metadata: Any = plan.metadata
+    with pytest.raises(TypeError):
+        metadata["key"] = "value"
+    kept = {plan: "made before"}
+    assert kept[generator.generate_batch_plan(["a", "b"])] == "made before"
+    assert generator.generate_batch_plan(["a"]) not in kept
+
+
 def test_generation_has_length_members_and_order() -> None:
     gen = Generation(number=0, pipe_ids=["pipe1", "pipe2"], dependencies=["pipe0"])
     assert len(gen) == 2
@@ -127,6 +187,21 @@ def test_generator_makes_batch_streaming_and_custom_plans() -> None:
         "streaming",
         "custom",
     ]
+    assert generator.visualize_plan(streaming_plan).startswith("Execution Plan (streaming)\n===")
+
+
+def test_both_strategies_are_as_wide_as_the_graph() -> None:
+    generator = _generator("a -> x -> z, b -> x, c -> y -> z")
+    batch = generator.generate_batch_plan(["a", "b", "c", "x", "y", "z"])
+    streaming = generator.generate_streaming_plan(["a", "b", "c", "x", "y", "z"])
+    assert batch.max_parallelism() == streaming.max_parallelism() == 3
+
+
+def test_entities_that_are_shared_are_found() -> None:
+    plan = _generator("orders -> daily, orders -> monthly, fx").generate_batch_plan(
+        ["orders", "daily", "monthly", "fx"]
+    )
+    assert plan.metadata["cache_candidate_entities"] == ("orders.out",)
 
 
 MEDALLION = (
@@ -278,3 +353,36 @@ def test_example_4_visualization_has_exactly_the_layout_of_the_document() -> Non
         "Generation 2: (1 pipes)\n"
         "  - pipe5 (deps: ['pipe3', 'pipe4'])"
     )
+
+
+def test_integration_a_plan_is_executed_by_generation_in_parallel() -> None:
+    """Pipes of a generation meet, so they run at once; those of the next have not begun then."""
+    generator = _generator(MEDALLION)
+    plan = generator.generate_batch_plan(MEDALLION_PIPES)
+    meeting = threading.Barrier(2, timeout=30)
+    began: list[str] = []
+
+    def run_pipe(pipe_id: str) -> None:
+        began.append(pipe_id)
+        if pipe_id != "gold_analytics":
+            meeting.wait()
+
+    executor = GenerationExecutor(run_pipe, logger_provider=logger_provider)
+    result = executor.execute_batch(plan, parallel=True, max_workers=4)
+    assert result.all_succeeded
+    assert result.plan is plan
+    assert [sorted(began[:2]), sorted(began[2:4]), began[4:]] == [
+        ["bronze_customers", "bronze_orders"],
+        ["silver_customers", "silver_orders"],
+        ["gold_analytics"],
+    ]
+    assert [r.pipe_id for r in result.pipe_results] == MEDALLION_PIPES
+
+
+def test_integration_a_plan_is_executed_by_generation_one_pipe_after_the_other() -> None:
+    generator = _generator(MEDALLION)
+    plan = generator.generate_batch_plan(MEDALLION_PIPES)
+    began: list[str] = []
+    result = GenerationExecutor(began.append).execute_batch(plan)
+    assert result.all_succeeded
+    assert began == MEDALLION_PIPES
