@@ -123,7 +123,7 @@ def _columns(strategy: str, *columns: Sequence[str]) -> ExecutionPlan:
 
 def test_batch_plan_is_valid_if_all_dependencies_come_before_their_consumers() -> None:
     assert _columns("batch", ["producer"], ["consumer"]).validate()
-    with pytest.raises(ValueError, match="^pipe ") as refused:
+    with pytest.raises(ValueError, match=r"^pipe ") as refused:
         _columns("batch", ["consumer"], ["producer"]).validate()
     assert str(refused.value) == (
         "pipe 'consumer' (generation 0) reads entity 'producer.out' of pipe 'producer' "
@@ -147,7 +147,7 @@ def test_all_pipes_must_be_accounted_for_exactly_once(strategy: str) -> None:
             f"pipe {order[1]!r} is in generation 1 and again in generation 2",
         ),
     ):
-        with pytest.raises(ValueError, match="^pipe ") as refused:
+        with pytest.raises(ValueError, match=r"^pipe ") as refused:
             _columns(strategy, *columns).validate()
         assert str(refused.value) == (
             f"{problem}\n  Fix: put each pipe into exactly one generation."
