@@ -14,9 +14,7 @@ same bytes.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.errors import DeclarationError, ManifestError
 from kindling_airflow.frozen import EMPTY, FrozenDict, digest_of, digest_problems, freeze, thaw
 from kindling_airflow.project_settings import SettingsLayer, apply_settings
+from kindling_airflow.whole_file import write_whole
 
 __all__ = ["MANIFEST_SCHEMA_VERSION", "FunctionRef", "Manifest"]
 
@@ -167,13 +166,9 @@ class Manifest:
         Raises:
             ManifestError: the file cannot be written.
         """
-        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            draft.write_text(self.dumps(), encoding="utf-8")
-            draft.replace(path)
+            write_whole(path, self.dumps())
         except OSError as error:
-            with suppress(OSError):
-                draft.unlink()
             problem = f"cannot write the manifest {str(path)!r}: {error.strerror}"
             raise ManifestError([problem]) from error
 

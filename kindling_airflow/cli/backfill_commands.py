@@ -21,6 +21,7 @@ from kindling_airflow.cli.backfill_plan import (
     writes_of,
 )
 from kindling_airflow.cli.inside_airflow import asked_quietly
+from kindling_airflow.cli.own_output import printed_to_stderr
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 
 __all__ = ["show_backfill"]
@@ -43,7 +44,8 @@ def _planned(called: argparse.Namespace) -> BackfillPlan:
         raise WrongCallError(f"{called.source!r} is no definition (*.kindling.yaml)")
     if called.max_active_runs is not None and called.max_active_runs < 1:
         raise WrongCallError(f"--max-active-runs must be at least 1, not {called.max_active_runs}")
-    compiled = compile_definition(Definition.from_file(path))
+    with printed_to_stderr():
+        compiled = compile_definition(Definition.from_file(path))
     definition = compiled.definition
     if compiled.spec.lifetime is not None:
         raise KindlingAirflowError(

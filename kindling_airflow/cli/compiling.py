@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kindling_airflow.cli.notes import notes_on, notes_together
 from kindling_airflow.cli.sources import Source, read_source
-from kindling_airflow.errors import KindlingAirflowError, WrongCallError, problems_of
+from kindling_airflow.errors import KindlingAirflowError, ManifestError, WrongCallError, problems_of
 
 __all__ = ["compile_source", "validate_sources"]
 
@@ -20,7 +20,10 @@ def compile_source(called: argparse.Namespace) -> int:
         raise WrongCallError(f"{called.source!r} is a plan: there is nothing left to compile")
     target = _target(source, called.output)
     manifest, plan = source.project.base, source.plan
-    manifest.write(target)
+    try:
+        manifest.write(target)
+    except ManifestError as error:
+        raise WrongCallError(str(error)) from error
     if called.json:
         figures = plan.get_summary()
         print(json.dumps({"manifest": str(target), "digest": manifest.digest, **figures}))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kindling_airflow import __version__
+from kindling_airflow.cli.own_output import printed_to_stderr
 from kindling_airflow.errors import (
     DefinitionError,
     KindlingAirflowError,
@@ -58,7 +59,8 @@ def package_project(called: argparse.Namespace) -> int:
     path = Path(called.source)
     if not path.exists():
         raise WrongCallError(f"there is no {called.source!r}")
-    root, manifest, target = _project(path, called)
+    with printed_to_stderr():
+        root, manifest, target = _project(path, called)
     if called.output is not None:
         target = Path(called.output)
     elif target is None:
@@ -121,7 +123,7 @@ def _write(target: Path, files: ProjectFiles, manifest: Manifest) -> PackageInfo
         _try(draft, manifest)
         draft.replace(target)
     except OSError as error:
-        raise PackageError([f"cannot write {str(target)!r}: {error.strerror}"]) from error
+        raise WrongCallError(f"cannot write {str(target)!r}: {error.strerror}") from error
     finally:
         with suppress(OSError):
             draft.unlink()

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kindling_airflow.cli.inside_airflow import asked_of_database
+from kindling_airflow.cli.own_output import printed_to_stderr
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError, problems_of
 from kindling_airflow.pools.needs import (
     DEFAULT_POOL,
@@ -76,7 +77,8 @@ def _needs_of_definitions(folders: Iterable[Path]) -> tuple[list[PoolNeed], list
             if any(part.startswith(".") for part in path.relative_to(folder).parts):
                 continue
             try:
-                spec = compile_definition(Definition.from_file(path)).spec
+                with printed_to_stderr():
+                    spec = compile_definition(Definition.from_file(path)).spec
             except KindlingAirflowError as error:
                 problems += problems_of(error)
             else:

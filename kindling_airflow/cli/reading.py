@@ -10,6 +10,7 @@ from typing import Any
 
 from kindling_airflow.cli.sources import read_durations, read_source
 from kindling_airflow.errors import WrongCallError
+from kindling_airflow.whole_file import write_whole
 
 __all__ = ["draw_plan", "explain_pipe", "show_difference", "show_forecast", "show_plan"]
 
@@ -81,10 +82,8 @@ def _write(called: argparse.Namespace, text: str) -> None:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
         return
     target = Path(called.output)
-    draft = target.with_name(f".{target.name}.tmp")
     try:
-        draft.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
-        draft.replace(target)
+        write_whole(target, text if text.endswith("\n") else f"{text}\n")
     except OSError as error:
         raise WrongCallError(f"cannot write {called.output!r}: {error.strerror}") from error
     print(target)

@@ -113,6 +113,17 @@ class TestReading:
         text = shell("plan", "shop", "-o", "no/such/folder.txt", status=2)
         assert "cannot write 'no/such/folder.txt': No such file or directory" in text
 
+    @pytest.mark.parametrize("command", ["plan", "graph"])
+    def test_folder_in_place_of_the_file_is_refused_and_nothing_is_left(
+        self, shell: Shell, command: str
+    ) -> None:
+        Path("taken").mkdir()
+        before = sorted(shell.folder.iterdir())
+        assert shell(command, "shop", "-o", "taken", status=2) == (
+            f"kindling-airflow {command}: cannot write 'taken': Is a directory\n"
+        )
+        assert sorted({*shell.folder.iterdir()} - {Path("shop.imports").resolve()}) == before
+
     def test_explanation(self, shell: Shell) -> None:
         plan = ExecutionPlan.from_json(shell.json("plan", "shop"))
         assert shell.json("explain", "shop", "d") == explain(plan, "d").to_json()

@@ -131,18 +131,16 @@ def test_a_failure_leaves_the_previous_manifest_as_it_was(definition: Path) -> N
     assert target.read_bytes() == before
 
 
-def test_a_place_that_cannot_be_written_is_status_1_and_leaves_nothing(
+def test_a_place_that_cannot_be_written_is_status_2_and_leaves_nothing(
     definition: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = files(tmp_path)
     target = tmp_path / "nowhere" / "x.json"
-    assert main(["compile", str(definition), "-o", str(target)]) == 1
-    assert capsys.readouterr() == (
-        "",
-        f"cannot write the manifest '{target}': No such file or directory\n",
-    )
+    assert main(["compile", str(definition), "-o", str(target)]) == 2
+    said = f"cannot write the manifest '{target}': No such file or directory\n"
+    assert capsys.readouterr() == ("", f"kindling-airflow compile: {said}")
     (tmp_path / "taken.json").mkdir()
-    assert main(["compile", str(definition), "-o", str(tmp_path / "taken.json")]) == 1
+    assert main(["compile", str(definition), "-o", str(tmp_path / "taken.json")]) == 2
     assert files(tmp_path) - before == {"shop.imports", "taken.json"}
 
 

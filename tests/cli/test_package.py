@@ -127,13 +127,24 @@ def test_what_works_only_here_is_refused_and_the_old_package_stays(
     assert [path.name for path in folder.glob(".*")] == []
 
 
-def test_a_place_that_cannot_be_written_is_an_error(
+def test_a_place_that_cannot_be_written_is_a_wrong_call(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["package", "shop", "-o", "no/such/shop.zip"]) == 1
+    assert main(["package", "shop", "-o", "no/such/shop.zip"]) == 2
     assert capsys.readouterr().err == (
-        "cannot write 'no/such/shop.zip': No such file or directory\n"
+        "kindling-airflow package: cannot write 'no/such/shop.zip': No such file or directory\n"
     )
+
+
+def test_what_a_project_prints_is_not_in_the_document(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = folder / "shop" / "pipes_drawn.py"
+    module.write_text("print('hello')\n" + module.read_text())
+    assert main(["package", "shop", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["package"] == str(folder / "shop.zip")
+    assert said.err == "hello\n"
 
 
 class TestStale:
