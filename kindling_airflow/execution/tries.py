@@ -89,7 +89,7 @@ class _CancelEnded:
 
     pipe_id: str
     attempt: int
-    error: Exception | None
+    error: BaseException | None
 
 
 class Tries:
@@ -180,8 +180,12 @@ class Tries:
             self._end(live, live.failure, f"not tried again: {reason}")
 
     def abandon(self, reason: str) -> None:
-        """End everything: ask what runs to end, and do not wait for it."""
+        """End everything: ask what runs to end, and wait for nothing; ends that are there count."""
         self.try_no_more(reason)
+        self._collect_messages()
+        for message in self._unread:
+            if isinstance(message, _TryEnded):
+                self._try_returned(message)
         running = list(self._running.values())
         self._running.clear()
         for live in running:
@@ -309,7 +313,7 @@ class Tries:
         def cancel() -> _CancelEnded:
             try:
                 runner.cancel(pipe_id)
-            except Exception as error:
+            except BaseException as error:
                 return _CancelEnded(pipe_id, attempt, error)
             return _CancelEnded(pipe_id, attempt, None)
 

@@ -288,11 +288,15 @@ def test_execute_batch_runs_a_plan_that_is_forward_without_committing_to_it() ->
 
 
 def interrupted_at(
-    name: str, error: BaseException, drawing: str = "a -> b, x, y -> z", **options: Any
+    name: str,
+    error: BaseException,
+    drawing: str = "a -> b, x, y -> z",
+    script: dict[str, Any] | None = None,
+    **options: Any,
 ) -> tuple[BaseException, Pipes, list[tuple[str, dict[str, Any]]]]:
     """Run with a receiver that raises ``error`` at every signal of this name."""
     sim = Simulation()
-    pipes = Pipes(sim)
+    pipes = Pipes(sim, script)
     executor = GenerationExecutor(pipes, threads=sim.threads, new_run_id=lambda: "run")
     with (
         listening(raising={name: error}) as heard,
@@ -304,7 +308,9 @@ def interrupted_at(
 
 def test_an_interrupt_carries_the_results_so_far() -> None:
     interrupt = KeyboardInterrupt()
-    error, pipes, heard = interrupted_at("pipe_completed", interrupt, parallel=True, max_workers=2)
+    error, pipes, heard = interrupted_at(
+        "pipe_completed", interrupt, script={"x": Does(2)}, parallel=True, max_workers=2
+    )
     assert isinstance(error, ExecutionInterrupted)
     assert not isinstance(error, Exception)
     assert error.__cause__ is interrupt
@@ -322,7 +328,23 @@ def test_an_interrupt_carries_the_results_so_far() -> None:
     assert running.error == "the execution was interrupted while it ran"
     assert running.error_type == "KeyboardInterrupt"
     assert set(reasons(error.result).values()) == {"the execution was interrupted"}
+    assert error.result.duration_seconds == 1
     assert [name for name, _ in heard][-2:] == ["generation_failed", "execution_failed"]
+
+
+def test_pipes_that_have_ended_when_the_interrupt_comes_are_told_as_they_ended() -> None:
+    """a, x and y end in the same second, and the interrupt comes when that of a is told."""
+    script = {"x": Does(1, Skipped("nothing new")), "y": Does(1, fails("no")), "v": Does(2)}
+    error, _, _ = interrupted_at(
+        "pipe_completed", KeyboardInterrupt(), "a, x, y, v", script, parallel=True, retry_attempts=1
+    )
+    assert isinstance(error, ExecutionInterrupted)
+    assert [(r.status.value, r.error, r.reason) for r in error.result.pipe_results] == [
+        ("success", None, ""),
+        ("skipped", None, "nothing new"),
+        ("failed", "no", "not tried again: the execution was interrupted"),
+        ("failed", "the execution was interrupted while it ran", ""),
+    ]
 
 
 def test_an_interrupt_before_the_first_pipe_is_in_order_too() -> None:

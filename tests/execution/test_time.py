@@ -51,7 +51,7 @@ class CancellablePipes(Pipes):
         self.ends_after = ends_after
         self.cancelled: list[tuple[str, float]] = []
         self.takes_to_cancel = 0.0
-        self.cancel_error: Exception | None = None
+        self.cancel_error: BaseException | None = None
 
     def cancel(self, pipe_id: str) -> None:
         self.cancelled.append((pipe_id, self.simulation.now))
@@ -286,9 +286,10 @@ def test_the_runner_is_asked_to_cancel_what_is_out_of_time() -> None:
     ]
 
 
-def test_a_runner_that_cannot_cancel_is_logged_and_no_more() -> None:
+@pytest.mark.parametrize("error", [RuntimeError("gone"), SystemExit(1)])
+def test_a_runner_that_cannot_cancel_is_logged_and_no_more(error: BaseException) -> None:
     pipes = CancellablePipes(Simulation(), {"a": Does(never)})
-    pipes.cancel_error = RuntimeError("gone")
+    pipes.cancel_error = error
     logs = _Provider()
     result = run(pipes, "a, b", logs, pipe_timeout=5)
     assert [r.status.value for r in result.pipe_results] == ["failed", "success"]
