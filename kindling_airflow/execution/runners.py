@@ -6,7 +6,9 @@
 |---|---|
 | an object or mapping with a ``status``, or a status alone | by it, see below |
 | ``Skipped(reason)``, or ``PipeSkipped(reason)`` raised | skipped |
-| ``False``, an awaitable, an exception | failed |
+| ``False``, an exception | failed |
+| what has not run yet: an awaitable, a ``Future``, a generator | failed |
+| an :class:`ExecutionResult`, of a plan in the plan | failed if it did not all go well |
 | anything else: ``None``, ``True``, a mapping, a row count | did its work |
 
 ``published``, ``success`` and ``succeeded`` are good statuses, ``skipped`` is skipped, and every
@@ -18,11 +20,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, runtime_checkable
 
-from kindling_airflow.execution_results import PipeStatus
+from kindling_airflow.errors import PipeRunError
+from kindling_airflow.execution_results import ExecutionResult, PipeStatus
 from kindling_airflow.frozen import freeze
 
 __all__ = [
@@ -188,14 +192,14 @@ def outcome_of(returned: Any) -> Outcome:
         return Outcome(PipeStatus.SKIPPED, reason=returned.reason)
     if returned is False:
         return _failure("the runner returned False", "PipeRunError")
-    if inspect.isawaitable(returned):
-        if inspect.iscoroutine(returned):
-            returned.close()
-        return _failure(
-            "the runner returned an awaitable, which nobody awaits\n"
-            "  Fix: run it, for example with asyncio.run(...), and return its result.",
-            "PipeRunError",
-        )
+    unfinished = _unfinished(returned)
+    if unfinished:
+        return _failure(f"the runner returned {unfinished}", "PipeRunError")
+    if isinstance(returned, ExecutionResult):
+        try:
+            returned.raise_if_failed()
+        except PipeRunError as error:
+            return Outcome.raised(error)
     said, report = _status_of(returned)
     if said is None:
         return Outcome(PipeStatus.SUCCESS, report=report)
@@ -207,6 +211,22 @@ def outcome_of(returned: Any) -> Outcome:
     if status is PipeStatus.FAILED:
         return _reported_failure(report)
     return Outcome(status, reason=str(_field(report, "reason") or ""), report=report)
+
+
+def _unfinished(returned: Any) -> str:
+    """Return what a runner returned that has yet to run, and what to do; "" if it is none such."""
+    if inspect.isawaitable(returned):
+        if inspect.iscoroutine(returned):
+            returned.close()
+        return (
+            "an awaitable, which nobody awaits\n"
+            "  Fix: run it, for example with asyncio.run(...), and return its result."
+        )
+    if isinstance(returned, Future):
+        return "a Future, which nobody waits for\n  Fix: return its result()."
+    if inspect.isgenerator(returned) or inspect.isasyncgen(returned):
+        return "a generator, which nobody runs\n  Fix: take yield out, or consume what it yields."
+    return ""
 
 
 def _status_of(returned: Any) -> tuple[Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import warnings
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,8 @@ from kindling_airflow.contracts import RunFailure, RunReport
 from kindling_airflow.execution.runners import Outcome, outcome_of, try_pipe
 from kindling_airflow.execution_results import PipeStatus
 from kindling_airflow.frozen import FrozenDict
-from kindling_airflow.generation_executor import PipeSkipped, Skipped
+from kindling_airflow.generation_executor import GenerationExecutor, PipeSkipped, Skipped
+from tests.builders import plan
 
 STATUSES = "  Fix: use one of published, success, succeeded, skipped, failed."
 
@@ -138,6 +140,47 @@ def test_any_awaitable_is_no_success() -> None:
         def __await__(self) -> Any: ...
 
     assert outcome_of(Later()).status is PipeStatus.FAILED
+
+
+def test_a_future_that_nobody_waits_for_is_no_success() -> None:
+    """A pool's submit returns at once; whether the pipe works is not known then."""
+    outcome = outcome_of(Future())
+    assert (outcome.status, outcome.error) == (
+        PipeStatus.FAILED,
+        "the runner returned a Future, which nobody waits for\n  Fix: return its result().",
+    )
+
+
+def test_a_generator_that_nobody_runs_is_no_success() -> None:
+    """A runner with a yield in it does nothing when it is called."""
+
+    def run_pipe(pipe_id: str) -> Any:
+        yield pipe_id
+
+    async def run_pipe_later(pipe_id: str) -> Any:
+        yield pipe_id
+
+    for runner in (run_pipe, run_pipe_later):
+        outcome = try_pipe(runner, "a")
+        assert outcome.status is PipeStatus.FAILED
+        assert outcome.error == (
+            "the runner returned a generator, which nobody runs\n"
+            "  Fix: take yield out, or consume what it yields."
+        )
+
+
+def test_a_plan_in_a_plan_is_as_good_as_its_pipes() -> None:
+    well = GenerationExecutor(lambda _: None).execute(plan("a -> b"))
+    assert outcome_of(well) == Outcome(PipeStatus.SUCCESS)
+    ill = GenerationExecutor(lambda _: False).execute(plan("a -> b"), run_id="inner")
+    outcome = outcome_of(ill)
+    assert (outcome.status, outcome.error_type) == (PipeStatus.FAILED, "PipeRunError")
+    assert outcome.error == (
+        "run 'inner': 2 of 2 pipes did not end well\n"
+        "  'a' failed: the runner returned False\n"
+        "  'b' not run: upstream pipe 'a' failed"
+    )
+    assert not outcome.permanent
 
 
 def test_an_exception_is_a_failure_that_may_be_tried_again() -> None:
