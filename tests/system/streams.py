@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psutil
 
@@ -39,7 +40,7 @@ class StreamsAirflow:
     airflow: LocalAirflow
     warehouse: Path
     dropped: int = 0
-    schedulers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    replacements: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _files: int = 0
 
     def drop(self, count: int, warehouse: Path | None = None) -> None:
@@ -60,6 +61,22 @@ class StreamsAirflow:
         api.unpause(dag_id)
         api.trigger(dag_id, run_id)
 
+    def begun(self, dag_id: str, before: int) -> str:
+        """Return the run that a continuous DAG begins by itself after so many others."""
+
+        def runs() -> list[dict[str, Any]]:
+            return self.airflow.api.runs(dag_id)[before:]
+
+        return str(until(runs, f"run {before + 1} of {dag_id}")[0]["dag_run_id"])
+
+    def wait_until_ready(self, dag_id: str, run_id: str, names: Iterable[str]) -> dict[str, str]:
+        """Return when each stream of a run got ready."""
+        xcom = self.airflow.api.xcom
+        return {
+            name: until(lambda n=name: xcom(dag_id, run_id, n, "kindling_ready"), f"{name} ready")
+            for name in names
+        }
+
     def instances(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
         """Return the task instances of a run by task id."""
         return {i["task_id"]: i for i in self.airflow.api.task_instances(dag_id, run_id)}
@@ -79,7 +96,7 @@ class StreamsAirflow:
 
     def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
         """Do what the UI's buttons do."""
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+        path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}"
         self.airflow.api._call("PATCH", path, {"new_state": state})
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
@@ -122,37 +139,48 @@ class StreamsAirflow:
 
     def kill_driver(self, pipe_id: str) -> None:
         """Kill the Java of a pipe's driver, wherever it is just now."""
+        killed = 0
         for process in self.drivers(pipe_id):
             with suppress(psutil.NoSuchProcess):
                 if "java" in process.name():
                     process.kill()
+                    killed += 1
+        assert killed, f"{pipe_id} had a driver"
 
-    def restart_scheduler(self) -> None:
-        """Kill the scheduler and start another; the tasks that ran under it are on their own."""
+    def replace(self, component: str) -> None:
+        """Kill a component of Airflow and start another one like it.
+
+        The tasks that ran under a scheduler are on their own.
+        """
         leader = psutil.Process(self.airflow._process.pid)  # type: ignore[union-attr]
-        for process in leader.children():
-            if process.cmdline()[-1:] == ["scheduler"]:
+        living = [p for p in leader.children() if p.status() != psutil.STATUS_ZOMBIE]
+        killed = [p for p in living if p.cmdline()[-1:] == [component]]
+        assert len(killed) == 1, f"there was one {component}"
+        family = [*killed, *killed[0].children(recursive=True)]
+        # What a scheduler has begun has to notice by itself that it is gone.
+        for process in killed if component == "scheduler" else family:
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
         with self.airflow.log_path.open("ab") as log:
-            scheduler = subprocess.Popen(
-                [sys.executable, "-m", "airflow", "scheduler"],
+            other = subprocess.Popen(
+                [sys.executable, "-m", "airflow", component],
                 env=self.airflow.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        self.schedulers.append(scheduler)
+        self.replacements.append(other)
 
-    def end_schedulers(self) -> None:
-        """End the schedulers that were started here, and what they have started."""
-        for scheduler in self.schedulers:
-            family = [scheduler.pid]
+    def end_replacements(self) -> None:
+        """End the components that were started here, and what they have started."""
+        for other in self.replacements:
+            family = [other.pid]
             with suppress(psutil.NoSuchProcess):
-                family += [c.pid for c in psutil.Process(scheduler.pid).children(recursive=True)]
+                family += [c.pid for c in psutil.Process(other.pid).children(recursive=True)]
             for pid in family:
                 with suppress(psutil.NoSuchProcess):
                     psutil.Process(pid).kill()
-            scheduler.wait()
+            other.wait()
 
 
 def committed_files(table: Path) -> list[Path]:

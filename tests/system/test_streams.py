@@ -47,6 +47,9 @@ def streams(
             # A scheduler that was killed is missed soon, and its tasks are begun anew.
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "30",
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+            # So is a triggerer, and its triggers go on in another one.
+            "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "6",
         },
     )
     with airflow:
@@ -54,61 +57,97 @@ def streams(
         try:
             yield found
         finally:
-            found.end_schedulers()
+            found.end_replacements()
 
 
 @dataclass
 class Story:
-    """What was seen of the run ``story`` of the DAG ``records``."""
+    """What was seen of the runs of the continuous DAG ``records``.
 
+    Attributes:
+        runs: their ids; the first one ends by ``stop --restart``, the second by a marked task, the
+            third by ``stop``.
+        starts: when each task of the first run began.
+        ready: when each stream of the first run was ready.
+        states_at_first: the states of its tasks when the first records had got through.
+        progress: what a task told then.
+        disturbed: the streams of the first run that were killed or cleared.
+        tries: the tries of all of them then, before the scheduler was killed.
+        restart: what ``stop --restart`` said.
+        marked: the states of the second run when it was over.
+        stop: what ``stop`` said.
+        drivers_left: the command lines of drivers at the end.
+    """
+
+    runs: list[str] = field(default_factory=list)
     starts: dict[str, datetime] = field(default_factory=dict)
     ready: dict[str, datetime] = field(default_factory=dict)
     states_at_first: dict[str, str] = field(default_factory=dict)
     progress: dict[str, Any] = field(default_factory=dict)
+    disturbed: set[str] = field(default_factory=set)
+    tries: dict[str, int] = field(default_factory=dict)
+    restart: CompletedProcess[str] | None = None
+    marked: dict[str, str] = field(default_factory=dict)
     stop: CompletedProcess[str] | None = None
     drivers_left: list[str] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
 def story(streams: StreamsAirflow) -> Story:
-    """A run from its start to its stop, with everything in between that should do no harm."""
+    """Runs from their starts to their stops, with everything in between that should do no harm."""
     story, api = Story(), streams.airflow.api
-    streams.trigger("records", "story")
-    for name in STREAMS:
-        ready = until(lambda n=name: api.xcom("records", "story", n, "kindling_ready"), name)
-        story.ready[name] = datetime.fromisoformat(ready)
-    story.starts = _starts(streams)
+    api.wait_for_dag("records")
+    api.unpause("records")
+    story.runs.append(streams.begun("records", 0))
+    ready = streams.wait_until_ready("records", story.runs[0], STREAMS)
+    story.ready = {name: datetime.fromisoformat(moment) for name, moment in ready.items()}
+    found = streams.instances("records", story.runs[0])
+    story.starts = {name: datetime.fromisoformat(found[name]["start_date"]) for name in STREAMS}
     _first_records(streams, story)
-    _trouble(streams, random.Random(7))
+    _trouble(streams, story, random.Random(7))
+    story.restart = streams.airflow.run("kindling", "stop", "records", "--restart", "--wait", "400")
+
+    story.runs.append(streams.begun("records", 1))
+    streams.wait_for("records", story.runs[1], ready_2="success")
+    streams.drop(10)
+    streams.mark("records", story.runs[1], "stop_streams", "success")
+    api.wait_for_run("records", story.runs[1], 400)
+    story.marked = streams.states("records", story.runs[1])
+
+    story.runs.append(streams.begun("records", 2))
+    streams.wait_for("records", story.runs[2], check="running", count="running")
     story.stop = streams.airflow.run("kindling", "stop", "records", "--wait", "400")
     story.drivers_left = [" ".join(p.cmdline())[:200] for p in streams.drivers()]
     return story
-
-
-def _starts(streams: StreamsAirflow) -> dict[str, datetime]:
-    found = streams.instances("records", "story")
-    return {name: datetime.fromisoformat(found[name]["start_date"]) for name in STREAMS}
 
 
 def _first_records(streams: StreamsAirflow, story: Story) -> None:
     streams.drop(10)
     for entity in SINKS.values():
         until(lambda e=entity: len(streams.numbers(e)) == 10, f"the first records are in {entity}")
-    story.states_at_first = streams.states("records", "story")
+    story.states_at_first = streams.states("records", story.runs[0])
 
     def progress() -> Any:
-        found = streams.airflow.api.xcom("records", "story", "clean", "kindling_progress")
+        found = streams.airflow.api.xcom("records", story.runs[0], "clean", "kindling_progress")
         return found if found and found["rows_in"] else None
 
     story.progress = until(progress, "progress tells of the first records")
 
 
-def _trouble(streams: StreamsAirflow, chance: random.Random) -> None:
+def _trouble(streams: StreamsAirflow, story: Story, chance: random.Random) -> None:
     """Let records come in bursts while a driver, a task and the scheduler are disturbed."""
+    killed, cleared = chance.sample(STREAMS, 2)
+    story.disturbed = {killed, cleared}
+
+    def kill_scheduler() -> None:
+        found = streams.instances("records", story.runs[0])
+        story.tries = {name: found[name]["try_number"] for name in STREAMS}
+        streams.replace("scheduler")
+
     troubles = {
-        chance.randrange(1, 3): lambda: streams.kill_driver(chance.choice(STREAMS)),
-        chance.randrange(3, 6): lambda: streams.clear("records", "story", chance.choice(STREAMS)),
-        chance.randrange(6, 9): streams.restart_scheduler,
+        chance.randrange(1, 3): lambda: streams.kill_driver(killed),
+        chance.randrange(3, 6): lambda: streams.clear("records", story.runs[0], cleared),
+        chance.randrange(6, 9): kill_scheduler,
     }
     for burst in range(BURSTS):
         streams.drop(RECORDS // BURSTS)
@@ -137,19 +176,42 @@ def test_a_running_task_tells_how_far_it_is(story: Story) -> None:
     assert story.progress["batch_id"] is not None
 
 
-def test_the_command_stops_the_run_and_pauses_the_dag(
+def test_the_neighbours_of_a_stream_in_trouble_go_on(story: Story) -> None:
+    undisturbed = set(STREAMS) - story.disturbed
+    assert {name: story.tries[name] for name in undisturbed} == dict.fromkeys(undisturbed, 1)
+    assert len(undisturbed) == 2
+
+
+def test_a_restart_drains_the_run_and_the_next_one_begins_by_itself(
+    streams: StreamsAirflow, story: Story
+) -> None:
+    """Although its scheduler is another one by now."""
+    assert story.restart is not None
+    assert story.restart.returncode == 0, story.restart.stdout + story.restart.stderr
+    assert f"records {story.runs[0]}: success" in story.restart.stdout
+    states = streams.states("records", story.runs[0])
+    assert states == dict.fromkeys(states, "success")
+
+
+def test_a_run_whose_stop_is_marked_in_the_ui_drains(story: Story) -> None:
+    assert story.marked == dict.fromkeys(story.marked, "success")
+
+
+def test_the_command_stops_a_run_that_is_still_starting_and_pauses_the_dag(
     streams: StreamsAirflow, story: Story
 ) -> None:
     assert story.stop is not None
     assert story.stop.returncode == 0, story.stop.stdout + story.stop.stderr
-    assert "records story: success" in story.stop.stdout
+    assert f"records {story.runs[2]}: success" in story.stop.stdout
+    states = streams.states("records", story.runs[2])
+    assert states == {
+        **dict.fromkeys(("check", "count", "stop_streams", "kindling_outcome"), "success"),
+        **dict.fromkeys(("take", "clean", "ready_0", "ready_1", "ready_2"), "skipped"),
+    }
     dag = streams.airflow.api.dag("records")
     assert dag is not None
     assert dag["is_paused"]
-
-
-def test_all_tasks_end_well(streams: StreamsAirflow, story: Story) -> None:
-    assert set(streams.states("records", "story").values()) == {"success"}
+    assert len(streams.airflow.api.runs("records")) == 3
 
 
 def test_no_process_is_left(story: Story) -> None:
@@ -160,7 +222,7 @@ def test_no_process_is_left(story: Story) -> None:
 def test_every_record_arrives_exactly_once(
     streams: StreamsAirflow, story: Story, entity: str
 ) -> None:
-    assert streams.numbers(entity) == Counter(range(RECORDS + 10))
+    assert streams.numbers(entity) == Counter(range(RECORDS + 20))
 
 
 def test_there_is_nothing_more_to_stop(streams: StreamsAirflow, story: Story) -> None:
@@ -178,13 +240,25 @@ def test_there_is_nothing_more_to_stop(streams: StreamsAirflow, story: Story) ->
 
 @pytest.fixture(scope="module")
 def short_runs(streams: StreamsAirflow, story: Story) -> StreamsAirflow:
-    """A run of streams with a short life, and one whose consumer never gets ready."""
+    """A run of streams with a short life, and one whose consumer never gets ready.
+
+    Meanwhile the triggerer is killed, in which their gates wait.
+    """
     streams.drop(10, streams.airflow.home / "hourly-warehouse")
     streams.trigger("sluggish", "short")
     streams.trigger("hourly", "short")
+    streams.wait_for("sluggish", "short", ready_0="deferred")
+    streams.wait_for("hourly", "short", ready_0="deferred")
+    streams.replace("triggerer")
     for dag_id in ("sluggish", "hourly"):
         streams.airflow.api.wait_for_run(dag_id, "short", 400)
     return streams
+
+
+def test_gates_outlive_the_triggerer_in_which_they_wait(short_runs: StreamsAirflow) -> None:
+    for dag_id, state in (("hourly", "success"), ("sluggish", "failed")):
+        gate = short_runs.instances(dag_id, "short")["ready_0"]
+        assert (gate["state"], gate["try_number"]) == (state, 1)
 
 
 def test_a_bounded_run_drains_by_itself(short_runs: StreamsAirflow) -> None:

@@ -49,6 +49,34 @@ width: 2
 retries: 0
 pipes: [copied, {second}]
 """
+STREAMS = """\
+from kindling_airflow import DataEntities, DataPipes
+
+STREAM = {"processing_mode": "streaming", "stream.trigger": "500ms"}
+
+DataEntities.entity(
+    entityid="dropped", tags={"provider_type": "json", "provider.path": "drop"}, schema="id BIGINT"
+)
+DataEntities.entity(entityid="taken", schema="id BIGINT")
+
+
+@DataPipes.pipe("take", tags=STREAM, input_entity_ids=["dropped"], output_entity_id="taken")
+def take(dropped):
+    return dropped
+
+
+@DataPipes.pipe("keep", tags=STREAM, input_entity_ids=["taken"], output_entity_id="kept")
+def keep(taken):
+    return taken
+"""
+STREAMING = """\
+dag_id: tail
+project: tail
+strategy: streaming
+schedule: null
+pool: tail_pool
+width: 2
+"""
 FACTORY = """\
 # An Airflow DAG file.
 from kindling_airflow.dag_factory import load_dags
@@ -65,8 +93,11 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, spark_profile: str) -> Ite
     (dags / "shop" / "pipes.py").write_text(PIPES)
     (dags / "shop.kindling.yaml").write_text(DEFINITION.format(dag_id="shop", second="dated"))
     (dags / "wrong.kindling.yaml").write_text(DEFINITION.format(dag_id="wrong", second="dates"))
+    (dags / "tail").mkdir()
+    (dags / "tail" / "pipes_of_streams.py").write_text(STREAMS)
+    (dags / "tail.kindling.yaml").write_text(STREAMING)
     (dags / "dags.py").write_text(FACTORY)
-    warehouse.mkdir()
+    (warehouse / "drop").mkdir(parents=True)
     (warehouse / "rows.csv").write_text("id\n1\n2\n3\n")
     deployment = LocalAirflow(
         folder / "airflow", dags_folder=dags, warehouse=warehouse, profile=PROFILES
@@ -119,6 +150,27 @@ def test_the_commands_are_airflows_own(airflow: LocalAirflow) -> None:
     done = airflow.run("kindling", "plan", str(dags / "shop.kindling.yaml"))
     assert done.returncode == 0, done.stderr
     assert "copied" in done.stdout
+
+
+@pytest.mark.system
+def test_streams_get_ready_from_sink_to_source_and_drain(airflow: LocalAirflow) -> None:
+    api, warehouse = airflow.api, Path(airflow.environment["AIRFLOW__KINDLING__WAREHOUSE"])
+    api.wait_for_dag("tail")
+    api.unpause("tail")
+    run_id = api.trigger("tail", "by-hand")
+    deadline = time.monotonic() + 300
+    while not api.xcom("tail", run_id, "take", "kindling_ready") and time.monotonic() < deadline:
+        time.sleep(0.5)
+    started = {i["task_id"]: i["start_date"] for i in api.task_instances("tail", run_id)}
+    assert api.xcom("tail", run_id, "keep", "kindling_ready") < started["take"]
+    (warehouse / "drop" / "_ids").write_text("".join(f'{{"id":{n}}}\n' for n in range(100)))
+    (warehouse / "drop" / "_ids").rename(warehouse / "drop" / "ids.json")
+    done = airflow.run("kindling", "stop", "tail", "--wait", "300")
+    assert done.returncode == 0, done.stdout + done.stderr
+    states = {i["task_id"]: i["state"] for i in api.task_instances("tail", run_id)}
+    assert set(states.values()) == {"success"}
+    reports = [api.xcom("tail", run_id, pipe, "kindling_report") for pipe in ("take", "keep")]
+    assert [report["inputs"][0]["rows"] for report in reports] == [100, 100]
 
 
 def _backfilled(airflow: LocalAirflow) -> list[dict[str, Any]]:
