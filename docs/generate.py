@@ -247,7 +247,8 @@ def _example(said: Mapping[str, Any]) -> str:
 
 
 def _flags(argument: Argument) -> str:
-    metavar = argument.options.get("metavar", "")
+    said = argument.options.get("metavar", "")
+    metavar = said if isinstance(said, str) else " ".join(said)
     choices = "|".join(argument.options.get("choices", ()))
     if not argument.flags[0].startswith("-"):
         many = " ..." if argument.options.get("nargs") in ("+", "*") else ""

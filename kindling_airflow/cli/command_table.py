@@ -71,6 +71,11 @@ _DURATIONS = _argument(
     metavar="FILE",
     help="a JSON object from pipe id to seconds; default: the duration_hint tags, else 1",
 )
+_MEMORY_BUDGET = _argument(
+    "--memory-budget",
+    metavar="AMOUNT",
+    help="the memory for entities that several pipes read, such as 8g; default: not limited",
+)
 _PLANNED = (_SOURCE, _MODULE, _SETTINGS, _SELECT, _EXCLUDE, _STRATEGY, _JSON)
 
 COMMANDS: tuple[Command, ...] = (
@@ -94,7 +99,7 @@ COMMANDS: tuple[Command, ...] = (
         "Shows which pipes run side by side, generation by generation; with --json the whole plan, "
         "which every command reads back.",
         "reading.show_plan",
-        (*_PLANNED, _OUTPUT),
+        (*_PLANNED, _MEMORY_BUDGET, _OUTPUT),
     ),
     Command(
         "explain",
@@ -102,7 +107,7 @@ COMMANDS: tuple[Command, ...] = (
         "Shows the longest chain that puts a pipe into its generation, what it waits for and what "
         "waits for it.",
         "reading.explain_pipe",
-        (*_PLANNED, _argument("pipe", metavar="PIPE", help="the id of the pipe")),
+        (*_PLANNED, _DURATIONS, _argument("pipe", metavar="PIPE", help="the id of the pipe")),
     ),
     Command(
         "diff",
@@ -130,6 +135,12 @@ COMMANDS: tuple[Command, ...] = (
                 choices=("mermaid", "dot", "html"),
                 default="mermaid",
                 help="default: mermaid",
+            ),
+            _argument(
+                "--durations",
+                metavar="FILE",
+                help="for html: a JSON object from pipe id to seconds; default: the duration_hint "
+                "tags, else 1",
             ),
             _OUTPUT,
         ),
@@ -168,6 +179,7 @@ COMMANDS: tuple[Command, ...] = (
         "running.run_plan",
         (
             *_PLANNED,
+            _MEMORY_BUDGET,
             _argument(
                 "--warehouse", metavar="PATH", help="root of the tables; default: ./warehouse"
             ),

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from kindling_airflow.cli.memory_budget import shared_lines
 from kindling_airflow.cli.sources import read_durations, read_source
 from kindling_airflow.errors import WrongCallError
 from kindling_airflow.whole_file import write_whole
@@ -20,7 +21,10 @@ def show_plan(called: argparse.Namespace) -> int:
     from kindling_airflow.plan_report import visualize_plan
 
     plan = read_source(called.source, called).plan
-    _write(called, _json(plan.to_json()) if called.json else visualize_plan(plan))
+    text = visualize_plan(plan)
+    if called.memory_budget is not None:
+        text = "\n".join([text, "", *shared_lines(plan)])
+    _write(called, _json(plan.to_json()) if called.json else text)
     return 0
 
 
@@ -28,7 +32,8 @@ def explain_pipe(called: argparse.Namespace) -> int:
     """Print why a pipe is where it is."""
     from kindling_airflow.plan_report import explain
 
-    explanation = explain(read_source(called.source, called).plan, called.pipe)
+    plan = read_source(called.source, called).plan
+    explanation = explain(plan, called.pipe, read_durations(called))
     print(_json(explanation.to_json()) if called.json else explanation.text())
     return 0
 
@@ -47,10 +52,12 @@ def draw_plan(called: argparse.Namespace) -> int:
     """Print the plan as a drawing."""
     from kindling_airflow.plan_report import plan_dot, plan_mermaid, plan_page
 
+    if called.durations and called.format != "html":
+        raise WrongCallError(f"--durations: a drawing as {called.format} shows no times, html does")
     source = read_source(called.source, called)
     if called.format == "html":
         title = source.definition.dag_id if source.definition is not None else source.path.name
-        text = plan_page(source.plan, title)
+        text = plan_page(source.plan, title, read_durations(called))
     else:
         text = {"mermaid": plan_mermaid, "dot": plan_dot}[called.format](source.plan)
     _write(called, _json({"format": called.format, "text": text}) if called.json else text)

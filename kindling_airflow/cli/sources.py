@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.bulk import collector_paused
+from kindling_airflow.cli.memory_budget import read_budget, with_budget
 from kindling_airflow.cli.own_output import printed_to_stderr
 from kindling_airflow.errors import (
     KindlingAirflowError,
@@ -80,6 +81,7 @@ def read_source(name: str, called: argparse.Namespace, *, fresh: bool = False) -
     path = Path(name)
     if not path.exists():
         raise WrongCallError(f"there is no {name!r}")
+    budget = None if (said := _said(called, "memory_budget")) is None else read_budget(said)
     with printed_to_stderr():
         source = _read(path, called, fresh)
     if not source.plan.pipe_ids:
@@ -88,6 +90,8 @@ def read_source(name: str, called: argparse.Namespace, *, fresh: bool = False) -
         from kindling_airflow.cli.full_checks import check_in_full
 
         check_in_full(source)
+    if budget is not None:
+        return replace(source, plan=with_budget(source.plan, budget))
     return source
 
 
@@ -202,9 +206,8 @@ def _of_definition(path: Path, called: argparse.Namespace, fresh: bool) -> Sourc
 
 
 def _of_plan(path: Path, document: Mapping[str, Any], called: argparse.Namespace) -> Source:
-    given = [
-        o for o in ("modules", "settings", "select", "exclude", "strategy") if _said(called, o)
-    ]
+    options = ("modules", "settings", "select", "exclude", "strategy", "memory_budget")
+    given = [o.replace("_", "-") for o in options if _said(called, o)]
     if given:
         raise WrongCallError(
             f"{str(path)!r} is a plan, in which all is decided: {', '.join(given)} cannot change it"

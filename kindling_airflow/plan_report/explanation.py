@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from kindling_airflow.critical_path import data_flow, is_forward, path_through
+from kindling_airflow.critical_path import is_forward
 from kindling_airflow.drawing import printable
 from kindling_airflow.errors import GraphValidationError, did_you_mean
 from kindling_airflow.execution_plan import ExecutionPlan
@@ -14,7 +14,8 @@ from kindling_airflow.expectations import ON_VIOLATION_TAG
 from kindling_airflow.frozen import thaw
 from kindling_airflow.pipe_graph import PipeNode
 from kindling_airflow.plan_report.chains import chain_of, longest_chains
-from kindling_airflow.plan_report.durations import Ticks, durations_of, seconds_text
+from kindling_airflow.plan_report.durations import seconds_text
+from kindling_airflow.plan_report.times import Times
 from kindling_airflow.plan_report.wording import counted, listed
 from kindling_airflow.sql_query import query_text
 from kindling_airflow.stream_settings import read_settings
@@ -223,16 +224,13 @@ def _origin(plan: ExecutionPlan, pipe_id: str, entity: str) -> InputOrigin:
 
 
 def _timing(plan: ExecutionPlan, pipe_id: str, durations: Mapping[str, float] | None) -> Timing:
-    ticks, flow = Ticks.of(durations_of(plan, durations)), data_flow(plan)
-    own = ticks.by_pipe[pipe_id]
-    until, remaining = flow.until(ticks.by_pipe), flow.remaining(ticks.by_pipe)
-    through = until[pipe_id] + remaining[pipe_id] - own
+    times = Times.of(plan, durations)
     return Timing(
-        seconds=ticks.seconds(own),
-        earliest_start_seconds=ticks.seconds(until[pipe_id] - own),
-        longest_path=path_through(flow, pipe_id, until, remaining),
-        longest_path_seconds=ticks.seconds(through),
-        slack_seconds=ticks.seconds(max(remaining.values()) - through),
+        seconds=times.own_seconds(pipe_id),
+        earliest_start_seconds=times.earliest_start_seconds(pipe_id),
+        longest_path=times.path_through(pipe_id),
+        longest_path_seconds=times.path_seconds(pipe_id),
+        slack_seconds=times.slack_seconds(pipe_id),
     )
 
 

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kindling_airflow.critical_path import critical_path, data_flow, is_forward
+from kindling_airflow.critical_path import data_flow, is_forward
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.drawing import printable
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.frozen import thaw
 from kindling_airflow.plan_report.chains import longest_chains
-from kindling_airflow.plan_report.durations import Ticks, durations_of, seconds_text
+from kindling_airflow.plan_report.durations import seconds_text
 from kindling_airflow.plan_report.layout import BAND_GAP, BOX_HEIGHT, layout_of
+from kindling_airflow.plan_report.times import Times
 from kindling_airflow.plan_report.wording import counted
 from kindling_airflow.sql_query import query_text
 
@@ -86,24 +87,20 @@ class _Timing:
 def _timing(plan: ExecutionPlan, durations: Mapping[str, float] | None) -> _Timing:
     if not is_forward(plan):
         return _Timing((), "", {pipe_id: [] for pipe_id in plan.pipe_ids})
-    ticks, flow = Ticks.of(durations_of(plan, durations)), data_flow(plan)
-    until, remaining = flow.until(ticks.by_pipe), flow.remaining(ticks.by_pipe)
-    whole = max(remaining.values(), default=0)
-
-    def text(length: int) -> str:
-        return seconds_text(ticks.seconds(length))
+    times = Times.of(plan, durations)
 
     def lines(pipe_id: str) -> list[list[str]]:
-        own = ticks.by_pipe[pipe_id]
-        slack = whole + own - until[pipe_id] - remaining[pipe_id]
+        slack = times.slack_seconds(pipe_id)
         return [
-            ["takes", text(own)],
-            ["can start after", text(until[pipe_id] - own)],
-            ["slack", text(slack) if slack else "none"],
+            ["takes", seconds_text(times.own_seconds(pipe_id))],
+            ["can start after", seconds_text(times.earliest_start_seconds(pipe_id))],
+            ["slack", seconds_text(slack) if slack else "none"],
         ]
 
     return _Timing(
-        critical_path(flow, remaining), text(whole), {p: lines(p) for p in plan.pipe_ids}
+        times.critical_path(),
+        seconds_text(times.whole_seconds()),
+        {p: lines(p) for p in plan.pipe_ids},
     )
 
 

@@ -12,12 +12,15 @@ import pytest
 from kindling_airflow.cli.command_table import COMMANDS
 from kindling_airflow.cli.main import main
 from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.manifest import Manifest
-from kindling_airflow.plan_report import diff, explain, forecast, visualize_plan
+from kindling_airflow.plan_report import diff, explain, forecast, plan_page, visualize_plan
+from kindling_airflow.strategies.batch import BatchExecutionStrategy
 from tests.cli.conftest import Shell
 from tests.dag_factory.projects import write_definition, write_project
 
 FIX_PRIORITY = "  Fix: correct the tag, or leave it out for 0; larger is more urgent."
+SIZES = {"small": 10, "large": 5_000}
 GRAPHS = Path(__file__).resolve().parents[1] / "graphs"
 
 
@@ -130,6 +133,16 @@ class TestReading:
         assert shell("explain", "shop", "d") == explain(plan, "d").text() + "\n"
         assert "'dd'" in shell("explain", "shop", "dd", status=1)
 
+    def test_explanation_takes_durations(self, shell: Shell) -> None:
+        plan = ExecutionPlan.from_json(shell.json("plan", "shop"))
+        Path("d.json").write_text('{"c": 50}')
+        wanted = explain(plan, "c", {"c": 50.0})
+        assert wanted != explain(plan, "c")
+        assert shell.json("explain", "shop", "c", "--durations", "d.json") == wanted.to_json()
+        assert shell("explain", "shop", "c", "--durations", "e.json", status=2) == (
+            "kindling-airflow explain: there is no 'e.json'\n"
+        )
+
     def test_difference(self, shell: Shell) -> None:
         old = ExecutionPlan.from_json(shell.json("plan", "shop"))
         Path("old.json").write_text(json.dumps(old.to_json()))
@@ -163,6 +176,66 @@ class TestReading:
         assert shell.json("graph", "shop.kindling.yaml", "-f", kind)["text"] in (text, text[:-1])
         shell("graph", "shop.kindling.yaml", "-f", kind, "-o", "drawing")
         assert Path("drawing").read_text() == text
+
+    def test_page_takes_durations_and_other_drawings_do_not(self, shell: Shell) -> None:
+        plan = ExecutionPlan.from_json(shell.json("plan", "shop"))
+        Path("d.json").write_text('{"c": 50}')
+        wanted = plan_page(plan, "shop", {"c": 50.0})
+        assert wanted != plan_page(plan, "shop")
+        page = shell("graph", "shop.kindling.yaml", "-f", "html", "--durations", "d.json")
+        assert page.rstrip("\n") == wanted.rstrip("\n")
+        assert shell("graph", "shop", "-f", "dot", "--durations", "d.json", status=2) == (
+            "kindling-airflow graph: --durations: a drawing as dot shows no times, html does\n"
+        )
+
+    def test_memory_budget_decides_what_is_kept(self, shell: Shell) -> None:
+        records = [
+            *({"entityid": e, "tags": {"size_bytes": size}} for e, size in SIZES.items()),
+            *(
+                {"pipeid": p, "input_entity_ids": [*SIZES], "output_entity_id": p}
+                for p in ("a", "b", "c")
+            ),
+        ]
+        Path("records.json").write_text(json.dumps(records))
+        shell("compile", "records.json", "-o", "manifest.json")
+        generator = ExecutionPlanGenerator(Manifest.read(Path("manifest.json")))
+        wanted = generator.generate_plan(None, BatchExecutionStrategy(memory_budget_bytes=2048))
+        for amount in ("2k", "2 KB", "2048"):
+            found = shell.json("plan", "records.json", "--memory-budget", amount)
+            assert found == wanted.to_json()
+        assert found != shell.json("plan", "records.json")
+        assert shell("plan", "records.json", "--memory-budget", "2k") == (
+            f"{visualize_plan(wanted)}\n\nEntities that several pipes read:\n"
+            "  'large': DISK_ONLY: 3 pipes read it; its 5,000 bytes exceed the memory budget\n"
+            "  'small': MEMORY_ONLY: 3 pipes read it; its 10 bytes fit into the memory budget\n"
+        )
+
+    def test_memory_budget_where_nothing_is_read_twice(self, shell: Shell) -> None:
+        records = [{"pipeid": "a", "output_entity_id": "a"}]
+        Path("records.json").write_text(json.dumps(records))
+        text = shell("plan", "records.json", "--memory-budget", "1t")
+        assert text.endswith("\n\nEntities that several pipes read: none\n")
+
+    def test_memory_budget_that_makes_no_sense(self, shell: Shell) -> None:
+        Path("plan.json").write_text(json.dumps(shell.json("plan", "shop")))
+        for source, amount, said in (
+            ("shop", "8x", "--memory-budget '8x': write an amount such as 512m or 8g"),
+            ("shop", "-1", "--memory-budget '-1': write an amount such as 512m or 8g"),
+            (
+                "plan.json",
+                "1g",
+                "'plan.json' is a plan, in which all is decided: memory-budget cannot change it",
+            ),
+        ):
+            assert shell("plan", source, f"--memory-budget={amount}", status=2) == (
+                f"kindling-airflow plan: {said}\n"
+            )
+        assert shell(
+            *("plan", "shop", "--strategy", "streaming", "--memory-budget", "1g"), status=2
+        ) == (
+            "kindling-airflow plan: --memory-budget: a plan of strategy 'streaming' does not say "
+            "what to keep\n"
+        )
 
 
 class TestValidate:

@@ -1,0 +1,54 @@
+"""``--memory-budget``: what a plan recommends to keep between pipes, under a limit of memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from kindling_airflow.cache_optimizer import cache_metadata
+from kindling_airflow.errors import WrongCallError
+from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.frozen import freeze
+
+__all__ = ["read_budget", "shared_lines", "with_budget"]
+
+_AMOUNT = re.compile(r"(?P<number>[0-9]+)(?P<unit>[kmgt]?)b?", re.IGNORECASE)
+_RECOMMENDED = "cache_recommendations"
+
+
+def read_budget(text: str) -> int:
+    """Return an amount of memory, written as Spark takes it, in bytes.
+
+    >>> read_budget("8g"), read_budget("512 MB"), read_budget("1000")
+    (8589934592, 536870912, 1000)
+
+    Raises:
+        WrongCallError: it is none.
+    """
+    found = _AMOUNT.fullmatch(text.replace(" ", ""))
+    if found is None:
+        raise WrongCallError(f"--memory-budget {text!r}: write an amount such as 512m or 8g")
+    return int(found["number"]) << 10 * " kmgt".index(found["unit"].lower() or " ")
+
+
+def with_budget(plan: ExecutionPlan, budget: int) -> ExecutionPlan:
+    """Return the plan that its strategy makes with this budget, in bytes.
+
+    Raises:
+        WrongCallError: its strategy recommends nothing to keep.
+    """
+    if _RECOMMENDED not in plan.metadata:
+        raise WrongCallError(
+            f"--memory-budget: a plan of strategy {plan.strategy!r} does not say what to keep"
+        )
+    kept = cache_metadata(plan.graph, plan.pipe_ids, budget)
+    return replace(plan, metadata=freeze({**plan.metadata, **kept}))
+
+
+def shared_lines(plan: ExecutionPlan) -> Iterator[str]:
+    """Yield what a plan recommends to keep, for people."""
+    recommended = plan.metadata[_RECOMMENDED]
+    yield f"Entities that several pipes read:{'' if recommended else ' none'}"
+    for entry in recommended:
+        yield f"  {entry['entity_id']!r}: {entry['level']}: {entry['reason']}"
