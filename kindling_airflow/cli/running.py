@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kindling_airflow.cli.run_arguments import checked_interval, run_parameters
+from kindling_airflow.cli.run_log import RunLog
 from kindling_airflow.cli.sources import Source, read_source
 from kindling_airflow.cli.spark_child import SparkChild
 from kindling_airflow.cli.stream_life import read_life
@@ -88,19 +89,20 @@ def run_plan(called: argparse.Namespace) -> int:
             "pipe_timeout": called.timeout,
             "retry_attempts": called.retries,
         }
+        executor = GenerationExecutor(child, logger_provider=RunLog(log_path))
         if life.lives_on:
-            end = run_streams(console, child, life.plan, life.seconds, options)
+            end = run_streams(console, child, executor, life, options)
         else:
-            end = _run_forward(console, child, life.plan, options)
+            end = _run_forward(console, executor, life.plan, options)
     return _told(called, console, end, log_path)
 
 
 def _run_forward(
-    console: Console, child: SparkChild, plan: ExecutionPlan, options: Mapping[str, Any]
+    console: Console, executor: GenerationExecutor, plan: ExecutionPlan, options: Mapping[str, Any]
 ) -> StreamEnd:
     with _progress(plan, console):
         try:
-            result = GenerationExecutor(child).execute(plan, **options, auto_cache=True)
+            result = executor.execute(plan, **options, auto_cache=True)
         except ExecutionInterrupted as error:
             return StreamEnd(error.result, interrupted=True)
     return StreamEnd(result, interrupted=False)

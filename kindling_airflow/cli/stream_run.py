@@ -20,6 +20,7 @@ from kindling_airflow import signals
 from kindling_airflow.cli.child_stream import ChildStream
 from kindling_airflow.cli.interrupts import interruptible
 from kindling_airflow.cli.spark_child import SparkChild
+from kindling_airflow.cli.stream_life import StreamLife
 from kindling_airflow.errors import StreamError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_results import ExecutionInterrupted, ExecutionResult
@@ -54,8 +55,8 @@ class StreamEnd:
 def run_streams(
     console: Console,
     child: SparkChild,
-    plan: ExecutionPlan,
-    seconds: float | None,
+    executor: GenerationExecutor,
+    life: StreamLife,
     batch_options: Mapping[str, Any],
 ) -> StreamEnd:
     """Run streams until they end, Ctrl-C comes or the time is up, and drain them.
@@ -63,15 +64,14 @@ def run_streams(
     Args:
         console: told what happens.
         child: the session.
-        plan: a streaming or hybrid plan.
-        seconds: how long they run once everything is up; None: until Ctrl-C.
+        executor: runs pipes on it.
+        life: a streaming or hybrid plan, and how long its streams live once everything is up.
         batch_options: how the batch pipes of a hybrid plan run.
     """
-    with interruptible(), _screen(console, child, plan):
+    seconds = life.seconds
+    with interruptible(), _screen(console, child, life.plan):
         try:
-            execution = GenerationExecutor(child).execute_streaming(
-                plan, _OPTIONS, batch_options=batch_options
-            )
+            execution = executor.execute_streaming(life.plan, _OPTIONS, batch_options=batch_options)
         except StreamError as error:
             return StreamEnd(_result_of(error), interrupted=False)
         except ExecutionInterrupted as error:

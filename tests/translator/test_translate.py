@@ -350,6 +350,13 @@ class TestRefusals:
             f"7. DAG 'shop': pipe 'g': {what} 'inf'"
         )
 
+    def test_priorities_that_make_no_sense_are_named_whatever_the_strategy(self) -> None:
+        tagged = plan("a, b, c", tags={"a": {"priority": "high"}, "b": {"priority": 2.5}})
+        assert refusal(tagged) == (
+            "DAG 'shop': pipe 'a': tag priority must be a finite number, not 'high'\n"
+            "  Fix: correct the tag, or leave it out for 0; larger is more urgent."
+        )
+
     def test_wrong_order_and_wrong_hints_come_together(self) -> None:
         backward = hand_made("a -> b", ["b"], ["a"], strategy="mine")
         tagged = plan("a -> b", tags={"b": {"duration_hint": -1}}).graph
