@@ -40,6 +40,7 @@ __all__ = [
     "WrongCallError",
     "did_you_mean",
     "problems_of",
+    "shortened",
 ]
 
 
@@ -103,7 +104,7 @@ class GraphCycleError(GraphValidationError):
 
     def __init__(self, cycle: Sequence[str], problems: Iterable[str] | None = None) -> None:
         self.cycle: tuple[str, ...] = tuple(cycle)
-        arrows = " -> ".join(repr(pipe_id) for pipe_id in self.cycle)
+        arrows = " -> ".join(shortened([repr(pipe_id) for pipe_id in self.cycle]))
         super().__init__(problems or [f"Pipes form a cycle: {arrows}"])
 
     def __reduce__(self) -> tuple[type[GraphCycleError], tuple[object, ...]]:  # type: ignore[override]
@@ -241,6 +242,21 @@ def _natural_order(text: str) -> tuple[object, ...]:
 
 
 _NUMBER = re.compile("([0-9]+)")
+
+
+_FIRST, _LAST = 10, 5
+
+
+def shortened(texts: Sequence[str]) -> list[str]:
+    """Return the texts of a long list as a message has them: the first, how many more, the last.
+
+    >>> shortened(["a", "b"]), shortened([f"p{n}" for n in range(100_000)])[9:12]
+    (['a', 'b'], ['p9', '... 99,985 more ...', 'p99995'])
+    """
+    more = len(texts) - _FIRST - _LAST
+    if more < 2:
+        return list(texts)
+    return [*texts[:_FIRST], f"... {more:,} more ...", *texts[-_LAST:]]
 
 
 _FEW = 500

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from kindling_airflow.errors import shortened
+
 if TYPE_CHECKING:
     import networkx as nx
 
@@ -82,13 +84,21 @@ def cycles(pipe_ids: Iterable[str], edges: Iterable[PipeEdge]) -> Iterator[list[
 
 
 def cycle_text(cycle: Sequence[str], edges: Iterable[PipeEdge]) -> str:
-    """Return a cycle as an error text: arrow by arrow, with the entity on each."""
+    """Return a cycle as an error text: arrow by arrow, with the entity on each.
+
+    Of a long cycle only its start and its end.
+    """
     entities: dict[tuple[str, str], str] = {}
     for writer, reader, entity in edges:
         entities.setdefault((writer, reader), entity)
-    lines = [f"Pipes form a cycle: {' -> '.join(map(repr, cycle))}"]
-    for pair in pairwise(cycle):
-        writer, reader = pair
-        lines.append(f"  {reader!r} reads entity {entities[pair]!r}, written by {writer!r}")
-    lines.append("  Fix: remove one of these inputs, or split the pipe that reads its own result.")
-    return "\n".join(lines)
+    reads = [
+        f"{reader!r} reads entity {entities[writer, reader]!r}, written by {writer!r}"
+        for writer, reader in pairwise(cycle)
+    ]
+    return "\n  ".join(
+        [
+            f"Pipes form a cycle: {' -> '.join(shortened([*map(repr, cycle)]))}",
+            *shortened(reads),
+            "Fix: remove one of these inputs, or split the pipe that reads its own result.",
+        ]
+    )

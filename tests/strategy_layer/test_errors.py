@@ -16,6 +16,7 @@ from kindling_airflow.errors import (
     PlanValidationError,
     ProblemsError,
     did_you_mean,
+    shortened,
 )
 
 
@@ -25,7 +26,7 @@ def test_every_error_has_the_one_root_and_is_exported() -> None:
         for name, value in vars(errors).items()
         if inspect.isclass(value) and value.__module__ == errors.__name__
     }
-    assert classes == set(errors.__all__) - {"did_you_mean", "problems_of"}
+    assert classes == set(errors.__all__) - {"did_you_mean", "problems_of", "shortened"}
     assert all(issubclass(getattr(errors, name), KindlingAirflowError) for name in classes)
 
 
@@ -88,6 +89,29 @@ def test_did_you_mean_finds_it_among_thousands(unknown: str) -> None:
     assert did_you_mean(unknown, known) == " Did you mean 'layer3.table_1403'?"
     assert did_you_mean("nothing like it", known) == ""
     assert did_you_mean("", known) == ""
+
+
+@pytest.mark.parametrize(
+    ("length", "shown"),
+    [
+        (0, []),
+        (16, list("abcdefghijklmnop")),
+        (17, [*"abcdefghij", "... 2 more ...", *"mnopq"]),
+        (26, [*"abcdefghij", "... 11 more ...", *"vwxyz"]),
+    ],
+)
+def test_long_list_is_shown_by_its_start_and_its_end(length: int, shown: list[str]) -> None:
+    assert shortened("abcdefghijklmnopqrstuvwxyz"[:length]) == shown
+
+
+def test_error_of_a_long_cycle_has_a_short_text_and_the_whole_cycle() -> None:
+    cycle = [f"p{n}" for n in range(100_000)]
+    error = GraphCycleError([*cycle, "p0"])
+    assert error.cycle == (*cycle, "p0")
+    assert str(error) == (
+        "Pipes form a cycle: 'p0' -> 'p1' -> 'p2' -> 'p3' -> 'p4' -> 'p5' -> 'p6' -> 'p7' -> 'p8' "
+        "-> 'p9' -> ... 99,986 more ... -> 'p99996' -> 'p99997' -> 'p99998' -> 'p99999' -> 'p0'"
+    )
 
 
 def test_numbers_in_problems_are_sorted_by_their_size() -> None:

@@ -62,3 +62,17 @@ def test_long_cycle_is_reported_on_a_shallow_stack() -> None:
     with _shallow_stack(), pytest.raises(GraphCycleError) as refused:
         generator.generate_batch_plan()
     assert refused.value.cycle == (*(f"p{n}" for n in range(10_000)), "p0")
+    lines = str(refused.value).splitlines()
+    assert lines[0] == (
+        "Pipes form a cycle: 'p0' -> 'p1' -> 'p2' -> 'p3' -> 'p4' -> 'p5' -> 'p6' -> 'p7' -> 'p8' "
+        "-> 'p9' -> ... 9,986 more ... -> 'p9996' -> 'p9997' -> 'p9998' -> 'p9999' -> 'p0'"
+    )
+    assert lines[10:13] == [
+        "  'p10' reads entity 'e9', written by 'p9'",
+        "  ... 9,985 more ...",
+        "  'p9996' reads entity 'e9995', written by 'p9995'",
+    ]
+    assert lines[16:] == [
+        "  'p0' reads entity 'e9999', written by 'p9999'",
+        "  Fix: remove one of these inputs, or split the pipe that reads its own result.",
+    ]
