@@ -11,19 +11,20 @@ An entity that no one declares is legal; it is a parquet table beneath the wareh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.frozen import EMPTY, canonical_json, freeze
+from kindling_airflow.frozen import EMPTY, FrozenDict, freeze, json_problems, same_json
 
 __all__ = [
     "DataEntities",
     "DataEntityRegistry",
     "EntityMetadata",
+    "freeze_declared",
     "id_problems",
     "is_storable",
     "list_problems",
@@ -34,6 +35,7 @@ __all__ = [
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _PLAIN = frozenset({str, int, bool, type(None)})  # JSON can express every value of these
+_LISTS = ("merge_columns", "partition_columns", "cluster_columns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,9 @@ class EntityMetadata:
     schema: str | None = None
     partition_columns: tuple[str, ...] = ()
     cluster_columns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        freeze_declared(self, f"entity {self.entityid!r}", _LISTS)
 
 
 def id_problems(what: str, value: object) -> list[str]:
@@ -100,22 +105,34 @@ def text_problems(what: str, value: object) -> list[str]:
 
 
 def tag_problems(what: str, value: object) -> list[str]:
-    """Return what is wrong with tags: a mapping from strings to values that JSON can hold."""
-    if type(value) is dict and all(
+    """Return what is wrong with tags: mappings from strings to values that JSON can hold."""
+    if isinstance(value, dict) and all(
         type(key) is str and type(item) in _PLAIN for key, item in value.items()
     ):
         return []  # as nearly always
     if not isinstance(value, Mapping):
         return [f"{what} must be a mapping, not {type(value).__name__}: {value!r}"]
-    problems = [
-        f"{what}: key {key!r} must be a string" for key in value if not isinstance(key, str)
-    ]
-    if value and not problems:
-        try:
-            canonical_json(freeze(value))
-        except (TypeError, ValueError, RecursionError) as error:
-            problems.append(f"{what} must hold only what JSON can express: {error}")
-    return problems
+    return json_problems(what, value)
+
+
+def freeze_declared(declared: Any, where: str, lists: Iterable[str]) -> None:
+    """Freeze the lists and the tags of a declaration, which somebody may have made by hand.
+
+    Raises:
+        DeclarationError: they are no lists, or tags that JSON cannot express; lists every problem.
+    """
+    problems = []
+    for name in lists:
+        value = getattr(declared, name)
+        if not isinstance(value, tuple):
+            problems += (found := list_problems(f"{where}: {name}", value))
+            object.__setattr__(declared, name, () if found else tuple(value))
+    tags = declared.tags
+    if type(tags) is not FrozenDict:
+        problems += tag_problems(f"{where}: tags", tags)
+    if problems:
+        raise DeclarationError(problems)
+    object.__setattr__(declared, "tags", freeze(tags))
 
 
 class DataEntityRegistry:
@@ -160,7 +177,7 @@ class DataEntityRegistry:
             cluster_columns=tuple(cluster_columns),
         )
         known = self._entities.get(entityid)
-        if known is not None and known != entity:
+        if known is not None and not (known == entity and same_json(known.tags, entity.tags)):
             problem = (
                 f"entity {entityid!r} is declared twice, differently\n"
                 "  Fix: keep one declaration, or give the second entity an id of its own."

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 from kindling_airflow.data_entities import (
+    freeze_declared,
     id_problems,
     is_storable,
     list_problems,
@@ -34,7 +35,7 @@ from kindling_airflow.data_entities import (
 )
 from kindling_airflow.errors import DeclarationError
 from kindling_airflow.expectations import Expectation, quality_tag_problems, read_expectations
-from kindling_airflow.frozen import EMPTY, freeze
+from kindling_airflow.frozen import EMPTY, FrozenDict, freeze, same_json
 from kindling_airflow.pipe_checks import (
     are_plain,
     argument_name,
@@ -43,6 +44,7 @@ from kindling_airflow.pipe_checks import (
     table_problems,
 )
 from kindling_airflow.sql_file import read_sql_file
+from kindling_airflow.sql_query import bare_query
 
 __all__ = [
     "FROM_QUERY",
@@ -54,6 +56,8 @@ __all__ = [
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
+_NONE: tuple[Any, ...] = ()  # there is but one empty tuple
+_LISTS = ("input_entity_ids", "driving_entity_ids", "sql_parameters")
 _USUAL = frozenset({"pipeid", "name", "tags", "input_entity_ids", "output_entity_id", "function"})
 
 
@@ -100,6 +104,18 @@ class PipeMetadata:
     sql: str | None = None
     sql_file: str | None = None
     sql_parameters: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (
+            type(self.tags) is FrozenDict
+            and type(self.input_entity_ids) is tuple
+            and self.driving_entity_ids is _NONE
+            and self.expectations is _NONE
+            and self.sql_parameters is _NONE
+        ):
+            return  # as nearly always, and there may be 100,000
+        object.__setattr__(self, "expectations", tuple(self.expectations))
+        freeze_declared(self, f"pipe {self.pipeid!r}", _LISTS)
 
     @property
     def awaits_inputs(self) -> bool:
@@ -197,12 +213,8 @@ class DataPipesRegistry:
             sql_parameters=tuple(sql_parameters),
         )
         known = self._pipes.get(pipeid)
-        if known is not None and not _same_declaration(known, pipe):
-            problem = (
-                f"pipe {pipeid!r} is declared twice: by {_function_place(known)} and by "
-                f"{_function_place(pipe)}\n  Fix: give one of them an id of its own."
-            )
-            raise DeclarationError([problem])
+        if known is not None and (problem := _clash(known, pipe)):
+            raise DeclarationError([f"pipe {pipeid!r} is declared twice{problem}"])
         if known is not None and _says_less(pipe, known):
             return known
         self._pipes[pipeid] = pipe
@@ -277,7 +289,7 @@ def _function_place(pipe: PipeMetadata) -> str:
     if pipe.sql is not None:
         return "a query" if pipe.sql_file is None else f"the query in {pipe.sql_file!r}"
     if pipe.execute is None:
-        return "a manifest"
+        return "a declaration without a function"
     function: Any = inspect.unwrap(pipe.execute)
     module = getattr(function, "__module__", "?")
     qualname = getattr(function, "__qualname__", type(function).__name__)
@@ -286,13 +298,28 @@ def _function_place(pipe: PipeMetadata) -> str:
     return f"{module}.{qualname}{line}"
 
 
-def _same_declaration(old: PipeMetadata, new: PipeMetadata) -> bool:
+def _clash(old: PipeMetadata, new: PipeMetadata) -> str:
+    """Return how two declarations of one id differ; empty where they do not."""
+    places = _function_place(old), _function_place(new)
+    if places[0] != places[1]:
+        return f": by {places[0]} and by {places[1]}\n  Fix: give one of them an id of its own."
     skipped = {"execute", "sql_parameters"}
     if old.awaits_inputs or new.awaits_inputs:
         skipped.add("input_entity_ids")
-    fields = [name for name in PipeMetadata.__dataclass_fields__ if name not in skipped]
-    same = all(getattr(old, name) == getattr(new, name) for name in fields)
-    return same and _function_place(old) == _function_place(new)
+    names = [name for name in PipeMetadata.__dataclass_fields__ if name not in skipped]
+    other = [n for n in names if not same_json(_as_json(old, n), _as_json(new, n))]
+    if not other:
+        return ""
+    where = "without a function" if old.sql is None and old.execute is None else f"by {places[0]}"
+    return (
+        f" {where}, differing in {', '.join(other)}\n"
+        "  Fix: keep one of the declarations, or give one of them an id of its own."
+    )
+
+
+def _as_json(pipe: PipeMetadata, name: str) -> Any:
+    value = getattr(pipe, name)
+    return [expected.to_json() for expected in value] if name == "expectations" else value
 
 
 def _says_less(pipe: PipeMetadata, known: PipeMetadata) -> bool:
@@ -417,7 +444,7 @@ class DataPipes:
                 raise DeclarationError(problems) from error
         registry.register_pipe(
             pipeid,
-            sql=sql.rstrip().rstrip(";").rstrip() if isinstance(sql, str) else sql,
+            sql=bare_query(sql),
             sql_file=sql_file,
             input_entity_ids=FROM_QUERY if input_entity_ids is None else input_entity_ids,
             **declaration,

@@ -13,16 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kindling_airflow.bulk import collector_paused
+from kindling_airflow.data_entities import tag_problems
 from kindling_airflow.errors import PlanValidationError
-from kindling_airflow.frozen import (
-    EMPTY,
-    FrozenDict,
-    FrozenJson,
-    canonical_json,
-    digest_of,
-    freeze,
-    thaw,
-)
+from kindling_airflow.frozen import EMPTY, FrozenDict, digest_of, freeze, thaw
 from kindling_airflow.pipe_graph import PipeGraph
 from kindling_airflow.plan_document import PLAN_SCHEMA_VERSION, plan_content, plan_fields
 
@@ -65,7 +58,8 @@ class Generation:
 class ExecutionPlan:
     """An immutable plan: which pipes, in which generations, under which strategy.
 
-    Two plans are equal when they have the same content; the functions of the pipes do not count.
+    Two plans are equal when they have the same digest: 1 is neither 1.0 nor true, and the functions
+    of the pipes do not count.
 
     Attributes:
         pipe_ids: all pipes, in the order in which they were asked for.
@@ -73,6 +67,10 @@ class ExecutionPlan:
         graph: the dependencies that the plan obeys.
         strategy: the name of the strategy that made it.
         metadata: whatever else the strategy has to say, of JSON types.
+
+    Raises:
+        PlanValidationError: pipe ids are no list, or JSON cannot express the metadata; lists every
+            problem with its path.
     """
 
     pipe_ids: tuple[str, ...]
@@ -86,12 +84,16 @@ class ExecutionPlan:
     def __post_init__(self) -> None:
         object.__setattr__(self, "pipe_ids", _ids("pipe_ids", self.pipe_ids))
         object.__setattr__(self, "generations", tuple(self.generations))
-        object.__setattr__(self, "metadata", freeze(self.metadata or {}))
+        metadata = EMPTY if self.metadata is None else self.metadata
+        problems = tag_problems("metadata", metadata)
+        if problems:
+            raise PlanValidationError(problems)
+        object.__setattr__(self, "metadata", freeze(metadata))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ExecutionPlan):
             return NotImplemented
-        return plan_content(self) == plan_content(other)
+        return self is other or self.digest == other.digest
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -181,17 +183,15 @@ class ExecutionPlan:
     def validate(self) -> bool:
         """Check the plan against the rules of its strategy; return True.
 
-        In every plan each pipe is in exactly one generation, generations are numbered from 0, no
-        pipe shares a generation with one that it depends on, and the metadata can be written as
-        JSON. In a batch (forward) plan producers come before their consumers, in a streaming
-        (reverse) plan after them; in a hybrid plan a streaming consumer comes before its producers,
-        every other consumer after them.
+        In every plan each pipe is in exactly one generation, generations are numbered from 0, and
+        no pipe shares a generation with one that it depends on. In a batch (forward) plan producers
+        come before their consumers, in a streaming (reverse) plan after them; in a hybrid plan a
+        streaming consumer comes before its producers, every other consumer after them.
 
         Raises:
             PlanValidationError: (a ``ValueError``) listing every rule that is broken.
         """
         problems = [] if _is_sound(self) else [*_coverage_problems(self), *_order_problems(self)]
-        problems += _metadata_problems(self.metadata)
         if problems:
             raise PlanValidationError(problems)
         return True
@@ -227,16 +227,6 @@ def _ids(what: str, value: Iterable[str]) -> tuple[str, ...]:
             [f"{what} is the string {value!r} where a list belongs\n  Fix: write [{value!r}]"]
         )
     return tuple(value)
-
-
-def _metadata_problems(metadata: Mapping[str, Any]) -> list[str]:
-    if type(metadata) is FrozenJson:
-        return []
-    try:
-        canonical_json(metadata)
-    except (TypeError, ValueError, RecursionError) as error:
-        return [f"metadata must hold only what JSON can express: {error}"]
-    return []
 
 
 def _is_sound(plan: ExecutionPlan) -> bool:

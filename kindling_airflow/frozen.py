@@ -6,18 +6,31 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
+from math import isfinite
 from typing import Any, NoReturn
 
 __all__ = [
+    "DEEPEST",
     "EMPTY",
+    "TOO_DEEP",
     "FrozenDict",
     "FrozenJson",
     "canonical_json",
     "digest_of",
     "digest_problems",
     "freeze",
+    "json_problems",
+    "same_json",
     "thaw",
 ]
+
+DEEPEST = 100
+"""How many lists and mappings may stand in one another in tags and in a plan's metadata."""
+
+TOO_DEEP = (
+    f"lists and mappings stand too deep in one another; tags and metadata may be {DEEPEST} deep\n"
+    "  Fix: write it flatter."
+)
 
 
 class FrozenDict(dict[str, Any]):
@@ -69,22 +82,95 @@ EMPTY = FrozenDict()
 
 _PIECE = 256  # items: of a manifest's pipes some 40 kB of text
 _FROZEN = frozenset({str, int, float, bool, type(None), FrozenJson})
+_DEEPEST_OF_ALL = 2 * DEEPEST  # a document may hold tags, and a plan some documents
+_SHOWN = 30  # letters of a path into what is too deep
 
 
-def freeze(value: Any) -> Any:
+def freeze(value: Any, _levels: int = _DEEPEST_OF_ALL) -> Any:
     """Return ``value`` with every mapping a :class:`FrozenDict`, every list, tuple or set a tuple.
 
-    Sets are sorted, so that nothing depends on hash order. Other values are returned as they are.
+    Sets are sorted, so that nothing depends on hash order. Keys and other values are returned as
+    they are: whether JSON has them is for :func:`json_problems` to say.
+
+    Raises:
+        ValueError: the value holds itself, or what no document of this package holds: lists and
+            mappings in one another, 200 deep.
     """
-    if type(value) in _FROZEN:
+    kind = type(value)
+    if kind in _FROZEN:
         return value
-    if isinstance(value, (list, tuple)):
-        return tuple([freeze(item) for item in value])
+    if kind is FrozenDict and _FROZEN.issuperset(map(type, value.values())):
+        return value
+    if not isinstance(value, (list, tuple, Mapping, set, frozenset)):
+        return value
+    if not _levels:
+        raise ValueError(TOO_DEEP)
+    levels = _levels - 1
     if isinstance(value, Mapping):
-        return FrozenDict({str(key): freeze(item) for key, item in value.items()}) or EMPTY
-    if isinstance(value, (set, frozenset)):
-        return tuple(sorted((freeze(item) for item in value), key=repr))
-    return value
+        return FrozenDict({key: freeze(item, levels) for key, item in value.items()}) or EMPTY
+    items = [freeze(item, levels) for item in value]
+    return tuple(items if isinstance(value, (list, tuple)) else sorted(items, key=repr))
+
+
+def json_problems(what: str, value: Any) -> list[str]:
+    r"""Return all that JSON cannot express in a value, each with its path.
+
+    Sets count as lists. Where the value is more than :data:`DEEPEST` deep, the search ends: it may
+    hold itself.
+
+    >>> json_problems("tags", {"a": [1, {2: "b"}]})
+    ["tags['a'][1]: key 2 must be a string, not int\n  Fix: put it in quotes."]
+    """
+    problems = []
+    pending: list[tuple[str, Any, int]] = [(what, value, 1)]
+    while pending:
+        where, item, level = pending.pop()
+        if isinstance(item, Mapping):
+            if type(item) is FrozenJson:
+                continue
+            problems += [
+                f"{where}: key {key!r} must be a string, not {type(key).__name__}\n"
+                "  Fix: put it in quotes."
+                for key in item
+                if not isinstance(key, str)
+            ]
+            pending += [(f"{where}[{key!r}]", inner, level + 1) for key, inner in item.items()]
+        elif isinstance(item, (list, tuple)):
+            pending += [(f"{where}[{n}]", inner, level + 1) for n, inner in enumerate(item)]
+        elif isinstance(item, (set, frozenset)):
+            pending += [(f"{where}[...]", inner, level + 1) for inner in item]
+        else:
+            problems += _value_problems(where, item)
+            continue
+        if level > DEEPEST:
+            end = len(what) + _SHOWN
+            problems.append(
+                f"{where[:end]}{'...' if where[end:] else ''}: lists and mappings stand more than "
+                f"{DEEPEST} deep in one another\n  Fix: write it flatter."
+            )
+            break
+    return problems
+
+
+def _value_problems(where: str, value: object) -> list[str]:
+    if value is None or isinstance(value, (str, int)):
+        return []
+    if isinstance(value, float):
+        if isfinite(value):
+            return []
+        what = repr(value)
+    else:
+        what = f"of type {type(value).__name__}"
+    return [f"{where} is {what}, which JSON cannot express\n  Fix: write it as text, in quotes."]
+
+
+def same_json(one: Any, other: Any) -> bool:
+    """Tell whether two values are the same to JSON, which tells 1, 1.0 and true apart.
+
+    >>> same_json({"a": 1, "b": 2}, {"b": 2, "a": 1}), same_json({"a": 1}, {"a": True})
+    (True, False)
+    """
+    return bool(one == other) and canonical_json(one) == canonical_json(other)
 
 
 def thaw(value: Any) -> Any:
@@ -162,7 +248,9 @@ def digest_problems(
     content = {key: document[key] for key in document if key not in left_out}
     try:
         found = digest_of(content)
-    except (TypeError, ValueError, RecursionError) as error:
+    except RecursionError:
+        return [f"the {what}: {TOO_DEEP}"]
+    except (TypeError, ValueError) as error:
         return [f"the {what} holds what JSON cannot express: {error}"]
     if said in (None, found):
         return []

@@ -23,7 +23,15 @@ from kindling_airflow.bulk import collector_paused
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.errors import DeclarationError, ManifestError
-from kindling_airflow.frozen import EMPTY, FrozenDict, digest_of, digest_problems, freeze, thaw
+from kindling_airflow.frozen import (
+    EMPTY,
+    TOO_DEEP,
+    FrozenDict,
+    digest_of,
+    digest_problems,
+    freeze,
+    thaw,
+)
 from kindling_airflow.project_settings import SettingsLayer, apply_settings
 from kindling_airflow.whole_file import write_whole
 
@@ -66,7 +74,7 @@ class FunctionRef:
 class Manifest:
     """The declarations of one project; a source of pipes for graph builders and generators.
 
-    Two manifests are equal when they have the same content.
+    Two manifests are equal when they have the same digest: 1 is neither 1.0 nor true.
 
     Attributes:
         pipes: the pipes in the order of declaration, without their functions.
@@ -133,7 +141,7 @@ class Manifest:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Manifest):
             return NotImplemented
-        return self._content() == other._content()
+        return self is other or self.digest == other.digest
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -204,7 +212,9 @@ class Manifest:
         except OSError as error:
             problem = f"cannot read the manifest {str(path)!r}: {error.strerror}"
             raise ManifestError([problem]) from error
-        except (ValueError, RecursionError) as error:
+        except RecursionError as error:
+            raise ManifestError([f"the manifest {str(path)!r}: {TOO_DEEP}"]) from error
+        except ValueError as error:
             problem = f"the manifest {str(path)!r} is no JSON document: {error}"
             raise ManifestError([problem]) from error
         try:
@@ -231,8 +241,11 @@ class Manifest:
                 f"{MANIFEST_SCHEMA_VERSION}\n  Fix: compile the manifest again."
             )
             raise ManifestError([problem])
-        with collector_paused():
-            return cls._from_fields(document)
+        try:
+            with collector_paused():
+                return cls._from_fields(document)
+        except RecursionError as error:
+            raise ManifestError([f"the manifest: {TOO_DEEP}"]) from error
 
     @classmethod
     def _from_fields(cls, document: Mapping[str, Any]) -> Manifest:

@@ -14,13 +14,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
-from kindling_airflow.data_entities import DataEntityRegistry, list_problems
+from kindling_airflow.data_entities import DataEntityRegistry, list_problems, tag_problems
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.drawing import Arrow, Box, to_mermaid
 from kindling_airflow.errors import GraphCycleError, GraphValidationError, did_you_mean
-from kindling_airflow.frozen import EMPTY, FrozenDict
+from kindling_airflow.frozen import EMPTY, FrozenDict, freeze
 from kindling_airflow.graph_rules import PipeEdge, cycle_text, cycles, layers
 from kindling_airflow.sql_inputs import derive_inputs
 from kindling_airflow.wiring import Wiring
@@ -74,7 +75,8 @@ class PipeGraph:
 
     Raises:
         GraphCycleError: the pipes form cycles, and nothing else is wrong; one of each knot.
-        GraphValidationError: two pipes write one entity; lists every problem, cycles included.
+        GraphValidationError: two pipes write one entity, inputs are no list, tags of an entity
+            cannot be written as JSON; lists every problem, cycles included.
     """
 
     nodes: Mapping[str, PipeNode]
@@ -82,20 +84,21 @@ class PipeGraph:
     wiring: Wiring = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        wiring = Wiring(tuple(self.nodes.values()))
-        problems = list(wiring.problems)
+        nodes, problems = _frozen_nodes(self.nodes)
+        wiring = Wiring(tuple(nodes.values()))
+        problems += wiring.problems
+        tags, unfit = _frozen_tags(self.entity_tags, wiring)
+        problems += unfit
         if wiring.depths is None:
-            found = list(cycles(self.nodes, wiring.edges))
+            found = list(cycles(nodes, wiring.edges))
             texts = [cycle_text(cycle, wiring.edges) for cycle in found]
             if not problems:
                 raise GraphCycleError(found[0], texts)
             problems += texts
         if problems:
             raise GraphValidationError(problems)
-        nodes = self.nodes if isinstance(self.nodes, FrozenDict) else FrozenDict(self.nodes)
-        tags = {e: self.entity_tags[e] for e in self.entity_tags if wiring.touches(e)}
         object.__setattr__(self, "nodes", nodes)
-        object.__setattr__(self, "entity_tags", FrozenDict(tags))
+        object.__setattr__(self, "entity_tags", tags)
         object.__setattr__(self, "wiring", wiring)
 
     @property
@@ -160,6 +163,33 @@ class PipeGraph:
     def external_entities(self) -> tuple[str, ...]:
         """Return the entities that are read but that no pipe of the graph writes."""
         return tuple(e for e in self.entity_consumers if e not in self.entity_producers)
+
+
+def _frozen_nodes(nodes: Mapping[str, PipeNode]) -> tuple[FrozenDict, list[str]]:
+    """Return the nodes so that nobody can change them; a node by hand may hold its maker's list."""
+    frozen = nodes if isinstance(nodes, FrozenDict) else FrozenDict(nodes)
+    if {tuple}.issuperset(map(type, map(itemgetter(1), frozen.values()))):
+        return frozen, []
+    own: dict[str, PipeNode] = {}
+    problems = []
+    for key, node in frozen.items():
+        problems += (found := list_problems(f"pipe {key!r}: inputs", node.input_entities))
+        own[key] = node._replace(input_entities=() if found else tuple(node.input_entities))
+    return FrozenDict(own), problems
+
+
+def _frozen_tags(
+    entity_tags: Mapping[str, Mapping[str, Any]], wiring: Wiring
+) -> tuple[FrozenDict, list[str]]:
+    """Return the tags of the entities that the pipes touch so that nobody can change them."""
+    touched = {entity: tags for entity, tags in entity_tags.items() if wiring.touches(entity)}
+    problems = [
+        problem
+        for entity, tags in touched.items()
+        if type(tags) is not FrozenDict
+        for problem in tag_problems(f"entity {entity!r}: tags", tags)
+    ]
+    return (EMPTY, problems) if problems else (freeze(touched), problems)
 
 
 class PipeGraphBuilder:

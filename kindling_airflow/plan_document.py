@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from kindling_airflow.data_entities import tag_problems
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.errors import DeclarationError, GraphValidationError, PlanValidationError
-from kindling_airflow.frozen import digest_problems, freeze
+from kindling_airflow.frozen import TOO_DEEP, digest_problems, freeze
 from kindling_airflow.pipe_graph import PipeEdge, PipeGraph, PipeNode
 
 if TYPE_CHECKING:
@@ -92,6 +92,13 @@ def plan_fields(document: Any) -> dict[str, Any]:
         PlanValidationError: unknown schema version, wrong fields (lists them all), edges that form
             a cycle or are not those of the pipes, changed content.
     """
+    try:
+        return _fields(document)
+    except RecursionError as error:
+        raise PlanValidationError([f"the plan: {TOO_DEEP}"]) from error
+
+
+def _fields(document: Any) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise PlanValidationError([f"a plan is a JSON object, not {type(document).__name__}"])
     version = document.get("schema_version")
@@ -175,14 +182,15 @@ def _nodes(document: Mapping[str, Any], problems: list[str]) -> Iterator[tuple[s
         written = known.get("output_entity_id")
         if "output_entity_id" not in known:
             known["output_entity_id"] = "nothing"  # legal for a node that was made by hand
+        pipe_id = known.get("pipeid")
+        if isinstance(pipe_id, str) and (first := seen.setdefault(pipe_id, where)) != where:
+            problems.append(f"{where}: pipe {pipe_id!r} is taken by {first}")
+            continue
         try:
             pipe = registry.register_pipe(**{"pipeid": None, **known})
         except DeclarationError as error:
             problems += [f"{where}: {problem}" for problem in error.problems]
             continue
-        if pipe.pipeid in seen:
-            problems.append(f"{where}: pipe {pipe.pipeid!r} is taken by {seen[pipe.pipeid]}")
-        seen[pipe.pipeid] = where
         yield pipe.pipeid, _node(pipe, written)
 
 

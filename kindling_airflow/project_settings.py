@@ -25,7 +25,7 @@ from typing import Any, Protocol
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.errors import DeclarationError, SettingsError, did_you_mean
-from kindling_airflow.frozen import EMPTY, FrozenDict, freeze, thaw
+from kindling_airflow.frozen import EMPTY, FrozenDict, freeze, same_json, thaw
 from kindling_airflow.id_globs import Glob, glob_specificity
 
 __all__ = [
@@ -257,7 +257,9 @@ def differences_for(
 
 def _changed(old: object, new: object, names: Iterable[str]) -> dict[str, Any]:
     return {
-        name: thaw(getattr(new, name)) for name in names if getattr(old, name) != getattr(new, name)
+        name: thaw(getattr(new, name))
+        for name in names
+        if not same_json(getattr(old, name), getattr(new, name))
     }
 
 

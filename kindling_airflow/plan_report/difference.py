@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from kindling_airflow.critical_path import critical_path, data_flow, is_forward
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.frozen import EMPTY, canonical_json, thaw
+from kindling_airflow.frozen import EMPTY, same_json, thaw
 from kindling_airflow.graph_rules import PipeEdge
 from kindling_airflow.plan_document import plan_content
 from kindling_airflow.plan_report.difference_text import difference_lines
@@ -240,10 +240,5 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -
             yield Change(what, "added", None, new[key])
         elif key not in new:
             yield Change(what, "removed", old[key], None)
-        elif not _same(old[key], new[key]):
+        elif not same_json(old[key], new[key]):
             yield Change(what, "changed", old[key], new[key])
-
-
-def _same(old: Any, new: Any) -> bool:
-    """Return whether two values are the same in JSON, where 1 is neither true nor 1.0."""
-    return old == new and canonical_json(old) == canonical_json(new)

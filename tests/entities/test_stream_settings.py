@@ -136,7 +136,7 @@ def test_a_checkpoint_stays_beneath_its_root() -> None:
     )
 
 
-@pytest.mark.parametrize("said", ["", True, 1.5, ["earliest"]])
+@pytest.mark.parametrize("said", ["", True, 1.5, ("earliest",)])
 def test_starting_offsets_are_text_or_a_version(said: Any) -> None:
     assert problem("stream.starting_offsets", said) == (
         f"pipe 'clean': tag stream.starting_offsets is {said!r}\n"
@@ -146,8 +146,8 @@ def test_starting_offsets_are_text_or_a_version(said: Any) -> None:
 
 
 def test_options_are_plain_values() -> None:
-    assert problem("stream.option.maxFilesPerTrigger", ["100"]) == (
-        "pipe 'clean': tag stream.option.maxFilesPerTrigger is ['100']\n"
+    assert problem("stream.option.maxFilesPerTrigger", ("100",)) == (
+        "pipe 'clean': tag stream.option.maxFilesPerTrigger is ('100',)\n"
         "  Fix: write text, a number, true or false."
     )
 

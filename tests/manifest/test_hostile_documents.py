@@ -39,9 +39,12 @@ def test_text_that_is_nested_without_end_is_no_manifest(
         Manifest.read(path)
 
 
-@pytest.mark.parametrize("field", ["tags", "function", "later"])
-def test_document_that_is_nested_without_end_is_refused(field: str) -> None:
-    pipe = {"pipeid": "a", "output_entity_id": "b", field: _nested(DEEP)}
+@pytest.mark.parametrize("depth", [900, DEEP])
+@pytest.mark.parametrize(
+    "field", ["tags", "function", "later", "name", "sql", "use_watermark", "output_entity_id"]
+)
+def test_document_that_is_nested_without_end_is_refused(field: str, depth: int) -> None:
+    pipe = {"pipeid": "a", "output_entity_id": "b", field: _nested(depth)}
     with pytest.raises(ManifestError):
         Manifest.from_json({"schema_version": 1, "digest": "x", "pipes": [pipe]})
     plan = {

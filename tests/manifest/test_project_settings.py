@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import SettingsError
-from kindling_airflow.frozen import EMPTY, thaw
+from kindling_airflow.frozen import EMPTY, canonical_json, thaw
 from kindling_airflow.harvest import HarvestedModules
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.project_settings import (
@@ -218,6 +218,17 @@ class TestDifferences:
         assert differences_for(base, base, ["gold.orders"]) == EMPTY
         assert differences_for(base, _manifest(), ["gold.orders"]) == EMPTY
         assert differences_for(base, effective, ["unknown"]) == EMPTY
+
+    @pytest.mark.parametrize("other", [1, 1.0])
+    def test_tag_that_is_another_to_json_alone_is_a_difference(self, other: object) -> None:
+        base = _manifest()
+        effective = base.with_settings(
+            [_layer(pipes={"gold.orders": {"tags": {"declared": other}}})]
+        )
+        found = differences_for(base, effective, ["gold.orders"])
+        assert canonical_json(found) == canonical_json(
+            {"pipes": {"gold.orders": {"tags": {"layer": "gold", "declared": other}}}}
+        )
 
     def test_no_differences_leave_the_declarations_as_they_are(self) -> None:
         base = _manifest()

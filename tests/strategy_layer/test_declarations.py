@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
+from datetime import date
 from typing import Any
 
 import pytest
@@ -13,7 +14,19 @@ from hypothesis import given
 from kindling_airflow.data_entities import DataEntities, DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry, PipeMetadata, argument_name
 from kindling_airflow.errors import DeclarationError
+from kindling_airflow.expectations import accepted
+from kindling_airflow.frozen import FrozenDict, freeze
 from tests.strategies import pipe_ids
+
+IN_QUOTES = "  Fix: put it in quotes."
+AS_TEXT = "  Fix: write it as text, in quotes."
+
+
+def _nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = {"x": value}
+    return value
 
 
 def _refusal(declare: Callable[..., object], *args: Any, **declaration: Any) -> str:
@@ -94,24 +107,70 @@ class TestEntities:
     @pytest.mark.parametrize(
         ("tags", "why"),
         [
-            ({1: "x"}, "key 1 must be a string"),
-            ({"x": object}, "Object of type type is not JSON serializable"),
-            ({"x": float("inf")}, "Out of range float values are not JSON compliant"),
+            ({1: "x"}, f": key 1 must be a string, not int\n{IN_QUOTES}"),
+            ({"x": object}, f"['x'] is of type type, which JSON cannot express\n{AS_TEXT}"),
+            ({"x": float("inf")}, f"['x'] is inf, which JSON cannot express\n{AS_TEXT}"),
         ],
         ids=["key", "type", "infinity"],
     )
     def test_tags_that_json_cannot_express_are_refused(
         self, tags: dict[Any, Any], why: str
     ) -> None:
-        refusal = _refusal(DataEntities.entity, "a", tags=tags)
-        assert refusal.startswith("entity 'a': tags")
-        assert why in refusal
+        assert _refusal(DataEntities.entity, "a", tags=tags) == f"entity 'a': tags{why}"
+
+    def test_everything_that_json_cannot_express_is_named_at_once_with_its_path(self) -> None:
+        tags = {1: {2: "x"}, "1": [{"y": [date(2026, 1, 2)]}, {None: 0}], "s": {b"x"}}
+        assert _refusal(DataPipes.pipe("a", output_entity_id="b", tags=tags), lambda: 0) == (
+            "5 problems in the declarations:\n"
+            f"1. pipe 'a': tags: key 1 must be a string, not int\n{IN_QUOTES}\n"
+            f"2. pipe 'a': tags[1]: key 2 must be a string, not int\n{IN_QUOTES}\n"
+            "3. pipe 'a': tags['1'][0]['y'][0] is of type date, which JSON cannot express\n"
+            f"{AS_TEXT}\n"
+            f"4. pipe 'a': tags['1'][1]: key None must be a string, not NoneType\n{IN_QUOTES}\n"
+            "5. pipe 'a': tags['s'][...] is of type bytes, which JSON cannot express\n"
+            f"{AS_TEXT}"
+        )
+
+    @pytest.mark.parametrize("depth", [101, 900, 5_000])
+    def test_tags_may_be_a_hundred_deep_and_no_deeper(self, depth: int) -> None:
+        assert DataEntities.entity("a", tags=_nested(100)).tags == freeze(_nested(100))
+        assert _refusal(DataEntities.entity, "b", tags=_nested(depth)) == (
+            "entity 'b': tags['x']['x']['x']['x']['x']['x']...: lists and mappings stand more than "
+            "100 deep in one another\n  Fix: write it flatter."
+        )
 
     def test_tags_that_hold_themselves_are_refused(self) -> None:
         tags: dict[str, Any] = {}
-        tags["self"] = tags
-        assert _refusal(DataEntities.entity, "a", tags=tags).startswith(
-            "entity 'a': tags must hold only what JSON can express: "
+        tags["s"] = [tags, tags]
+        assert _refusal(DataEntities.entity, "a", tags=tags) == (
+            "entity 'a': tags['s'][1]['s'][1]['s'][1]['s'][...: lists and mappings stand more "
+            "than 100 deep in one another\n  Fix: write it flatter."
+        )
+
+    @pytest.mark.parametrize("other", [True, 1.0])
+    def test_tag_that_is_another_to_json_alone_is_another_declaration(self, other: object) -> None:
+        registry = DataEntityRegistry()
+        registry.register_entity("a", tags={"x": [1]})
+        registry.register_entity("a", tags={"x": (1,)})
+        assert _refusal(registry.register_entity, "a", tags={"x": [other]}) == (
+            "entity 'a' is declared twice, differently\n"
+            "  Fix: keep one declaration, or give the second entity an id of its own."
+        )
+
+    def test_entity_that_is_made_by_hand_is_frozen_too(self) -> None:
+        columns, tags = ["id"], {"x": [1]}
+        made = EntityMetadata("a", merge_columns=columns, tags=tags)  # type: ignore[arg-type]
+        columns.append("more")
+        tags["x"].append(2)
+        assert made == EntityMetadata("a", merge_columns=("id",), tags=FrozenDict(x=(1,)))
+        assert isinstance(hash(made), int)
+
+    def test_entity_that_is_made_by_hand_wrongly_is_refused(self) -> None:
+        assert _refusal(EntityMetadata, "a", partition_columns="day", tags={1: 2}) == (
+            "2 problems in the declarations:\n"
+            "1. entity 'a': partition_columns is the string 'day' where a list belongs\n"
+            "  Fix: write ['day']\n"
+            f"2. entity 'a': tags: key 1 must be a string, not int\n{IN_QUOTES}"
         )
 
 
@@ -297,16 +356,53 @@ class TestRepeatedDeclarations:
         place = f"{make.__module__}.{make.__qualname__} (line {line})"
         DataPipes.pipe("a", output_entity_id="a.out")(make)
         assert _refusal(DataPipes.pipe("a", output_entity_id="other"), make) == (
-            f"pipe 'a' is declared twice: by {place} and by {place}\n"
-            "  Fix: give one of them an id of its own."
+            f"pipe 'a' is declared twice by {place}, differing in output_entity_id\n"
+            "  Fix: keep one of the declarations, or give one of them an id of its own."
         )
 
-    def test_pipe_without_its_function_is_said_to_come_from_a_manifest(self) -> None:
+    def test_pipe_without_its_function_has_no_place_but_what_differs(self) -> None:
         registry = DataPipesRegistry()
         registry.register_pipe("a", output_entity_id="a.out")
-        assert _refusal(registry.register_pipe, "a", output_entity_id="other") == (
-            "pipe 'a' is declared twice: by a manifest and by a manifest\n"
-            "  Fix: give one of them an id of its own."
+        assert _refusal(registry.register_pipe, "a", output_entity_id="b", tags={"x": 1}) == (
+            "pipe 'a' is declared twice without a function, differing in tags, output_entity_id\n"
+            "  Fix: keep one of the declarations, or give one of them an id of its own."
+        )
+
+    @pytest.mark.parametrize("other", [True, 1.0])
+    def test_tag_that_is_another_to_json_alone_is_another_declaration(self, other: object) -> None:
+        registry = DataPipesRegistry()
+        registry.register_pipe("a", output_entity_id="b", tags={"x": 1})
+        assert _refusal(registry.register_pipe, "a", output_entity_id="b", tags={"x": other}) == (
+            "pipe 'a' is declared twice without a function, differing in tags\n"
+            "  Fix: keep one of the declarations, or give one of them an id of its own."
+        )
+
+    @pytest.mark.parametrize("other", [True, 1.0])
+    def test_expectation_of_another_value_is_another_declaration(self, other: Any) -> None:
+        registry = DataPipesRegistry()
+        for _ in range(2):
+            registry.register_pipe("a", output_entity_id="b", expectations=[accepted("c", [1])])
+        wanted = [accepted("c", [other])]
+        refusal = _refusal(registry.register_pipe, "a", output_entity_id="b", expectations=wanted)
+        assert refusal == (
+            "pipe 'a' is declared twice without a function, differing in expectations\n"
+            "  Fix: keep one of the declarations, or give one of them an id of its own."
+        )
+
+    def test_pipe_that_is_made_by_hand_is_frozen_too(self) -> None:
+        inputs, tags = ["x"], {"t": [1]}
+        made = PipeMetadata("a", "a", None, tags, inputs, "b", expectations=[])  # type: ignore[arg-type]
+        inputs.append("more")
+        tags["t"].append(2)
+        assert made == PipeMetadata("a", "a", None, FrozenDict(t=(1,)), ("x",), "b")
+        assert isinstance(hash(made), int)
+
+    def test_pipe_that_is_made_by_hand_wrongly_is_refused(self) -> None:
+        assert _refusal(PipeMetadata, "a", "a", None, {"x": {1: 2}}, "raw") == (
+            "2 problems in the declarations:\n"
+            "1. pipe 'a': input_entity_ids is the string 'raw' where a list belongs\n"
+            "  Fix: write ['raw']\n"
+            f"2. pipe 'a': tags['x']: key 1 must be a string, not int\n{IN_QUOTES}"
         )
 
     def test_copied_function_with_a_forgotten_id_is_refused_even_under_one_name(self) -> None:

@@ -188,10 +188,24 @@ class TestValidation:
         )
 
     def test_metadata_that_json_cannot_express(self) -> None:
-        assert _refusal(_plan("a", "b", "c", metadata={"when": object})) == (
-            "metadata must hold only what JSON can express: "
-            "Object of type type is not JSON serializable"
+        with pytest.raises(PlanValidationError) as refused:
+            _plan("a", "b", "c", metadata={"when": object, "own": [{1: {2: 3}}]})
+        assert str(refused.value) == (
+            "3 problems in the plan:\n"
+            "1. metadata['own'][0]: key 1 must be a string, not int\n"
+            "  Fix: put it in quotes.\n"
+            "2. metadata['own'][0][1]: key 2 must be a string, not int\n"
+            "  Fix: put it in quotes.\n"
+            "3. metadata['when'] is of type type, which JSON cannot express\n"
+            "  Fix: write it as text, in quotes."
         )
+        with pytest.raises(PlanValidationError) as refused:
+            _plan("a", "b", "c", metadata=["x"])
+        assert str(refused.value) == "metadata must be a mapping, not list: ['x']"
+
+    def test_plan_without_metadata_has_none(self) -> None:
+        made = ExecutionPlan((), (), graph(""), "mine", None)  # type: ignore[arg-type]
+        assert made.metadata == {}
 
     @pytest.mark.parametrize("field", ["pipe_ids", "dependencies"])
     def test_string_where_a_list_belongs(self, field: str) -> None:
@@ -296,6 +310,19 @@ def _walk(value: Any, seen: set[int]) -> list[Any]:
 
 
 class TestEqualityAndDigest:
+    @pytest.mark.parametrize("other", [True, 1.0])
+    def test_plans_that_python_takes_for_equal_and_json_does_not_are_not_equal(
+        self, other: object
+    ) -> None:
+        first, again = (_plan("a", "b", "c", metadata={"x": {"y": 1}}) for _ in range(2))
+        second = _plan("a", "b", "c", metadata={"x": {"y": other}})
+        assert first == again
+        assert first != second
+        assert len({first, again, second}) == 2
+        tagged, turned = (plan("a", tags={"a": {"x": value}}) for value in (1, other))
+        assert tagged != turned
+        assert len({tagged, turned}) == 2
+
     def test_same_content_is_equal_and_has_one_digest(self) -> None:
         one, other = plan(CHAIN), plan(CHAIN)
         assert one == other

@@ -14,7 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.frozen import FrozenDict, FrozenJson, canonical_json, digest_of, freeze, thaw
+from kindling_airflow.frozen import (
+    TOO_DEEP,
+    FrozenDict,
+    FrozenJson,
+    canonical_json,
+    digest_of,
+    freeze,
+    json_problems,
+    same_json,
+    thaw,
+)
 from tests.strategies import json_tags
 
 REFUSAL = "this mapping is immutable; make a new one instead: {**old, key: value}"
@@ -73,6 +83,58 @@ def test_freezing_reaches_every_level_even_beneath_a_frozen_mapping() -> None:
     inner.append(3)
     assert frozen == {"a": (1, {"b": (2,)}), "c": {"d": (1, 2)}}
     assert isinstance(hash(frozen), int)
+
+
+@pytest.mark.parametrize("frozen", [FrozenDict(a=1), FrozenDict(), freeze({"a": "b", "c": None})])
+def test_flat_mapping_that_is_frozen_already_is_returned_as_it_is(frozen: FrozenDict) -> None:
+    assert freeze(frozen) is frozen
+
+
+def test_freezing_keeps_keys_that_json_would_make_one() -> None:
+    assert list(freeze({"a": {1: "x", "1": "y", None: "z"}})["a"].items()) == [
+        (1, "x"),
+        ("1", "y"),
+        (None, "z"),
+    ]
+
+
+def test_what_is_two_hundred_deep_can_be_frozen_and_nothing_deeper() -> None:
+    value: Any = 1
+    for _ in range(100):
+        value = {"x": [value]}
+    assert thaw(freeze(value)) == value
+    loop: list[Any] = []
+    loop.append(loop)
+    for deeper in ([value], loop):
+        with pytest.raises(ValueError, match="too deep") as refused:
+            freeze(deeper)
+        assert str(refused.value) == TOO_DEEP
+
+
+def test_freezing_returns_what_is_no_collection_as_it_is() -> None:
+    handle = object()
+    assert freeze({"a": [handle]})["a"][0] is handle
+
+
+def test_mapping_that_is_vouched_for_has_no_problems() -> None:
+    assert json_problems("tags", {"x": FrozenJson({"a": object()})}) == []
+
+
+def test_numbers_and_texts_of_json_are_no_problem_at_any_depth() -> None:
+    value = {"a": [1, 1.5, True, None, "x", ("y", {"z": frozenset({1})})]}
+    assert json_problems("tags", value) == []
+
+
+@given(json_tags())
+def test_what_has_no_problems_has_a_digest(tags: dict[str, object]) -> None:
+    assert json_problems("tags", tags) == []
+    assert digest_of(freeze(tags)) == digest_of(tags)
+
+
+@pytest.mark.parametrize("other", [True, 1.0, "1"])
+def test_json_tells_apart_what_python_does_not(other: object) -> None:
+    assert same_json({"x": (1,)}, {"x": (1,)})
+    assert not same_json({"x": (1,)}, {"x": (other,)})
 
 
 def test_thawing_gives_what_json_has() -> None:

@@ -227,3 +227,44 @@ def test_every_kind_of_problem_is_reported_at_once() -> None:
         "4. unknown pipe 'bb'. Did you mean 'b'?\n"
         "  Fix: correct the id, or import the module that declares the pipe."
     )
+
+
+class TestImmutability:
+    def test_nothing_of_what_is_handed_in_is_kept(self) -> None:
+        inputs, tags = ["raw"], {"size_bytes": [1], "unread": {"x": 2}}
+        nodes = {"a": PipeNode("a", inputs, "b"), "c": PipeNode("c", (), "d")}  # type: ignore[arg-type]
+        entity_tags = {"raw": tags, "of no pipe": tags}
+        made = PipeGraph(nodes, entity_tags)
+        inputs.append("more")
+        tags["size_bytes"].append(2)  # type: ignore[attr-defined]
+        tags["unread"]["x"] = 3  # type: ignore[index, call-overload]
+        entity_tags["b"] = {}
+        del nodes["a"]
+        assert made.nodes == {"a": PipeNode("a", ("raw",), "b"), "c": PipeNode("c", (), "d")}
+        assert made.entity_tags == {"raw": {"size_bytes": (1,), "unread": {"x": 2}}}
+        assert isinstance(hash(made), int)
+
+    def test_what_is_frozen_already_is_kept_as_it_is(self) -> None:
+        nodes = FrozenDict(a=PipeNode("a", ("raw",), "b"))
+        tags = {"raw": FrozenDict(size_bytes=1)}
+        made = PipeGraph(nodes, tags)
+        assert made.nodes is nodes
+        assert made.entity_tags["raw"] is tags["raw"]
+
+    def test_all_that_is_wrong_with_nodes_and_tags_made_by_hand_is_said_at_once(self) -> None:
+        nodes = {
+            "a": PipeNode("a", "raw", "x"),  # type: ignore[arg-type]
+            "b": PipeNode("b", [1], "x"),  # type: ignore[list-item, arg-type]
+        }
+        with pytest.raises(GraphValidationError) as refused:
+            PipeGraph(nodes, {"x": {"n": [{1: 2}]}})
+        assert str(refused.value) == (
+            "4 problems in the pipe graph:\n"
+            "1. entity 'x' is written by more than one pipe: 'a', 'b'\n"
+            "  Fix: let each pipe write an entity of its own, and join them in a further pipe.\n"
+            "2. entity 'x': tags['n'][0]: key 1 must be a string, not int\n"
+            "  Fix: put it in quotes.\n"
+            "3. pipe 'a': inputs is the string 'raw' where a list belongs\n"
+            "  Fix: write ['raw']\n"
+            "4. pipe 'b': inputs[0] must be a string, not int: 1"
+        )

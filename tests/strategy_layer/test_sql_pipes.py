@@ -142,8 +142,8 @@ class TestDeclaration:
     def test_another_query_under_the_same_id_is_refused(self, pipes: Any) -> None:
         DataPipes.view("a", sql="SELECT 1")
         assert refusal(DataPipes.view, "a", sql="SELECT 2") == (
-            "pipe 'a' is declared twice: by a query and by a query\n"
-            "  Fix: give one of them an id of its own."
+            "pipe 'a' is declared twice by a query, differing in sql\n"
+            "  Fix: keep one of the declarations, or give one of them an id of its own."
         )
 
     def test_a_pipe_that_is_forgotten_awaits_nothing(self, pipes: Any) -> None:
