@@ -19,6 +19,7 @@ from kindling_airflow.errors import ExecutionError
 from kindling_airflow.execution.announcer import Announcer, Log
 from kindling_airflow.execution.batch import BatchRun
 from kindling_airflow.execution.halves import batch_half
+from kindling_airflow.execution.problems import Problems
 from kindling_airflow.execution.runners import (
     Cancellable,
     PipeRunner,
@@ -32,8 +33,10 @@ from kindling_airflow.execution.runners import (
 from kindling_airflow.execution.settings import (
     BatchOptions,
     ErrorStrategy,
+    PipeSettings,
     RetryPolicy,
     StreamingOptions,
+    StreamLimits,
     pipe_settings,
     stream_limits,
 )
@@ -161,24 +164,26 @@ class GenerationExecutor:
             ExecutionInterrupted: a ``KeyboardInterrupt`` came; carries the results so far.
         """
         plan.validate()
+        problems = Problems()
         if plan.direction() in ("reverse", "hybrid") and not is_forward(plan):
-            problem = (
+            problems.append(
                 f"a plan of strategy {plan.strategy!r} cannot be run to its end: its order is "
                 f"{plan.direction()}, so consumers would run before their producers\n"
                 "  Fix: make a batch plan of these pipes, or start them as streams with "
                 "execute_streaming()."
             )
-            raise ExecutionError([problem])
-        options = BatchOptions(
-            parallel=parallel,
-            max_workers=max_workers,
-            error_strategy=error_strategy,
-            pipe_timeout=pipe_timeout,
-            retry_attempts=retry_attempts,
-            retry_interval_seconds=retry_interval_seconds,
-            overrides=overrides,
-        )
-        return self._batch(plan, options, self._announcer(plan, run_id), auto_cache).run()
+        said = {
+            "parallel": parallel,
+            "max_workers": max_workers,
+            "error_strategy": error_strategy,
+            "pipe_timeout": pipe_timeout,
+            "retry_attempts": retry_attempts,
+            "retry_interval_seconds": retry_interval_seconds,
+            "overrides": overrides,
+        }
+        batch = self._batch(plan, said, self._announcer(plan, run_id), problems, auto_cache)
+        problems.raise_if_any()
+        return batch.run()
 
     def execute_batch(
         self, plan: ExecutionPlan, parallel: bool = False, max_workers: int = 4, **options: Any
@@ -225,13 +230,21 @@ class GenerationExecutor:
             ExecutionInterrupted: a ``KeyboardInterrupt`` came; all were stopped.
         """
         plan.validate()
-        problems = []
+        problems = Problems()
         if plan.direction() == "forward":
             problems.append(
                 f"a plan of strategy {plan.strategy!r} cannot be started as streams: its order is "
                 "forward, so not every consumer would stand ready for its producers\n"
                 "  Fix: make a streaming plan of these pipes, or run them with execute_batch()."
             )
+        options = problems.of(lambda: StreamingOptions.of(streaming_options), StreamingOptions())
+        limits = problems.of(lambda: stream_limits(plan, options), dict[str, StreamLimits]())
+        half, announcer = batch_half(plan), self._announcer(plan, run_id)
+        if half is None:
+            batch = None
+            problems.of(lambda: BatchOptions.of(batch_options), BatchOptions())
+        else:
+            batch = self._batch(half, batch_options, announcer, problems)
         starter = self._run_pipe
         if not isinstance(starter, StreamStarter):
             problem = (
@@ -239,12 +252,7 @@ class GenerationExecutor:
                 "  Fix: give it a method start(pipe_id) that returns a StreamHandle."
             )
             raise ExecutionError([*problems, problem])
-        if problems:
-            raise ExecutionError(problems)
-        options = StreamingOptions.of(streaming_options)
-        limits = stream_limits(plan, options)
-        half, announcer = batch_half(plan), self._announcer(plan, run_id)
-        how = BatchOptions.of(batch_options)
+        problems.raise_if_any()
         execution = StreamingExecution(
             plan,
             starter,
@@ -252,7 +260,7 @@ class GenerationExecutor:
             limits=limits,
             new_threads=self._new_threads,
             announcer=announcer,
-            batch=None if half is None else self._batch(half, how, announcer),
+            batch=batch,
         )
         execution.begin()
         return execution
@@ -260,14 +268,19 @@ class GenerationExecutor:
     def _batch(
         self,
         plan: ExecutionPlan,
-        options: BatchOptions,
+        said: BatchOptions | Mapping[str, Any],
         announcer: Announcer,
+        problems: Problems,
         auto_cache: bool = False,
     ) -> BatchRun:
-        settings = pipe_settings(plan, options)
-        reads, problems = recommended_reads(plan)
-        if problems and auto_cache:
-            raise ExecutionError(problems)
+        """Return a run of a plan, which must not begin if there are problems in the end."""
+        overrides = said.get("overrides") if isinstance(said, Mapping) else None
+        usual = BatchOptions(overrides=overrides if isinstance(overrides, Mapping) else EMPTY)
+        options = problems.of(lambda: BatchOptions.of(said), usual)
+        settings = problems.of(lambda: pipe_settings(plan, options), dict[str, PipeSettings]())
+        reads, wrong = recommended_reads(plan)
+        if auto_cache:
+            problems += wrong
         threads = self._new_threads()
         return BatchRun(
             plan,

@@ -1,5 +1,6 @@
 """The parts of :mod:`kindling_airflow.generation_executor`: a plan run in one process.
 
+problems      what is wrong with a call, told at once
 settings      what the caller, the tags and the overrides say, resolved before anything runs
 runners       what an executor asks of the callable that runs a pipe, and what it may return
 threads       time and threads, behind a seam

@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
 from kindling_airflow.errors import ExecutionError, did_you_mean
 from kindling_airflow.execution_plan import ExecutionPlan
@@ -35,8 +35,6 @@ __all__ = [
     "pipe_settings",
     "stream_limits",
 ]
-
-E = TypeVar("E", bound=Enum)
 
 _TIMEOUT_TAG = "timeout_seconds"
 _STREAM_TAGS = (("ready", "stream.ready_timeout"), ("drain", "stream.drain_timeout"))
@@ -102,6 +100,7 @@ class BatchOptions:
 
     def __post_init__(self) -> None:
         problems = [
+            *_bad("parallel", self.parallel, _FLAG),
             *_bad("max_workers", self.max_workers, _WORKERS),
             *_bad("pipe_timeout", self.pipe_timeout, _LIMIT),
             *_bad("retry_attempts", self.retry_attempts, _COUNT),
@@ -113,6 +112,11 @@ class BatchOptions:
             problems.append(
                 f"error_strategy: unknown value {said!r}.{did_you_mean(str(said), strategies)}\n"
                 f"  Fix: use one of {', '.join(strategies)}."
+            )
+        if not isinstance(self.overrides, Mapping):
+            problems.append(
+                f"overrides must be a mapping of settings by pipe, not {self.overrides!r}\n"
+                "  Fix: write them like {'gold.sales': {'timeout_seconds': 600}}."
             )
         if problems:
             raise ExecutionError(problems)
@@ -172,6 +176,12 @@ def _known(
 ) -> Mapping[str, Any]:
     """Return options by name as they are; raises if one is unknown."""
     known = options.__dataclass_fields__
+    if not isinstance(said, Mapping):
+        problem = (
+            f"{what}_options must be a mapping or {options.__name__}, not {said!r}\n"
+            f"  Fix: give some of {', '.join(known)}, or leave them out."
+        )
+        raise ExecutionError([problem])
     problems = [
         f"unknown {what} option {name!r}.{did_you_mean(str(name), known)}\n"
         f"  Fix: use one of {', '.join(known)}."
@@ -327,6 +337,7 @@ def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+_FLAG: _Kind = ("True or False", lambda v: isinstance(v, bool))
 _COUNT: _Kind = ("a whole number from 0", lambda v: _whole(v) and v >= 0)
 _WORKERS: _Kind = ("a whole number from 1", lambda v: _whole(v) and v >= 1)
 _SECONDS: _Kind = ("a number of seconds from 0", lambda v: _finite(v) and v >= 0)

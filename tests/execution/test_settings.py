@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -108,6 +109,96 @@ def test_bad_arguments_are_told_at_once() -> None:
         "retry_attempts must be a whole number from 0, not True",
         "retry_interval_seconds must be a number of seconds from 0, not inf",
     ]
+
+
+def test_everything_that_is_wrong_with_a_call_is_told_at_once() -> None:
+    """The plan's order, an argument, an override, a tag, and a recommendation."""
+    drawn = plan("a -> b", "streaming", tags={"a": {"timeout_seconds": 0}})
+    metadata = {**drawn.metadata, "cache_recommendations": [7]}
+    with pytest.raises(ExecutionError) as refused:
+        GenerationExecutor(print).execute(
+            replace(drawn, metadata=metadata), "no", overrides={"x": {}}, auto_cache=True
+        )
+    assert refused.value.problems == (
+        (
+            "a plan of strategy 'streaming' cannot be run to its end: its order is reverse, so "
+            "consumers would run before their producers\n"
+            "  Fix: make a batch plan of these pipes, or start them as streams with "
+            "execute_streaming()."
+        ),
+        "metadata: cache_recommendations[0] must be an object, not 7",
+        "overrides: pipe 'x' is not in the plan.\n  Fix: correct the id, or take the override out.",
+        "parallel must be True or False, not 'no'",
+        (
+            "pipe 'a': tag timeout_seconds must be a number of seconds above 0, or None for no "
+            "limit, not 0"
+        ),
+    )
+
+
+BATCH_FIELDS = (
+    "parallel, max_workers, error_strategy, pipe_timeout, retry_attempts, "
+    "retry_interval_seconds, overrides"
+)
+
+
+def test_everything_that_is_wrong_with_a_call_for_streams_is_told_at_once() -> None:
+    tags = {
+        "a": {"processing_mode": "streaming", "stream.ready_timeout": "soon"},
+        "b": {"retry.attempts": -1},
+    }
+    hybrid = plan("a -> b", "hybrid", tags)
+    options: dict[str, Any] = {"max_workers": 0, "overrides": {"x": {}}}
+    with pytest.raises(ExecutionError) as refused:
+        GenerationExecutor(print).execute_streaming(
+            hybrid, {"poll_seconds": 0}, batch_options=options
+        )
+    assert refused.value.problems == (
+        "max_workers must be a whole number from 1, not 0",
+        "overrides: pipe 'x' is not in the plan.\n  Fix: correct the id, or take the override out.",
+        (
+            "pipe 'a': tag stream.ready_timeout must be a duration above 0, not 'soon'\n"
+            "  Fix: write it like '30s' or '10m'."
+        ),
+        "pipe 'b': tag retry.attempts must be a whole number from 0, not -1",
+        "poll_seconds must be a number of seconds above 0, not 0",
+        (
+            "the pipe runner cannot start streams\n"
+            "  Fix: give it a method start(pipe_id) that returns a StreamHandle."
+        ),
+    )
+
+
+@pytest.mark.parametrize("strategy", ["streaming", "hybrid"])
+def test_options_of_the_wrong_kind_are_refused(strategy: str) -> None:
+    wrong: Any = None
+    with pytest.raises(ExecutionError) as refused:
+        GenerationExecutor(print).execute_streaming(plan("a", strategy), wrong, batch_options=3)
+    assert refused.value.problems == (
+        (
+            "batch_options must be a mapping or BatchOptions, not 3\n"
+            f"  Fix: give some of {BATCH_FIELDS}, or leave them out."
+        ),
+        (
+            "streaming_options must be a mapping or StreamingOptions, not None\n"
+            "  Fix: give some of ready_timeout, drain_timeout, stop_timeout, poll_seconds, or "
+            "leave them out."
+        ),
+        (
+            "the pipe runner cannot start streams\n"
+            "  Fix: give it a method start(pipe_id) that returns a StreamHandle."
+        ),
+    )
+
+
+def test_overrides_must_be_a_mapping() -> None:
+    overrides: Any = ["a"]
+    with pytest.raises(ExecutionError) as refused:
+        GenerationExecutor(print).execute(plan("a"), overrides=overrides)
+    assert str(refused.value) == (
+        "overrides must be a mapping of settings by pipe, not ['a']\n"
+        "  Fix: write them like {'gold.sales': {'timeout_seconds': 600}}."
+    )
 
 
 def test_a_retry_policy_is_checked_where_it_is_made() -> None:
