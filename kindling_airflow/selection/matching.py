@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
+from difflib import get_close_matches
 from typing import Any
 
 from kindling_airflow.errors import did_you_mean
@@ -14,6 +15,7 @@ from kindling_airflow.selection.syntax import Kind, Word
 
 __all__ = ["pipes_matching", "tag_texts", "unmatched_problems"]
 
+_PREFIXES = [kind.value for kind in Kind if kind.value]
 _MOST_COMPARISONS = 100_000
 """How many ids are compared with misspelt words, all in all: a second or two of work."""
 
@@ -106,7 +108,26 @@ def _remedy(word: Word, graph: PipeGraph) -> str:
     as_entity = Word(Kind.ENTITY, word.glob)
     if word.kind is Kind.PIPE and pipes_matching(as_entity, graph):
         return f"an entity has such an id: write {as_entity}"
+    if word.kind is Kind.PIPE and (meant := _with_prefix(word)) is not None:
+        return f"there is a prefix {meant.kind.value!r}: write {meant}"
     return "correct the word, or leave it out."
+
+
+def _with_prefix(word: Word) -> Word | None:
+    """Return the word that is meant where an id starts with what is nearly a prefix."""
+    first, *others = word.glob.parts
+    said, colon, rest = first.partition(":") if isinstance(first, str) else ("", "", "")
+    near = get_close_matches(f"{said.casefold()}:", _PREFIXES, n=1, cutoff=0.75)
+    pieces = [(rest, True), *((str(Glob((part,))), isinstance(part, str)) for part in others)]
+    if not (colon and near and any(text for text, _ in pieces)):
+        return None
+    kind = Kind(near[0])
+    for n, (text, is_literal) in enumerate(pieces):
+        if kind is Kind.TAG and is_literal and "=" in text:
+            key, _, value = text.partition("=")
+            found = Glob.of([(value, True), *pieces[n + 1 :]])
+            return Word(kind, Glob.of([*pieces[:n], (key, True)]), found)
+    return Word(kind, Glob.of(pieces))
 
 
 def _named(glob: Glob) -> str:

@@ -295,6 +295,46 @@ class TestWordsThatMatchNothing:
                 "no pipe has a tag that matches 'are?' with a value that matches '*'.",
                 "'*' does not match a dot, '**' does: write tag:are?=**",
             ),
+            (
+                "tags:layer=silver",
+                "no pipe has an id 'tags:layer=silver'.",
+                "there is a prefix 'tag:': write tag:layer=silver",
+            ),
+            (
+                'TAG:lay*r="a b"*',
+                "no pipe has an id that matches 'TAG:lay*r=a b*'.",
+                "there is a prefix 'tag:': write tag:lay*r=\"a b\"*",
+            ),
+            (
+                "tags:**",
+                "no pipe has an id that matches 'tags:**'.",
+                "there is a prefix 'tag:': write tag:**",
+            ),
+            (
+                "entities:gold.*.out",
+                "no pipe has an id that matches 'entities:gold.*.out'.",
+                "there is a prefix 'entity:': write entity:gold.*.out",
+            ),
+            (
+                "read:a=b",
+                "no pipe has an id 'read:a=b'.",
+                "there is a prefix 'reads:': write reads:a=b",
+            ),
+            (
+                "tags:",
+                "no pipe has an id 'tags:'.",
+                "correct the word, or leave it out.",
+            ),
+            (
+                "target:layer",
+                "no pipe has an id 'target:layer'.",
+                "correct the word, or leave it out.",
+            ),
+            (
+                "?ags:layer",
+                "no pipe has an id that matches '?ags:layer'.",
+                "correct the word, or leave it out.",
+            ),
         ],
     )
     def test_text_says_what_there_is_not_and_what_is_near(
