@@ -181,6 +181,12 @@ COMMANDS: tuple[Command, ...] = (
             *_PLANNED,
             _MEMORY_BUDGET,
             _argument(
+                "--project",
+                metavar="FOLDER",
+                help="where the modules of a manifest lie; default: the folder of its name beside "
+                "it, or its own",
+            ),
+            _argument(
                 "--warehouse", metavar="PATH", help="root of the tables; default: ./warehouse"
             ),
             _argument(*("-j", "--workers"), type=int, default=1, metavar="N", help="pipes at once"),

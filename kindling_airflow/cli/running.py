@@ -58,9 +58,11 @@ def run_plan(called: argparse.Namespace) -> int:
     project = source.project
     if project is None or project.root is None:
         raise WrongCallError(
-            f"{called.source!r} does not say where the project's modules are: name a definition "
-            "or a project folder"
+            f"{called.source!r} does not say where the project's modules are: name a definition, "
+            "a project folder, or a manifest with its --project"
         )
+    if called.project is not None and (source.path.is_dir() or source.definition is not None):
+        raise WrongCallError(f"--project is for a manifest, and {called.source!r} is none")
     life = read_life(source, called)
     console = Console(stderr=called.json, highlight=False)
     log_path = Path(tempfile.mkdtemp(prefix="kindling-run-")) / "spark.log"

@@ -120,7 +120,9 @@ def _read(path: Path, called: argparse.Namespace, fresh: bool) -> Source:
         manifest = Manifest.from_json(document)
     except ManifestError as error:
         raise ManifestError(f"{path}: {problem}" for problem in error.problems) from error
-    return _planned(path, manifest, called, None)
+    from kindling_airflow.cli.manifest_project import project_of
+
+    return _planned(path, manifest, called, project_of(path, manifest, called))
 
 
 def _no_source(path: Path, document: object) -> str:

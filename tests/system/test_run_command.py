@@ -82,11 +82,13 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _call(project: Path, spark_profile: str, *arguments: str, **more: str) -> Any:
+def _call(
+    project: Path, spark_profile: str, *arguments: str, source: str = "shop", **more: str
+) -> Any:
     conf = f"spark.driver.extraJavaOptions={spark_profile}"
     small = "spark.sql.shuffle.partitions=2"
     return subprocess.run(
-        [*COMMAND, "shop", "--conf", conf, "--conf", small, *arguments],
+        [*COMMAND, source, "--conf", conf, "--conf", small, *arguments],
         cwd=project,
         env={**os.environ, **more},
         stdin=subprocess.DEVNULL,
@@ -131,6 +133,15 @@ def test_chosen_pipes_that_all_succeed_are_status_0_with_a_summary(
     assert "2 succeeded, 0 skipped, 0 failed, 0 not run in" in done.stdout
     assert "success  total" in done.stdout
     assert "a word to the log" not in done.stdout + done.stderr
+
+
+def test_manifest_runs_with_the_code_of_its_project(project: Path, spark_profile: str) -> None:
+    compiling = [*COMMAND[:-1], "compile", "shop", "-o", "compiled.json"]
+    subprocess.run(compiling, cwd=project, check=True, stdout=subprocess.DEVNULL)
+    chosen = ("--select", "+total", "--project", "shop")
+    done = _call(project, spark_profile, *chosen, source="compiled.json")
+    assert done.returncode == 0, done.stderr
+    assert "2 succeeded, 0 skipped, 0 failed, 0 not run in" in done.stdout
 
 
 def test_session_that_dies_fails_what_it_ran_and_what_comes_after(
