@@ -76,6 +76,7 @@ class StreamingExecution:
         self._lock = threading.RLock()
         self._books = StreamBooks(plan, self._threads, announcer)
         self._result: ExecutionResult | None = None
+        self._hurried = False  # nobody wants to wait until streams are drained
 
     @property
     def streaming_queries(self) -> Mapping[str, StreamHandle]:
@@ -97,22 +98,29 @@ class StreamingExecution:
 
         Raises:
             StreamError: a stream failed, or was not ready in time; all were stopped.
-            ExecutionInterrupted: ``KeyboardInterrupt``; all were stopped.
+            ExecutionInterrupted: ``KeyboardInterrupt``; all were stopped, without being drained if
+                it came again.
         """
         with self._lock:
             try:
-                self._announcer.tell(execution_started)
-                for generation in stream_half(self.plan):
-                    self._start_generation(generation)
-                if self._batch is not None:
-                    self._run_batch(self._batch)
-            except _StreamFailed as failed:
-                raise self._failure(failed) from _cause(failed)
+                try:
+                    self._start_all()
+                except _StreamFailed as failed:
+                    raise self._failure(failed) from _cause(failed)
+            except StreamError:
+                raise
             except KeyboardInterrupt as interrupt:
-                raise ExecutionInterrupted(self._wind_up(_INTERRUPTED)) from interrupt
+                raise ExecutionInterrupted(self._wind_up_interrupted()) from interrupt
             except BaseException:
                 self._wind_up(_INTERRUPTED)
                 raise
+
+    def _start_all(self) -> None:
+        self._announcer.tell(execution_started)
+        for generation in stream_half(self.plan):
+            self._start_generation(generation)
+        if self._batch is not None:
+            self._run_batch(self._batch)
 
     def await_termination(self, timeout: float | None = None) -> bool:
         """Wait until every stream has ended.
@@ -276,6 +284,14 @@ class StreamingExecution:
         self._result = self._books.close(reason)
         return self._result
 
+    def _wind_up_interrupted(self) -> ExecutionResult:
+        """Stop what runs, even if the next interrupt comes meanwhile: nobody else could do it."""
+        try:
+            return self._wind_up(_INTERRUPTED)
+        except KeyboardInterrupt:
+            self._hurried = True
+            return self._wind_up(_INTERRUPTED)
+
     def _stop(self, stream: Stream, reason: str) -> None:
         """Drain and stop a stream, in the time that it is given, and record how it ended."""
         pipe_id, handle = stream.pipe_id, stream.handle
@@ -287,8 +303,8 @@ class StreamingExecution:
             return
         if known is not None and known.status is PipeStatus.SUCCESS:
             return
-        undrained = None
-        if known is None:
+        undrained: object = "there was no time for it" if self._hurried else None
+        if known is None and not self._hurried:
             limit = self._limits[pipe_id].drain
             undrained = self._trouble(handle.drain, f"draining {pipe_id!r}", limit)
         limit = self._options.stop_timeout

@@ -24,7 +24,7 @@ from kindling_airflow.generation_executor import (
     StreamingExecution,
     StreamStarter,
 )
-from kindling_airflow.signals import pipe_completed
+from kindling_airflow.signals import pipe_completed, pipe_failed, pipe_started
 from tests.builders import plan
 from tests.execution.simulation import Simulation, interrupted_once, listening, never
 
@@ -531,6 +531,51 @@ def test_an_interrupt_while_streams_start_stops_them(name: str) -> None:
         "pipe_started": ("failed", "stopped while it started: the execution was interrupted"),
     }
     assert found["b"] == expected[name]
+
+
+def test_an_interrupt_while_streams_are_stopped_leaves_out_drains_but_no_stream() -> None:
+    """Nobody else could stop them: the caller has got nothing to do it with.
+
+    The first one comes when c is about to start, the second one when b has been stopped.
+    """
+    streams = Streams(Simulation())
+    executor = GenerationExecutor(streams, threads=streams.simulation.threads)
+    third_start = iter([None, None, KeyboardInterrupt()])
+
+    def interrupt(_sender: Any, **_: Any) -> None:
+        error = next(third_start)
+        if error is not None:
+            raise error
+
+    with (
+        pipe_started.connected_to(interrupt),
+        interrupted_once(pipe_completed),
+        pytest.raises(ExecutionInterrupted) as raised,
+    ):
+        executor.execute_streaming(plan("c -> b -> a", "streaming"), OPTIONS)
+    assert streams.story == ["start a", "start b", "drain b", "stop b", "stop a"]
+    assert outcomes(raised.value.result) == {
+        "a": (
+            "success",
+            "stopped: the execution was interrupted; not drained: there was no time for it",
+        ),
+        "b": ("success", "stopped: the execution was interrupted"),
+        "c": ("failed", "stopped while it started: the execution was interrupted"),
+    }
+
+
+def test_an_interrupt_while_streams_are_stopped_because_one_failed_leaves_none_running() -> None:
+    """b fails; the interrupt comes when that is told."""
+    streams = Streams(Simulation(), {"b": Stream(ready_in=10, fails_in=3)})
+    executor = GenerationExecutor(streams, threads=streams.simulation.threads)
+    with interrupted_once(pipe_failed), pytest.raises(ExecutionInterrupted) as raised:
+        executor.execute_streaming(plan("a -> b -> c", "streaming"), OPTIONS)
+    assert streams.story == ["start c", "start b", "stop b", "drain c", "stop c"]
+    assert outcomes(raised.value.result) == {
+        "c": ("success", "stopped: the execution was interrupted"),
+        "b": ("failed", "broken"),
+        "a": ("not_run", "the execution was interrupted"),
+    }
 
 
 def test_an_exit_while_streams_start_stops_them() -> None:
