@@ -25,6 +25,17 @@ def _nested(depth: int) -> Any:
     return value
 
 
+TOO_DEEP = (
+    "lists and mappings stand too deep in one another; tags and metadata may be 100 deep\n"
+    "  Fix: write it flatter."
+)
+TAGS_TOO_DEEP = (
+    "pipes[0]: pipe 'a': tags['x'][0]['x'][0]['x'][0]['x'][...: lists and mappings stand more than "
+    "100 deep in one another\n"
+    "  Fix: write it flatter."
+)
+
+
 @pytest.mark.parametrize("opening", ["[", '{"x":'])
 @pytest.mark.parametrize(
     "where", ["{}", '{{"schema_version": 1, "pipes": [{{"pipeid": "a", "tags": {}}}]}}']
@@ -35,8 +46,18 @@ def test_text_that_is_nested_without_end_is_no_manifest(
     path = tmp_path / "deep.json"
     closing = {"[": "]", '{"x":': "}"}[opening]
     path.write_text(where.format(opening * DEEP + "1" + closing * DEEP))
-    with pytest.raises(ManifestError, match=r"deep\.json"):
+    with pytest.raises(ManifestError) as refused:
         Manifest.read(path)
+    assert str(refused.value) == f"the manifest {str(path)!r}: {TOO_DEEP}"
+
+
+def _documents(field: str, depth: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a manifest and a plan of a pipe that has a field nested so deep."""
+    pipe = {"pipeid": "a", "output_entity_id": "b", field: _nested(depth)}
+    manifest = {"schema_version": 1, "pipes": [pipe]}
+    generations = [{"number": 0, "pipe_ids": ["a"], "dependencies": []}]
+    content = {"pipe_ids": ["a"], "generations": generations, "edges": [], "metadata": {}}
+    return manifest, {**manifest, **content, "strategy": "batch"}
 
 
 @pytest.mark.parametrize("depth", [900, DEEP])
@@ -44,20 +65,28 @@ def test_text_that_is_nested_without_end_is_no_manifest(
     "field", ["tags", "function", "later", "name", "sql", "use_watermark", "output_entity_id"]
 )
 def test_document_that_is_nested_without_end_is_refused(field: str, depth: int) -> None:
-    pipe = {"pipeid": "a", "output_entity_id": "b", field: _nested(depth)}
-    with pytest.raises(ManifestError):
-        Manifest.from_json({"schema_version": 1, "digest": "x", "pipes": [pipe]})
-    plan = {
-        "schema_version": 1,
-        "digest": "x",
-        "strategy": "batch",
-        "pipe_ids": [],
-        "generations": [],
-        "edges": [],
-        "pipes": [pipe],
-    }
-    with pytest.raises(PlanValidationError):
+    """But for a function that is none, of which a manifest says just that."""
+    manifest, plan = _documents(field, depth)
+    with pytest.raises(ManifestError) as no_manifest:
+        Manifest.from_json(manifest)
+    with pytest.raises(PlanValidationError) as no_plan:
         ExecutionPlan.from_json(plan)
+    expected = {
+        "tags": (TAGS_TOO_DEEP, TAGS_TOO_DEEP),
+        "function": (
+            "pipes[0]: function must be an object with module and qualname",
+            f"the plan: {TOO_DEEP}",
+        ),
+    }
+    usual = (f"the manifest: {TOO_DEEP}", f"the plan: {TOO_DEEP}")
+    assert (str(no_manifest.value), str(no_plan.value)) == expected.get(field, usual)
+
+
+@pytest.mark.parametrize("field", ["tags", "later"])
+def test_document_that_is_nested_as_deep_as_may_be_is_read(field: str) -> None:
+    manifest, plan = _documents(field, 50)  # of two levels each
+    for read in (Manifest.from_json(manifest), ExecutionPlan.from_json(plan).graph):
+        assert "a" in (read.get_pipe_ids() if isinstance(read, Manifest) else read.nodes)
 
 
 def test_hundred_megabytes_in_one_value_are_read(tmp_path: Path) -> None:
