@@ -7,8 +7,7 @@ cached and compared; its digest names its content.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +17,7 @@ from kindling_airflow.errors import PlanValidationError
 from kindling_airflow.frozen import EMPTY, FrozenDict, digest_of, freeze, thaw
 from kindling_airflow.pipe_graph import PipeGraph
 from kindling_airflow.plan_document import PLAN_SCHEMA_VERSION, plan_content, plan_fields
+from kindling_airflow.plan_rules import rule_problems
 
 __all__ = ["PLAN_SCHEMA_VERSION", "ExecutionPlan", "Generation", "PlanValidationError"]
 
@@ -191,7 +191,7 @@ class ExecutionPlan:
         Raises:
             PlanValidationError: (a ``ValueError``) listing every rule that is broken.
         """
-        problems = [] if _is_sound(self) else [*_coverage_problems(self), *_order_problems(self)]
+        problems = rule_problems(self, self._numbers)
         if problems:
             raise PlanValidationError(problems)
         return True
@@ -227,104 +227,3 @@ def _ids(what: str, value: Iterable[str]) -> tuple[str, ...]:
             [f"{what} is the string {value!r} where a list belongs\n  Fix: write [{value!r}]"]
         )
     return tuple(value)
-
-
-def _is_sound(plan: ExecutionPlan) -> bool:
-    """Return whether a plan of all pipes of its graph, in one direction, covers and orders them.
-
-    The usual case, told by number; of any other plan nothing is said.
-    """
-    wiring, generations, direction = plan.graph.wiring, plan.generations, plan.direction()
-    if direction not in ("forward", "reverse") or not wiring.is_all(plan.pipe_ids):
-        return False
-    if [g.number for g in generations] != list(range(len(generations))):
-        return False
-    if direction == "forward" and [g.pipe_ids for g in generations] == [
-        *map(wiring.named, wiring.layers)
-    ]:
-        return True  # as early as their producers allow
-    if not len(plan._numbers) == sum(map(len, generations)) == len(wiring.names):
-        return False
-    found = list(map(plan._numbers.get, wiring.names))
-    if None in found:
-        return False
-    sign = 1 if direction == "forward" else -1
-    numbers = [sign * number for number in found if number is not None]
-    number_of = numbers.__getitem__
-    for number, producers in zip(numbers, wiring.producers, strict=True):
-        if producers and max(map(number_of, producers)) >= number:
-            return False
-    return True
-
-
-def _coverage_problems(plan: ExecutionPlan) -> list[str]:
-    problems = []
-    seen: dict[str, int] = {}
-    for position, generation in enumerate(plan.generations):
-        if generation.number != position:
-            problems.append(
-                f"generation number {generation.number} stands at position {position}\n"
-                "  Fix: number the generations from 0 in their order."
-            )
-        for pipe_id in generation.pipe_ids:
-            if pipe_id in seen:
-                problems.append(
-                    f"pipe {pipe_id!r} is in generation {seen[pipe_id]} and again in generation "
-                    f"{generation.number}\n  Fix: put each pipe into exactly one generation."
-                )
-            seen.setdefault(pipe_id, generation.number)
-    wanted = set(plan.pipe_ids)
-    if len(wanted) != len(plan.pipe_ids):
-        problems += [
-            f"pipe {p!r} is listed {count} times in pipe_ids\n  Fix: list each pipe once."
-            for p, count in Counter(plan.pipe_ids).items()
-            if count > 1
-        ]
-    problems += [
-        f"pipe {p!r} is in no generation\n  Fix: put each pipe into exactly one generation."
-        for p in wanted - seen.keys()
-    ]
-    problems += [
-        f"pipe {p!r} is in generation {seen[p]} but not in the plan's pipe_ids\n"
-        "  Fix: list it in pipe_ids, or take it out of the generation."
-        for p in seen.keys() - wanted
-    ]
-    problems += [
-        f"pipe {p!r} is in the plan but not in its graph\n"
-        "  Fix: build the graph with all pipes of the plan."
-        for p in wanted - plan.graph.nodes.keys()
-    ]
-    return problems
-
-
-_BROKEN: Mapping[str | None, tuple[Callable[[int, int], bool], str]] = {
-    "forward": (lambda producer, consumer: producer >= consumer, "in an earlier generation than"),
-    "reverse": (lambda producer, consumer: producer <= consumer, "in a later generation than"),
-    None: (lambda producer, consumer: producer == consumer, "in another generation than"),
-}
-
-
-def _order_problems(plan: ExecutionPlan) -> list[str]:
-    direction = plan.direction()
-    streams = plan.metadata.get("streaming_pipes", ()) if direction == "hybrid" else ()
-    if isinstance(streams, str) or not isinstance(streams, Iterable):
-        return [f"metadata: streaming_pipes must be a list of pipes, not {streams!r}"]
-    reversed_pipes = set(map(str, streams))
-    broken, must_be = _BROKEN["forward" if direction == "hybrid" else direction]
-    numbers = plan._numbers
-    problems = []
-    for edge in plan.graph.edges:
-        producer, consumer = numbers.get(edge.from_pipe), numbers.get(edge.to_pipe)
-        if producer is None or consumer is None:
-            continue
-        if reversed_pipes:
-            rule = "reverse" if edge.to_pipe in reversed_pipes else "forward"
-            broken, must_be = _BROKEN[rule]
-        if broken(producer, consumer):
-            problems.append(
-                f"pipe {edge.to_pipe!r} (generation {consumer}) reads entity {edge.entity!r} "
-                f"of pipe {edge.from_pipe!r} (generation {producer})\n"
-                f"  Fix: under strategy {plan.strategy!r} the producer belongs {must_be} its "
-                "consumer."
-            )
-    return problems
