@@ -159,13 +159,7 @@ class Tries:
             at_most: how many seconds to wait; None: as long as there is nothing to do.
         """
         if not self._ended:
-            message = self._next_message(at_most)
-            if isinstance(message, _TryEnded):
-                self._try_returned(message)
-            elif isinstance(message, _CancelEnded):
-                self._cancel_returned(message)
-            elif message is not None:
-                self._on_message(message)
+            self._read(self._next_message(at_most))
             self._look_at_the_clock()
         return self._ended.popleft() if self._ended else None
 
@@ -183,9 +177,8 @@ class Tries:
         """End everything: ask what runs to end, and wait for nothing; ends that are there count."""
         self.try_no_more(reason)
         self._collect_messages()
-        for message in self._unread:
-            if isinstance(message, _TryEnded):
-                self._try_returned(message)
+        while self._unread:
+            self._read(self._next_message(0.0))
         running = list(self._running.values())
         self._running.clear()
         for live in running:
@@ -212,6 +205,14 @@ class Tries:
         self._threads.start(
             f"kindling-{pipe_id}", lambda: _TryEnded(pipe_id, attempt, try_pipe(run_pipe, pipe_id))
         )
+
+    def _read(self, message: Any) -> None:
+        if isinstance(message, _TryEnded):
+            self._try_returned(message)
+        elif isinstance(message, _CancelEnded):
+            self._cancel_returned(message)
+        elif message is not None:
+            self._on_message(message)
 
     def _next_message(self, at_most: float | None) -> Any:
         if not self._unread:

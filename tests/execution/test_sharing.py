@@ -235,6 +235,24 @@ def test_an_interrupt_between_two_readers_releases() -> None:
     assert raised.value.result.cache_metrics["misses"] == 1
 
 
+def test_reads_that_were_reported_before_an_interrupt_are_told_before_the_end_of_their_pipe() -> (
+    None
+):
+    """b has read twice and has ended when the interrupt comes, with the first of its reads."""
+    pipes = SharingPipes({"b": ["a.out", "a.out"]}, {"b": Does(0)})
+    names = ("cache_miss", "cache_hit", "pipe_completed", "pipe_failed")
+    raising = {"cache_miss": KeyboardInterrupt()}
+    with listening(*names, raising=raising) as heard, pytest.raises(ExecutionInterrupted) as raised:
+        run(pipes, recommending("a -> b, a -> c", READ))
+    assert [(name, said["pipe_id"]) for name, said in heard] == [
+        ("pipe_completed", "a"),
+        ("cache_miss", "b"),
+        ("cache_hit", "b"),
+        ("pipe_completed", "b"),
+    ]
+    assert raised.value.result.cache_metrics["hits"] == 1
+
+
 def test_an_interrupt_that_is_interrupted_releases_too() -> None:
     pipes = SharingPipes({"b": ["a.out"]})
     raising = {name: KeyboardInterrupt() for name in ("cache_miss", "pipe_failed")}
