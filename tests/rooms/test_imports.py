@@ -38,6 +38,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
             "kindling_airflow.sql_file",
             "kindling_airflow.sql_query",
             "kindling_airflow.pipe_checks",
+            "kindling_airflow.pipe_registry",
             "kindling_airflow.data_pipes",
             "kindling_airflow.sql_inputs",
             "kindling_airflow.project_settings",
