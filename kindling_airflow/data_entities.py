@@ -62,6 +62,13 @@ class EntityMetadata:
     cluster_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if (
+            type(self.tags) is FrozenDict
+            and type(self.merge_columns) is tuple
+            and type(self.partition_columns) is tuple
+            and type(self.cluster_columns) is tuple
+        ):
+            return  # as nearly always
         freeze_declared(self, f"entity {self.entityid!r}", _LISTS)
 
 

@@ -183,10 +183,11 @@ def _frozen_tags(
 ) -> tuple[FrozenDict, list[str]]:
     """Return the tags of the entities that the pipes touch so that nobody can change them."""
     touched = {entity: tags for entity, tags in entity_tags.items() if wiring.touches(entity)}
+    if {FrozenDict}.issuperset(map(type, touched.values())):
+        return FrozenDict(touched), []
     problems = [
         problem
         for entity, tags in touched.items()
-        if type(tags) is not FrozenDict
         for problem in tag_problems(f"entity {entity!r}: tags", tags)
     ]
     return (EMPTY, problems) if problems else (freeze(touched), problems)
