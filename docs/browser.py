@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -92,6 +93,7 @@ class Browser:
         self._size = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
         self._profile = Path(tempfile.mkdtemp(prefix="kindling-browser-"))
         self._process: subprocess.Popen[bytes] | None = None
+        self._open = ExitStack()
         self._socket: ClientConnection | None = None
         self._session = ""
         self._calls = 0
@@ -184,7 +186,9 @@ class Browser:
                 raise BrowserError(f"{self._executable} did not start")
             time.sleep(0.1)
         port, path = told.read_text().split()
-        self._socket = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, ping_interval=None)
+        address = f"ws://127.0.0.1:{port}{path}"
+        connection = connect(address, max_size=None, ping_interval=None)
+        self._socket = self._open.enter_context(connection)
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         attached = self._call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
@@ -192,8 +196,7 @@ class Browser:
         self._call("Emulation.setDeviceMetricsOverride", **self._size)
 
     def _stop(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
+        self._open.close()
         if self._process is not None:
             self._process.terminate()
             try:
