@@ -191,7 +191,7 @@ class ExecutionPlan:
         Raises:
             PlanValidationError: (a ``ValueError``) listing every rule that is broken.
         """
-        problems = rule_problems(self, self._numbers)
+        problems = rule_problems(self, lambda: self._numbers)
         if problems:
             raise PlanValidationError(problems)
         return True

@@ -16,19 +16,20 @@ if TYPE_CHECKING:
 __all__ = ["rule_problems"]
 
 
-def rule_problems(plan: ExecutionPlan, numbers: Mapping[str, int]) -> list[str]:
+def rule_problems(plan: ExecutionPlan, numbers_of: Callable[[], Mapping[str, int]]) -> list[str]:
     """Return which rules of its strategy a plan breaks; ``ExecutionPlan.validate`` lists them.
 
     Args:
         plan: the plan.
-        numbers: the number of each pipe's generation, the first one of a pipe in several.
+        numbers_of: makes the number of each pipe's generation, the first one of a pipe in several;
+            called only where somebody has to know.
     """
-    if _is_sound(plan, numbers):
+    if _is_sound(plan, numbers_of):
         return []
-    return [*_coverage_problems(plan), *_order_problems(plan, numbers)]
+    return [*_coverage_problems(plan), *_order_problems(plan, numbers_of())]
 
 
-def _is_sound(plan: ExecutionPlan, numbers: Mapping[str, int]) -> bool:
+def _is_sound(plan: ExecutionPlan, numbers_of: Callable[[], Mapping[str, int]]) -> bool:
     """Return whether a plan of all pipes of its graph, in one direction, covers and orders them.
 
     The usual case, told by number; of any other plan nothing is said.
@@ -42,6 +43,7 @@ def _is_sound(plan: ExecutionPlan, numbers: Mapping[str, int]) -> bool:
         *map(wiring.named, wiring.layers)
     ]:
         return True  # as early as their producers allow
+    numbers = numbers_of()
     if not len(numbers) == sum(map(len, generations)) == len(wiring.names):
         return False
     found = list(map(numbers.get, wiring.names))
