@@ -9,6 +9,7 @@ from pathlib import Path
 from kindling_airflow.cli.notes import notes_on, notes_together
 from kindling_airflow.cli.sources import Source, read_source
 from kindling_airflow.errors import KindlingAirflowError, ManifestError, WrongCallError, problems_of
+from kindling_airflow.plan_report.wording import counted
 
 __all__ = ["compile_source", "validate_sources"]
 
@@ -28,7 +29,8 @@ def compile_source(called: argparse.Namespace) -> int:
         figures = plan.get_summary()
         print(json.dumps({"manifest": str(target), "digest": manifest.digest, **figures}))
         return 0
-    print(f"{target}: {len(manifest.pipes)} pipes, {len(manifest.entities)} entities")
+    entities = counted(len(manifest.entities), "entity", "entities")
+    print(f"{target}: {counted(len(manifest.pipes), 'pipe')}, {entities}")
     what = f"DAG {source.definition.dag_id!r}" if source.definition is not None else "Plan"
     print(f"{what}: {_shape(source)}")
     _print_notes(source)
@@ -52,7 +54,8 @@ def _shape(source: Source) -> str:
     streams = len(plan.streaming_pipes())
     width = f"at most {plan.max_parallelism()} side by side"
     return (
-        f"{plan.total_pipes()} pipes in {plan.total_generations()} generations, "
+        f"{counted(plan.total_pipes(), 'pipe')} in "
+        f"{counted(plan.total_generations(), 'generation')}, "
         f"{f'{streams} of them streams' if streams else width}"
     )
 

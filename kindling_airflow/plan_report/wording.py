@@ -9,15 +9,16 @@ __all__ = ["counted", "listed"]
 _MOST_LISTED = 20
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun.
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """Return a number with its noun, whose plural is told where it takes more than an ``s``.
 
-    >>> counted(0, "pipe"), counted(1, "pipe"), counted(1_200, "pipe")
-    ('no pipes', '1 pipe', '1,200 pipes')
+    >>> counted(0, "pipe"), counted(1, "pipe"), counted(1_200, "entity", "entities")
+    ('no pipes', '1 pipe', '1,200 entities')
     """
+    nouns = nouns or f"{noun}s"
     if not number:
-        return f"no {noun}s"
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+        return f"no {nouns}"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {nouns}"
 
 
 def listed(headline: str, items: Sequence[str]) -> Iterator[str]:

@@ -35,7 +35,7 @@ def test_it_writes_the_manifest_beside_the_definition_and_says_so(
     target = definition.with_name("shop.manifest.json")
     captured = capsys.readouterr()
     assert captured.out == (
-        f"{target}: 3 pipes, 0 entities\n"
+        f"{target}: 3 pipes, no entities\n"
         "DAG 'shop': 3 pipes in 2 generations, at most 2 side by side\n"
     )
     assert captured.err == ""
@@ -51,7 +51,7 @@ def test_the_plan_may_have_fewer_pipes_than_the_manifest(
     write_definition(definition, "dag_id: shop\npipes: [a, b]\n")
     assert main(["compile", str(definition)]) == 0
     manifest, dag = capsys.readouterr().out.splitlines()
-    assert manifest.endswith(": 3 pipes, 0 entities")
+    assert manifest.endswith(": 3 pipes, no entities")
     assert dag == "DAG 'shop': 2 pipes in 2 generations, at most 1 side by side"
 
 
