@@ -457,17 +457,19 @@ class Passes:
         self.executions = 0
         self.scans: list[str] = []
 
-    def _plans(self) -> list[str]:
+    def _plans(self) -> dict[int, str]:
+        """Return the last thousand executions by id; Spark forgets the others."""
         self._spark.sparkContext._jsc.sc().listenerBus().waitUntilEmpty()
         found = self._spark._jsparkSession.sharedState().statusStore().executionsList()
-        return [found.apply(n).physicalPlanDescription() for n in range(found.size())]
+        listed = [found.apply(n) for n in range(found.size())]
+        return {each.executionId(): each.physicalPlanDescription() for each in listed}
 
     def __enter__(self) -> Passes:
-        self._before = len(self._plans())
+        self._before = frozenset(self._plans())
         return self
 
     def __exit__(self, *_: object) -> None:
-        plans = self._plans()[self._before :]
+        plans = [plan for n, plan in self._plans().items() if n not in self._before]
         self.executions = len(plans)
         # Below the tree of operators, each has a paragraph of its own.
         paragraphs = [text for plan in plans for text in re.split(r"\n\s*\n", plan)]
