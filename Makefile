@@ -44,8 +44,8 @@ system: env ## the tests with a real scheduler and real Spark
 
 lowest: env ## the tests that stand on Airflow, with the lowest supported releases
 	@bash .ci/bootstrap $(LOWEST) requirements-lowest.lock
-	$(ON_LOWEST) $(QUICK) $(ON_AIRFLOW)
-	$(ON_LOWEST) -m system tests/system/test_versions.py
+	$(ON_LOWEST) -m "not system or versions" -n 2 --dist loadfile --no-loadscope-reorder \
+		tests/system/test_versions.py $(ON_AIRFLOW)
 
 lint: env ## ruff, mypy strict, import-linter
 	$(PY) -m ruff check

@@ -34,8 +34,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"spark", "deployment"}.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("system")
-    # Who broke something small need not wait for Spark to hear of it.
-    items.sort(key=lambda item: item.get_closest_marker("system") is not None)
+    # Who broke something small need not wait for Spark to hear of it; what is done for each release
+    # goes on beside all else.
+    items.sort(key=_comes_late)
+
+
+def _comes_late(item: pytest.Item) -> bool:
+    markers = {marker.name for marker in item.iter_markers()}
+    return "system" in markers and "versions" not in markers
 
 
 def pytest_unconfigure() -> None:

@@ -386,8 +386,8 @@ def test_reader_that_has_seen_enough_is_no_error(shell: Shell) -> None:
 def test_real_graph_becomes_a_manifest_and_a_plan(shell: Shell) -> None:
     records = str(GRAPHS / "healthcare_1211.json")
     assert shell("compile", records, "-o", "h.manifest.json") == (
-        "h.manifest.json: 1211 pipes, 0 entities\n"
-        "Plan: 1211 pipes in 36 generations, at most 319 side by side\n"
+        "h.manifest.json: 1,211 pipes, no entities\n"
+        "Plan: 1,211 pipes in 36 generations, at most 319 side by side\n"
     )
     assert "Total Generations: 36" in shell("plan", "h.manifest.json")
     assert shell.json("validate", "h.manifest.json") == {"h.manifest.json": []}

@@ -109,6 +109,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, spark_profile: str) -> Ite
 
 
 @pytest.mark.system
+@pytest.mark.versions
 def test_a_run_succeeds_in_a_pool_that_was_created(airflow: LocalAirflow) -> None:
     run_id = airflow.api.trigger("shop", "by-hand")
     assert airflow.api.wait_for_run("shop", run_id) == "success"
@@ -121,6 +122,7 @@ def test_a_run_succeeds_in_a_pool_that_was_created(airflow: LocalAirflow) -> Non
 
 
 @pytest.mark.system
+@pytest.mark.versions
 def test_a_backfill_runs_a_day_with_its_interval(airflow: LocalAirflow) -> None:
     days = ("--from-date", "2026-01-05", "--to-date", "2026-01-05")
     done = airflow.run("backfill", "create", "--dag-id", "shop", *days)
@@ -135,6 +137,7 @@ def test_a_backfill_runs_a_day_with_its_interval(airflow: LocalAirflow) -> None:
 
 
 @pytest.mark.system
+@pytest.mark.versions
 def test_a_broken_definition_is_an_import_error_under_its_own_name(airflow: LocalAirflow) -> None:
     # It is filed when the factory is parsed, and forgotten when Airflow looks for new files.
     deadline = time.monotonic() + 60
@@ -145,6 +148,7 @@ def test_a_broken_definition_is_an_import_error_under_its_own_name(airflow: Loca
 
 
 @pytest.mark.system
+@pytest.mark.versions
 def test_the_commands_are_airflows_own(airflow: LocalAirflow) -> None:
     dags = Path(airflow.environment["AIRFLOW__CORE__DAGS_FOLDER"])
     done = airflow.run("kindling", "plan", str(dags / "shop.kindling.yaml"))
@@ -153,6 +157,7 @@ def test_the_commands_are_airflows_own(airflow: LocalAirflow) -> None:
 
 
 @pytest.mark.system
+@pytest.mark.versions
 def test_streams_get_ready_from_sink_to_source_and_drain(airflow: LocalAirflow) -> None:
     api, warehouse = airflow.api, Path(airflow.environment["AIRFLOW__KINDLING__WAREHOUSE"])
     api.wait_for_dag("tail")
