@@ -272,6 +272,7 @@ def laughs(template: str) -> str:
         (laughs("{{<<: [{}]}}"), f":6: {WIDE}"),
         ("a: [" + "1," * 100_001 + "]", f":1: {WIDE}"),
     ],
+    ids=["lists", "no end", "mappings", "indented", "dashes", "aliases", "merged", "many values"],
 )
 def test_a_file_without_end_is_refused_early(file: Path, text: str, said: str) -> None:
     assert error(file, text) == f"x.yaml{said}"
