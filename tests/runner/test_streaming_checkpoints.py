@@ -90,6 +90,22 @@ class TestPurpose:
         checkpoint(files).take(other)
         checkpoint(files, batches=1).take(other)
 
+    def test_what_a_driver_left_before_its_first_batch_is_taken_away(
+        self, files: DyingFiles
+    ) -> None:
+        left = ("offsets/.0.a.tmp", "state/0/_metadata/metadata", "commits/.0.b.tmp", "metadata")
+        files.content |= {f"/points/out/{name}": "" for name in left}
+        checkpoint(files).take(PURPOSE)
+        assert set(files.content) == {SIDECAR, "/points/out/metadata"}
+
+    def test_where_batches_are_done_nothing_is_taken_away(self, files: DyingFiles) -> None:
+        """For then it is not the first one, whatever has become of the others."""
+        checkpoint(files, done=2)
+        for name in ("state/0/1.delta", "commits/1"):
+            files.content[f"/points/out/{name}"] = ""
+        checkpoint(files).take(PURPOSE)
+        assert {"/points/out/state/0/1.delta", "/points/out/commits/1"} <= set(files.content)
+
     def test_that_has_changed_is_refused_with_every_difference(self, files: DyingFiles) -> None:
         checkpoint(files).take(PURPOSE)
         other = Purpose(
@@ -297,6 +313,19 @@ class TestPipes:
         )
         taken(project, "counts")
         assert project.rows("counts") == [("a", 4)]
+
+    def test_a_driver_that_died_before_its_first_batch_is_not_in_the_way(
+        self, project: Project
+    ) -> None:
+        declare_events(project)
+        self.declare(project, lambda events: events.groupBy("shop").count())
+        drop(project.table("events"), "1.json", events(range(2)))
+        point = project.warehouse / "_kindling" / "checkpoints" / "counts"
+        for left in ("offsets/.0.1234.tmp", "state/0/_metadata/metadata", "state/0/0/1.delta"):
+            (point / left).parent.mkdir(parents=True, exist_ok=True)
+            (point / left).write_text("half of some")
+        taken(project, "counts")
+        assert project.rows("counts") == [("a", 2)]
 
     def test_a_half_done_batch_is_done_again_and_published_once(self, project: Project) -> None:
         """As a driver leaves it that dies between the publish and Spark's note of it."""

@@ -118,7 +118,19 @@ class Checkpoint:
                 raise PipeRunError(self._refusal(problems))
             if known == purpose:
                 return
+        else:
+            self._clear()
         self._note(purpose)
+
+    def _clear(self) -> None:
+        """Take away what a driver has left that died before its first batch had begun.
+
+        Spark (4.1) does not begin where there is anything, so the pipe could never run again.
+        Where batches are done but none has begun somebody has deleted something: Spark refuses it.
+        """
+        if latest_number(self.storage, f"{self.path}/commits") is None:
+            for name in ("offsets", "state", "commits"):
+                self.storage.delete(f"{self.path}/{name}")
 
     def query_id(self) -> str:
         """Return the id that Spark has given to the query whose checkpoint this is."""
