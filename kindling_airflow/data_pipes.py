@@ -30,9 +30,8 @@ from kindling_airflow.pipe_registry import (
     DataPipesManager,
     DataPipesRegistry,
     PipeMetadata,
+    read_query,
 )
-from kindling_airflow.sql_file import read_sql_file
-from kindling_airflow.sql_query import bare_query
 
 __all__ = [
     "FROM_QUERY",
@@ -42,6 +41,7 @@ __all__ = [
     "PipeMetadata",
     "argument_name",
 ]
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -148,20 +148,11 @@ class DataPipes:
         input_entity_ids: Sequence[str] | None,
         **declaration: Any,
     ) -> Callable[[F], F]:
-        if (sql is None) == (sql_file is None):
-            what = "neither sql nor sql_file" if sql is None else "sql and sql_file"
-            problem = f"pipe {pipeid!r} has {what}\n  Fix: give it one of the two."
-            raise DeclarationError([problem])
-        registry, path = cls.registry(), None
-        if sql_file is not None:
-            try:
-                sql, path = read_sql_file(sql_file, module)
-            except DeclarationError as error:
-                problems = [f"pipe {pipeid!r}: {problem}" for problem in error.problems]
-                raise DeclarationError(problems) from error
+        registry = cls.registry()
+        query, path = read_query(pipeid, module, sql, sql_file)
         registry.register_pipe(
             pipeid,
-            sql=bare_query(sql),
+            sql=query,
             sql_file=sql_file,
             input_entity_ids=FROM_QUERY if input_entity_ids is None else input_entity_ids,
             **declaration,

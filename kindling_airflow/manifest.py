@@ -35,11 +35,17 @@ from kindling_airflow.frozen import (
 from kindling_airflow.project_settings import SettingsLayer, apply_settings
 from kindling_airflow.whole_file import write_whole
 
-__all__ = ["MANIFEST_SCHEMA_VERSION", "FunctionRef", "Manifest"]
+__all__ = [
+    "ENTITY_FIELDS",
+    "MANIFEST_SCHEMA_VERSION",
+    "PIPE_FIELDS",
+    "FunctionRef",
+    "Manifest",
+]
 
 MANIFEST_SCHEMA_VERSION = 1
 
-_PIPE_FIELDS = (
+PIPE_FIELDS = (
     "pipeid",
     "name",
     "tags",
@@ -51,7 +57,7 @@ _PIPE_FIELDS = (
 )
 # Of a query alone: they stand in the manifest where they say something.
 _QUERY_FIELDS = ("sql", "sql_file", "sql_parameters")
-_ENTITY_FIELDS = (
+ENTITY_FIELDS = (
     "entityid",
     "name",
     "merge_columns",
@@ -109,7 +115,7 @@ class Manifest:
         functions: dict[str, FunctionRef] = {}
         problems = []
         for entity in entities:
-            own_entities.register_entity(**_declaration(entity, _ENTITY_FIELDS))
+            own_entities.register_entity(**_declaration(entity, ENTITY_FIELDS))
         for pipe in pipes:
             bare_pipes.register_pipe(**_pipe_declaration(pipe))
             if pipe.execute is None:
@@ -184,7 +190,7 @@ class Manifest:
         return {
             "modules": list(self.modules),
             "sources": dict(sorted(self.sources.items())),
-            "entities": [_declaration(entity, _ENTITY_FIELDS) for entity in self.entities],
+            "entities": [_declaration(entity, ENTITY_FIELDS) for entity in self.entities],
             "pipes": [self._pipe_content(pipe) for pipe in self.pipes],
         }
 
@@ -252,9 +258,9 @@ class Manifest:
         pipes, entities = DataPipesRegistry(), DataEntityRegistry()
         functions: dict[str, FunctionRef] = {}
         problems = [] if "pipes" in document else ["pipes is missing"]
-        pipe_fields = (*_PIPE_FIELDS, *_QUERY_FIELDS, "expectations")
+        pipe_fields = (*PIPE_FIELDS, *_QUERY_FIELDS, "expectations")
         for n, entry in _entries(document, "entities", "entityid", problems):
-            problems += _register(f"entities[{n}]", entities.register_entity, entry, _ENTITY_FIELDS)
+            problems += _register(f"entities[{n}]", entities.register_entity, entry, ENTITY_FIELDS)
         for n, entry in _entries(document, "pipes", "pipeid", problems):
             if not pipes.register_usual(entry):
                 problems += _register(f"pipes[{n}]", pipes.register_pipe, entry, pipe_fields)
@@ -278,7 +284,7 @@ def _declaration(declared: Any, fields: Iterable[str]) -> dict[str, Any]:
 
 
 def _pipe_declaration(pipe: PipeMetadata) -> dict[str, Any]:
-    said = _declaration(pipe, _PIPE_FIELDS)
+    said = _declaration(pipe, PIPE_FIELDS)
     if pipe.sql is not None:
         said |= {key: value for key, value in _declaration(pipe, _QUERY_FIELDS).items() if value}
     if pipe.expectations:

@@ -30,8 +30,17 @@ from kindling_airflow.pipe_checks import (
     signature_problems,
     table_problems,
 )
+from kindling_airflow.sql_file import read_sql_file
+from kindling_airflow.sql_query import bare_query
 
-__all__ = ["BOTH", "FROM_QUERY", "DataPipesManager", "DataPipesRegistry", "PipeMetadata"]
+__all__ = [
+    "BOTH",
+    "FROM_QUERY",
+    "DataPipesManager",
+    "DataPipesRegistry",
+    "PipeMetadata",
+    "read_query",
+]
 
 _NONE: tuple[Any, ...] = ()  # there is but one empty tuple
 _LISTS = ("input_entity_ids", "driving_entity_ids", "sql_parameters")
@@ -303,3 +312,31 @@ def _says_less(pipe: PipeMetadata, known: PipeMetadata) -> bool:
     """Tell whether a query has been read before, and this declaration of it has not."""
     unread = not known.awaits_inputs and not pipe.sql_parameters
     return pipe.sql is not None and (pipe.awaits_inputs or unread)
+
+
+def read_query(
+    pipeid: object, module: Mapping[str, Any], sql: Any, sql_file: Any
+) -> tuple[Any, Path | None]:
+    """Return the query of a declaration, and the file that it stands in.
+
+    Args:
+        pipeid: the pipe, for messages.
+        module: the names of the module that declares it, among them ``__file__``.
+        sql: the query that it says, or None.
+        sql_file: the file that it names, or None.
+
+    Raises:
+        DeclarationError: it says both or neither, or the file cannot be read.
+    """
+    if (sql is None) == (sql_file is None):
+        what = "neither sql nor sql_file" if sql is None else "sql and sql_file"
+        problem = f"pipe {pipeid!r} has {what}\n  Fix: give it one of the two."
+        raise DeclarationError([problem])
+    path = None
+    if sql_file is not None:
+        try:
+            sql, path = read_sql_file(sql_file, module)
+        except DeclarationError as error:
+            problems = [f"pipe {pipeid!r}: {problem}" for problem in error.problems]
+            raise DeclarationError(problems) from error
+    return bare_query(sql), path

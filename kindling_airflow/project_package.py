@@ -24,6 +24,7 @@ from typing import Any
 from kindling_airflow import __version__
 from kindling_airflow.errors import PackageError
 from kindling_airflow.frozen import FrozenDict
+from kindling_airflow.short_lists import first_of
 
 __all__ = [
     "INFO_NAME",
@@ -118,8 +119,7 @@ def package_problems(
     if info.manifest == manifest and all(info.files.get(k) == v for k, v in sources.items()):
         return []
     changed = [name for name, digest in sorted(sources.items()) if info.files.get(name) != digest]
-    more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
-    shown = ", ".join(map(repr, changed[:_SHOWN])) + more
+    shown = first_of(list(map(repr, changed)), _SHOWN)
     why = f"changed since: {shown}" if changed else "other modules are imported"
     problem = (
         f"the package {str(path)!r} is of another state of the project ({why}), so drivers would "

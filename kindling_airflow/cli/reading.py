@@ -21,10 +21,13 @@ def show_plan(called: argparse.Namespace) -> int:
     from kindling_airflow.plan_report import visualize_plan
 
     plan = read_source(called.source, called).plan
-    text = visualize_plan(plan)
-    if called.memory_budget is not None:
-        text = "\n".join([text, "", *shared_lines(plan)])
-    _write(called, _json(plan.to_json()) if called.json else text)
+    if called.json:
+        text = _json(plan.to_json())
+    elif called.memory_budget is not None:
+        text = "\n".join([visualize_plan(plan), "", *shared_lines(plan)])
+    else:
+        text = visualize_plan(plan)
+    _write(called, text)
     return 0
 
 

@@ -17,21 +17,13 @@ from typing import Any
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import FROM_QUERY, DataPipesRegistry
 from kindling_airflow.errors import DeclarationError, did_you_mean
-from kindling_airflow.manifest import Manifest
-from kindling_airflow.sql_file import read_sql_file
+from kindling_airflow.manifest import ENTITY_FIELDS, PIPE_FIELDS, Manifest
+from kindling_airflow.pipe_registry import read_query
 from kindling_airflow.sql_inputs import check_queries
-from kindling_airflow.sql_query import bare_query
 
 __all__ = ["manifest_of_records"]
 
-_PIPE_FIELDS = (
-    *("pipeid", "name", "tags", "input_entity_ids", "output_entity_id", "output_type"),
-    *("use_watermark", "driving_entity_ids", "expectations", "sql", "sql_file"),
-)
-_ENTITY_FIELDS = (
-    *("entityid", "name", "merge_columns", "tags", "schema"),
-    *("partition_columns", "cluster_columns"),
-)
+_PIPE_FIELDS = (*PIPE_FIELDS, "expectations", "sql", "sql_file")
 
 
 def manifest_of_records(path: Path, records: Sequence[Any]) -> Manifest:
@@ -75,7 +67,7 @@ def manifest_of_records(path: Path, records: Sequence[Any]) -> Manifest:
 def _kind(record: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:
     """Return of a record what it declares, the key of its id, and the keys that it may have."""
     if "entityid" in record:
-        return "entity", "entityid", _ENTITY_FIELDS
+        return "entity", "entityid", ENTITY_FIELDS
     return "pipe", "pipeid", _PIPE_FIELDS
 
 
@@ -102,19 +94,8 @@ def _declare(
     if kind == "entity":
         entities.register_entity(**said)
         return
-    if said.get("sql_file") is not None:
-        said["sql"] = _query_in_file(path, said)
-    if said.get("sql") is not None:
-        said = {"input_entity_ids": FROM_QUERY, **said, "sql": bare_query(said["sql"])}
+    sql, sql_file = said.get("sql"), said.get("sql_file")
+    if sql is not None or sql_file is not None:
+        query, _ = read_query(said["pipeid"], {"__file__": str(path)}, sql, sql_file)
+        said = {"input_entity_ids": FROM_QUERY, **said, "sql": query}
     pipes.register_pipe(**said)
-
-
-def _query_in_file(path: Path, said: Mapping[str, Any]) -> str:
-    what = f"pipe {said['pipeid']!r}"
-    if said.get("sql") is not None:
-        problem = f"{what} has sql and sql_file\n  Fix: give it one of the two."
-        raise DeclarationError([problem])
-    try:
-        return read_sql_file(said["sql_file"], {"__file__": str(path)})[0]
-    except DeclarationError as error:
-        raise DeclarationError(f"{what}: {problem}" for problem in error.problems) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from kindling_airflow.errors import (
 )
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.manifest import Manifest
+from kindling_airflow.short_lists import first_of
 
 if TYPE_CHECKING:
     from kindling_airflow.dag_factory.compile import Planned
@@ -147,15 +148,10 @@ def _nothing_in(source: Source) -> str:
             "  Fix: name the folder that they lie in; packages beneath it need an __init__.py."
         )
     return (
-        f"{place}: its modules declare no pipes: {_some(project.base.modules)}\n"
+        f"{place}: its modules declare no pipes: {first_of(project.base.modules, _SHOWN)}\n"
         "  Fix: declare some with @DataPipes.pipe or DataPipes.view; packages beneath it need an "
         "__init__.py."
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _planned(

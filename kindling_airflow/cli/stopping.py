@@ -28,6 +28,7 @@ from kindling_airflow.cli.stop_database import (
     undrained,
 )
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
+from kindling_airflow.short_lists import first_of
 from kindling_airflow.triggers.run_states import ended, named
 
 __all__ = ["stop_streams"]
@@ -228,10 +229,8 @@ class _Stopping:
 
     def _told(self, run: StreamingRun) -> str:
         """Return the tasks that have not ended, with their states."""
-        names = self._unended(run)
-        told = [f"{name!r} ({run.tasks[name] or 'waiting'})" for name in names[:_MOST]]
-        more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-        return f"{', '.join(told)}{more}"
+        told = [f"{name!r} ({run.tasks[name] or 'waiting'})" for name in self._unended(run)]
+        return first_of(told, _MOST)
 
     def _tell_unended(self, when: str) -> None:
         dag_id = self._dag.dag_id

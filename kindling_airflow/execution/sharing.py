@@ -15,6 +15,7 @@ from kindling_airflow.errors import did_you_mean
 from kindling_airflow.execution.announcer import Announcer
 from kindling_airflow.execution.runners import PipeRunner, SharedReads
 from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.short_lists import first_of
 from kindling_airflow.signals import cache_hit, cache_miss, cache_recommended
 
 __all__ = ["ReadReported", "SharedRead", "Sharing", "recommended_reads"]
@@ -194,10 +195,9 @@ class Sharing:
 
 
 def _unshared(entity_ids: list[str]) -> str:
-    named = ", ".join(map(repr, entity_ids[:_MOST_NAMED]))
-    more = len(entity_ids) - _MOST_NAMED
+    named = first_of(list(map(repr, entity_ids)), _MOST_NAMED)
     return (
         "auto_cache does nothing: the pipe runner cannot keep entities, so every pipe reads anew "
-        f"{named}{f' and {more} more' if more > 0 else ''}\n"
+        f"{named}\n"
         "  Fix: give the runner the methods share and release, or leave auto_cache out."
     )

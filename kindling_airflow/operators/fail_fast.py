@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from kindling_airflow.short_lists import first_of
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -47,9 +49,8 @@ def refuses_after_failure(prefix: str = "") -> Callable[[Context], None]:
 
 
 def _text(task_id: str, failed: list[str]) -> str:
-    named = ", ".join(map(repr, failed[:_MOST_NAMED]))
-    more = f" and {len(failed) - _MOST_NAMED} more" if len(failed) > _MOST_NAMED else ""
+    named = first_of(list(map(repr, failed)), _MOST_NAMED)
     return (
-        f"{task_id!r} was not begun: {named}{more} of this run failed, and on_error is "
+        f"{task_id!r} was not begun: {named} of this run failed, and on_error is "
         "'fail_fast'.\n  Fix: mend what failed, then clear the failed tasks of this run."
     )

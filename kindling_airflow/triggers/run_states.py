@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from kindling_airflow.short_lists import first_of
+
 __all__ = ["States", "StopRule", "all_ended", "ended", "failed_for_good", "named"]
 
 States = Mapping[str, "str | None"]
@@ -44,9 +46,7 @@ def named(task_ids: Iterable[str]) -> str:
     >>> named(["b", "a"]), named("gfedcba")
     ("'b', 'a'", "'g', 'f', 'e', 'd', 'c' and 2 more")
     """
-    every = list(task_ids)
-    more = f" and {len(every) - _LONGEST_LIST} more" if len(every) > _LONGEST_LIST else ""
-    return f"{', '.join(map(repr, every[:_LONGEST_LIST]))}{more}"
+    return first_of(list(map(repr, task_ids)), _LONGEST_LIST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
             "kindling_airflow.manifest",
             "kindling_airflow.harvest",
             "kindling_airflow.whole_file",
+            "kindling_airflow.short_lists",
             "kindling_airflow.contracts",
             "kindling_airflow.project_package",
             "kindling_airflow.package_content",

@@ -182,13 +182,17 @@ def test_the_neighbours_of_a_stream_in_trouble_go_on(story: Story) -> None:
     assert len(undisturbed) == 2
 
 
+def assert_stopped(stop: CompletedProcess[str] | None, run_id: str) -> None:
+    assert stop is not None
+    assert stop.returncode == 0, stop.stdout + stop.stderr
+    assert f"records {run_id}: success" in stop.stdout
+
+
 def test_a_restart_drains_the_run_and_the_next_one_begins_by_itself(
     streams: StreamsAirflow, story: Story
 ) -> None:
     """Although its scheduler is another one by now."""
-    assert story.restart is not None
-    assert story.restart.returncode == 0, story.restart.stdout + story.restart.stderr
-    assert f"records {story.runs[0]}: success" in story.restart.stdout
+    assert_stopped(story.restart, story.runs[0])
     states = streams.states("records", story.runs[0])
     assert states == dict.fromkeys(states, "success")
 
@@ -200,9 +204,7 @@ def test_a_run_whose_stop_is_marked_in_the_ui_drains(story: Story) -> None:
 def test_the_command_stops_a_run_that_is_still_starting_and_pauses_the_dag(
     streams: StreamsAirflow, story: Story
 ) -> None:
-    assert story.stop is not None
-    assert story.stop.returncode == 0, story.stop.stdout + story.stop.stderr
-    assert f"records {story.runs[2]}: success" in story.stop.stdout
+    assert_stopped(story.stop, story.runs[2])
     states = streams.states("records", story.runs[2])
     assert states == {
         **dict.fromkeys(("check", "count", "stop_streams", "kindling_outcome"), "success"),

@@ -16,6 +16,7 @@ from packaging.version import Version
 
 from kindling_airflow.cli.local_airflow import LocalAirflow
 from tests.system.conftest import PROFILES
+from tests.system.streams import until
 
 ROOT = Path(__file__).resolve().parents[2]
 PROVIDER = "apache-airflow-providers-apache-spark"
@@ -163,9 +164,7 @@ def test_streams_get_ready_from_sink_to_source_and_drain(airflow: LocalAirflow) 
     api.wait_for_dag("tail")
     api.unpause("tail")
     run_id = api.trigger("tail", "by-hand")
-    deadline = time.monotonic() + 300
-    while not api.xcom("tail", run_id, "take", "kindling_ready") and time.monotonic() < deadline:
-        time.sleep(0.5)
+    until(lambda: api.xcom("tail", run_id, "take", "kindling_ready"), "take is ready", 300)
     started = {i["task_id"]: i["start_date"] for i in api.task_instances("tail", run_id)}
     assert api.xcom("tail", run_id, "keep", "kindling_ready") < started["take"]
     (warehouse / "drop" / "_ids").write_text("".join(f'{{"id":{n}}}\n' for n in range(100)))
