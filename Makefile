@@ -3,7 +3,8 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help env demo demo-streams test quick system lowest lint bench soak lock screenshots ui-at-size clean
+.PHONY: help env demo demo-streams test quick system one lowest lint fmt docs dist bench soak lock \
+	screenshots ui-at-size clean
 
 # With the Java that bootstrap found.
 RUN := . $(VENV)/java.env &&
@@ -42,6 +43,9 @@ quick: env ## the tests that need no JVM
 system: env ## the tests with a real scheduler and real Spark
 	$(RUN) $(PY) -m pytest $(SLOW)
 
+one: env ## one test, file or folder: make one T=tests/...; or by a word: make one T="-k watermark"
+	$(RUN) $(PY) -m pytest -x --showlocals $(or $(T),$(error Name a test: make one T=tests/...))
+
 lowest: env ## the tests that stand on Airflow, with the lowest supported releases
 	@bash .ci/bootstrap $(LOWEST) requirements-lowest.lock
 	$(ON_LOWEST) -m "not system or versions" -n 2 --dist loadfile --no-loadscope-reorder \
@@ -52,6 +56,16 @@ lint: env ## ruff, mypy strict, import-linter
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
+
+fmt: env ## format, and mend what ruff can mend by itself
+	$(PY) -m ruff format
+	$(PY) -m ruff check --fix
+
+docs: env ## renew the generated parts of the pages
+	$(RUN) $(PY) docs/generate.py
+
+dist: env ## build sdist and wheel, install the wheel in a clean environment, run the first pipeline from it
+	@bash .ci/dist $(VENV)
 
 bench: env ## speed, as ratios against references measured in the same run
 	$(RUN) $(PY) -m benchmarks
