@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 
@@ -23,6 +24,10 @@ settings.register_profile(
 )
 settings.load_profile("kindling")
 
+# A shell that starts the tests in the background has SIGINT ignored, and every process that a test
+# starts would inherit that: tests that interrupt one would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # An Airflow home of this session's own, set before anything imports airflow, which reads it once.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="kindling-airflow-home-")
