@@ -78,11 +78,11 @@ class LoggedTableProvider(ABC):
         """
 
         def commit() -> Published | None:
-            appends = write.mode == "append" and self.exists(entity)
-            if appends and self._has_appended(entity, write):
+            exists = self.exists(entity)
+            if write.mode == "append" and exists and self._has_appended(entity, write):
                 return appended_before(entity, staged)
-            if write.mode == "append" and staged.rows == 0:
-                self._append_nothing(entity, staged.frame)
+            if staged.rows == 0 and not (exists and self._removes_rows(entity, write)):
+                self._add_nothing(entity, staged.frame)
             else:
                 self._write(entity, staged.frame, write)
             return None
@@ -107,8 +107,21 @@ class LoggedTableProvider(ABC):
 
         create_patiently(self._context, entity, create, self._is_conflict)
 
-    def _append_nothing(self, entity: EntityMetadata, rows: DataFrame) -> None:
-        """Let the table exist, with the columns of no rows, and its log know of no append."""
+    def _removes_rows(self, entity: EntityMetadata, write: Write) -> bool:
+        """Return whether a write of no rows changes a table that exists."""
+        if replaces_all(write):
+            return True
+        if write.slice is None:  # append, merge
+            return False
+        stored = self.read(entity)
+        kind = stored.schema[write.slice.column].dataType.simpleString()
+        return not stored.where(write.slice.condition(kind)).isEmpty()
+
+    def _add_nothing(self, entity: EntityMetadata, rows: DataFrame) -> None:
+        """Let the table exist with the columns of no rows, and commit nothing else.
+
+        A mark of the run would keep its late rows out, and a snapshot without rows ends a stream.
+        """
         if not self.exists(entity):
             self._create(entity, rows)
             return
