@@ -7,33 +7,41 @@ connections_of(pipe, entities)               which Airflow connections a pipe's 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from kindling_airflow.contracts import escape_component
-from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
+from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.entity_places import place_problems
 from kindling_airflow.errors import DeclarationError
 from kindling_airflow.interval_checks import pipe_interval_problems
-from kindling_airflow.kafka_tags import SERVERS_TAG, TOPIC_TAG, topic_of
 from kindling_airflow.provider_types import (
     BUILT_IN_TYPES,
     CONNECTION_TAG,
-    PATH_TAG,
-    is_absolute,
     provider_type_of,
-    table_name_of,
     tag_problems_of,
 )
 
 __all__ = ["check_entities", "connections_of", "memory_problems"]
 
 
-def check_entities(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) -> None:
+def check_entities(
+    pipes: Iterable[PipeMetadata],
+    entities: DataEntityRegistry,
+    warehouse: str | None = None,
+    resolve: Callable[[str], str] = lambda path: path,
+) -> None:
     """Check the entities that pipes touch; those that nobody declares are plain parquet tables.
 
+    Args:
+        pipes: the pipes of a plan.
+        entities: the declarations.
+        warehouse: the root of relative paths, as far as it is known.
+        resolve: makes a path of this machine plain, symbolic links among it.
+
     Raises:
-        DeclarationError: unknown types and tags, sources that a pipe writes, two outputs in one
-            place, slices and watermarks that cannot be; lists every problem.
+        DeclarationError: unknown types and tags, sources that a pipe writes, a place that is
+            written under one id and used under another, slices and watermarks that cannot be; lists
+            every problem.
     """
     pipes = tuple(pipes)
     touched = dict.fromkeys(
@@ -47,7 +55,7 @@ def check_entities(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) 
     ]
     problems += [text for pipe in pipes for text in pipe_interval_problems(pipe, entities)]
     problems += _written_sources(pipes, entities)
-    problems += _shared_places(pipes, entities)
+    problems += place_problems(pipes, entities, warehouse, resolve)
     if problems:
         raise DeclarationError(problems)
 
@@ -90,42 +98,3 @@ def _written_sources(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry
                 "entities are sources\n"
                 "  Fix: let it write a parquet entity (provider_type: parquet, the default)."
             )
-
-
-def _shared_places(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) -> Iterator[str]:
-    """Two outputs in one place would overwrite each other, each a whole table."""
-    outputs = dict.fromkeys(pipe.output_entity_id for pipe in pipes)
-    declared = filter(None, map(entities.get_entity_definition, outputs))
-    if not any("provider_type" in e.tags or PATH_TAG in e.tags for e in declared):
-        return  # as nearly always: plain tables lie in folders named by their ids
-    taken: dict[tuple[str, ...], str] = {}
-    for entity_id in outputs:
-        for place, what in _places(entities.definition_or_default(entity_id)):
-            other = taken.setdefault(place, entity_id)
-            if other != entity_id:
-                yield (
-                    f"entities {other!r} and {entity_id!r} are both written to the {what}\n"
-                    "  Fix: give one of them another "
-                    + (f"{TOPIC_TAG}." if place[0] == "topic" else f"{PATH_TAG} or provider.table.")
-                )
-
-
-def _places(entity: EntityMetadata) -> Iterator[tuple[tuple[str, ...], str]]:
-    kind = provider_type_of(entity)
-    if kind == "kafka":
-        where = str(entity.tags.get(SERVERS_TAG, entity.tags.get(CONNECTION_TAG, "")))
-        yield ("topic", where, topic_of(entity)), f"topic {topic_of(entity)!r}"
-    if kind not in ("delta", "iceberg", "parquet", "table"):
-        return
-    if kind == "iceberg" and "provider.table" in entity.tags:
-        name = table_name_of(entity)
-        yield ("table", *(part.casefold() for part in name)), f"table {'.'.join(name)!r}"
-        return
-    said = entity.tags.get(PATH_TAG)
-    path = escape_component(entity.entityid) if said is None else str(said)
-    lead = "/" if is_absolute(path) else ""
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    yield ("path", lead, *parts), f"folder {path!r}"
-    if kind == "table":
-        name = table_name_of(entity)
-        yield ("table", *(part.casefold() for part in name)), f"table {'.'.join(name)!r}"

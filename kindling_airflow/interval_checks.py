@@ -1,7 +1,7 @@
 """What is wrong with how entities are written and read by slices, found when a plan is compiled.
 
 entity_interval_problems(entity, modes)      write_mode and interval.* of an entity
-pipe_interval_problems(pipe, entities)       interval.* and use_watermark of a pipe
+pipe_interval_problems(pipe, entities)       interval.*, use_watermark, on_empty_input of a pipe
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.driving_inputs import driving_inputs, driving_problems
 from kindling_airflow.errors import did_you_mean
 from kindling_airflow.intervals import (
     COLUMN_TAG,
@@ -44,8 +45,9 @@ def entity_interval_problems(entity: EntityMetadata, modes: Collection[str] | No
 
 
 def pipe_interval_problems(pipe: PipeMetadata, entities: DataEntityRegistry) -> list[str]:
-    """Return what is wrong with a pipe's ``interval.*`` tags and its ``use_watermark``."""
-    problems = list(watermark_problems(pipe, entities)) if pipe.use_watermark else []
+    """Return what is wrong with what a pipe reads, by its tags and its ``use_watermark``."""
+    problems = list(driving_problems(pipe))
+    problems += watermark_problems(pipe, entities) if pipe.use_watermark else ()
     if any(key.startswith(_INTERVAL_TAGS) for key in pipe.tags):
         problems += [f"pipe {pipe.pipeid!r}: {text}" for text in _of_pipe(pipe, entities)]
     return problems
@@ -53,7 +55,7 @@ def pipe_interval_problems(pipe: PipeMetadata, entities: DataEntityRegistry) -> 
 
 def watermark_problems(pipe: PipeMetadata, entities: DataEntityRegistry) -> Iterator[str]:
     """Yield why a pipe cannot read only what its driving inputs have gained."""
-    driving = pipe.driving_entity_ids or pipe.input_entity_ids[:1]
+    driving = driving_inputs(pipe)
     for what, entity_id in (
         *(("its driving input", entity_id) for entity_id in driving),
         ("its output", pipe.output_entity_id),

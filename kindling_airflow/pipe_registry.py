@@ -70,7 +70,8 @@ class PipeMetadata:
         output_entity_id: the entity that it writes.
         output_type: format hint for the output; the entity's own declaration wins.
         use_watermark: whether it reads only what its driving input has gained.
-        driving_entity_ids: inputs that decide whether there is work; the first input when empty.
+        driving_entity_ids: inputs that decide whether there is work; when empty, the first input of
+            a function, and all that a query reads.
         expectations: what it promises about its output, checked before that is published.
         sql: the query, in Spark's dialect; None for a function.
         sql_file: the file that the query stands in, as the declaration names it.

@@ -50,6 +50,7 @@ OPTION_TAG = "provider.option."
 PATH_TAG = "provider.path"
 CONNECTION_TAG = "provider.connection"
 
+_SCHEME = re.compile(r"[^/]*:/")  # also of file:/data, as Hadoop writes a path of this machine
 _CLASS_REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _LONGEST_FILE_NAME = 255
 _LONGEST_NAME = 3  # catalog, database, table
@@ -179,7 +180,7 @@ def registered_types() -> dict[str, list[EntryPoint]]:
 
 def is_absolute(path: str) -> bool:
     """Tell whether a ``provider.path`` is taken as it is, wherever the warehouse is."""
-    return path.startswith("/") or "://" in path
+    return path.startswith("/") or _SCHEME.match(path) is not None
 
 
 def path_problem(path: str) -> str:

@@ -15,6 +15,7 @@ from datetime import datetime
 
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.driving_inputs import driving_inputs
 from kindling_airflow.intervals import WRITE_MODE_TAG
 from kindling_airflow.provider_types import (
     BUILT_IN_TYPES,
@@ -119,7 +120,7 @@ def _gains_of_streams(pipe: PipeMetadata, written: Mapping[str, str]) -> list[st
         f"is written by the stream {written[entity_id]!r}, whose batches are nobody's runs\n"
         f"  Fix: make the pipe a stream ({MODE_TAG}: streaming), which takes what is new, or take "
         "use_watermark out."
-        for entity_id in pipe.driving_entity_ids or pipe.input_entity_ids[:1]
+        for entity_id in driving_inputs(pipe)
         if entity_id in written
     ]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -28,7 +29,8 @@ from kindling_airflow.cli.spark_child import SparkChild
 from kindling_airflow.cli.stream_life import read_life
 from kindling_airflow.cli.stream_run import STYLES, StreamEnd, run_streams, undrained
 from kindling_airflow.contracts import RunRequest, quality_lines
-from kindling_airflow.errors import WrongCallError
+from kindling_airflow.entity_places import place_problems
+from kindling_airflow.errors import DeclarationError, WrongCallError
 from kindling_airflow.execution_results import ExecutionInterrupted
 from kindling_airflow.frozen import freeze
 from kindling_airflow.generation_executor import GenerationExecutor
@@ -37,6 +39,7 @@ from kindling_airflow.project_settings import differences_for
 if TYPE_CHECKING:
     from kindling_airflow.execution_plan import ExecutionPlan
     from kindling_airflow.execution_results import ExecutionResult
+    from kindling_airflow.manifest import Manifest
 
 __all__ = ["run_plan"]
 
@@ -80,6 +83,7 @@ def run_plan(called: argparse.Namespace) -> int:
         settings=differences_for(project.base, project.manifest, source.plan.pipe_ids),
         stream=freeze({"checkpoints": life.checkpoints} if life.streams else {}),
     )
+    _check_places(source.plan, project.manifest, request.warehouse)
     properties = _properties(source, called)
     with ExitStack() as stack:
         with console.status("Starting Spark ..."):
@@ -97,6 +101,14 @@ def run_plan(called: argparse.Namespace) -> int:
         else:
             end = _run_forward(console, executor, life.plan, options)
     return _told(called, console, end, log_path)
+
+
+def _check_places(plan: ExecutionPlan, manifest: Manifest, warehouse: str) -> None:
+    """Raise if one place has two ids, now that the warehouse is known."""
+    pipes = filter(None, map(manifest.get_pipe_definition, plan.pipe_ids))
+    problems = place_problems(pipes, manifest.entities, warehouse, os.path.realpath)
+    if problems:
+        raise DeclarationError(problems)
 
 
 def _run_forward(

@@ -120,6 +120,7 @@ def plan_definition(definition: Definition, manifest: Manifest | None = None) ->
             pipes=definition.pipes,
             select=definition.select,
             exclude=definition.exclude,
+            warehouse=definition.warehouse,
         )
     return Planned(definition, base, effective, plan)
 
@@ -132,7 +133,7 @@ def planned_as(definition: Definition, plan: ExecutionPlan) -> Planned:
     """
     with _wrapped(definition):
         base, effective = _manifests(definition, None)
-        check_entities(_pipes_of(plan, effective), effective.entities)
+        check_entities(_pipes_of(plan, effective), effective.entities, definition.warehouse)
     return Planned(definition, base, effective, plan)
 
 
@@ -261,6 +262,7 @@ def plan_of(
     pipes: Sequence[str] | None = None,
     select: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    warehouse: str | None = None,
 ) -> ExecutionPlan:
     """Return the validated plan of the chosen pipes.
 
@@ -270,6 +272,7 @@ def plan_of(
         pipes: ids of pipes; default: all.
         select: which of these, in the selection grammar; default: all.
         exclude: which of these not.
+        warehouse: the root of the entities' relative paths, as far as it is known.
 
     Raises:
         SelectionError: what is selected or excluded matches nothing, or leaves nothing.
@@ -281,7 +284,7 @@ def plan_of(
         graph = generator.graph_builder.build_graph(pipes)
         pipes = select_pipes(graph, select or "**", exclude)
     plan = generator.generate_plan(pipes, strategy)
-    check_entities(_pipes_of(plan, manifest), manifest.entities)
+    check_entities(_pipes_of(plan, manifest), manifest.entities, warehouse)
     return plan
 
 

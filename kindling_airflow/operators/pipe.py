@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from kindling_airflow.errors import ReportError
 from kindling_airflow.frozen import EMPTY
 from kindling_airflow.links.buttons import EntityLocationLink, SparkPagesLink
 from kindling_airflow.links.urls import safe_url
+from kindling_airflow.missing_inputs import with_missing_judged
 from kindling_airflow.operators.connections import hand_over
 from kindling_airflow.operators.driver_output import DriverOutput
 from kindling_airflow.operators.driver_process import adapt
@@ -36,6 +38,7 @@ from kindling_airflow.operators.failure_text import (
     no_report_text,
 )
 from kindling_airflow.operators.hidden_values import hidden, keep_out_of_logs, masked, revealed
+from kindling_airflow.operators.missing_writers import writer_end
 from kindling_airflow.operators.pages import history_page, location_page
 from kindling_airflow.operators.parameters import run_parameters
 from kindling_airflow.operators.report_file import read_report_file
@@ -188,6 +191,7 @@ class KindlingPipeOperator(SubmittingOperator):
         if report is None or report.attempt_key != request.attempt_key:
             raise self._without_report(report, driver_error) from None
         self.forget_driver(context)
+        report = with_missing_judged(report, partial(writer_end, self._ti, self.pipe_id))
         document = report.to_json()
         if self.earlier_plans:
             document["extra"] = {**document["extra"], "earlier_plans": dict(self.earlier_plans)}

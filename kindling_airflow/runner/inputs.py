@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kindling_airflow.contracts import InputReport
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata, argument_name
+from kindling_airflow.driving_inputs import ON_EMPTY_TAG, driving_inputs, skips_empty
 from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
 from kindling_airflow.frozen import EMPTY
 from kindling_airflow.interval_checks import pipe_interval_problems
@@ -57,6 +58,7 @@ class Inputs:
         idle: why there is nothing to do; or "".
         slices: by entity, which slice was read, for people.
         taken: by entity, what was gained.
+        missing: by entity, where what is missing should be.
     """
 
     frames: Mapping[str, DataFrame]
@@ -64,6 +66,7 @@ class Inputs:
     idle: str = ""
     slices: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     taken: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: EMPTY)
+    missing: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
 
 def slice_read(
@@ -109,7 +112,10 @@ def read_inputs(
     read: ReadInput,
     run: RunPart,
 ) -> Inputs:
-    """Read every input; without driving rows there is nothing to do.
+    """Read every input; where one that drives the pipe is missing there is nothing to do.
+
+    Nor is there where all that drive it have gained nothing, or are empty and the pipe is declared
+    to skip empty inputs.
 
     Args:
         pipe: the pipe.
@@ -120,55 +126,79 @@ def read_inputs(
 
     Raises:
         DeclarationError: how the pipe reads them cannot be.
-        EntityError: an input that does not drive is missing, or one of several that do.
+        EntityError: an input that does not drive is missing, or one has no columns.
     """
     problems = pipe_interval_problems(pipe, entities)
     if problems:
         raise DeclarationError(problems)
-    driving = pipe.driving_entity_ids or pipe.input_entity_ids[:1]
+    driving = driving_inputs(pipe)
     output = entities.definition_or_default(pipe.output_entity_id)
+    inputs = [entities.definition_or_default(entity_id) for entity_id in pipe.input_entity_ids]
+    providers = {entity.entityid: provider_for(entity, context) for entity in inputs}
+    missing = {
+        entity.entityid: providers[entity.entityid].describe(entity).location
+        for entity in inputs
+        if not providers[entity.entityid].exists(entity)
+    }
+    waits = [e for e in driving if e in missing and e != pipe.output_entity_id]
+    if waits:
+        texts = (f"{e!r} does not exist yet at {missing[e]!r}" for e in waits)
+        return Inputs({}, (), "; ".join(texts), missing=missing)
+    begins = pipe.output_entity_id in missing and output.schema is not None
+    gone = [e for e in missing if not (begins and e == pipe.output_entity_id)]
+    if gone:
+        raise EntityError("\n".join(_missing_text(pipe, e, missing[e]) for e in gone))
     frames: dict[str, DataFrame] = {}
     reports: list[InputReport] = []
     slices: dict[str, str] = {}
     taken: dict[str, tuple[str, ...]] = {}
     idle: list[str] = []
-    missing: list[str] = []
-    for entity_id in pipe.input_entity_ids:
-        entity = entities.definition_or_default(entity_id)
-        provider = provider_for(entity, context)
-        location = provider.describe(entity).location
-        if not provider.exists(entity):
-            if entity_id == pipe.output_entity_id and entity.schema is not None:
-                frames[argument_name(entity_id)] = _no_rows_yet(context.spark, entity)
-            elif entity_id in driving:
-                idle.append(f"{entity_id!r} does not exist yet at {location!r}")
-            else:
-                missing.append(_missing_text(pipe, entity_id, location))
+    for entity in inputs:
+        entity_id = entity.entityid
+        if entity_id in missing:
+            frames[argument_name(entity_id)] = _no_rows_yet(context.spark, entity)
             continue
-        if pipe.use_watermark and entity_id in driving and isinstance(provider, ReadsGains):
+        provider, drives = providers[entity_id], entity_id in driving
+        nothing = ""
+        if pipe.use_watermark and drives and isinstance(provider, ReadsGains):
             frame, rows, taken[entity_id] = _read_gained(entity, output, provider, run.instance)
-            nothing = "has gained nothing"
+            nothing = "has gained nothing" if rows == 0 else ""
         else:
-            part = slice_read(pipe, entity, run.interval)
-            frame, rows = read(pipe, entity, provider, part)
-            nothing = "has no rows"
+            part, skips = slice_read(pipe, entity, run.interval), drives and skips_empty(pipe)
+            found = _read_with_columns(pipe, entity, provider, read, part)
+            if found is None and not skips:
+                raise EntityError(_no_columns_text(pipe, entity_id))
+            frame, rows = found or (context.spark.range(0), None)
             if part is not None:
                 slices[entity_id] = str(part)
-                nothing += f" with {part}"
-        reports.append(InputReport(entity_id, rows))
-        if entity_id in driving and _is_empty(
-            entity, provider, frame, rows, is_slice=entity_id in slices
-        ):
+            if skips and _is_empty(entity, provider, frame, rows, is_slice=part is not None):
+                nothing = "has no rows" + ("" if part is None else f" with {part}")
+        if nothing:
             idle.append(f"{entity_id!r} {nothing}")
+        reports.append(InputReport(entity_id, rows))
         frames[argument_name(entity_id)] = frame
     if driving and len(idle) == len(driving):
         return Inputs(frames, tuple(reports), "; ".join(idle), slices)
-    absent = [text for text in idle if "does not exist" in text]
-    if missing or absent:
-        raise EntityError(
-            "\n".join([*missing, *(f"pipe {pipe.pipeid!r}: input {t}" for t in absent)])
-        )
     return Inputs(frames, tuple(reports), "", slices, taken)
+
+
+def _read_with_columns(
+    pipe: PipeMetadata,
+    entity: EntityMetadata,
+    provider: EntityProvider,
+    read: ReadInput,
+    part: IntervalSlice | None,
+) -> tuple[DataFrame, int | None] | None:
+    """Return an input's rows; None where not even its columns are known."""
+    from pyspark.errors import AnalysisException
+
+    try:
+        frame, rows = read(pipe, entity, provider, part)
+    except AnalysisException as error:
+        if error.getCondition() == "UNABLE_TO_INFER_SCHEMA":  # a folder without a file
+            return None
+        raise
+    return (frame, rows) if frame.columns else None
 
 
 def _is_empty(
@@ -200,6 +230,14 @@ def _read_gained(
 def _no_rows_yet(spark: SparkSession, entity: EntityMetadata) -> DataFrame:
     """Return the prior state of a pipe that reads its own output, before its first run."""
     return spark.createDataFrame([], entity.schema or "")
+
+
+def _no_columns_text(pipe: PipeMetadata, entity_id: str) -> str:
+    return (
+        f"pipe {pipe.pipeid!r}: input {entity_id!r} exists, and nothing shows which columns it "
+        "has: it has no files, or only empty ones, and no declared schema\n"
+        f"  Fix: declare the entity's schema, or let the pipe be skipped ({ON_EMPTY_TAG}: skip)."
+    )
 
 
 def _missing_text(pipe: PipeMetadata, entity_id: str, location: str) -> str:

@@ -59,10 +59,25 @@ def pipe_of(request: RunRequest, declared: HarvestedModules) -> PipeMetadata:
 
 
 def call_pipe(pipe: PipeMetadata, frames: Mapping[str, DataFrame], run: RunContext) -> Any:
-    """Return what a pipe's function or query makes of its inputs, whatever that is."""
+    """Return what a pipe's function or query makes of its inputs, whatever that is.
+
+    Raises:
+        PipeRunError: a DataFrame was to be made of no rows, without a schema.
+    """
+    from pyspark.errors import PySparkValueError
+
     if pipe.sql is not None:
         return result_of_query(pipe, frames, run)
     function: Any = pipe.execute
     parameters = inspect.signature(function).parameters
     wants_run = "run" in parameters and "run" not in frames
-    return function(**frames, **({"run": run} if wants_run else {}))
+    try:
+        return function(**frames, **({"run": run} if wants_run else {}))
+    except PySparkValueError as error:
+        if error.getCondition() != "CANNOT_INFER_EMPTY_SCHEMA":
+            raise
+        raise PipeRunError(
+            f"pipe {pipe.pipeid!r} makes a DataFrame of no rows and without a schema; Spark infers "
+            "a schema only from rows, of a pandas DataFrame, too\n"
+            "  Fix: pass the schema: spark.createDataFrame(rows, 'id BIGINT, name STRING')."
+        ).with_traceback(error.__traceback__) from error

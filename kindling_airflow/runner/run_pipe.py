@@ -2,8 +2,8 @@
 
     declarations -> inputs -> function -> checks -> staging -> publish -> report
                       |                                           |
-                  skipped: the driving input                 before this point the table
-                  is missing or empty                        is as it was
+                  skipped: a driving input                   before this point the table
+                  is missing, or has gained nothing          is as it was
 
 The one boundary around user code is here: whatever comes out of it ends in the report, with the
 traceback from the user's first own line on.
@@ -22,6 +22,7 @@ from kindling_airflow.contracts import RunReport, RunRequest, escape_component
 from kindling_airflow.frozen import FrozenDict, freeze
 from kindling_airflow.harvest import HarvestedModules
 from kindling_airflow.intervals import slice_of
+from kindling_airflow.missing_inputs import missing_note
 from kindling_airflow.runner.entities import writable_mode, writable_provider_for
 from kindling_airflow.runner.failure import describe, is_permanent
 from kindling_airflow.runner.fence import instance_name
@@ -130,6 +131,7 @@ def _run(
             extra["slices_read"] = dict(inputs.slices)
         if part is not None:
             extra["slice_written"] = str(part)
+        extra |= missing_note(inputs.missing, declared.pipes, pipe.pipeid)
         return RunReport(
             attempt_key=request.attempt_key,
             pipe_id=pipe.pipeid,

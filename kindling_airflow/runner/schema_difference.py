@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import DataType, StructType
 
-__all__ = ["arranged", "declared_schema", "nulls_at", "quoted", "schema_differences"]
+__all__ = ["arranged", "declared_schema", "nulls_at", "quoted", "schema_differences", "sql_type"]
 
 
 def declared_schema(entity: EntityMetadata, spark: SparkSession) -> StructType | None:
@@ -42,6 +42,23 @@ def declared_schema(entity: EntityMetadata, spark: SparkSession) -> StructType |
 def quoted(name: str) -> str:
     """Return a column's name as Spark takes it literally."""
     return "`" + name.replace("`", "``") + "`"
+
+
+def sql_type(kind: DataType) -> str:
+    """Return a type as SQL takes it, with the names of its fields quoted.
+
+    PySpark's own ``simpleString`` quotes none, so that a field ``a b`` is a syntax error.
+    """
+    from pyspark.sql.types import ArrayType, MapType, StructType
+
+    if isinstance(kind, ArrayType):
+        return f"ARRAY<{sql_type(kind.elementType)}>"
+    if isinstance(kind, MapType):
+        return f"MAP<{sql_type(kind.keyType)}, {sql_type(kind.valueType)}>"
+    if isinstance(kind, StructType):
+        fields = ", ".join(f"{quoted(field.name)}: {sql_type(field.dataType)}" for field in kind)
+        return f"STRUCT<{fields}>"
+    return kind.simpleString()
 
 
 def schema_differences(declared: StructType, actual: StructType) -> list[str]:

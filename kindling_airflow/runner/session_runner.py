@@ -24,6 +24,7 @@ from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.frozen import freeze
 from kindling_airflow.harvest import HarvestedModules
 from kindling_airflow.intervals import IntervalSlice
+from kindling_airflow.missing_inputs import WriterEnd, end_of, with_missing_judged
 from kindling_airflow.runner.inputs import read_entity
 from kindling_airflow.runner.providers.interface import EntityProvider
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
@@ -98,6 +99,7 @@ class SessionPipeRunner:
         self._memory = MemoryTables()
         self._lock = threading.Lock()
         self._running: list[_Attempt] = []
+        self._ends: dict[str, WriterEnd] = {}
 
     def __call__(self, pipe_id: str) -> RunReport:
         """Run a pipe and return its report; a pipe that fails is a report as well."""
@@ -117,6 +119,8 @@ class SessionPipeRunner:
         request = self._as_stream("continuous")
         request = replace(request, attempt_key=key, pipe_id=pipe_id, task_id=pipe_id)
         hooks = Hooks(after_publish=self._frames.forget, memory=self._memory)
+        with self._lock:
+            self._ends[pipe_id] = "running"
         stream = start_stream(request, self.spark, self._declared, hooks)
         return SessionStream(request, stream, self.spark.sparkContext.applicationId)
 
@@ -151,11 +155,19 @@ class SessionPipeRunner:
             self._running.append(attempt)
         try:
             context.setJobGroup(attempt.group, f"pipe {pipe_id}")
-            return run(request, attempt)
+            report = with_missing_judged(run(request, attempt), self._end_of)
+            with self._lock:
+                self._ends[pipe_id] = end_of(report.to_json())
+            return report
         finally:
             with self._lock:
                 self._running.remove(attempt)
             context._jsc.clearJobGroup()
+
+    def _end_of(self, pipe_id: str) -> WriterEnd:
+        """Return how a pipe has ended that ran, or did not run, on this session."""
+        with self._lock:
+            return self._ends.get(pipe_id, "other")
 
     def _run(self, request: RunRequest, attempt: _Attempt) -> RunReport:
         hooks = Hooks(

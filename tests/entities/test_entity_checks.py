@@ -96,11 +96,6 @@ def test_two_outputs_in_one_place_would_overwrite_each_other(
     )
 
 
-def test_a_place_may_have_one_writer_and_many_readers() -> None:
-    same = {"provider.path": "x"}
-    check_entities([pipe("a", "b"), pipe("c", "a", "b")], entities(a=same, b=same))
-
-
 def test_memory_does_not_reach_from_task_to_task() -> None:
     registry = entities(kept={"provider_type": "memory"}, stored={})
     remedy = (

@@ -221,9 +221,22 @@ class TestReading:
         published(shop.run("copy", **day(3)))
         assert [n for n, _ in held(shop, "copy")] == expected
 
-    def test_a_slice_without_rows_is_nothing_to_do(self, shop: Project) -> None:
+    def test_a_slice_without_rows_is_an_empty_slice(self, shop: Project) -> None:
+        put(shop, (1, 10), (2, 20))
+        for n in (1, 2):
+            published(shop.run("daily", **day(n)))
         put(shop, (1, 10))
         report = shop.run("daily", **day(2))
+        assert (report.status, report.rows_written) == ("published", 0)
+        assert held(shop, "daily") == [(1, 10)]
+
+    def test_a_slice_without_rows_is_nothing_to_do_where_that_is_declared(
+        self, shop: Project
+    ) -> None:
+        tags = {"interval.read": "slice", "on_empty_input": "skip"}
+        shop.pipe("copy", lambda orders: orders, "orders", tags=tags)
+        put(shop, (1, 10))
+        report = shop.run("copy", **day(2))
         assert (report.status, report.reason) == (
             "skipped",
             (

@@ -19,10 +19,10 @@ def declare(project: Project) -> None:
 def test_pipes_of_one_session_share_a_table(project: Project) -> None:
     declare(project)
     run = SessionPipeRunner(project.spark, project.declared, str(project.warehouse))
-    skipped = run("out")
-    assert (skipped.status, skipped.reason) == (
-        "skipped",
-        "'kept' does not exist yet at 'memory:kept'",
+    early = run("out")
+    assert early.error is not None
+    assert early.error.message.startswith(
+        "pipe 'out': input 'kept' does not exist at 'memory:kept'; pipe 'kept' writes it"
     )
     report = run("kept")
     assert (report.status, report.rows_written, report.location) == ("published", 3, "memory:kept")
@@ -41,7 +41,7 @@ def test_another_session_does_not_know_it(project: Project) -> None:
         SessionPipeRunner(project.spark, project.declared, str(project.warehouse)) for _ in "12"
     )
     assert one("kept").status == "published"
-    assert other("out").status == "skipped"
+    assert other("out").status == "failed"
 
 
 @pytest.mark.parametrize("pipe_id", ["kept", "out"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -91,14 +92,45 @@ def test_a_plan_runs_side_by_side_on_one_session(project: Project) -> None:
     assert result.cache_metrics["entities"] == {}
 
 
-def test_a_pipe_without_new_rows_is_skipped_and_its_dependents_run(project: Project) -> None:
+def test_a_pipe_that_is_to_skip_empty_inputs_is_skipped_and_its_dependents_run(
+    project: Project,
+) -> None:
+    skips = {"tags": {"on_empty_input": "skip"}}
     project.pipe("empty", lambda: project.spark.range(0))
-    project.pipe("idle", lambda empty: empty, "empty")
-    project.pipe("later", lambda empty, idle: empty, "empty", "idle")
+    project.pipe("idle", lambda empty: empty, "empty", **skips)
+    project.pipe("later", lambda empty: empty, "empty")
+    project.pipe("behind", lambda idle: idle, "idle")
     result = GenerationExecutor(runner_of(project)).execute(plan_of(project))
-    statuses = [r.status for r in result.pipe_results]
-    assert statuses == [PipeStatus.SUCCESS, PipeStatus.SKIPPED, PipeStatus.SKIPPED]
-    assert result.pipe_results[1].reason == "'empty' has no rows"
+    ends = {r.pipe_id: r.status for r in result.pipe_results}
+    assert ends == {
+        "empty": PipeStatus.SUCCESS,
+        "idle": PipeStatus.SKIPPED,
+        "later": PipeStatus.SUCCESS,
+        "behind": PipeStatus.SKIPPED,
+    }
+    reasons = {r.pipe_id: r.reason for r in result.pipe_results}
+    assert reasons["idle"] == "'empty' has no rows"
+    assert reasons["behind"].startswith("'idle' does not exist yet at ")
+
+
+def test_a_table_of_the_project_that_is_gone_is_a_failure_that_names_its_writer(
+    project: Project,
+) -> None:
+    project.pipe("silver", lambda: project.spark.range(3))
+    project.pipe("gold", lambda silver: silver, "silver")
+    runner = runner_of(project)
+    assert runner("silver").status == "published"
+    shutil.rmtree(project.table("silver"))
+    for run in (runner, runner_of(project)):  # gone since, and not part of the run
+        report = run("gold")
+        assert report.error is not None
+        assert report.extra["permanent"] is True
+        assert report.error.message == (
+            f"pipe 'gold': input 'silver' does not exist at {str(project.table('silver'))!r}; pipe "
+            "'silver' writes it, and was not skipped in this run for want of data\n"
+            "  Fix: run pipe 'silver' first; if it has run, look for what moved or deleted the "
+            "table, or for a warehouse or provider.path that differs between the two."
+        )
 
 
 @pytest.mark.parametrize("parallel", [False, True], ids=["sequential", "parallel"])

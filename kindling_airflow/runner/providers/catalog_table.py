@@ -36,7 +36,7 @@ from kindling_airflow.runner.providers.interface import (
     Write,
 )
 from kindling_airflow.runner.providers.storage import literal_path
-from kindling_airflow.runner.schema_difference import quoted
+from kindling_airflow.runner.schema_difference import quoted, sql_type
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -238,9 +238,7 @@ class CatalogTableProvider:
         return found
 
     def _create(self, name: tuple[str, ...], entity: EntityMetadata, staged: Staged) -> None:
-        columns = ", ".join(
-            f"{quoted(f.name)} {f.dataType.simpleString()}" for f in staged.frame.schema
-        )
+        columns = ", ".join(f"{quoted(f.name)} {sql_type(f.dataType)}" for f in staged.frame.schema)
         parts = ", ".join(map(quoted, entity.partition_columns))
         with self._partitions_in_folders():
             self._spark.sql(

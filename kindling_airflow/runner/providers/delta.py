@@ -150,6 +150,11 @@ class DeltaProvider(LoggedTableProvider):
             writer = writer.partitionBy(*entity.partition_columns)
         writer.mode("append").save(self._context.location_of(entity))
 
+    def _add_columns(self, entity: EntityMetadata, rows: DataFrame) -> None:
+        writer = rows.limit(0).write.format("delta").options(**self._context.options_of(entity))
+        writer = writer.option("mergeSchema", "true").mode("append")
+        writer.save(self._context.location_of(entity))
+
     @property
     def _session(self) -> Any:
         return self._spark._jsparkSession
@@ -198,8 +203,17 @@ class DeltaProvider(LoggedTableProvider):
         names = map(quoted, entity.merge_columns)
         condition = " AND ".join(f"target.{name} = source.{name}" for name in names)
         merge = getattr(table, "as")("target").merge(rows.alias("source")._jdf, condition)
-        merge = merge.whenMatched().updateAll().whenNotMatched().insertAll()
+        # In place of updateAll() and insertAll(), which take a backquote in a name for a quote.
+        values = self._to_java({quoted(n): f"source.{quoted(n)}" for n in rows.columns})
+        merge = merge.whenMatched().updateExpr(values).whenNotMatched().insertExpr(values)
         (merge.withSchemaEvolution() if grows else merge).execute()
+
+    def _to_java(self, texts: dict[str, str]) -> Any:
+        gateway: Any = self._spark.sparkContext._gateway
+        made = gateway.jvm.java.util.HashMap()
+        for name, text in texts.items():
+            made.put(name, text)
+        return made
 
     @staticmethod
     def _is_conflict(error: Exception) -> bool:

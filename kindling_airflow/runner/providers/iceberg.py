@@ -48,13 +48,12 @@ from kindling_airflow.runner.providers.table_stream import (
     found_in,
     replaced_table_problem,
 )
-from kindling_airflow.runner.schema_difference import quoted
+from kindling_airflow.runner.schema_difference import quoted, sql_type
 from kindling_airflow.runner.session_settings import check_jars
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
     from pyspark.sql.streaming.query import StreamingQuery
-    from pyspark.sql.types import StructType
 
 __all__ = ["IcebergProvider"]
 
@@ -136,7 +135,7 @@ class IcebergProvider(LoggedTableProvider):
             self._create_once(entity, self._spark.createDataFrame([], frame.schema))
         stored = self.read(entity).schema
         check_columns(entity, stored, frame.schema)
-        self._add_columns(name, entity, stored, frame.schema)
+        self._add_columns(entity, frame)
         frame = frame.select(*map(quoted, self.read(entity).columns))
         options = {"fanout-enabled": "true", **self._context.options_of(entity)}
         return stream_writer(frame, write).options(**options).toTable(name)
@@ -170,7 +169,7 @@ class IcebergProvider(LoggedTableProvider):
         writer = writer.option(f"snapshot-property.{_RUN}", write.instance)
         partitioned = writer
         if parts:
-            partitioned = writer.partitionedBy(*(F.col(quoted(part)) for part in parts))
+            partitioned = writer.partitionedBy(*map(_partition, parts))
         if not self.exists(entity):
             partitioned.create()
             return
@@ -183,7 +182,7 @@ class IcebergProvider(LoggedTableProvider):
                 partitioned.createOrReplace()
             return
         check_columns(entity, stored, rows.schema)
-        self._add_columns(name, entity, stored, rows.schema)
+        self._add_columns(entity, rows)
         if write.mode == "merge":
             names = map(quoted, entity.merge_columns)
             condition = " AND ".join(f"target.{key} = source.{key}" for key in names)
@@ -228,14 +227,13 @@ class IcebergProvider(LoggedTableProvider):
         finally:
             self._spark.catalog.dropTempView(quoted(view))
 
-    def _add_columns(
-        self, name: str, entity: EntityMetadata, stored: StructType, result: StructType
-    ) -> None:
+    def _add_columns(self, entity: EntityMetadata, rows: DataFrame) -> None:
         added = [
-            f"{quoted(column)} {result[column].dataType.simpleString()}"
-            for column in new_columns(entity, stored, result)
+            f"{quoted(column)} {sql_type(rows.schema[column].dataType)}"
+            for column in new_columns(entity, self.read(entity).schema, rows.schema)
         ]
         if added:
+            name = self._name(entity)
             self._spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({', '.join(added)})")
 
     def _has_appended(self, entity: EntityMetadata, write: Write) -> bool:
@@ -301,3 +299,14 @@ class IcebergProvider(LoggedTableProvider):
     @staticmethod
     def _is_conflict(error: Exception) -> bool:
         return not _CONFLICTS.isdisjoint(java_names(error))
+
+
+def _partition(name: str) -> Column:
+    """Return a column as ``partitionedBy`` takes it.
+
+    Spark makes a text of the column's name and parses that once more: it quotes what has a dot in
+    it, without care for backquotes, and nothing else.
+    """
+    from pyspark.sql import functions as F
+
+    return F.col(quoted(name.replace("`", "``") if "." in name else quoted(name)))

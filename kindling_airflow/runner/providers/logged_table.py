@@ -3,6 +3,8 @@
 stage     the result beside the table, checked           -> staged_beside
 publish   one commit of the format takes it over         -> the format's own, done again if another
           an append of the same run is done once            one came in between
+          an append of no rows is not one, so that
+          rows of this run that come late are added
 create    the empty table, before a stream begins
 """
 
@@ -19,6 +21,7 @@ from kindling_airflow.runner.providers.staged_beside import (
     check_columns,
     create_patiently,
     empty_table,
+    new_columns,
     publish_patiently,
     replaces_all,
     stage_beside,
@@ -75,10 +78,13 @@ class LoggedTableProvider(ABC):
         """
 
         def commit() -> Published | None:
-            appends = write.mode == "append" and self.exists(entity)
-            if appends and self._has_appended(entity, write):
+            exists = self.exists(entity)
+            if write.mode == "append" and exists and self._has_appended(entity, write):
                 return appended_before(entity, staged)
-            self._write(entity, staged.frame, write)
+            if staged.rows == 0 and not (exists and self._removes_rows(entity, write)):
+                self._add_nothing(entity, staged.frame)
+            else:
+                self._write(entity, staged.frame, write)
             return None
 
         return publish_patiently(self._context, entity, staged, commit, self._is_conflict)
@@ -101,6 +107,29 @@ class LoggedTableProvider(ABC):
 
         create_patiently(self._context, entity, create, self._is_conflict)
 
+    def _removes_rows(self, entity: EntityMetadata, write: Write) -> bool:
+        """Return whether a write of no rows changes a table that exists."""
+        if replaces_all(write):
+            return True
+        if write.slice is None:  # append, merge
+            return False
+        stored = self.read(entity)
+        kind = stored.schema[write.slice.column].dataType.simpleString()
+        return not stored.where(write.slice.condition(kind)).isEmpty()
+
+    def _add_nothing(self, entity: EntityMetadata, rows: DataFrame) -> None:
+        """Let the table exist with the columns of no rows, and commit nothing else.
+
+        A mark of the run would keep its late rows out, and a snapshot without rows ends a stream.
+        """
+        if not self.exists(entity):
+            self._create(entity, rows)
+            return
+        stored = self.read(entity).schema
+        check_columns(entity, stored, rows.schema)
+        if new_columns(entity, stored, rows.schema):
+            self._add_columns(entity, rows)
+
     def _as_stored(self, frame: DataFrame) -> DataFrame:
         """Return rows in the types that the format has."""
         return frame
@@ -108,6 +137,10 @@ class LoggedTableProvider(ABC):
     @abstractmethod
     def _create(self, entity: EntityMetadata, rows: DataFrame) -> None:
         """Create the table with the columns of no rows."""
+
+    @abstractmethod
+    def _add_columns(self, entity: EntityMetadata, rows: DataFrame) -> None:
+        """Give a table that exists the columns of a result that it lacks."""
 
     @abstractmethod
     def _has_appended(self, entity: EntityMetadata, write: Write) -> bool:

@@ -160,7 +160,12 @@ class ParquetProvider:
             sidecar = self._new_sidecar(entity, table, staged.path, write)
             if write.mode == "append":
                 return table.appended(
-                    staged.path, write.attempt, sidecar, write.instance, write.taken
+                    staged.path,
+                    write.attempt,
+                    sidecar,
+                    write.instance,
+                    write.taken,
+                    is_empty=staged.rows == 0,
                 )
             return table.replaced(
                 staged.path, write.attempt, sidecar, _lies_in(write.slice, staged.frame.schema)

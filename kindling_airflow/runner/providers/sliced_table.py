@@ -39,23 +39,29 @@ class Group:
         attempt: the attempt that did.
         files: its files in the table.
         taken: by input entity, the groups that it was made of.
+        is_empty: whether its files have no rows: nothing that could be taken in.
     """
 
     attempt: str
     files: tuple[str, ...] = ()
     taken: Mapping[str, Sequence[str]] = field(default_factory=lambda: EMPTY)
+    is_empty: bool = False
 
     def dumps(self) -> str:
         """Return the group as its file holds it."""
         taken = {entity_id: list(names) for entity_id, names in self.taken.items()}
         document = {"attempt": self.attempt, "files": list(self.files), "taken": taken}
+        if self.is_empty:
+            document["is_empty"] = True
         return json.dumps(document, sort_keys=True)
 
     @classmethod
     def loads(cls, text: str) -> Group:
         """Read a group."""
         said = json.loads(text)
-        return cls(said["attempt"], tuple(said["files"]), said["taken"])
+        return cls(
+            said["attempt"], tuple(said["files"]), said["taken"], said.get("is_empty", False)
+        )
 
 
 class SlicedTable:
@@ -104,6 +110,8 @@ class SlicedTable:
         sidecar: str | None,
         instance: str,
         taken: Mapping[str, Sequence[str]],
+        *,
+        is_empty: bool = False,
     ) -> Commit:
         """Return a commit that adds a result, in place of what the same task instance has added.
 
@@ -122,7 +130,7 @@ class SlicedTable:
                 )
         found = self._data_files(staged)
         adds = tuple((name, _named_for(instance, name)) for name in found)
-        group = Group(attempt, tuple(target for _, target in adds), taken)
+        group = Group(attempt, tuple(target for _, target in adds), taken, is_empty)
         before = groups.get(instance)
         kept = {target for _, target in adds}
         return Commit(
@@ -148,7 +156,8 @@ class SlicedTable:
     ) -> dict[str, Group]:
         """Return the groups of this table that no other run has taken into an output.
 
-        A file that is part of no group counts as a group by itself.
+        A file that is part of no group counts as a group by itself. A group without rows has
+        nothing to take in; what its run adds when it is run again is yet to be taken.
 
         Args:
             entity_id: this table's entity.
@@ -163,7 +172,7 @@ class SlicedTable:
         found = self._data_files(self.folder) if files is None else files
         lone = [name for name in found if name not in grouped]
         everything = {**groups, **{name: Group("", (name,)) for name in lone}}
-        return {name: group for name, group in everything.items() if name not in seen}
+        return {n: g for n, g in everything.items() if n not in seen and not g.is_empty}
 
     def forget_groups(self) -> None:
         """Forget all groups, because the table was replaced."""

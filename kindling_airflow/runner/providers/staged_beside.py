@@ -61,6 +61,7 @@ WRITE_MODES = ("overwrite", "overwrite_interval", "append", "merge")
 NEW_COLUMNS_TAG = "provider.new_columns"
 
 _EXAMPLES = 5
+_TIMES = "__kindling_times"
 _TRIES = 15
 _LONGEST_PAUSE_SECONDS = 5.0
 
@@ -304,7 +305,7 @@ def _check_keys(entity: EntityMetadata, staged: DataFrame) -> None:
             f"{_examples(map(_shown_key, nulls))}\n"
             "  Fix: leave such rows out, or fill them."
         )
-    counted = staged.groupBy(*columns).count().where("count > 1")
+    counted = staged.groupBy(*columns).agg(F.count(F.lit(1)).alias(_TIMES)).where(f"{_TIMES} > 1")
     doubled = counted.select(*columns).limit(_EXAMPLES + 1).collect()
     if doubled:
         raise PipeRunError(

@@ -18,6 +18,7 @@ from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import DeclarationError, PipeRunError
 from kindling_airflow.harvest import HarvestedModules
+from kindling_airflow.missing_inputs import missing_note
 from kindling_airflow.provider_types import provider_type_of
 from kindling_airflow.runner.entities import provider_for
 from kindling_airflow.runner.output_check import checked_output
@@ -39,7 +40,7 @@ from kindling_airflow.runner.streaming.batches import WRITE_MODES, BatchPublishe
 from kindling_airflow.runner.streaming.checkpoint import Checkpoint, Purpose, checkpoint_path
 from kindling_airflow.runner.streaming.running import RunningStream, StreamFacts
 from kindling_airflow.runner.streaming.stateful import stateful_operators
-from kindling_airflow.runner.streaming.stream_inputs import read_stream_inputs
+from kindling_airflow.runner.streaming.stream_inputs import NothingThereYet, read_stream_inputs
 from kindling_airflow.stream_checks import stream_problems
 from kindling_airflow.stream_settings import StreamSettings, StreamTrigger
 
@@ -82,7 +83,11 @@ def start_stream(
     context = ProviderContext(spark, request.warehouse, hooks.memory)
     provider = provider_for(output, context)
     by_batch = _goes_by_batch(pipe, output, provider, settings)
-    frames = read_stream_inputs(pipe, declared.entities, context, settings, hooks.read)
+    try:
+        frames = read_stream_inputs(pipe, declared.entities, context, settings, hooks.read)
+    except NothingThereYet as nothing:
+        nothing.note = missing_note(nothing.missing, declared.pipes, pipe.pipeid)
+        raise
     result = call_pipe(pipe, frames, RunContext.of(request, spark))
     stream = _checked_stream(pipe, output, result, spark)
     root = str(request.stream.get("checkpoints") or "")

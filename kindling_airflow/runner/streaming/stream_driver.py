@@ -68,7 +68,7 @@ def run_stream(
     try:
         return run.to_end(started)
     except NothingThereYet as nothing:
-        return run.skipped(str(nothing), started)
+        return replace(run.skipped(str(nothing), started), extra=freeze(nothing.note))
     except (Exception, SystemExit) as error:
         with suppress(Exception):
             run.stop()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata, argument_name
 from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
+from kindling_airflow.frozen import EMPTY
 from kindling_airflow.provider_types import provider_type_of
 from kindling_airflow.runner.entities import provider_for
 from kindling_airflow.runner.input_check import checked_input
 from kindling_airflow.runner.inputs import ReadInput
 from kindling_airflow.runner.providers.interface import ProviderContext, StreamRead, StreamSource
 from kindling_airflow.runner.providers.stream_writer import milliseconds
+from kindling_airflow.runner.schema_difference import quoted
 from kindling_airflow.stream_settings import StreamSettings
 
 if TYPE_CHECKING:
@@ -22,7 +25,18 @@ __all__ = ["NothingThereYet", "read_stream_inputs", "stream_source_for"]
 
 
 class NothingThereYet(EntityError):  # noqa: N818 (there is just nothing to do)
-    """The driving input of a stream that takes what is there and ends does not exist yet."""
+    """The driving input of a stream that takes what is there and ends does not exist yet.
+
+    Attributes:
+        missing: the entity, and where it should be.
+        note: what the report notes about it.
+    """
+
+    note: Mapping[str, Any] = EMPTY
+
+    def __init__(self, text: str, missing: Mapping[str, str] = EMPTY) -> None:
+        super().__init__(text)
+        self.missing = missing
 
 
 def stream_source_for(entity: EntityMetadata, context: ProviderContext) -> StreamSource:
@@ -70,7 +84,8 @@ def read_stream_inputs(
     takes_what_is_there = settings.trigger.kind == "available_now"
     if takes_what_is_there and driving.schema is None and not source.exists(driving):
         location = source.describe(driving).location
-        raise NothingThereYet(f"{driving_id!r} does not exist yet at {location!r}")
+        text = f"{driving_id!r} does not exist yet at {location!r}"
+        raise NothingThereYet(text, {driving_id: location})
     source.make_ready(driving)
     wanted = StreamRead(settings.options, settings.starting_offsets)
     stream = checked_input(driving, source.read_stream(driving, wanted))
@@ -94,7 +109,7 @@ def _with_watermark(pipe: PipeMetadata, settings: StreamSettings, stream: DataFr
             f"{pipe.input_entity_ids[0]!r}, which {what}\n"
             "  Fix: name a column of type TIMESTAMP."
         )
-    return stream.withWatermark(column, milliseconds(settings.watermark_delay))
+    return stream.withWatermark(quoted(column), milliseconds(settings.watermark_delay))
 
 
 def _table(
