@@ -14,6 +14,7 @@ already, so that it is found when a plan is compiled. An entity's ``provider_typ
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,7 @@ _ICEBERGS_OWN = frozenset(
         *("metadata_log_entries", "partitions", "position_deletes", "refs", "snapshots"),
     )
 )
+_READ_BY_FOLDERS = ("parquet", "table")  # other formats know their files from a log
 _SHORTEST_ICEBERG_NAME = 2  # catalog, table
 _PARTITION_OPTIONS = ("lowerBound", "numPartitions", "partitionColumn", "upperBound")
 
@@ -243,6 +245,8 @@ def tag_problems_of(entity: EntityMetadata) -> list[str]:
         problems += _iceberg_problems(where, entity)
     elif kind == "kafka":
         problems += kafka_problems(entity)
+    if entity.partition_columns:
+        problems += _partition_problems(where, kind, entity.partition_columns)
     modes = known.write_modes if known.is_written else ()
     problems += entity_interval_problems(entity, modes)
     return problems + _secret_problems(where, entity)
@@ -342,6 +346,25 @@ def _jdbc_problems(where: str, tags: Mapping[str, Any]) -> list[str]:
             f"{', '.join(missing)}\n"
             f"  Fix: add {OPTION_TAG}{missing[0]}, or take the others out."
         )
+    return problems
+
+
+def _partition_problems(where: str, kind: str, names: Collection[str]) -> list[str]:
+    times = Counter(name.lower() for name in names)
+    problems = [
+        f"{where}: partition_columns has {name!r} {n} times; upper and lower case are the same\n"
+        "  Fix: name each column once."
+        for name, n in times.items()
+        if n > 1
+    ]
+    if kind in _READ_BY_FOLDERS:
+        problems += [
+            f"{where}: partition column {name!r} begins with a dot; Spark passes over folders with "
+            "such names, so all rows would be lost\n"
+            "  Fix: rename the column."
+            for name in names
+            if name.startswith(".")
+        ]
     return problems
 
 

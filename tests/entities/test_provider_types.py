@@ -351,3 +351,30 @@ def test_a_path_without_problems_stays_beneath_the_warehouse(path: str) -> None:
             depth += {"..": -1, ".": 0, "": 0}.get(part, 1)
             assert depth >= 0
         assert depth > 0
+
+
+def partition_problems(kind: str, *columns: str) -> list[str]:
+    entity = EntityMetadata("e", tags={"provider_type": kind}, partition_columns=columns)
+    return tag_problems_of(entity)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "table"])
+def test_a_partition_column_whose_folders_spark_passes_over_is_refused(kind: str) -> None:
+    [problem] = partition_problems(kind, "_day", "n", ".day")
+    assert problem == (
+        "entity 'e': partition column '.day' begins with a dot; Spark passes over folders with "
+        "such names, so all rows would be lost\n  Fix: rename the column."
+    )
+
+
+@pytest.mark.parametrize("kind", ["delta", "iceberg"])
+def test_a_format_with_a_log_finds_its_files_whatever_their_folders_are_called(kind: str) -> None:
+    assert partition_problems(kind, ".day", "_day") == []
+
+
+def test_a_column_that_partitions_twice_is_refused() -> None:
+    [problem] = partition_problems("delta", "day", "n", "Day")
+    assert problem == (
+        "entity 'e': partition_columns has 'day' 2 times; upper and lower case are the same\n"
+        "  Fix: name each column once."
+    )

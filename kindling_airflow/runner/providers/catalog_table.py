@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,9 @@ from kindling_airflow.runner.providers.interface import (
     Staged,
     Write,
 )
+from kindling_airflow.runner.providers.parquet_sidecar import FOLDER_OPTIONS, in_order
+from kindling_airflow.runner.providers.partition_texts import partition_texts
+from kindling_airflow.runner.providers.storable_columns import check_columns_storable, refusals_of
 from kindling_airflow.runner.providers.storage import literal_path
 from kindling_airflow.runner.schema_difference import quoted, sql_type
 
@@ -47,6 +50,8 @@ __all__ = ["CatalogTableProvider"]
 _SESSION_CATALOG = "spark_catalog"
 _ENTITY = "kindling.entity"
 _VERSIONS = "kindling.versions"
+_PLACES = "kindling.partition_places"
+_TIME_ZONE = "kindling.partition_time_zone"
 _PARTITIONS_IN_CATALOG = "spark.sql.hive.manageFilesourcePartitions"
 _FORMATS = ("parquet", "orc")
 
@@ -89,7 +94,13 @@ class CatalogTableProvider:
                 f"entity {entity.entityid!r}: the catalog has no table "
                 f"{'.'.join(self._name(entity))!r}"
             )
-        return self._spark.table(_sql(name))
+        frame = self._spark.table(_sql(name))
+        if not entity.partition_columns:
+            return frame
+        told = self._spark.sql(f"SHOW TBLPROPERTIES {_sql(name)}").collect()
+        places = next((row[1] for row in told if row[0] == _PLACES), "")
+        order = _as_written(frame.columns, entity.partition_columns, places)
+        return frame.select(*map(quoted, order))
 
     def stage(self, entity: EntityMetadata, frame: DataFrame, write: Write) -> Staged:
         """Write a result to a folder of its own and count what is really there.
@@ -100,17 +111,23 @@ class CatalogTableProvider:
         """
         self._check_catalog(entity)
         self._check_replaceable(entity, frame.schema)
+        check_columns_storable(entity, "table", frame.schema, is_new=False)
         area, current = self._context.location_of(entity), self._current(entity)
         for name in self._storage.names(area):
             if name.startswith(f"{write.instance}-") and name not in current:
                 self._storage.delete(f"{area}/{name}")
         path = f"{area}/{write.instance}-{write.attempt}"
-        writer = frame.write.format(_format(entity)).options(**self._context.options_of(entity))
+        texts = partition_texts(entity, "table", self._storage, area)
+        options = {**self._context.options_of(entity), **FOLDER_OPTIONS}
+        writer = texts.marked(frame).write.format(_format(entity)).options(**options)
         if entity.partition_columns:
             writer = writer.partitionBy(*entity.partition_columns)
-        writer.save(path)
-        reader = self._spark.read.format(_format(entity)).schema(_arranged(entity, frame.schema))
-        staged = reader.load(literal_path(path))
+        with refusals_of(entity, "table"):
+            writer.save(path)
+        if entity.partition_columns:
+            texts.refuse_marked(frame, self._storage, path)
+        reader = self._spark.read.format(_format(entity)).options(**FOLDER_OPTIONS)
+        staged = in_order(reader.schema(frame.schema).load(literal_path(path)), frame.schema)
         return Staged(path, staged.count(), staged)
 
     def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> None:  # noqa: ARG002
@@ -143,6 +160,8 @@ class CatalogTableProvider:
         versions = [v for v in table.properties.get(_VERSIONS, "").split(",") if v and v != old]
         if self._fits(table, entity, staged.frame.schema):
             self._set_property(name, _VERSIONS, ",".join((old, *versions)))
+            if entity.partition_columns:
+                self._set_property(name, _PLACES, _places(entity, staged.frame.columns))
             self._spark.sql(f"ALTER TABLE {_sql(name)} SET LOCATION {_literal(staged.path)}")
         else:
             new, previous = _hidden(name, "new"), _hidden(name, "previous")
@@ -211,7 +230,7 @@ class CatalogTableProvider:
                 f"{remedy}"
             )
             raise DeclarationError([problem])
-        if not self._fits(table, entity, _arranged(entity, schema)):
+        if not self._fits(table, entity, schema):
             listed = ", ".join(f"{column} {kind}" for column, kind in table.columns)
             problem = (
                 f"{where} was not made by this entity, and has other columns than the result: "
@@ -221,11 +240,13 @@ class CatalogTableProvider:
             raise DeclarationError([problem])
 
     def _fits(self, table: _Table, entity: EntityMetadata, schema: StructType) -> bool:
-        return (table.provider, table.columns, table.partition_columns) == (
+        schema = _arranged(entity, schema)
+        same = (table.provider, table.columns, table.partition_columns) == (
             _format(entity),
             tuple((field.name, field.dataType.simpleString()) for field in schema),
             entity.partition_columns,
         )
+        return same and (table.properties.get(_TIME_ZONE) == "UTC" or not _by_time(entity, schema))
 
     def _current(self, entity: EntityMetadata) -> set[str]:
         """Return the folders that readers may be in: that of the table, and the one of before."""
@@ -238,14 +259,21 @@ class CatalogTableProvider:
         return found
 
     def _create(self, name: tuple[str, ...], entity: EntityMetadata, staged: Staged) -> None:
-        columns = ", ".join(f"{quoted(f.name)} {sql_type(f.dataType)}" for f in staged.frame.schema)
+        schema = _arranged(entity, staged.frame.schema)
+        columns = ", ".join(f"{quoted(f.name)} {sql_type(f.dataType)}" for f in schema)
+        properties = {_ENTITY: entity.entityid, _PLACES: _places(entity, staged.frame.columns)}
+        by_time = _by_time(entity, schema)
+        if by_time:  # in the names of folders, which Spark reads as the table's options say
+            properties[_TIME_ZONE] = FOLDER_OPTIONS["timeZone"]
+        listed = ", ".join(f"{_literal(k)} = {_literal(v)}" for k, v in properties.items() if v)
         parts = ", ".join(map(quoted, entity.partition_columns))
         with self._partitions_in_folders():
             self._spark.sql(
                 f"CREATE TABLE {_sql(name)} ({columns}) USING {_format(entity)} "
+                + (f"OPTIONS ({_options(FOLDER_OPTIONS)}) " if by_time else "")
                 + (f"PARTITIONED BY ({parts}) " if parts else "")
                 + f"LOCATION {_literal(staged.path)} "
-                + f"TBLPROPERTIES ({_literal(_ENTITY)} = {_literal(entity.entityid)})"
+                + f"TBLPROPERTIES ({listed})"
             )
 
     @contextmanager
@@ -311,6 +339,38 @@ def _arranged(entity: EntityMetadata, schema: StructType) -> StructType:
 
     parts = entity.partition_columns
     return StructType([f for f in schema if f.name not in parts] + [schema[p] for p in parts])
+
+
+def _by_time(entity: EntityMetadata, schema: StructType) -> bool:
+    from pyspark.sql.types import TimestampType
+
+    return any(
+        isinstance(schema[part].dataType, TimestampType) for part in entity.partition_columns
+    )
+
+
+def _places(entity: EntityMetadata, columns: Sequence[str]) -> str:
+    """Return where the partition columns stood in a result: the catalog has them last."""
+    return ",".join(str(columns.index(part)) for part in entity.partition_columns)
+
+
+def _as_written(columns: Sequence[str], parts: Sequence[str], places: str) -> list[str]:
+    """Return columns in the order in which they were written.
+
+    >>> _as_written(["id", "n", "day"], ["day"], "0")
+    ['day', 'id', 'n']
+    """
+    where = [int(place) for place in places.split(",") if place]
+    if len(where) != len(parts) or list(columns[-len(parts) :]) != list(parts):
+        return list(columns)  # a table of others, or of an earlier release
+    found = [name for name in columns if name not in parts]
+    for place, name in sorted(zip(where, parts, strict=True)):
+        found.insert(place, name)
+    return found
+
+
+def _options(options: Mapping[str, str]) -> str:
+    return ", ".join(f"{_literal(key)} = {_literal(value)}" for key, value in options.items())
 
 
 def _hidden(name: tuple[str, ...], kind: str) -> tuple[str, ...]:

@@ -73,6 +73,8 @@ class DeltaProvider(LoggedTableProvider):
         DeclarationError: the session lacks Delta's jars, its extension or its catalog.
     """
 
+    kind = "delta"
+
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
         check_jars(self._spark, "delta", "io.delta.tables.DeltaTable")
@@ -126,6 +128,7 @@ class DeltaProvider(LoggedTableProvider):
         Raises:
             PipeRunError: its columns are not those of the table.
         """
+        frame = self._checked_stream(entity, frame)
         if not self.exists(entity):
             self._create_once(entity, self._spark.createDataFrame([], frame.schema))
         stored = self.read(entity).schema

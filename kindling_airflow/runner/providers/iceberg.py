@@ -83,6 +83,8 @@ class IcebergProvider(LoggedTableProvider):
         DeclarationError: the session lacks Iceberg's jar.
     """
 
+    kind = "iceberg"
+
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
         check_jars(self._spark, "iceberg", _CATALOG_CLASS)
@@ -129,7 +131,7 @@ class IcebergProvider(LoggedTableProvider):
         Raises:
             PipeRunError: its columns are not those of the table.
         """
-        frame = self._as_stored(frame)
+        frame = self._checked_stream(entity, frame)
         name = self._name(entity)
         if not self.exists(entity):
             self._create_once(entity, self._spark.createDataFrame([], frame.schema))

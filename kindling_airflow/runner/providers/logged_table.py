@@ -11,10 +11,11 @@ create    the empty table, before a stream begins
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.runner.providers.interface import ProviderContext, Published, Staged, Write
+from kindling_airflow.runner.providers.partition_texts import partition_texts
 from kindling_airflow.runner.providers.staged_beside import (
     WRITE_MODES,
     appended_before,
@@ -22,10 +23,12 @@ from kindling_airflow.runner.providers.staged_beside import (
     create_patiently,
     empty_table,
     new_columns,
+    own_folder,
     publish_patiently,
     replaces_all,
     stage_beside,
 )
+from kindling_airflow.runner.providers.storable_columns import check_columns_storable, refusals_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -36,6 +39,7 @@ __all__ = ["LoggedTableProvider"]
 class LoggedTableProvider(ABC):
     """Reads and writes tables of one format; what only the format knows is abstract."""
 
+    kind: ClassVar[str]
     write_modes = WRITE_MODES
     fresh_in_every_batch = True
 
@@ -65,16 +69,20 @@ class LoggedTableProvider(ABC):
         Raises:
             PipeRunError: its columns, the rows of its slice, or its keys are not as they must be.
         """
+        exists = self.exists(entity)
+        check_columns_storable(entity, self.kind, frame.schema, is_new=not exists)
         frame = self._as_stored(frame)
-        if not replaces_all(write) and self.exists(entity):
+        if not replaces_all(write) and exists:
             check_columns(entity, self.read(entity).schema, frame.schema)
-        return stage_beside(self._context, entity, frame, write)
+        with refusals_of(entity, self.kind):
+            return stage_beside(self._context, entity, frame, write, self.kind)
 
     def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> Published | None:
         """Take over what was staged, in one commit.
 
         Raises:
             EntityError: others published at the same moment, each time that it was tried.
+            PipeRunError: the format refuses the result.
         """
 
         def commit() -> Published | None:
@@ -87,7 +95,8 @@ class LoggedTableProvider(ABC):
                 self._write(entity, staged.frame, write)
             return None
 
-        return publish_patiently(self._context, entity, staged, commit, self._is_conflict)
+        with refusals_of(entity, self.kind):
+            return publish_patiently(self._context, entity, staged, commit, self._is_conflict)
 
     def make_ready(self, entity: EntityMetadata) -> None:
         """Create the table, empty, from its declared schema, unless it exists.
@@ -129,6 +138,13 @@ class LoggedTableProvider(ABC):
         check_columns(entity, stored, rows.schema)
         if new_columns(entity, stored, rows.schema):
             self._add_columns(entity, rows)
+
+    def _checked_stream(self, entity: EntityMetadata, frame: DataFrame) -> DataFrame:
+        """Return a stream that fails at the first row that the format would change."""
+        check_columns_storable(entity, self.kind, frame.schema, is_new=not self.exists(entity))
+        folder = own_folder(self._context, entity)
+        texts = partition_texts(entity, self.kind, self._context.storage, folder)
+        return texts.refusing(self._as_stored(frame))
 
     def _as_stored(self, frame: DataFrame) -> DataFrame:
         """Return rows in the types that the format has."""

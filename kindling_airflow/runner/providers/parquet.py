@@ -22,6 +22,7 @@ from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.intervals import IntervalSlice, write_mode_of
 from kindling_airflow.runner.providers.footers import count_rows
+from kindling_airflow.runner.providers.foreign_folders import faithful_schema, one_of_each_folder
 from kindling_airflow.runner.providers.interface import (
     EntityDescription,
     Gained,
@@ -31,13 +32,19 @@ from kindling_airflow.runner.providers.interface import (
     StreamWrite,
     Write,
 )
+from kindling_airflow.runner.providers.parquet_sidecar import (
+    FOLDER_OPTIONS,
+    Sidecar,
+    check_time_zone,
+    in_order,
+    read_sidecar,
+    sidecar_text,
+)
 from kindling_airflow.runner.providers.parquet_stream import (
-    SIDECAR_VERSION,
     create_empty,
     has_data,
     is_streamed,
     refuse_publish,
-    sidecar_text,
     take_over,
 )
 from kindling_airflow.runner.providers.parquet_whole import (
@@ -46,14 +53,16 @@ from kindling_airflow.runner.providers.parquet_whole import (
     put_back,
     readable,
 )
+from kindling_airflow.runner.providers.partition_texts import partition_texts
 from kindling_airflow.runner.providers.publish_log import SIDECAR, Commit, PublishLog
 from kindling_airflow.runner.providers.sliced_table import SlicedTable, partition_values
+from kindling_airflow.runner.providers.storable_columns import check_columns_storable, refusals_of
 from kindling_airflow.runner.providers.storage import literal_path
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.schema_difference import declared_schema, schema_differences
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, DataFrameReader
     from pyspark.sql.streaming.query import StreamingQuery
     from pyspark.sql.types import StructType
 
@@ -100,10 +109,10 @@ class ParquetProvider:
             groups = table.gained(entity.entityid, self._table(output), instance, done)
             files = [name for group in groups.values() for name in group.files]
             if files:
-                reader = self._spark.read.options(**self._context.options_of(entity))
+                reader = self._reader(entity, read_sidecar(self._storage, table.folder))
                 reader = reader.option("basePath", literal_path(table.folder)).schema(rows.schema)
                 paths = [literal_path(f"{table.folder}/{name}") for name in files]
-                return Gained(reader.parquet(*paths), tuple(groups))
+                return Gained(in_order(reader.parquet(*paths), rows.schema), tuple(groups))
             return Gained(rows.limit(0), tuple(groups))
 
         return self._log(entity).consistent(look)
@@ -118,21 +127,28 @@ class ParquetProvider:
         location = self._context.location_of(entity)
         refuse_publish(entity, self._storage, location)
         area = area_of(location, "staging")
+        check_columns_storable(entity, "parquet", frame.schema, is_new=_replaces_all(write))
         self._log(entity).settled()  # a publish that was decided still needs its staged files
         for name in self._storage.names(area):
             if name.startswith(f"{write.instance}-"):
                 self._storage.delete(f"{area}/{name}")
         if not _replaces_all(write):
             self._check_columns(entity, frame)
+            check_time_zone(entity, self._storage, location, frame.schema)
         path = f"{area}/{write.instance}-{write.attempt}"
-        writer = frame.write.options(**self._context.options_of(entity))
+        texts = partition_texts(entity, "parquet", self._storage, location)
+        options = {**self._context.options_of(entity), **FOLDER_OPTIONS}
+        writer = texts.marked(frame).write.options(**options)
         if entity.partition_columns:
-            writer.partitionBy(*entity.partition_columns).parquet(path)
+            with refusals_of(entity, "parquet"):
+                writer.partitionBy(*entity.partition_columns).parquet(path)
+            texts.refuse_marked(frame, self._storage, path)
             if _replaces_all(write) and not has_data(self._storage, path):
                 # Without a row there is no partition, and without a file no schema.
                 frame.limit(0).write.mode("overwrite").parquet(path)
         else:
-            writer.parquet(path)
+            with refusals_of(entity, "parquet"):
+                writer.parquet(path)
         if write.slice is not None and write.mode == "overwrite_interval":
             self._check_slice(entity, frame, path, write.slice)
         self._storage.write_text(f"{path}/{SIDECAR}", sidecar_text(frame.schema))
@@ -214,8 +230,9 @@ class ParquetProvider:
             )
         schema = self._schema_for_stream(entity, location)
         reader = self._spark.readStream.schema(schema)
-        options = {**self._context.options_of(entity), **read.options}
-        return reader.options(**options).parquet(literal_path(location))
+        sidecar = read_sidecar(self._storage, location)
+        options = {**self._context.options_of(entity), **read.options, **_folder_options(sidecar)}
+        return in_order(reader.options(**options).parquet(literal_path(location)), schema)
 
     def start(self, entity: EntityMetadata, frame: DataFrame, write: StreamWrite) -> StreamingQuery:
         """Start the query that writes a stream to the table, exactly once.
@@ -226,9 +243,12 @@ class ParquetProvider:
         """
         location = self._context.location_of(entity)
         self._log(entity).settled()
+        check_columns_storable(entity, "parquet", frame.schema, is_new=not self.exists(entity))
         take_over(entity, self._storage, location, frame.schema, write.checkpoint)
         self._check_columns(entity, frame)
-        writer = stream_writer(frame, write).options(**self._context.options_of(entity))
+        options = {**self._context.options_of(entity), **FOLDER_OPTIONS}
+        texts = partition_texts(entity, "parquet", self._storage, location)
+        writer = stream_writer(texts.refusing(frame), write).options(**options)
         if entity.partition_columns:
             writer = writer.partitionBy(*entity.partition_columns)
         return writer.format("parquet").start(location)
@@ -292,7 +312,7 @@ class ParquetProvider:
 
     def _schema_for_stream(self, entity: EntityMetadata, location: str) -> StructType:
         """Return the columns of what is there, else those that are declared."""
-        if has_data(self._storage, location) or self._schema(location) is not None:
+        if has_data(self._storage, location) or read_sidecar(self._storage, location) is not None:
             return self.read(entity).schema
         schema = declared_schema(entity, self._spark)
         if schema is None:
@@ -322,22 +342,29 @@ class ParquetProvider:
         return self._load(entity, path)
 
     def _load(self, entity: EntityMetadata, path: str) -> DataFrame:
-        reader = self._spark.read.options(**self._context.options_of(entity))
-        schema = self._schema(path)
+        sidecar = read_sidecar(self._storage, path)
         # A pattern is no folder in which Spark would look for the log of a stream.
         place = path if is_streamed(self._storage, path) else literal_path(path)
-        return (reader.schema(schema) if schema is not None else reader).parquet(place)
+        if sidecar is not None:
+            frame = self._reader(entity, sidecar).schema(sidecar.schema).parquet(place)
+            return in_order(frame, sidecar.schema)
+        frame = self._reader(entity, None).parquet(place)
+        if not any("=" in name for name in self._storage.names(path)):
+            return frame
+        files = self._storage.relative_to(path, one_of_each_folder(frame.inputFiles()))
+        schema = faithful_schema(frame.schema, files, declared_schema(entity, self._spark))
+        if schema == frame.schema:
+            return frame
+        return self._reader(entity, None).schema(schema).parquet(place)
 
-    def _schema(self, path: str) -> StructType | None:
-        from pyspark.sql.types import StructType
+    def _reader(self, entity: EntityMetadata, sidecar: Sidecar | None) -> DataFrameReader:
+        options = {**self._context.options_of(entity), **_folder_options(sidecar)}
+        return self._spark.read.options(**options)
 
-        sidecar = f"{path}/{SIDECAR}"
-        if not self._storage.exists(sidecar):
-            return None
-        document: Any = json.loads(self._storage.read_text(sidecar))
-        if document.get("version") != SIDECAR_VERSION:
-            return None
-        return StructType.fromJson(document["schema"])
+
+def _folder_options(sidecar: Sidecar | None) -> dict[str, str]:
+    """Return how the names of a table's folders are to be read."""
+    return {} if sidecar is None else sidecar.options
 
 
 def _replaces_all(write: Write) -> bool:

@@ -18,6 +18,12 @@ from typing import TYPE_CHECKING
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
+from kindling_airflow.runner.providers.hidden_names import is_hidden
+from kindling_airflow.runner.providers.parquet_sidecar import (
+    SIDECAR_VERSION,
+    check_time_zone,
+    sidecar_text,
+)
 from kindling_airflow.runner.providers.parquet_whole import area_of, readable
 from kindling_airflow.runner.providers.publish_log import SIDECAR
 from kindling_airflow.runner.providers.storage import Storage, literal_path
@@ -34,7 +40,6 @@ __all__ = [
     "take_over",
 ]
 
-SIDECAR_VERSION = 1
 _LOG = "_spark_metadata"
 _OWNER = "_kindling_stream.json"
 
@@ -45,8 +50,8 @@ def is_streamed(storage: Storage, table: str) -> bool:
 
 
 def has_data(storage: Storage, folder: str) -> bool:
-    """Tell whether there is anything in a folder that Spark would read."""
-    return any(not name.startswith(("_", ".")) for name in storage.names(folder))
+    """Return whether there is a file in a folder, or deeper, that Spark would read."""
+    return storage.has_file(folder, is_hidden)
 
 
 def refuse_publish(entity: EntityMetadata, storage: Storage, table: str) -> None:
@@ -80,11 +85,6 @@ def create_empty(storage: Storage, table: str, schema: StructType) -> None:
             raise
 
 
-def sidecar_text(schema: StructType) -> str:
-    """Return the text of the file that keeps a table's schema."""
-    return json.dumps({"version": SIDECAR_VERSION, "schema": schema.jsonValue()}, sort_keys=True)
-
-
 def take_over(
     entity: EntityMetadata, storage: Storage, table: str, schema: StructType, checkpoint: str
 ) -> None:
@@ -101,6 +101,7 @@ def take_over(
             "pattern where it looks for the stream's log\n"
             "  Fix: use a path without any of the characters {}[]*?\\."
         )
+    check_time_zone(entity, storage, table, schema)
     if is_streamed(storage, table):
         _check_owner(entity, storage, table, checkpoint)
         return

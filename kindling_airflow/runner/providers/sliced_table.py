@@ -23,11 +23,12 @@ from urllib.parse import unquote
 
 from kindling_airflow.errors import EntityError
 from kindling_airflow.frozen import EMPTY
+from kindling_airflow.runner.providers.hidden_names import has_hidden_part, is_hidden
 from kindling_airflow.runner.providers.publish_log import SIDECAR, Commit, Files
 
-__all__ = ["Group", "SlicedTable", "partition_values"]
+__all__ = ["NULL_FOLDER", "Group", "SlicedTable", "partition_values"]
 
-_NULL = "__HIVE_DEFAULT_PARTITION__"
+NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 _PREFIX = "run-"
 
 
@@ -188,7 +189,7 @@ class SlicedTable:
         return {name: Group.loads(self._files.read_text(path))} if self._files.exists(path) else {}
 
     def _data_files(self, folder: str) -> list[str]:
-        return [name for name in self._files.files(folder) if not _is_hidden(name)]
+        return [name for name in self._files.files(folder) if not has_hidden_part(name)]
 
     def _in_slice(
         self,
@@ -205,7 +206,7 @@ class SlicedTable:
                 yield f"{path}/{name}".lstrip("/")
             return
         for name in self._files.names(f"{self.folder}{path}"):
-            if "=" in name and not _is_hidden(name):
+            if "=" in name and not is_hidden(name):
                 inner = {**values, **partition_values(name)}
                 yield from self._in_slice(f"{path}/{name}", inner, lies_in)
 
@@ -222,13 +223,9 @@ def partition_values(path: str) -> dict[str, str | None]:
     {'code': 'a/b', 'day': '2013-01-02'}
     """
     pairs = [part.partition("=") for part in path.split("/") if "=" in part]
-    return {unquote(key): None if text == _NULL else unquote(text) for key, _, text in pairs}
+    return {unquote(key): None if text == NULL_FOLDER else unquote(text) for key, _, text in pairs}
 
 
 def _named_for(instance: str, path: str) -> str:
     folder, slash, name = path.rpartition("/")
     return f"{folder}{slash}{_PREFIX}{instance}-{name}"
-
-
-def _is_hidden(path: str) -> bool:
-    return any(part.startswith(("_", ".")) and "=" not in part for part in path.split("/"))

@@ -30,6 +30,7 @@ from kindling_airflow.intervals import KINDS, IntervalSlice
 from kindling_airflow.runner.healing import java_causes
 from kindling_airflow.runner.providers.interface import ProviderContext, Published, Staged, Write
 from kindling_airflow.runner.providers.parquet_whole import area_of
+from kindling_airflow.runner.providers.partition_texts import partition_texts
 from kindling_airflow.runner.providers.storage import Storage, literal_path
 from kindling_airflow.runner.schema_difference import (
     arranged,
@@ -50,6 +51,7 @@ __all__ = [
     "empty_table",
     "java_names",
     "new_columns",
+    "own_folder",
     "publish_patiently",
     "replaces_all",
     "stage_beside",
@@ -72,14 +74,16 @@ def replaces_all(write: Write) -> bool:
 
 
 def stage_beside(
-    context: ProviderContext, entity: EntityMetadata, frame: DataFrame, write: Write
+    context: ProviderContext, entity: EntityMetadata, frame: DataFrame, write: Write, kind: str
 ) -> Staged:
     """Write a result to the staging area, and check what is really there.
 
     Raises:
         PipeRunError: rows lie outside of the slice that is replaced, or the columns by which rows
-            are merged are null or not unique.
+            are merged are null or not unique, or the format would change partition values.
     """
+    from pyspark.sql import functions as F
+
     storage, area = context.storage, area_of(context.location_of(entity), "staging")
     for name in storage.names(area):
         if name.startswith(f"{write.instance}-"):
@@ -87,11 +91,23 @@ def stage_beside(
     path = f"{area}/{write.instance}-{write.attempt}"
     frame.write.parquet(path)
     staged = context.spark.read.schema(frame.schema).parquet(literal_path(path))
+    texts = partition_texts(entity, kind, storage, own_folder(context, entity))
+    if counts := texts.counts(staged):
+        [row] = staged.agg(F.count(F.lit(1)), *counts).collect()
+        rows, found = int(row[0]), [int(row[n]) for n in range(1, len(row))]
+        texts.refuse_counted(staged, found)
+    else:
+        rows = staged.count()
     if write.mode == "overwrite_interval" and write.slice is not None:
         _check_slice(entity, staged, write.slice)
     elif write.mode == "merge":
         _check_keys(entity, staged)
-    return Staged(path, staged.count(), staged)
+    return Staged(path, rows, staged)
+
+
+def own_folder(context: ProviderContext, entity: EntityMetadata) -> str | None:
+    """Return where a table lies; None where a catalog decides."""
+    return None if "provider.table" in entity.tags else context.location_of(entity)
 
 
 def new_columns(entity: EntityMetadata, stored: StructType, result: StructType) -> list[str]:

@@ -8,7 +8,7 @@ not: given an existing directory it moves the source *into* it, and calls that s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.contracts import escape_component
@@ -107,6 +107,26 @@ class Storage:
             found.append(str(listed.next().getPath().toUri().getPath())[len(root) + 1 :])
         return sorted(found)
 
+    def has_file(self, folder: str, passed_over: Callable[[str], bool]) -> bool:
+        """Return whether there is a file that is not empty in a folder or the folders in it.
+
+        Args:
+            folder: where to look; it may be missing.
+            passed_over: whether a file, or a folder with all that is in it, does not count.
+        """
+        system, pending = self._system(folder), [self._path(folder)]
+        if not self.exists(folder):
+            return False
+        while pending:
+            for status in system.listStatus(pending.pop()):
+                if passed_over(status.getPath().getName()):
+                    continue
+                if status.isDirectory():
+                    pending.append(status.getPath())
+                elif status.getLen() > 0:
+                    return True
+        return False
+
     def relative_to(self, folder: str, uris: Iterable[str]) -> list[str]:
         """Return the paths of files, named by URIs as Spark does, in a folder; sorted."""
         root = self._system(folder).makeQualified(self._path(folder)).toUri().getPath().rstrip("/")
@@ -143,6 +163,22 @@ class Storage:
         except Exception as error:  # py4j wraps whatever the file system throws
             reason = getattr(error, "java_exception", error)
             raise EntityError(f"cannot move {source!r} to {target!r}: {reason}") from error
+
+    def has_long_names(self, path: str) -> bool:
+        """Return whether names of folders may be longer than 255 bytes, as on object stores."""
+        return self._system(path).getUri().getScheme() not in ("file", "hdfs", "viewfs")
+
+    def unwritable(self, path: str) -> str:
+        """Return a pattern of the characters that names of files cannot have; "" if all can.
+
+        Java writes a question mark for each one that the encoding of its own process lacks: two
+        names become one. That encoding comes from the locale (``LANG=C`` knows no umlauts).
+        """
+        jvm: Any = self._spark._jvm
+        encoding = str(jvm.java.lang.System.getProperty("sun.jnu.encoding")).upper()
+        if self._system(path).getUri().getScheme() != "file" or encoding in ("UTF-8", "UTF8"):
+            return ""
+        return r"[^\x00-\xff]" if encoding == "ISO-8859-1" else r"[^\x00-\x7f]"
 
     def local_path(self, path: str) -> str | None:
         """Return a path as this machine's system takes it; None if it lies elsewhere."""

@@ -18,13 +18,15 @@ _OF_TABLES = (
     "fault_tests.py",
     "empty_tests.py",
     "name_tests.py",
+    "stored_values_tests.py",
 )
 
 
 def assert_format_holds(kind: str) -> None:
     """Run what is tested of ``delta``, ``iceberg``, ``kafka`` or ``parquet``."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
-    own = {"kafka": ("kafka_tests.py",), "parquet": ("fault_tests.py", "empty_tests.py")}
+    parquet = ("fault_tests.py", "empty_tests.py", "stored_values_tests.py")
+    own = {"kafka": ("kafka_tests.py",), "parquet": parquet}
     names = own.get(kind, (f"{kind}_tests.py", *_OF_TABLES))
     files = [str(_FOLDER / name) for name in names]
     ran = subprocess.run(
