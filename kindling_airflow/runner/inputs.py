@@ -21,6 +21,7 @@ from kindling_airflow.runner.providers.interface import (
     Peeks,
     ProviderContext,
     ReadsGains,
+    SetsAside,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Inputs:
         idle: why there is nothing to do; or "".
         slices: by entity, which slice was read, for people.
         taken: by entity, what was gained.
+        notes: what people should know of what was read.
     """
 
     frames: Mapping[str, DataFrame]
@@ -64,6 +66,7 @@ class Inputs:
     idle: str = ""
     slices: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     taken: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: EMPTY)
+    notes: tuple[str, ...] = ()
 
 
 def slice_read(
@@ -133,6 +136,7 @@ def read_inputs(
     taken: dict[str, tuple[str, ...]] = {}
     idle: list[str] = []
     missing: list[str] = []
+    notes: list[str] = []
     for entity_id in pipe.input_entity_ids:
         entity = entities.definition_or_default(entity_id)
         provider = provider_for(entity, context)
@@ -156,19 +160,26 @@ def read_inputs(
                 slices[entity_id] = str(part)
                 nothing += f" with {part}"
         reports.append(InputReport(entity_id, rows))
+        notes += _set_aside(entity, provider, run.instance)
         if entity_id in driving and _is_empty(
             entity, provider, frame, rows, is_slice=entity_id in slices
         ):
             idle.append(f"{entity_id!r} {nothing}")
         frames[argument_name(entity_id)] = frame
     if driving and len(idle) == len(driving):
-        return Inputs(frames, tuple(reports), "; ".join(idle), slices)
+        return Inputs(frames, tuple(reports), "; ".join(idle), slices, notes=tuple(notes))
     absent = [text for text in idle if "does not exist" in text]
     if missing or absent:
         raise EntityError(
             "\n".join([*missing, *(f"pipe {pipe.pipeid!r}: input {t}" for t in absent)])
         )
-    return Inputs(frames, tuple(reports), "", slices, taken)
+    return Inputs(frames, tuple(reports), "", slices, taken, tuple(notes))
+
+
+def _set_aside(entity: EntityMetadata, provider: EntityProvider, instance: str) -> list[str]:
+    """Keep records aside that are left out, and return the notes of it."""
+    note = provider.set_aside(entity, instance) if isinstance(provider, SetsAside) else ""
+    return [note] if note else []
 
 
 def _is_empty(
