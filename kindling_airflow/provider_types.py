@@ -25,6 +25,7 @@ from kindling_airflow.frozen import thaw
 from kindling_airflow.interval_checks import entity_interval_problems
 from kindling_airflow.intervals import WRITE_MODES
 from kindling_airflow.kafka_tags import KAFKA_TAGS, kafka_problems
+from kindling_airflow.source_tags import MALFORMED_TAG, source_problems
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -109,7 +110,7 @@ class ProviderType:
 
 
 BUILT_IN_TYPES: Mapping[str, ProviderType] = {
-    "csv": ProviderType((PATH_TAG,), is_written=False, streams_from=True),
+    "csv": ProviderType((MALFORMED_TAG, PATH_TAG), is_written=False, streams_from=True),
     "delta": ProviderType(
         ("provider.extra_columns", "provider.new_columns", PATH_TAG),
         write_modes=WRITE_MODES,
@@ -135,7 +136,7 @@ BUILT_IN_TYPES: Mapping[str, ProviderType] = {
         ),
         is_written=False,
     ),
-    "json": ProviderType((PATH_TAG,), is_written=False, streams_from=True),
+    "json": ProviderType((MALFORMED_TAG, PATH_TAG), is_written=False, streams_from=True),
     "kafka": ProviderType(
         KAFKA_TAGS, write_modes=(), streams_from=True, streams_into=("append", "update")
     ),
@@ -245,6 +246,8 @@ def tag_problems_of(entity: EntityMetadata) -> list[str]:
         problems += _iceberg_problems(where, entity)
     elif kind == "kafka":
         problems += kafka_problems(entity)
+    elif kind in ("csv", "json"):
+        problems += source_problems(entity)
     if entity.partition_columns:
         problems += _partition_problems(where, kind, entity.partition_columns)
     modes = known.write_modes if known.is_written else ()

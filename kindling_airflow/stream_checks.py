@@ -23,6 +23,7 @@ from kindling_airflow.provider_types import (
     provider_type_of,
 )
 from kindling_airflow.replaced_inputs import replaced_inputs
+from kindling_airflow.source_tags import MALFORMED_TAG, keeps_aside
 from kindling_airflow.stream_settings import (
     MODE_TAG,
     OPTION_TAG,
@@ -220,6 +221,14 @@ def _driving_problems(
     if not pipe.input_entity_ids:
         yield "is a stream without an input\n  Fix: name what drives it in input_entity_ids."
         return
+    for entity_id in pipe.input_entity_ids:
+        source = entities.definition_or_default(entity_id)
+        if provider_type_of(source) in ("csv", "json") and keeps_aside(source):
+            yield (
+                f"its input {entity_id!r} has {MALFORMED_TAG}: aside, and malformed records are "
+                "kept aside only where a batch pipe reads them\n"
+                f"  Fix: take {MALFORMED_TAG} out, or let a batch pipe read the entity."
+            )
     driving = pipe.input_entity_ids[0]
     if pipe.driving_entity_ids not in ((), (driving,)):
         yield (

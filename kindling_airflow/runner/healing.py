@@ -14,6 +14,8 @@ error that has an opinion decides**; where none has, the task is tried again.
 | ``raise_error``, ``assert_true`` | SQLSTATE P0 | no |
 | files whose columns do not fit | Spark's condition | no |
 | wrong calls of PySpark | ``PySparkTypeError`` and its kind; Java's "requirement failed" | no |
+| what a database refuses: syntax, tables, rights | ``SQLException``: state, class, code | no |
+| text that is not CSV or JSON, or not in its encoding | the parsers' error classes | no |
 | unknown modules and names, syntax, pickling | Python's error class, also out of a UDF | no |
 | ``sys.exit`` in the pipe | ``SystemExit`` | no |
 | a path that is not there (yet) | condition ``PATH_NOT_FOUND`` | yes |
@@ -45,10 +47,15 @@ _HEALING_CONDITIONS = ("PATH_NOT_FOUND",)  # it may be about to be written, or r
 
 _PERMANENT_JAVA = frozenset(
     (
-        # These three descend from IOException all the same.
+        # These descend from IOException all the same.
+        "com.fasterxml.jackson.core.JacksonException",
+        "java.io.CharConversionException",
         "java.io.InvalidClassException",
         "java.io.NotSerializableException",
+        "java.nio.charset.CharacterCodingException",
         "org.apache.hadoop.fs.UnsupportedFileSystemException",
+        "org.apache.hadoop.security.AccessControlException",
+        "com.univocity.parsers.common.TextParsingException",
         "org.apache.spark.sql.AnalysisException",
         "org.apache.spark.sql.execution.datasources.SchemaColumnConvertNotSupportedException",
     )
@@ -66,7 +73,31 @@ _HEALING_JAVA = frozenset(
     )
 )
 _HEALING_NAMES = re.compile(r"\.TTransportException$")  # the metastore's connection
-_REQUIREMENT = "requirement failed: "
+# What Spark says of a call, or of files, in an error of no class of its own.
+_WRONG = (
+    "requirement failed: ",
+    "CSV header does not conform to the schema",
+    "Number of column in CSV header",
+)
+
+_PERMANENT_DATABASE_STATES = ("0A", "21", "22", "23", "28", "3D", "3F", "42")
+_HEALING_DATABASE_STATES = ("08", "40", "53", "55", "57", "58")
+_PERMANENT_DATABASE = frozenset(
+    (
+        "java.sql.SQLDataException",
+        "java.sql.SQLFeatureNotSupportedException",
+        "java.sql.SQLIntegrityConstraintViolationException",
+        "java.sql.SQLInvalidAuthorizationSpecException",
+        "java.sql.SQLSyntaxErrorException",
+    )
+)
+# Of drivers whose states say nothing: syntax, missing tables and columns, rights, wrong values.
+_PERMANENT_CODES = {
+    "org.sqlite.SQLiteException": frozenset((1, 3, 19, 20, 23, 25, 26)),
+    "com.microsoft.sqlserver.jdbc.SQLServerException": frozenset(
+        (102, 105, 156, 170, 207, 208, 229, 230, 245, 2812, 4060, 4104, 8134, 18456)
+    ),
+}
 
 _PERMANENT_PYTHON = (ImportError, SyntaxError, NameError, NotImplementedError)
 _PERMANENT_PYTHON_NAMES = frozenset(
@@ -183,13 +214,26 @@ def _opinion_of_java(java: Any) -> bool | None:
     name, text = str(java.getClass().getName()), str(java.getMessage())
     if name == "org.apache.spark.api.python.PythonException":
         return _opinion_of_traceback(text)
+    if "java.sql.SQLException" in family:
+        return _opinion_of_database(java, family)
     if family & _PERMANENT_JAVA:
         return True
     if family & _HEALING_JAVA or _HEALING_NAMES.search(name):
         return False
-    if name == "java.lang.IllegalArgumentException" and text.startswith(_REQUIREMENT):
+    if "java.lang.IllegalArgumentException" in family and text.strip().startswith(_WRONG):
         return True
     return None
+
+
+def _opinion_of_database(java: Any, family: set[str]) -> bool | None:
+    """Judge an error of a database by its SQLSTATE, else by its class, else by its code."""
+    state = str(java.getSQLState() or "")
+    if state.startswith(_HEALING_DATABASE_STATES) or family & _HEALING_JAVA:
+        return False
+    if state.startswith(_PERMANENT_DATABASE_STATES) or family & _PERMANENT_DATABASE:
+        return True
+    known = _PERMANENT_CODES.get(str(java.getClass().getName()), frozenset())
+    return True if int(java.getErrorCode()) & 0xFFFF in known else None
 
 
 def _family(java_class: Any) -> Iterator[str]:

@@ -22,6 +22,7 @@ from kindling_airflow.runner.providers.interface import (
     Peeks,
     ProviderContext,
     ReadsGains,
+    SetsAside,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Inputs:
         slices: by entity, which slice was read, for people.
         taken: by entity, what was gained.
         missing: by entity, where what is missing should be.
+        notes: what people should know of what was read.
     """
 
     frames: Mapping[str, DataFrame]
@@ -67,6 +69,7 @@ class Inputs:
     slices: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     taken: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: EMPTY)
     missing: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    notes: tuple[str, ...] = ()
 
 
 def slice_read(
@@ -153,6 +156,7 @@ def read_inputs(
     slices: dict[str, str] = {}
     taken: dict[str, tuple[str, ...]] = {}
     idle: list[str] = []
+    notes: list[str] = []
     for entity in inputs:
         entity_id = entity.entityid
         if entity_id in missing:
@@ -176,10 +180,17 @@ def read_inputs(
         if nothing:
             idle.append(f"{entity_id!r} {nothing}")
         reports.append(InputReport(entity_id, rows))
+        notes += _set_aside(entity, provider, run.instance)
         frames[argument_name(entity_id)] = frame
     if driving and len(idle) == len(driving):
-        return Inputs(frames, tuple(reports), "; ".join(idle), slices)
-    return Inputs(frames, tuple(reports), "", slices, taken)
+        return Inputs(frames, tuple(reports), "; ".join(idle), slices, notes=tuple(notes))
+    return Inputs(frames, tuple(reports), "", slices, taken, notes=tuple(notes))
+
+
+def _set_aside(entity: EntityMetadata, provider: EntityProvider, instance: str) -> list[str]:
+    """Keep records aside that are left out, and return the notes of it."""
+    note = provider.set_aside(entity, instance) if isinstance(provider, SetsAside) else ""
+    return [note] if note else []
 
 
 def _read_with_columns(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.contracts import RunReport, RunRequest, escape_component
+from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.frozen import FrozenDict, freeze
 from kindling_airflow.harvest import HarvestedModules
 from kindling_airflow.intervals import slice_of
@@ -31,6 +32,7 @@ from kindling_airflow.runner.pipe_call import call_pipe, declarations_of, pipe_o
 from kindling_airflow.runner.providers.interface import ProviderContext, Write
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.runner.publish_result import Destination, publish_result
+from kindling_airflow.runner.read_problems import explained
 from kindling_airflow.runner.run_context import RunContext
 from kindling_airflow.runner.run_interval import interval_of
 
@@ -115,9 +117,28 @@ def _run(
     hooks: Hooks,
 ) -> RunReport:
     pipe = pipe_of(request, declared)
+    context = ProviderContext(spark, request.warehouse, hooks.memory)
+    try:
+        return _read_and_publish(request, declared, pipe, context, started=started, hooks=hooks)
+    except Exception as error:
+        told = explained(error, pipe, declared.entities, context)
+        if told is error:
+            raise
+        raise told from error
+
+
+def _read_and_publish(
+    request: RunRequest,
+    declared: HarvestedModules,
+    pipe: PipeMetadata,
+    context: ProviderContext,
+    *,
+    started: float,
+    hooks: Hooks,
+) -> RunReport:
+    spark = context.spark
     interval = interval_of(request)
     output = declared.entities.definition_or_default(pipe.output_entity_id)
-    context = ProviderContext(spark, request.warehouse, hooks.memory)
     provider = writable_provider_for(output, context)
     description = provider.describe(output)
     location = description.location
@@ -125,8 +146,9 @@ def _run(
 
     def report(status: Any, note: str = "", **more: Any) -> RunReport:
         extra: dict[str, Any] = {"output": description.to_json()}
-        if note:
-            extra["note"] = note
+        notes = [*inputs.notes, *([note] if note else [])]
+        if notes:
+            extra["note"] = "; ".join(notes)
         if inputs.slices:
             extra["slices_read"] = dict(inputs.slices)
         if part is not None:

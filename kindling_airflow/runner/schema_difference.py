@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import DataType, StructType
 
-__all__ = ["arranged", "declared_schema", "nulls_at", "quoted", "schema_differences", "sql_type"]
+__all__ = [
+    "arranged",
+    "declared_schema",
+    "nullable",
+    "nulls_at",
+    "quoted",
+    "schema_differences",
+    "sql_type",
+]
 
 
 def declared_schema(entity: EntityMetadata, spark: SparkSession) -> StructType | None:
@@ -72,7 +80,7 @@ def schema_differences(declared: StructType, actual: StructType) -> list[str]:
 
 def arranged(frame: DataFrame, declared: StructType) -> DataFrame:
     """Return rows without differences with all columns and fields in the declared order."""
-    return frame.to(_nullable(declared))
+    return frame.to(nullable(declared))
 
 
 def nulls_in(column: Column, declared: DataType) -> Column | None:
@@ -118,15 +126,16 @@ def _in_elements(column: Column, declared: DataType) -> Column | None:
     return F.exists(column, wrong) if promised else None
 
 
-def _nullable(declared: Any) -> Any:
+def nullable(declared: Any) -> Any:
+    """Return a type in which everything may be null."""
     from pyspark.sql.types import ArrayType, MapType, StructField, StructType
 
     if isinstance(declared, StructType):
-        return StructType([StructField(f.name, _nullable(f.dataType)) for f in declared])
+        return StructType([StructField(f.name, nullable(f.dataType)) for f in declared])
     if isinstance(declared, ArrayType):
-        return ArrayType(_nullable(declared.elementType))
+        return ArrayType(nullable(declared.elementType))
     if isinstance(declared, MapType):
-        return MapType(_nullable(declared.keyType), _nullable(declared.valueType))
+        return MapType(nullable(declared.keyType), nullable(declared.valueType))
     return declared
 
 

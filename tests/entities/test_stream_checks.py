@@ -133,6 +133,19 @@ def test_a_stream_of_files_needs_a_schema(kind: str) -> None:
     assert problems(stream("src"), src={"kind": kind, "schema": "id BIGINT"}) == []
 
 
+@pytest.mark.parametrize("kind", ["csv", "json"])
+@pytest.mark.parametrize("inputs", [("src",), ("other", "src")])
+def test_no_stream_keeps_malformed_records_aside(kind: str, inputs: tuple[str, ...]) -> None:
+    src = {"kind": kind, "schema": "id BIGINT", "tags": {"provider.malformed": "aside"}}
+    assert problems(stream(*inputs), src=src, other={"kind": "delta"}) == [
+        (
+            "its input 'src' has provider.malformed: aside, and malformed records are kept aside "
+            "only where a batch pipe reads them\n"
+            "  Fix: take provider.malformed out, or let a batch pipe read the entity."
+        )
+    ]
+
+
 def test_what_nobody_declares_is_a_stream_of_parquet_files() -> None:
     (text,) = problems(stream("nowhere"))
     assert text.startswith("its driving input 'nowhere' is read as a stream of parquet files")

@@ -165,6 +165,47 @@ def analysis_error_behind_the_users_own(spark: Any, folder: Path) -> None:
         raise RuntimeError("cannot make the report") from error
 
 
+def broken_json(spark: Any, folder: Path) -> None:
+    (folder / "a.json").write_text('{"id": 1')
+    spark.read.option("mode", "FAILFAST").json(str(folder / "a.json"))
+
+
+def broken_json_while_writing(spark: Any, folder: Path) -> None:
+    (folder / "a.json").write_text('{"id": 1')
+    reader = spark.read.schema("id INT").option("mode", "FAILFAST")
+    reader.json(str(folder / "a.json")).write.parquet(str(folder / "x"))
+
+
+def header_of_another_file(spark: Any, folder: Path) -> None:
+    (folder / "a.csv").write_text("name,id\nx,1\n")
+    reader = spark.read.schema("id STRING, name STRING").options(header=True, enforceSchema=False)
+    reader.csv(str(folder / "a.csv")).write.parquet(str(folder / "x"))
+
+
+def quote_within_quotes(spark: Any, folder: Path) -> None:
+    (folder / "a.csv").write_text('"a "b" c"\n')
+    reader = spark.read.schema("x STRING").option("unescapedQuoteHandling", "RAISE_ERROR")
+    reader.csv(str(folder / "a.csv")).write.parquet(str(folder / "x"))
+
+
+def bytes_of_another_encoding(spark: Any, folder: Path) -> None:
+    raise wrapped(
+        spark, "org.apache.spark.SparkException", "java.nio.charset.CharacterCodingException"
+    )
+
+
+def of_a_database(
+    spark: Any, state: str | None, code: int = 0, name: str = "java.sql.SQLException"
+) -> Exception:
+    """Return the error of a JDBC driver, as PySpark hands it over."""
+    from py4j.protocol import Py4JJavaError
+
+    made: Any = spark._jvm
+    for part in name.split("."):
+        made = getattr(made, part)
+    return Py4JJavaError("it failed", made("it failed", state, code))
+
+
 def wrong_declaration(spark: Any, folder: Path) -> None:
     raise DeclarationError(["pipe 'a': no"])
 
@@ -203,6 +244,10 @@ PERMANENT: list[Case] = [
     unknown_name,
     exit_of_the_pipe,
     analysis_error_behind_the_users_own,
+    broken_json,
+    broken_json_while_writing,
+    header_of_another_file,
+    quote_within_quotes,
     wrong_declaration,
     import_that_failed,
     broken_promise,
@@ -343,6 +388,45 @@ def test_is_not_tried_again(case: Case, spark: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", HEALING, ids=lambda case: case.__name__)
 def test_is_tried_again(case: Case, spark: Any, tmp_path: Path) -> None:
     assert not is_permanent(raised_by(case, spark, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("state", "name", "permanent"),
+    [
+        ("42P01", "java.sql.SQLException", True),  # PostgreSQL: no such table
+        ("42501", "java.sql.SQLException", True),  # no right to read it
+        ("28P01", "java.sql.SQLException", True),  # wrong password
+        ("3D000", "java.sql.SQLException", True),  # no such database
+        ("22012", "java.sql.SQLException", True),  # division by zero
+        ("42S02", "java.sql.SQLSyntaxErrorException", True),  # MySQL: no such table
+        (None, "java.sql.SQLSyntaxErrorException", True),
+        (None, "java.sql.SQLFeatureNotSupportedException", True),
+        ("S1000", "java.sql.SQLException", False),
+        (None, "java.sql.SQLException", False),
+        ("08001", "java.sql.SQLException", False),  # no connection
+        ("08S01", "java.sql.SQLNonTransientConnectionException", False),
+        ("40001", "java.sql.SQLException", False),  # serialisation, deadlock
+        ("40P01", "java.sql.SQLException", False),
+        ("55P03", "java.sql.SQLException", False),  # lock not available
+        ("57P03", "java.sql.SQLException", False),  # starting up
+        ("53300", "java.sql.SQLException", False),  # too many connections
+        (None, "java.sql.SQLTransientConnectionException", False),
+        (None, "java.sql.SQLTimeoutException", False),
+    ],
+)
+def test_a_database_says_by_its_state_or_class_whether_it_may_heal(
+    spark: Any, state: str | None, name: str, permanent: bool
+) -> None:
+    assert is_permanent(of_a_database(spark, state, name=name)) is permanent
+
+
+def test_a_database_that_the_driver_wraps_decides(spark: Any) -> None:
+    from py4j.protocol import Py4JJavaError
+
+    for state, permanent in (("42601", True), ("08006", False)):
+        inner = of_a_database(spark, state).java_exception  # type: ignore[attr-defined]
+        outer = spark._jvm.org.apache.spark.SparkException("Job aborted", inner)
+        assert is_permanent(Py4JJavaError("it failed", outer)) is permanent
 
 
 def test_a_pickling_error_is_known_by_its_name() -> None:

@@ -133,6 +133,31 @@ def test_the_report_and_errors_say_where_without_a_secret(
     assert SECRET not in json.dumps(report.to_json())
 
 
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"provider.table": "no_such"},
+        {"provider.query": "SELEC 1"},
+        {"provider.query": "SELECT nothing FROM orders"},
+    ],
+)
+def test_what_a_database_does_not_take_is_not_asked_again(
+    project: Project, database: Path, tags: dict[str, str]
+) -> None:
+    project.entity("orders", tags={"provider_type": "jdbc", "provider.url": url(database), **tags})
+    project.pipe("out", lambda orders: orders, "orders")
+    assert project.run("out").extra["permanent"] is True
+
+
+def test_a_database_that_is_not_there_may_come(project: Project, tmp_path: Path) -> None:
+    nowhere = f"jdbc:sqlite:{tmp_path / 'no' / 'such' / 'shop.db'}"
+    tags = {"provider_type": "jdbc", "provider.url": nowhere, "provider.table": "orders"}
+    project.entity("orders", tags=tags)
+    project.pipe("out", lambda orders: orders, "orders")
+    report = project.run("out")
+    assert (report.status, report.extra["permanent"]) == ("failed", False)
+
+
 def test_a_missing_driver_says_how_to_have_it(spark: Any) -> None:
     with pytest.raises(EntityError) as raised:
         read(spark, {"provider.url": "jdbc:postgresql://localhost:1/x", "provider.table": "t"})

@@ -287,7 +287,7 @@ def test_a_csv_whose_header_does_not_fit_its_schema_fails(project: Project) -> N
         "declared schema\n"
         "  - column 1 is 'name', declared as 'id'\n"
         "  - column 2 is 'id', declared as 'name'\n"
-        "  Fix: correct the declared schema, or have the file written anew."
+        "  Fix: correct the declared schema, or have the files written anew."
     )
 
 

@@ -6,14 +6,15 @@ Asking Spark is a job of half a second in a small driver, before the pipe has do
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kindling_airflow.runner.providers.file_lines import beginning
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["beginning", "is_plain", "surely_has_rows"]
+__all__ = ["is_plain", "surely_has_rows"]
 
-_LONGEST = 64 * 1024
 _MOST_FILES = 4
 _PLAIN_FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson")
 # Options that leave it at: a line that is not blank is a row, behind the header if there is one.
@@ -21,6 +22,7 @@ _HARMLESS = {
     *("header", "inferschema", "enforceschema", "sep", "delimiter", "quote", "escape"),
     *("nullvalue", "emptyvalue", "nanvalue", "dateformat", "timestampformat", "samplingratio"),
     *("ignoreleadingwhitespace", "ignoretrailingwhitespace", "locale", "mode"),
+    *("columnpruning", "unescapedquotehandling", "columnnameofcorruptrecord"),
 }
 
 
@@ -46,16 +48,3 @@ def surely_has_rows(frame: DataFrame, options: Mapping[str, str]) -> bool:
 def is_plain(options: Mapping[str, str]) -> bool:
     """Tell whether a reader's options leave lines as they are: one row, or the header, in each."""
     return {key.lower() for key in options} <= _HARMLESS
-
-
-def beginning(frame: DataFrame, name: str) -> bytes:
-    """Return what a file that a frame reads begins with."""
-    session: Any = frame.sparkSession
-    jvm, conf = session._jvm, session._jsc.hadoopConfiguration()
-    path = jvm.org.apache.hadoop.fs.Path(jvm.java.net.URI(name))
-    stream = path.getFileSystem(conf).open(path)
-    try:
-        bounded = jvm.org.apache.commons.io.input.BoundedInputStream(stream, _LONGEST)
-        return bytes(jvm.org.apache.commons.io.IOUtils.toByteArray(bounded))
-    finally:
-        stream.close()

@@ -36,12 +36,14 @@ __all__ = [
     "Counts",
     "EntityDescription",
     "EntityProvider",
+    "ExplainsReads",
     "ExplainsStreams",
     "Gained",
     "Peeks",
     "ProviderContext",
     "Published",
     "ReadsGains",
+    "SetsAside",
     "Staged",
     "StreamRead",
     "StreamSink",
@@ -241,6 +243,27 @@ class Peeks(Protocol):
 
     def surely_has_rows(self, entity: EntityMetadata, frame: DataFrame) -> bool:
         """Tell whether what :meth:`EntityProvider.read` has returned has rows; False: unknown."""
+        ...
+
+
+@runtime_checkable
+class ExplainsReads(Protocol):
+    """A provider that knows what an error means that its rows have raised in the midst of a run."""
+
+    def read_problem(self, entity: EntityMetadata, error: BaseException) -> str | None:
+        """Return why a run has failed that reads an entity, and what helps.
+
+        None where the entity has nothing to do with it, or where another try may go well.
+        """
+        ...
+
+
+@runtime_checkable
+class SetsAside(Protocol):
+    """A provider that can keep the records aside that it leaves out of what it reads."""
+
+    def set_aside(self, entity: EntityMetadata, instance: str) -> str:
+        """Keep them where a task instance has its own, and return a note; "" if there are none."""
         ...
 
 

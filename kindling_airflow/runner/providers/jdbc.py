@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kindling_airflow.connections import Connection
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.errors import EntityError
+from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.frozen import freeze
+from kindling_airflow.runner.healing import is_permanent, java_causes
 from kindling_airflow.runner.providers.interface import EntityDescription, ProviderContext
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ _ACCOUNT = re.compile(r"(?<=//)[^/?;]*@|(?<=:thin:)[^@]*(?=@)")
 _SETTINGS = re.compile(r"[?;].*", re.DOTALL)
 
 
+class UnreadableError(EntityError, PipeRunError):
+    """A table or query that a database will not answer, however often it is asked."""
+
+
 class _Database(NamedTuple):
     url: str
     options: dict[str, str]
@@ -69,7 +74,8 @@ class JdbcProvider:
         """Return the rows, which the database is asked for when they are needed.
 
         Raises:
-            EntityError: the database cannot be reached, or has no such table.
+            EntityError: the database cannot be reached.
+            UnreadableError: it has no such table, or does not take the query.
         """
         database = self._database(entity)
         options = self._context.options_of(entity, **database.options)
@@ -83,8 +89,10 @@ class JdbcProvider:
         try:
             return self._context.spark.read.format("jdbc").options(**options).load()
         except Exception as error:  # py4j and Spark wrap whatever the driver throws
-            reason = _reason(error, database)
-        raise EntityError(  # not chained: the cause may hold what must not be seen
+            reason, kind = _reason(error, database), EntityError
+            if is_permanent(error) or _lacks_driver(error):
+                kind = UnreadableError
+        raise kind(  # not chained: the cause may hold what must not be seen
             f"entity {entity.entityid!r}: cannot be read from {_shown(database.url)!r}: {reason}\n"
             "  Fix: look whether the table and the account are right, whether the database can be "
             f"reached from the driver, and whether {options['driver']!r} is in spark.jars."
@@ -110,6 +118,11 @@ class JdbcProvider:
         )
         options |= {"driver": str(driver)} if driver else {}
         return _Database(url, options, tuple(filter(None, (connection.password, *own.values()))))
+
+
+def _lacks_driver(error: Exception) -> bool:
+    names = {str(java.getClass().getName()) for java in java_causes(error)}
+    return "java.lang.ClassNotFoundException" in names
 
 
 def _url_of(entity: EntityMetadata, connection: Connection) -> str:

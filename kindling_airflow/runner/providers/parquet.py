@@ -23,6 +23,7 @@ from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.intervals import IntervalSlice, write_mode_of
 from kindling_airflow.runner.providers.footers import count_rows
 from kindling_airflow.runner.providers.foreign_folders import faithful_schema, one_of_each_folder
+from kindling_airflow.runner.providers.foreign_parquet import read_foreign
 from kindling_airflow.runner.providers.interface import (
     EntityDescription,
     Gained,
@@ -88,8 +89,14 @@ class ParquetProvider:
         return EntityDescription(self._context.location_of(entity), "parquet", details)
 
     def exists(self, entity: EntityMetadata) -> bool:
-        """Tell whether there is a table, if only the one of before."""
-        return readable(self._storage, self._context.location_of(entity)) is not None
+        """Tell whether there is a table, if only the one of before.
+
+        A folder of others that has no file yet is one where a schema says what will be in it.
+        """
+        path = readable(self._storage, self._context.location_of(entity))
+        if path is None or entity.schema is not None or self._storage.exists(f"{path}/{SIDECAR}"):
+            return path is not None
+        return self._storage.any_data(literal_path(path))
 
     def read(self, entity: EntityMetadata) -> DataFrame:
         """Return the table's rows, in the schema in which they were written."""
@@ -276,8 +283,9 @@ class ParquetProvider:
             remedy = (
                 "move the table away and begin the stream anew"
                 if is_streamed(self._storage, self._context.location_of(entity))
-                else "have the whole table written anew (a run without an interval does, with "
-                "write_mode: overwrite_interval)"
+                else "have the whole table written anew (a run without an interval does)"
+                if write_mode_of(entity) == "overwrite_interval"
+                else "have the whole table written anew (write_mode: overwrite)"
             )
             raise PipeRunError(
                 f"entity {entity.entityid!r}: the result does not have the columns of the table, "
@@ -348,7 +356,7 @@ class ParquetProvider:
         if sidecar is not None:
             frame = self._reader(entity, sidecar).schema(sidecar.schema).parquet(place)
             return in_order(frame, sidecar.schema)
-        frame = self._reader(entity, None).parquet(place)
+        frame = read_foreign(self._context, entity, place)
         if not any("=" in name for name in self._storage.names(path)):
             return frame
         files = self._storage.relative_to(path, one_of_each_folder(frame.inputFiles()))

@@ -1,8 +1,9 @@
 """CSV and JSON files as sources: read, never written.
 
-The defaults trust nothing: a CSV file has a header whose names must fit the declared schema (Spark
-alone would map columns by position), and a value that does not fit its type fails the pipe (Spark
-alone would make it null). ``provider.option.*`` tags change both.
+Nothing is trusted: the columns of CSV files belong together by the names in their headers, and a
+record that cannot be read as it is fails the pipe, or is kept aside (``provider.malformed``). Spark
+alone would map columns by position, and make nulls of what does not fit. ``provider.option.*`` tags
+come before the defaults; with ``mode: PERMISSIVE`` the files are read as Spark alone reads them.
 
 As a stream, each file is taken in once, when it is there: it has to come into its place as a whole,
 by a rename.
@@ -15,17 +16,22 @@ from typing import TYPE_CHECKING
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
 from kindling_airflow.provider_types import PATH_TAG, is_absolute
-from kindling_airflow.runner.providers.csv_header import check_header
+from kindling_airflow.runner.providers.csv_source import CsvReading
 from kindling_airflow.runner.providers.first_lines import surely_has_rows
 from kindling_airflow.runner.providers.interface import (
     EntityDescription,
     ProviderContext,
     StreamRead,
 )
+from kindling_airflow.runner.providers.json_source import JsonReading
+from kindling_airflow.runner.providers.malformed import keep_aside
 from kindling_airflow.runner.providers.storage import literal_path
+from kindling_airflow.source_tags import keeps_aside
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+    from kindling_airflow.runner.providers.file_reading import FileReading
 
 __all__ = ["CsvProvider", "JsonProvider"]
 
@@ -34,6 +40,7 @@ class _SourceFilesProvider:
     """Reads one format of text files; ``provider.path`` may hold Hadoop's glob characters."""
 
     format: str
+    reading: type[FileReading]
 
     def __init__(self, context: ProviderContext) -> None:
         self._context = context
@@ -43,23 +50,28 @@ class _SourceFilesProvider:
         return EntityDescription(self._context.location_of(entity), self.format)
 
     def exists(self, entity: EntityMetadata) -> bool:
-        """Tell whether any file is there."""
-        return self._context.storage.any_match(self._pattern(entity))
+        """Return whether a file is there; with a declared schema, an empty folder will do."""
+        pattern, storage = self._pattern(entity), self._context.storage
+        if entity.schema is not None:
+            return storage.any_match(pattern)
+        return storage.any_data(pattern)
 
     def read(self, entity: EntityMetadata) -> DataFrame:
         """Return the rows of the files, in the declared schema if there is one.
 
         Raises:
-            PipeRunError: the header of CSV files does not fit the declared schema.
+            PipeRunError: the header of a CSV file does not fit, or lines would be misread.
         """
-        options = self._options(entity)
-        reader = self._context.spark.read.format(self.format).options(**options)
-        if entity.schema is None:
-            return reader.load(self._pattern(entity))
-        frame = reader.schema(entity.schema).load(self._pattern(entity))
-        if self.format == "csv":
-            check_header(entity, frame, options)
-        return frame
+        return self._reading(entity).rows()
+
+    def set_aside(self, entity: EntityMetadata, instance: str) -> str:
+        """Keep the records aside that cannot be read, and return a note; "" if there are none.
+
+        Only where the entity says so.
+        """
+        if not keeps_aside(entity):
+            return ""
+        return keep_aside(entity, self._context, instance, self._reading(entity).malformed)
 
     def make_ready(self, entity: EntityMetadata) -> None:
         """Create the folder of the files, if there is neither folder nor file nor a pattern.
@@ -78,23 +90,28 @@ class _SourceFilesProvider:
 
     def read_stream(self, entity: EntityMetadata, read: StreamRead) -> DataFrame:
         """Return the rows of the files that are there, and of those that come."""
-        reader = self._context.spark.readStream.format(self.format).schema(entity.schema or "")
-        options = {**self._options(entity), **read.options}
-        return reader.options(**options).load(self._stream_pattern(entity))
+        reading = self._reading(entity, self._stream_pattern(entity), read)
+        return reading.stream()
 
     def surely_has_rows(self, entity: EntityMetadata, frame: DataFrame) -> bool:
-        """Tell whether the files' first lines show that there are rows."""
-        return surely_has_rows(frame, self._options(entity))
+        """Return whether the files' first lines show that there are rows."""
+        if keeps_aside(entity):
+            return False
+        return surely_has_rows(frame, self._reading(entity).options)
 
-    def _options(self, entity: EntityMetadata) -> dict[str, str]:
-        defaults = {"header": "true"} if self.format == "csv" else {}
-        if entity.schema is not None:
-            defaults["mode"] = "FAILFAST"
-            if self.format == "csv":
-                defaults["enforceSchema"] = "false"
-        elif self.format == "csv":
-            defaults["inferSchema"] = "true"
-        return self._context.options_of(entity, **defaults)
+    def read_problem(self, entity: EntityMetadata, error: BaseException) -> str | None:
+        """Return which record of the files it was that an error is about; None if it is not."""
+        return self._reading(entity).problem(error)
+
+    def stream_problem(self, entity: EntityMetadata, error: Exception) -> str | None:
+        """Return the same of a query that the files drive."""
+        return self.read_problem(entity, error)
+
+    def _reading(
+        self, entity: EntityMetadata, pattern: str = "", read: StreamRead | None = None
+    ) -> FileReading:
+        options = {**self._context.options_of(entity), **(read.options if read else {})}
+        return self.reading(self._context, entity, pattern or self._pattern(entity), options)
 
     def _stream_pattern(self, entity: EntityMetadata) -> str:
         """Return where a stream's files are: to Spark a single file is a pattern, or no source."""
@@ -117,9 +134,11 @@ class CsvProvider(_SourceFilesProvider):
     """Reads CSV files."""
 
     format = "csv"
+    reading = CsvReading
 
 
 class JsonProvider(_SourceFilesProvider):
     """Reads files of JSON objects, one in each line."""
 
     format = "json"
+    reading = JsonReading

@@ -131,10 +131,12 @@ def check_columns(entity: EntityMetadata, stored: StructType, result: StructType
     problems = schema_differences(stored, kept)
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
+        could_add = entity.tags.get(NEW_COLUMNS_TAG) != "add"
+        adding = f"have new ones added ({NEW_COLUMNS_TAG}: add), " if could_add else ""
         raise PipeRunError(
             f"entity {entity.entityid!r}: the result does not have the columns of the table, whose "
             f"other rows stay\n{listed}\n"
-            f"  Fix: keep the columns, have new ones added ({NEW_COLUMNS_TAG}: add), or have the "
+            f"  Fix: keep the columns, {adding}or have the "
             "whole table written anew (write_mode: overwrite)."
         )
 

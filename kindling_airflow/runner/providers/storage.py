@@ -89,6 +89,23 @@ class Storage:
         found = self._system(pattern).globStatus(self._path(pattern))
         return bool(found)
 
+    def any_data(self, pattern: str) -> bool:
+        """Return whether a path, possibly a pattern, matches a file that Spark would read.
+
+        To Spark, what begins with ``_`` or ``.`` is hidden.
+        """
+        system = self._system(pattern)
+        pending = list(system.globStatus(self._path(pattern)) or ())
+        while pending:
+            status = pending.pop()
+            if not status.isDirectory():
+                return True
+            for child in system.listStatus(status.getPath()):
+                name = str(child.getPath().getName())
+                if not name.startswith(".") and (not name.startswith("_") or "=" in name):
+                    pending.append(child)
+        return False
+
     def names(self, folder: str) -> list[str]:
         """Return the names in a folder, sorted; none where there is no folder."""
         if not self.exists(folder):

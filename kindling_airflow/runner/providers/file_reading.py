@@ -1,0 +1,79 @@
+"""One reading of a source's text files: what all formats share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.runner.providers.interface import ProviderContext
+from kindling_airflow.runner.schema_difference import declared_schema
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
+
+__all__ = ["FileReading", "folder_columns"]
+
+
+class FileReading(ABC):
+    """The files of one entity, as they are to be read in one run.
+
+    Attributes:
+        options: of Spark's reader, as given; subclasses add their defaults.
+    """
+
+    def __init__(
+        self,
+        context: ProviderContext,
+        entity: EntityMetadata,
+        pattern: str,
+        options: Mapping[str, str],
+    ) -> None:
+        self.context, self.entity, self.pattern = context, entity, pattern
+        self.given = {key.lower(): value for key, value in options.items()}
+        self.options = {**self.defaults(), **options}
+        self.spark = context.spark
+
+    @property
+    def is_permissive(self) -> bool:
+        """Whether the entity wants the files as Spark alone reads them."""
+        return self.given.get("mode", "").upper() == "PERMISSIVE"
+
+    @cached_property
+    def declared(self) -> StructType | None:
+        """The declared schema."""
+        return declared_schema(self.entity, self.spark)
+
+    @abstractmethod
+    def defaults(self) -> dict[str, str]:
+        """Return options of Spark's reader where the entity sets none."""
+
+    @abstractmethod
+    def rows(self) -> DataFrame:
+        """Return the rows."""
+
+    @abstractmethod
+    def malformed(self) -> DataFrame:
+        """Return file, reason and record of what cannot be a row."""
+
+    @abstractmethod
+    def stream(self) -> DataFrame:
+        """Return the rows as a stream; a schema is declared."""
+
+    @abstractmethod
+    def problem(self, error: BaseException) -> str | None:
+        """Return which record an error is about; None if it is not about one of these files."""
+
+    def text(self, *, wholetext: bool = False) -> DataFrame:
+        """Return the files as text."""
+        reader = self.spark.read.format("text").options(**self.options)
+        return reader.option("wholetext", wholetext).load(self.pattern)
+
+
+def folder_columns(frame: DataFrame) -> list[str]:
+    """Return the columns of a plain read that come from the names of folders."""
+    plan: Any = frame._jdf.queryExecution().analyzed()
+    return list(plan.relation().partitionSchema().fieldNames())
