@@ -56,9 +56,10 @@ lint: env ## ruff, mypy strict, import-linter
 bench: env ## speed, as ratios against references measured in the same run
 	$(RUN) $(PY) -m benchmarks
 
-soak: env ## two minutes of a scheduler that parses; 100,000 records through streams in trouble
+soak: env ## two minutes of a scheduler that parses; 100,000 records through streams in trouble; clocks
 	$(RUN) KINDLING_SOAK_SECONDS=120 $(PY) -m pytest -m system tests/system/test_stable_version.py
 	$(RUN) KINDLING_STREAM_RECORDS=100000 $(PY) -m pytest -m system tests/system/test_streams.py
+	$(RUN) KINDLING_CLOCK_EXAMPLES=5000 $(PY) -m pytest tests/test_schedule_times.py
 
 ui-at-size: env ## time and pictures of a DAG of 1,211 pipes in the real UI
 	$(RUN) $(PY) docs/ui_at_size.py
