@@ -85,8 +85,7 @@ class IntervalSlice:
         """
         if kind == "timestamp":
             return self.start, self.end
-        zone = zone_named(self.zone)
-        start, end = (m.astimezone(zone).replace(tzinfo=None) for m in (self.start, self.end))
+        start, end = (_reading(moment, zone_named(self.zone)) for moment in (self.start, self.end))
         if kind == "timestamp_ntz":
             return start, end
         if kind == "date":
@@ -126,7 +125,8 @@ class IntervalSlice:
         number, unit = _lookback_parts(lookback)
         back = timedelta(**{_UNITS[unit]: number})
         if unit in "dw":
-            start = self.start.astimezone(zone_named(self.zone)) - back
+            zone = zone_named(self.zone)
+            start = (_reading(self.start, zone) - back).replace(tzinfo=zone)
         else:
             start = self.start.astimezone(timezone.utc) - back
         return IntervalSlice(self.column, start.astimezone(timezone.utc), self.end, self.zone)
@@ -201,6 +201,42 @@ def zone_named(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (OSError, ValueError, LookupError):
         raise ValueError(f"no time zone {name!r}") from None
+
+
+def _reading(instant: datetime, zone: tzinfo) -> datetime:
+    """Return what the clock of a zone shows, such that no reading is in two slices, or in none.
+
+    Where it has just gone forward that is the first reading that was left out: a day whose midnight
+    was begins there. A reading that comes twice counts the second time; until it does, it is the
+    first of those that come twice.
+    """
+    instant = instant.astimezone(timezone.utc)
+    there = instant.astimezone(zone)
+    before = (instant - timedelta.resolution).astimezone(zone)
+    forward = _offset(there) - _offset(before)
+    if forward > timedelta(0):
+        return there.replace(tzinfo=None) - forward
+    # Shown a second time, it is a later instant: by as much as the clock will have gone back.
+    back = _offset(there) - _offset(there.replace(fold=1))
+    if not there.fold and back > timedelta(0):
+        return _change(instant, instant + back, zone).astimezone(zone).replace(tzinfo=None)
+    return there.replace(tzinfo=None, fold=0)
+
+
+def _change(before: datetime, behind: datetime, zone: tzinfo) -> datetime:
+    """Return the first instant of a zone's next offset, between one before and one behind it."""
+    old = _offset(before.astimezone(zone))
+    while behind - before > timedelta.resolution:
+        middle = before + (behind - before) // 2
+        if _offset(middle.astimezone(zone)) == old:
+            before = middle
+        else:
+            behind = middle
+    return behind
+
+
+def _offset(moment: datetime) -> timedelta:
+    return moment.utcoffset() or timedelta(0)
 
 
 def _lookback_parts(text: str) -> tuple[int, str]:

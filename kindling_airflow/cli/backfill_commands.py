@@ -23,8 +23,11 @@ from kindling_airflow.cli.backfill_plan import (
 from kindling_airflow.cli.inside_airflow import asked_quietly
 from kindling_airflow.cli.own_output import printed_to_stderr
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
+from kindling_airflow.frozen import EMPTY
 
 __all__ = ["show_backfill"]
+
+CHOICE = "select"  # see operators/chosen_pipes.py, which imports Airflow
 
 
 def show_backfill(called: argparse.Namespace) -> int:
@@ -44,6 +47,7 @@ def _planned(called: argparse.Namespace) -> BackfillPlan:
         raise WrongCallError(f"{called.source!r} is no definition (*.kindling.yaml)")
     if called.max_active_runs is not None and called.max_active_runs < 1:
         raise WrongCallError(f"--max-active-runs must be at least 1, not {called.max_active_runs}")
+    chosen, conf = _conf(called)
     with printed_to_stderr():
         compiled = compile_definition(Definition.from_file(path))
     definition = compiled.definition
@@ -58,10 +62,11 @@ def _planned(called: argparse.Namespace) -> BackfillPlan:
         dag_id=definition.dag_id,
         first=_date(called.from_date),
         last=_date(called.to_date),
-        select=" ".join(called.select or ()),
+        select=chosen,
         reprocess=called.reprocess_behavior,
         backwards=called.run_backwards,
         at_once=called.max_active_runs,
+        conf=conf,
     )
     now = datetime.now(timezone.utc)
     slots = list(_slots(compiled, request, now))
@@ -77,8 +82,8 @@ def _planned(called: argparse.Namespace) -> BackfillPlan:
         now=now,
         dag=stored,
         start_date=definition.start_date,
-        period=definition.every,
         own_limit=definition.max_active_runs,
+        is_new_again=definition.partitions is not None,
     )
     if not problem:
         return found
@@ -123,17 +128,54 @@ def _slots(compiled: Any, request: Request, now: datetime) -> Iterator[Slot]:
         )
         found = run_interval({"dag": dag, "dag_run": run}, "full")
         if found is not None:
-            yield Slot(str(info.partition_key), *found)
+            yield Slot(str(info.partition_key), *found, date=_date_of(info, scheduled.timetable))
 
 
-def _with_run(slot: Slot, existing: Mapping[str, tuple[str, str]]) -> Slot:
-    state, chosen = existing.get(slot.key, ("", ""))
-    return replace(slot, state=state, had_select=chosen)
+def _date_of(info: Any, timetable: Any) -> datetime:
+    """Return what Airflow compares with the dates of a backfill of partitions.
+
+    That is what the clock of the schedule shows when the partition begins, taken for a time in
+    UTC; in 3.2 it is when the partition's run is due.
+    """
+    if not hasattr(timetable, "localize_partition_datetime"):
+        due: datetime = info.run_after
+        return due
+    begins = info.partition_date.astimezone(timetable.times.zone)
+    there: datetime = begins.replace(tzinfo=timezone.utc)
+    return there
+
+
+def _with_run(slot: Slot, existing: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Slot:
+    state, conf = existing.get(slot.key, ("", EMPTY))
+    return replace(slot, state=state, had_select=str(conf.get(CHOICE) or ""), conf=conf)
+
+
+def _conf(called: argparse.Namespace) -> tuple[str, Mapping[str, Any]]:
+    """Return the choice of pipes, and the other parameters that the runs are to have.
+
+    Raises:
+        WrongCallError: the conf is not a JSON object, or a choice is given twice.
+    """
+    select = " ".join(called.select or ())
+    if not called.dag_run_conf:
+        return select, EMPTY
+    try:
+        conf = json.loads(called.dag_run_conf)
+    except ValueError as error:
+        raise WrongCallError(f"--dag-run-conf is not JSON: {error}") from error
+    if not isinstance(conf, dict):
+        raise WrongCallError('--dag-run-conf must be a JSON object, such as \'{"region": "eu"}\'')
+    chosen = conf.pop(CHOICE, None)
+    if chosen and select:
+        raise WrongCallError(f"pipes are chosen twice: by --select and by {CHOICE!r} of the conf")
+    if chosen is not None and not isinstance(chosen, str):
+        raise WrongCallError(f"{CHOICE!r} of --dag-run-conf must be text, not {chosen!r}")
+    return select or chosen or "", conf
 
 
 def _stored(
     dag_id: str, slots: list[Slot]
-) -> tuple[StoredDag | None, Mapping[str, tuple[str, str]], str]:
+) -> tuple[StoredDag | None, Mapping[str, tuple[str, Mapping[str, Any]]], str]:
     """Return what the database has of the DAG and of the runs, or why it was not asked."""
     from sqlalchemy.exc import SQLAlchemyError
 

@@ -10,13 +10,11 @@ from kindling_airflow.cli.backfill_plan import Slot, StoredDag
 
 __all__ = ["stored_dag"]
 
-_CHOICE = "select"  # in the conf of a run, see operators/chosen_pipes.py
-
 
 def stored_dag(
     dag_id: str, slots: Sequence[Slot]
-) -> tuple[StoredDag, Mapping[str, tuple[str, str]]]:
-    """Return a DAG as it is stored, and of its runs in a range the state and the choice of pipes.
+) -> tuple[StoredDag, Mapping[str, tuple[str, Mapping[str, Any]]]]:
+    """Return a DAG as it is stored, and of its runs in a range the state and the conf.
 
     Args:
         dag_id: the DAG.
@@ -55,8 +53,7 @@ def stored_dag(
     return StoredDag(dag is not None, paused, backfill, past), dict(map(_run, rows))
 
 
-def _run(row: Any) -> tuple[str, tuple[str, str]]:
+def _run(row: Any) -> tuple[str, tuple[str, Mapping[str, Any]]]:
     day, partition, state, conf = row
     key = partition or day.astimezone(timezone.utc).isoformat()
-    chosen = (conf or {}).get(_CHOICE)
-    return str(key), (str(getattr(state, "value", state)), str(chosen or ""))
+    return str(key), (str(getattr(state, "value", state)), dict(conf or {}))

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from itertools import groupby
 from typing import Any
 
+from kindling_airflow.frozen import EMPTY, thaw
 from kindling_airflow.intervals import interval_column_of, write_mode_of
 from kindling_airflow.manifest import Manifest
 
 __all__ = ["BackfillPlan", "Request", "Slot", "StoredDag", "Write", "plan_backfill", "writes_of"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_CHOICE = "select"  # in the conf of a run, see operators/chosen_pipes.py
 _MOST_SHOWN = 12
 _AIRFLOWS_OWN = 10
 _HOW = {
@@ -26,7 +28,11 @@ _HOW = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What ``airflow backfill create`` is to be called with."""
+    """What ``airflow backfill create`` is to be called with.
+
+    Attributes:
+        conf: parameters that all runs get, besides the choice of pipes.
+    """
 
     dag_id: str
     first: datetime
@@ -35,6 +41,7 @@ class Request:
     reprocess: str = "none"
     backwards: bool = False
     at_once: int | None = None
+    conf: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,8 @@ class Slot:
         start, end: its data interval.
         state: the state of the run that there is already; "" for none.
         had_select: the choice that such a run was started with, or "".
+        conf: all that it was started with.
+        date: what the dates of a backfill are compared with, if it is not the start.
     """
 
     key: str
@@ -53,6 +62,8 @@ class Slot:
     end: datetime
     state: str = ""
     had_select: str = ""
+    conf: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    date: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +112,7 @@ class BackfillPlan:
         writes: what they write.
         refusals: why Airflow refuses it; empty if it does not.
         notes: what Airflow ignores, and what else is to be known.
-        command: the command that does it.
+        commands: the commands that do it, one after the other.
     """
 
     request: Request
@@ -112,7 +123,12 @@ class BackfillPlan:
     writes: tuple[Write, ...]
     refusals: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    command: str = ""
+    commands: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> str:
+        """The commands, a line each."""
+        return "\n".join(self.commands)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as a JSON document."""
@@ -130,6 +146,7 @@ class BackfillPlan:
             "refusals": list(self.refusals),
             "notes": list(self.notes),
             "command": self.command,
+            "commands": list(self.commands),
         }
 
     def text(self) -> str:
@@ -162,8 +179,8 @@ def plan_backfill(
     now: datetime,
     dag: StoredDag | None = None,
     start_date: datetime | None = None,
-    period: timedelta | None = None,
     own_limit: int = 1,
+    is_new_again: bool = False,
 ) -> BackfillPlan:
     """Return what a backfill will do.
 
@@ -176,12 +193,13 @@ def plan_backfill(
         now: the time.
         dag: what Airflow knows.
         start_date: that of the definition.
-        period: the length of the DAG's intervals, where it is fixed.
         own_limit: how many runs the definition allows at once.
+        is_new_again: whether Airflow makes a new run, without conf, where one is run again.
     """
     ordered = slots[::-1] if request.backwards else slots
     runs = tuple(slot for slot in ordered if _is_run(slot, request.reprocess))
     left = tuple(slot for slot in ordered if not _is_run(slot, request.reprocess))
+    parts = _parts(request, runs, is_new_again=is_new_again)
     return BackfillPlan(
         request=request,
         runs=runs,
@@ -191,10 +209,11 @@ def plan_backfill(
         writes=tuple(writes),
         refusals=tuple(_refusals(request, slots, now, dag)),
         notes=(
-            *_schedule_notes(request, dag, start_date, period, own_limit),
+            *_schedule_notes(request, dag, start_date, own_limit),
             *_table_notes(request, runs, writes),
+            *_conf_notes(request, parts),
         ),
-        command=_command(request, runs),
+        commands=tuple(_commands(request, parts)),
     )
 
 
@@ -230,19 +249,12 @@ def _schedule_notes(
     request: Request,
     dag: StoredDag | None,
     start_date: datetime | None,
-    period: timedelta | None,
     own_limit: int,
 ) -> Iterator[str]:
     if dag is not None and dag.is_paused:
         yield (
             "the DAG is paused: its runs will be made and wait until it is unpaused "
             f"('airflow dags unpause {request.dag_id}')"
-        )
-    if period is not None and (request.first - _EPOCH) % period:
-        fits = request.first - (request.first - _EPOCH) % period
-        yield (
-            "intervals of a fixed length are counted from the first date of a backfill; to have "
-            f"those of the schedule, begin at {_moment(fits)}"
         )
     if start_date is not None and request.first < start_date:
         yield "a backfill does not heed start_date: runs before it are made as well"
@@ -275,17 +287,70 @@ def _at_once(request: Request) -> int:
     return request.at_once or _AIRFLOWS_OWN
 
 
-def _command(request: Request, runs: Sequence[Slot]) -> str:
+_Part = tuple[Mapping[str, Any] | None, Sequence[Slot]]
+"""Runs that one command makes, and the conf that it gives them; None: it gives none."""
+
+
+def _parts(request: Request, runs: Sequence[Slot], *, is_new_again: bool) -> list[_Part]:
+    """Return which runs one command can make: it gives all of them the same conf.
+
+    That takes the place of what runs that are run again were started with, so it has to have all
+    of it; without one they keep theirs, unless Airflow makes new ones.
+    """
+    lost = is_new_again and any(slot.state and slot.conf for slot in runs)
+    if not (request.select or request.conf or lost or any(slot.had_select for slot in runs)):
+        return [(None, runs)]
+
+    def conf_of(slot: Slot) -> dict[str, Any]:
+        kept = {name: value for name, value in slot.conf.items() if slot.state and name != _CHOICE}
+        return {**kept, **request.conf, _CHOICE: request.select}
+
+    return [(conf, list(part)) for conf, part in groupby(runs, conf_of)] or [(conf_of(_NO_RUN), [])]
+
+
+_NO_RUN = Slot("", datetime.min, datetime.min)  # noqa: DTZ901
+
+
+def _conf_notes(request: Request, parts: Sequence[_Part]) -> Iterator[str]:
+    given = {_CHOICE, *request.conf}
+    kept = sorted({name for conf, _ in parts for name in conf or () if name not in given})
+    if kept:
+        yield (
+            f"runs of this range were started with {', '.join(map(repr, kept))}, which a conf of a "
+            "backfill replaces; the commands below have it, too"
+        )
+    if len(parts) > 1:
+        yield (
+            f"runs of this range have {len(parts)} different confs in turn, and a backfill has "
+            "one: call a command when the backfill of the one before is over"
+        )
+
+
+def _commands(request: Request, parts: Sequence[_Part]) -> Iterator[str]:
+    for n, (conf, runs) in enumerate(parts):
+        first, last = request.first, request.last
+        dates = [slot.date or slot.start for slot in runs]
+        is_first, is_last = n == 0, n == len(parts) - 1
+        if request.backwards:
+            is_first, is_last = is_last, is_first
+        yield _command(
+            request, first if is_first else min(dates), last if is_last else max(dates), conf
+        )
+
+
+def _command(
+    request: Request, first: datetime, last: datetime, conf: Mapping[str, Any] | None
+) -> str:
     words = ["airflow", "backfill", "create", "--dag-id", request.dag_id]
-    words += ["--from-date", _moment(request.first), "--to-date", _moment(request.last)]
+    words += ["--from-date", _moment(first), "--to-date", _moment(last)]
     if request.at_once is not None:
         words += ["--max-active-runs", str(request.at_once)]
     if request.reprocess != "none":
         words += ["--reprocess-behavior", request.reprocess]
     if request.backwards:
         words += ["--run-backwards"]
-    if request.select or any(slot.had_select for slot in runs):
-        words += ["--dag-run-conf", json.dumps({"select": request.select})]
+    if conf is not None:
+        words += ["--dag-run-conf", json.dumps(thaw(conf))]
     return shlex.join(words)
 
 
@@ -316,7 +381,7 @@ def _lines(plan: BackfillPlan) -> Iterator[str]:
             yield title
             yield from (f"  - {text}" for text in texts)
     yield ""
-    yield plan.command
+    yield from plan.commands
 
 
 def _run_line(slot: Slot) -> str:

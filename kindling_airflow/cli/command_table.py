@@ -351,6 +351,7 @@ COMMANDS: tuple[Command, ...] = (
                 help="which runs that exist are run again; default: none",
             ),
             _argument("--run-backwards", action="store_true", help="latest run first"),
+            _argument("--dag-run-conf", metavar="JSON", help="parameters that the runs get"),
             _JSON,
         ),
     ),

@@ -18,24 +18,24 @@ __all__ = ["airflow_schedule"]
 
 def airflow_schedule(compiled: Compiled) -> Any:
     """Return what the DAG takes as its schedule; None where it has none."""
-    from airflow.sdk import (
-        AssetAll,
-        AssetAny,
-        CronDataIntervalTimetable,
-        CronPartitionTimetable,
-        DeltaDataIntervalTimetable,
+    from airflow.sdk import AssetAll, AssetAny
+
+    from kindling_airflow.dag_factory.timetables import (
+        KindlingCronTimetable,
+        KindlingPartitionTimetable,
+        KindlingPeriodTimetable,
     )
 
     definition = compiled.definition
     if runs_continuously(definition, compiled.spec.lifetime):
         return CONTINUOUS
     if definition.cron is not None:
-        return CronDataIntervalTimetable(definition.cron, timezone=definition.timezone)
+        return KindlingCronTimetable(definition.cron, timezone=definition.timezone)
     if definition.every is not None:
-        return DeltaDataIntervalTimetable(definition.every)
+        return KindlingPeriodTimetable(definition.every)
     if definition.partitions is not None:
         # A partition is run when it is over, as an interval is.
-        return CronPartitionTimetable(
+        return KindlingPartitionTimetable(
             definition.partitions, timezone=definition.timezone, run_offset=-1
         )
     if definition.follows_inputs:

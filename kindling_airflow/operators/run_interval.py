@@ -4,26 +4,30 @@
 |------------------------------------------------|-------------------------------------------------|
 | scheduled, backfilled, by hand for a date      | the run's own                                   |
 | of a partition                                 | from the partition's date to the next one       |
+| with one of no length, of a schedule in time   | the last one of the schedule that ends by then  |
 | by hand without a date, on updates of assets   | none                                            |
-| of a DAG without a schedule                    | none: Airflow's own begins where it ends        |
+| of a DAG without a schedule in time            | none: Airflow's own begins where it ends        |
 
-Without one it is ``on_missing_interval`` that says how the run goes on.
+Without one it is ``on_missing_interval`` that says how the run goes on. Airflow's own timetables
+give a run by hand an interval of no length where the clock has just gone forward: such a run is
+about a slice, and must not replace a whole table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from airflow.providers.common.compat.sdk import AirflowFailException
+
+from kindling_airflow.intervals import zone_named
+from kindling_airflow.schedule_times import CronTimes, PeriodTimes, Times
 
 __all__ = ["ON_MISSING", "run_interval"]
 
 ON_MISSING = ("full", "fail", "run_after")
 _KEY_FORMAT = "%Y-%m-%dT%H:%M:%S"
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 Interval = tuple[datetime, datetime]
 
@@ -39,14 +43,17 @@ def run_interval(context: Mapping[str, Any], on_missing: str) -> Interval | None
         on_missing: one of :data:`ON_MISSING`.
 
     Raises:
-        AirflowFailException: there is none, and there has to be one.
+        AirflowFailException: there is none, and there has to be one; or the run is for a partition
+            that the schedule does not have.
     """
     run = context["dag_run"]
-    start, end = (getattr(run, f"data_interval_{side}", None) for side in ("start", "end"))
-    if start is not None and end is not None and start < end:
-        return start, end
     timetable = getattr(context.get("dag"), "timetable", None)
     found = _of_partition(run, timetable)
+    if found is not None:
+        return found
+    start, end = (getattr(run, f"data_interval_{side}", None) for side in ("start", "end"))
+    if start is not None and end is not None:
+        found = (start, end) if start < end else _before(end, timetable)
     if found is not None or on_missing == "full":
         return found
     run_id = getattr(run, "run_id", "")
@@ -73,61 +80,64 @@ def _of_partition(run: Any, timetable: Any) -> Interval | None:
     key = getattr(run, "partition_key", None)
     if not key or not isinstance(timetable, CronPartitionTimetable):
         return None
-    start = getattr(run, "partition_date", None)
-    if start is None:
-        start = _decoded(key, timetable, in_utc=not hasattr(run, "partition_date"))
-    return None if start is None else _from(start, timetable)
-
-
-def _decoded(key: str, timetable: Any, *, in_utc: bool) -> datetime | None:
-    """Return the date of a partition from its key; Airflow 3.2 writes it in UTC."""
-    try:
-        naive = datetime.strptime(key, getattr(timetable, "key_format", _KEY_FORMAT))  # noqa: DTZ007
-    except ValueError:
+    times = CronTimes(timetable.expression, _zone(timetable.timezone))
+    form = getattr(timetable, "key_format", _KEY_FORMAT)
+    # Airflow 3.2, whose runs have no date of their partition, writes keys in UTC.
+    zone = times.zone if hasattr(run, "partition_date") else timezone.utc
+    said = getattr(run, "partition_date", None)
+    said = said or CronTimes(times.expression, zone).due_at_text(key, form)
+    if said is None:
         return None
-    zone = timetable.timezone
-    zone = ZoneInfo(zone) if isinstance(zone, str) else zone
-    return naive.replace(tzinfo=timezone.utc if in_utc else zone)
-
-
-def _from(start: datetime, timetable: Any) -> Interval | None:
-    """Return the interval of a cron expression that begins at or after a moment."""
-    from airflow.sdk.timezone import coerce_datetime
-    from airflow.timetables.base import TimeRestriction
-
-    info = _with_intervals(timetable).next_dagrun_info(
-        last_automated_data_interval=None,
-        restriction=TimeRestriction(coerce_datetime(start), None, catchup=True),
-    )
-    return None if info is None else _both(info.data_interval)
+    start = times.at_or_after(said)
+    name = start.astimezone(zone).strftime(form)
+    # A key may say less than the date does: the day of a partition that begins at 2 o'clock.
+    if start != said and name != key:
+        raise AirflowFailException(
+            f"run {getattr(run, 'run_id', '')!r} is for partition {key!r}, which the schedule "
+            f"{timetable.expression!r} ({timetable.timezone}) does not have\n"
+            f"  Fix: start it for one of the schedule's partitions; the next one is {name!r}."
+        )
+    return start, times.after(start)
 
 
 def _before(moment: datetime | None, timetable: Any) -> Interval | None:
     """Return the last interval of a schedule that ends at or before a moment."""
-    from airflow.sdk import DeltaDataIntervalTimetable
-    from airflow.sdk.timezone import coerce_datetime
-
     if moment is None or timetable is None:
         return None
-    if isinstance(timetable, DeltaDataIntervalTimetable) and type(timetable.delta) is timedelta:
-        # Airflow would count back from the moment itself; the runs of the schedule do not.
-        end = moment - (moment - _EPOCH) % timetable.delta
-        return end - timetable.delta, end
-    core = _with_intervals(timetable)
-    found = core.infer_manual_data_interval(run_after=coerce_datetime(moment))
-    return _both(found) if found.start < found.end else None
-
-
-def _with_intervals(timetable: Any) -> Any:
-    """Return what calculates with a DAG's schedule; of partitions, their cron expression."""
-    from airflow.sdk import CronPartitionTimetable
+    times = _times(timetable)
+    if times is not None:
+        end = times.at_or_before(moment)
+        return times.before(end), end
+    from airflow.sdk.timezone import coerce_datetime
     from airflow.serialization.encoders import coerce_to_core_timetable
-    from airflow.timetables.interval import CronDataIntervalTimetable
 
-    if isinstance(timetable, CronPartitionTimetable):
-        return CronDataIntervalTimetable(timetable.expression, timetable.timezone)
-    return coerce_to_core_timetable(timetable)
+    found = coerce_to_core_timetable(timetable).infer_manual_data_interval(
+        run_after=coerce_datetime(moment)
+    )
+    return (found.start, found.end) if found.start < found.end else None
 
 
-def _both(interval: Any) -> Interval:
-    return interval.start, interval.end
+def _times(timetable: Any) -> Times | None:
+    """Return what the intervals of a schedule are between; None for one of another kind.
+
+    Airflow itself does not always count so; the runs of its schedules do.
+    """
+    from airflow.sdk import (
+        CronDataIntervalTimetable,
+        CronPartitionTimetable,
+        DeltaDataIntervalTimetable,
+    )
+    from airflow.timetables.interval import CronDataIntervalTimetable as CoreCronTimetable
+
+    if isinstance(timetable, (CronDataIntervalTimetable, CronPartitionTimetable)):
+        return CronTimes(timetable.expression, _zone(timetable.timezone))
+    if isinstance(timetable, CoreCronTimetable):
+        return CronTimes(timetable._expression, timetable._timezone)
+    if isinstance(timetable, DeltaDataIntervalTimetable) and type(timetable.delta) is timedelta:
+        return PeriodTimes(timetable.delta)
+    inner = getattr(timetable, "timetable", None)  # of one that also waits for assets
+    return None if inner is None else _times(inner)
+
+
+def _zone(said: str | tzinfo) -> tzinfo:
+    return zone_named(said) if isinstance(said, str) else said

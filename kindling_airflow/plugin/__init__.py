@@ -1,6 +1,11 @@
-"""What Airflow loads at start: the listener that creates missing pools. Kept light on purpose."""
+"""What Airflow loads at start: the listener that creates missing pools, and how schedules count.
+
+Kept light on purpose.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -10,7 +15,15 @@ __all__ = ["KindlingPlugin"]
 
 
 class KindlingPlugin(AirflowPlugin):
-    """Registers this package's listeners."""
+    """Registers this package's listeners and timetables."""
 
     name = "kindling"
     listeners = [pool_listener]  # noqa: RUF012 (the base class declares a list)
+
+    @property
+    def timetables(self) -> list[Any]:  # type: ignore[override]
+        """The timetables, which are imported when Airflow stores or reads a DAG."""
+        from kindling_airflow.dag_factory import core_timetables, timetables
+
+        modules = (timetables, core_timetables)
+        return [getattr(module, name) for module in modules for name in module.__all__]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -30,10 +32,6 @@ WHOLE = Write("b", "sales", "overwrite")
 PAUSED = (
     "the DAG is paused: its runs will be made and wait until it is unpaused "
     "('airflow dags unpause shop')"
-)
-OFF_GRID = (
-    "intervals of a fixed length are counted from the first date of a backfill; to have "
-    "those of the schedule, begin at 2026-01-01"
 )
 AT_ONCE = (
     "10 runs at once: a backfill does not heed max_active_runs of the definition (1); say "
@@ -106,6 +104,81 @@ def test_a_choice_that_airflow_keeps_is_taken_away() -> None:
     assert found.command.endswith("""--dag-run-conf '{"select": ""}'""")
 
 
+def ran(n: int, **conf: Any) -> Slot:
+    day = FIRST + n * DAY
+    return Slot(f"{day:%F}", day, day + DAY, "success", str(conf.get("select", "")), conf)
+
+
+def as_airflow_reads(command: str) -> tuple[str, str, Any]:
+    """Return dates and conf of a command, by the parser of Airflow's own command line."""
+    from airflow.cli.cli_parser import get_parser
+
+    called = get_parser().parse_args(shlex.split(command)[1:])
+    conf = None if called.dag_run_conf is None else json.loads(called.dag_run_conf)
+    return f"{called.from_date:%F}", f"{called.to_date:%F}", conf
+
+
+class TestParameters:
+    """A backfill's conf takes the place of all that a run was started with."""
+
+    def test_runs_that_are_run_again_keep_what_they_were_started_with(self) -> None:
+        runs = [ran(0, region="eu", depth={"days": 2}), ran(1, depth={"days": 2}, region="eu")]
+        found = planned(request(2, select="b+", reprocess="completed", at_once=1), runs, SLICED)
+        assert [as_airflow_reads(command) for command in found.commands] == [
+            ("2026-01-01", "2026-01-02", {"region": "eu", "depth": {"days": 2}, "select": "b+"})
+        ]
+        assert found.notes == (
+            (
+                "runs of this range were started with 'depth', 'region', which a conf of a "
+                "backfill replaces; the commands below have it, too"
+            ),
+        )
+
+    def test_without_a_conf_airflow_keeps_it_by_itself(self) -> None:
+        runs = [ran(0, region="eu")]
+        found = planned(request(1, reprocess="completed", at_once=1), runs, SLICED)
+        assert as_airflow_reads(found.command) == ("2026-01-01", "2026-01-01", None)
+        assert found.notes == ()
+
+    def test_new_runs_of_partitions_would_have_none(self) -> None:
+        runs = [ran(0, region="eu")]
+        found = planned(
+            request(1, reprocess="completed", at_once=1), runs, SLICED, is_new_again=True
+        )
+        assert as_airflow_reads(found.command)[2] == {"region": "eu", "select": ""}
+
+    @pytest.mark.parametrize("backwards", [False, True])
+    def test_runs_with_different_ones_take_a_command_each(self, backwards: bool) -> None:
+        runs = [ran(0, region="eu"), ran(1, region="eu"), *slots("", "", "")[2:], ran(3)]
+        said = request(4, select="b", reprocess="completed", at_once=1, backwards=backwards)
+        found = planned(said, runs, SLICED)
+        expected = [
+            ("2026-01-01", "2026-01-02", {"region": "eu", "select": "b"}),
+            ("2026-01-03", "2026-01-04", {"select": "b"}),
+        ]
+        read = [as_airflow_reads(command) for command in found.commands]
+        assert read == (expected[::-1] if backwards else expected)
+        assert found.text().endswith("\n".join(found.commands))
+        assert found.to_json()["commands"] == list(found.commands)
+        assert found.notes[-1] == (
+            "runs of this range have 2 different confs in turn, and a backfill has one: call a "
+            "command when the backfill of the one before is over"
+        )
+
+    def test_what_is_given_wins(self) -> None:
+        runs = [ran(0, region="eu", select="a", depth=1)]
+        said = request(1, reprocess="completed", conf={"region": "us"}, at_once=1)
+        found = planned(said, runs, SLICED)
+        assert as_airflow_reads(found.command)[2] == {"region": "us", "depth": 1, "select": ""}
+
+    def test_dates_of_partitions_are_those_that_airflow_compares(self) -> None:
+        first, second = ran(0, region="eu"), replace(ran(1), date=FIRST + DAY * 1.5)
+        said = request(2, reprocess="completed", select="b", at_once=1)
+        found = planned(said, [replace(first, date=FIRST + DAY / 2), second], SLICED)
+        assert "--to-date 2026-01-01T12:00:00+00:00" in found.commands[0]
+        assert "--from-date 2026-01-02T12:00:00+00:00" in found.commands[1]
+
+
 @pytest.mark.parametrize(
     ("said", "dag", "text"),
     [
@@ -152,11 +225,6 @@ def test_a_range_without_a_whole_interval_is_refused() -> None:
             request(at_once=1),
             {"dag": StoredDag(is_paused=True)},
             PAUSED,
-        ),
-        (
-            Request("shop", FIRST + timedelta(hours=1), FIRST + DAY, at_once=1),
-            {"period": timedelta(hours=6)},
-            OFF_GRID,
         ),
         (
             request(at_once=1),
@@ -267,6 +335,56 @@ class TestCommand:
         # Dates of a backfill are those of the partitions; in Airflow 3.2, those of their runs.
         assert first.day in (4, 5)
         assert found[0]["key"].startswith(f"{first:%F}")
+
+    def test_parameters_of_existing_runs_and_of_the_call_go_into_the_command(
+        self,
+        definition: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        runs = {
+            f"2026-01-0{day}T23:00:00+00:00": ("failed", {"region": "eu", "select": "a"})
+            for day in (4, 5)
+        }
+        monkeypatch.setattr(backfill_database, "stored_dag", lambda *_: (StoredDag(), runs))
+        again = ("--reprocess-behavior", "failed")
+        assert self.call(definition, *again, "--dag-run-conf", '{"n": 1, "select": "b"}') == 0
+        found = json.loads(capsys.readouterr().out)
+        assert as_airflow_reads(found["command"])[2] == {"region": "eu", "n": 1, "select": "b"}
+        assert found["pipes"] == ["b"]
+
+    @pytest.mark.parametrize(
+        ("more", "text"),
+        [
+            (("--dag-run-conf", "{"), "--dag-run-conf is not JSON"),
+            (("--dag-run-conf", "[1]"), "--dag-run-conf must be a JSON object"),
+            (("--dag-run-conf", '{"select": ["a"]}'), "must be text, not ['a']"),
+            (("--select", "a", "--dag-run-conf", '{"select": "b"}'), "pipes are chosen twice"),
+        ],
+    )
+    def test_a_wrong_conf_is_an_error(
+        self,
+        definition: Path,
+        more: tuple[str, ...],
+        text: str,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        assert self.call(definition, *more) == 2
+        assert text in capsys.readouterr().err
+
+    def test_a_partition_over_a_change_of_the_clock_is_there_once(
+        self, definition: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        text = 'dag_id: shop\nschedule: {partitions: "0 2 * * *"}\nstart_date: 2026-01-01\n'
+        write_definition(definition, f"{text}timezone: Europe/Zurich\n")
+        days = ("--from-date", "2026-03-27", "--to-date", "2026-03-31", "--json")
+        assert main(["backfill-plan", str(definition), *days]) == 0
+        found = json.loads(capsys.readouterr().out)["runs"]
+        starts = [run["interval_start"] for run in found]
+        assert starts[-4:-1] == [f"2026-03-{day}T01:00:00+00:00" for day in (27, 28, 29)] or (
+            starts[:3] == [f"2026-03-{day}T01:00:00+00:00" for day in (27, 28, 29)]
+        )
+        assert starts[1:] == [run["interval_end"] for run in found][:-1]
 
     def test_a_silent_database_is_a_note(
         self,

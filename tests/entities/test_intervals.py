@@ -131,6 +131,85 @@ def test_contiguous_intervals_share_no_day_and_leave_none_out(
     assert sum(part.contains(day, "date") for part in parts) == whole.contains(day, "date")
 
 
+class TestChangesOfTheClock:
+    """Schedules give these intervals; see tests/dag_factory/test_clocks.py."""
+
+    BEIRUT = (  # on 29 March 2026 the clock goes from 00:00 to 01:00
+        between("2026-03-27T22:00", "2026-03-28T22:00", "Asia/Beirut"),
+        between("2026-03-28T22:00", "2026-03-29T21:00", "Asia/Beirut"),
+    )
+
+    def test_a_day_whose_midnight_is_left_out_begins_there(self) -> None:
+        first, second = self.BEIRUT
+        assert first.bounds("date") == (date(2026, 3, 28), date(2026, 3, 29))
+        assert second.bounds("date") == (date(2026, 3, 29), date(2026, 3, 30))
+        assert second.bounds("string") == ("2026-03-29", "2026-03-30")
+        assert second.reaching_back("1d").bounds("date")[0] == date(2026, 3, 28)
+
+    def test_a_day_whose_midnight_comes_twice_is_the_second_ones(self) -> None:
+        """On 1 November 2026 Havana's clock goes from 01:00 to 00:00."""
+        october = between("2026-10-31T04:00", "2026-11-01T05:00", "America/Havana")
+        november = between("2026-11-01T05:00", "2026-11-02T05:00", "America/Havana")
+        assert october.bounds("date") == (date(2026, 10, 31), date(2026, 11, 1))
+        assert november.bounds("date") == (date(2026, 11, 1), date(2026, 11, 2))
+
+    def test_a_time_that_is_left_out_lies_behind(self) -> None:
+        before, behind = (
+            between("2026-03-28T01:00", "2026-03-29T01:00", "Europe/Zurich"),
+            between("2026-03-29T01:00", "2026-03-30T00:00", "Europe/Zurich"),
+        )
+        left_out = datetime.fromisoformat("2026-03-29T02:30")
+        assert behind.contains(left_out, "timestamp_ntz")
+        assert not before.contains(left_out, "timestamp_ntz")
+
+    @pytest.mark.parametrize("minutes", [15, 30, 60, 90, 24 * 60])
+    @pytest.mark.parametrize(
+        ("zone", "around"),
+        [
+            ("Europe/Zurich", "2026-03-29T01:00"),
+            ("Europe/Zurich", "2026-10-25T01:00"),
+            ("Asia/Beirut", "2026-03-28T22:00"),
+            ("Asia/Beirut", "2026-10-24T21:00"),
+            ("America/Havana", "2026-11-01T05:00"),
+            ("Australia/Lord_Howe", "2026-04-04T15:00"),
+            ("Australia/Lord_Howe", "2026-10-03T15:30"),
+            ("Antarctica/Troll", "2026-10-25T01:00"),
+        ],
+    )
+    def test_every_reading_of_the_clock_lies_in_one_slice(
+        self, zone: str, around: str, minutes: int
+    ) -> None:
+        first = datetime.fromisoformat(around).replace(tzinfo=UTC) - timedelta(days=1)
+        length = timedelta(minutes=minutes)
+        moments = [first + n * length for n in range(int(timedelta(days=3) / length))]
+        parts = [IntervalSlice("c", a, b, zone) for a, b in itertools.pairwise(moments)]
+
+        kinds = ("timestamp_ntz", "string", "date")
+        bounds = {kind: [part.bounds(kind) for part in parts] for kind in kinds}
+
+        def lies_in(value: Any, kind: str) -> int:
+            return sum(least <= value < behind for least, behind in bounds[kind])
+
+        for n in range(0, 24 * 60, 7):
+            reading = (first + timedelta(hours=12, minutes=n)).astimezone(ZoneInfo(zone))
+            wall = reading.replace(tzinfo=None)
+            assert lies_in(wall, "timestamp_ntz") == 1
+            assert lies_in(wall.isoformat(timespec="minutes"), "string") == 1
+        assert lies_in((first + timedelta(days=1)).astimezone(ZoneInfo(zone)).date(), "date") == 1
+
+    def test_a_reading_that_comes_twice_lies_where_it_comes_last(self) -> None:
+        quarters = [
+            between(
+                f"2026-10-25T0{n // 4}:{n % 4 * 15:02}",
+                f"2026-10-25T0{(n + 1) // 4}:{(n + 1) % 4 * 15:02}",
+                "Europe/Zurich",
+            )
+            for n in range(8)
+        ]
+        twice = datetime.fromisoformat("2026-10-25T02:20")
+        assert [n for n in range(8) if quarters[n].contains(twice, "timestamp_ntz")] == [5]
+
+
 def entity(*parts: str, **tags: Any) -> EntityMetadata:
     named = {key.replace("__", "."): value for key, value in tags.items()}
     return EntityMetadata("e", tags=freeze(named), partition_columns=parts)

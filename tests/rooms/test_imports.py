@@ -61,6 +61,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
             "kindling_airflow.provider_types",
             "kindling_airflow.replaced_inputs",
             "kindling_airflow.source_tags",
+            "kindling_airflow.schedule_times",
             "kindling_airflow.stream_checks",
             "kindling_airflow.stream_settings",
         ),

@@ -143,6 +143,25 @@ class TestSlices:
                 "on everything: on_missing_interval: full."
             )
 
+    def test_an_interval_of_no_length_never_replaces_the_whole_table(self, shop: Project) -> None:
+        put(shop, (1, 10), (2, 20))
+        published(shop.run("daily"))
+        put(shop, (3, 30))
+        begin, end = "2013-01-03T00:00:00Z", "2013-01-02T00:00:00Z"
+        for interval in (
+            {"interval_start": begin, "interval_end": begin},
+            {"interval_start": begin, "interval_end": end},
+            {"interval_start": begin, "interval_end": None},
+        ):
+            report = shop.run("daily", **interval)
+            assert report.extra["permanent"]
+            assert failed(report) == (
+                "pipe 'daily': run 'run' has no valid data interval: it begins at "
+                f"{begin} and ends at {interval['interval_end']}\n"
+                "  Fix: run it for an interval that begins before it ends, or for none."
+            )
+            assert held(shop, "daily") == [(1, 10), (2, 20)]
+
     def test_rows_outside_of_the_slice_are_refused(self, project: Project) -> None:
         project.entity("daily", **DAILY)
         put(project, (1, 10), (2, 20), (3, 30))

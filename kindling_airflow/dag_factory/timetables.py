@@ -1,0 +1,55 @@
+"""Schedules in time as a DAG file has them: Airflow's own, with times of our own counting.
+
+Where clocks change, Airflow's counting skips slices, repeats them, or gives a run by hand an
+interval of no length (see :mod:`kindling_airflow.schedule_times`); and its intervals of a period
+begin wherever a run by hand or a backfill does. The scheduler counts with
+:mod:`kindling_airflow.dag_factory.core_timetables`, which Airflow finds through the plugin. To
+everything else in a DAG file these are the classes of Airflow that they derive from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import (
+    CronDataIntervalTimetable,
+    CronPartitionTimetable,
+    DeltaDataIntervalTimetable,
+)
+
+__all__ = ["KindlingCronTimetable", "KindlingPartitionTimetable", "KindlingPeriodTimetable"]
+
+
+class KindlingCronTimetable(CronDataIntervalTimetable):
+    """A run for each interval of a cron expression, when it is over."""
+
+    @classmethod
+    def deserialize(cls, data: Mapping[str, Any]) -> Any:
+        """Return what the scheduler counts with."""
+        return _core().KindlingCronTimetable.deserialize(data)
+
+
+class KindlingPartitionTimetable(CronPartitionTimetable):
+    """A run for each partition of a cron expression, when it is over."""
+
+    @classmethod
+    def deserialize(cls, data: Mapping[str, Any]) -> Any:
+        """Return what the scheduler counts with."""
+        return _core().KindlingPartitionTimetable.deserialize(data)
+
+
+class KindlingPeriodTimetable(DeltaDataIntervalTimetable):
+    """A run for each interval of a fixed length, counted from 1970 in UTC, when it is over."""
+
+    @classmethod
+    def deserialize(cls, data: Mapping[str, Any]) -> Any:
+        """Return what the scheduler counts with."""
+        return _core().KindlingPeriodTimetable.deserialize(data)
+
+
+def _core() -> Any:
+    # Not imported with this module: a worker that starts a task has no need of it.
+    from kindling_airflow.dag_factory import core_timetables
+
+    return core_timetables
