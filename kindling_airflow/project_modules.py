@@ -8,15 +8,19 @@ with declarations that cannot be imported by name is refused, because its pipes 
 from __future__ import annotations
 
 import ast
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["declarations_passed_over", "project_modules"]
 
+log = logging.getLogger(__name__)
+
 _FACTORIES = ("load_dags", "kindling_dag", "kindling_task_group")
 _DECLARERS = {"DataPipes": ("pipe", "view"), "DataEntities": ("entity",)}
 _NOT_THE_PROJECTS = frozenset({"__pycache__", "node_modules", "site-packages", "test", "tests"})
+_BARE = "has no __init__.py"
 
 
 def project_modules(root: Path) -> tuple[str, ...]:
@@ -45,30 +49,55 @@ def declarations_passed_over(root: Path) -> list[str]:
     """Return a text for each file with declarations that :func:`project_modules` does not have.
 
     Tests are left out (a folder ``tests``, a file ``test_*.py``), and so is what is hidden or
-    installed.
+    installed. In a DAGs folder, one with definitions or DAG files, so are folders without an
+    ``__init__.py``, which are other projects; a warning in the log names them.
     """
     taken = {path.resolve() for _, path in _modules_in(root, "", ())}
-    return [
-        f"file {path.relative_to(root).as_posix()!r} declares pipes or entities, but {reason}\n"
-        "  Fix: mend that, or list the modules to import in project.modules."
+    found = [
+        (path, reason)
         for path, reason in _files_in(root)
         if path.resolve() not in taken and _declares(path)
     ]
+    bare = [path for path, reason in found if reason.endswith(_BARE)]
+    if bare and _is_dags_folder(root):
+        names = ", ".join(path.relative_to(root).as_posix() for path in bare)
+        log.warning("Not imported, because its folder has no __init__.py: %s", names)
+        found = [(path, reason) for path, reason in found if path not in bare]
+    return [
+        f"file {path.relative_to(root).as_posix()!r} declares pipes or entities, but {reason}\n"
+        "  Fix: mend that, or list the modules to import in project.modules."
+        for path, reason in found
+    ]
 
 
-def _files_in(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the Python files beneath a folder, each with why it may be no module."""
+def _is_dags_folder(root: Path) -> bool:
+    """Return whether definitions or DAG files lie in or beneath a folder."""
+    return any(
+        name.endswith((".kindling.yaml", ".kindling.yml"))
+        or (name.endswith(".py") and _is_dag_file(Path(place, name)))
+        for place, names in _folders_in(root)
+        for name in names
+    )
+
+
+def _folders_in(root: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the folders of a project with the names of their files."""
     for place, folders, files in os.walk(root):
-        folder = Path(place)
         folders[:] = sorted(
             name
             for name in folders
             if not name.startswith(".")
             and name not in _NOT_THE_PROJECTS
-            and not (folder / name / "pyvenv.cfg").exists()
+            and not Path(place, name, "pyvenv.cfg").exists()
         )
+        yield place, files
+
+
+def _files_in(root: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the Python files beneath a folder, each with why it may be no module."""
+    for place, files in _folders_in(root):
         for name in sorted(files):
-            path = folder / name
+            path = Path(place, name)
             if path.suffix == ".py" and not path.name.startswith((".", "__", "test_", "conftest.")):
                 yield path, _reason(root, path)
 
@@ -81,7 +110,7 @@ def _reason(root: Path, path: Path) -> str:
         return f"the {what} name {wrong!r} is not a name that Python can import"
     folders = reversed(path.relative_to(root).parents[:-1])
     bare = next((f for f in folders if not (root / f / "__init__.py").is_file()), Path())
-    return f"folder {bare.as_posix()!r} has no __init__.py"
+    return f"folder {bare.as_posix()!r} {_BARE}"
 
 
 def _is_dag_file(path: Path) -> bool:

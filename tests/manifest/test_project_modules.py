@@ -135,3 +135,21 @@ def test_what_declares_nothing_at_the_import_does_not(tmp_path: Path, source: st
 )
 def test_tests_and_what_is_hidden_or_installed_are_left_out(tmp_path: Path, name: str) -> None:
     assert passed_over(write(tmp_path, {"env/pyvenv.cfg": "", name: DECLARES})) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.kindling.yaml", "dag_id: x\n"),
+        ("deep/x.kindling.yml", "dag_id: x\n"),
+        ("dags.py", "from kindling_airflow import load_dags\nload_dags(__file__)\n"),
+    ],
+)
+def test_in_a_dags_folder_other_folders_are_other_projects(
+    tmp_path: Path, name: str, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = {"pipes.py": DECLARES, "eu/pipes.py": DECLARES, "gold-pipes.py": DECLARES}
+    assert sorted(passed_over(write(tmp_path, files))) == ["eu/pipes.py", "gold-pipes.py"]
+    assert caplog.text == ""
+    assert passed_over(write(tmp_path, {name: text})) == ["gold-pipes.py"]
+    assert "Not imported, because its folder has no __init__.py: eu/pipes.py" in caplog.text
