@@ -23,6 +23,7 @@ __all__ = [
     "GraphValidationError",
     "HarvestError",
     "KindlingAirflowError",
+    "LateHarvestError",
     "LocalAirflowError",
     "ManifestError",
     "PackageError",
@@ -78,9 +79,13 @@ class DeclarationError(ProblemsError):
 
 
 class HarvestError(ProblemsError):
-    """A module with declarations cannot be imported. The user's traceback is the ``__cause__``."""
+    """A module with declarations cannot be imported; the text has the user's traceback."""
 
     headline = "modules could not be imported"
+
+
+class LateHarvestError(HarvestError):
+    """The import of a project did not end in time."""
 
 
 class ManifestError(ProblemsError):

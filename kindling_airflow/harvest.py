@@ -1,9 +1,8 @@
 """Declarations -> manifest: imports a project's modules and collects what they declare.
 
-The import happens in this process, but leaves it as it was: the project's folder is on the import
-path only meanwhile, and the modules that came from it are forgotten afterwards, so two projects
-may both have a ``pipes.py``, and a changed file is seen at the next harvest. No Spark session is
-started.
+A harvest imports them in a process of its own (:mod:`kindling_airflow.harvest_calls`), so it sees
+what a fresh process would, and leaves this one as it was. A driver imports them in its own process,
+where the functions of the pipes are called. No Spark session is started.
 """
 
 from __future__ import annotations
@@ -15,26 +14,34 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from kindling_airflow.data_entities import DataEntities, DataEntityRegistry, list_problems
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry
-from kindling_airflow.errors import DeclarationError, HarvestError, problems_of
+from kindling_airflow.errors import DeclarationError, HarvestError, ProblemsError, problems_of
+from kindling_airflow.interrupts import noticed_interrupts
 from kindling_airflow.manifest import Manifest
+from kindling_airflow.project_modules import declarations_passed_over, project_modules
 from kindling_airflow.sql_inputs import check_queries
 
 __all__ = [
     "HarvestedModules",
     "harvest",
+    "harvest_document",
+    "harvest_here",
     "import_declarations",
     "is_current",
     "isolated_imports",
     "project_modules",
+    "refuse_in_harvest",
 ]
+
+_importing: ContextVar[Path | None] = ContextVar("kindling_importing", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +52,50 @@ class HarvestedModules:
     entities: DataEntityRegistry
 
 
-def harvest(root: Path, modules: Sequence[str] = ()) -> Manifest:
-    """Return the manifest of the project in the folder ``root``.
+def harvest(root: Path, modules: Sequence[str] = (), *, seconds: float | None = None) -> Manifest:
+    """Return the manifest of the project in the folder ``root``, imported in its own process.
 
     Args:
         root: the folder that goes on the import path.
         modules: what to import, in this order; by default every module beneath ``root``.
+        seconds: how long that may take; default: as long as it likes.
 
     Raises:
-        HarvestError: modules fail to import; names each, and keeps the traceback of the first.
+        HarvestError: modules fail to import; names each, with its traceback. Files with
+            declarations cannot be imported by name. The import takes too long, or ends the process.
         DeclarationError: modules import, but what they declare is wrong, queries included.
         ManifestError: a pipe's function cannot be found by name.
     """
+    from kindling_airflow.harvest_calls import HarvestOrder, harvest_all  # a driver has no use
+
+    (found,) = harvest_all([HarvestOrder(root.resolve(), modules)], seconds=seconds)
+    if isinstance(found, ProblemsError):
+        raise found
+    return found
+
+
+def harvest_document(root: str, modules: Sequence[str]) -> dict[str, Any]:
+    """Return a project's manifest as a JSON document, or what is wrong; called in a child."""
+    try:
+        return {"manifest": harvest_here(Path(root), modules).to_json()}
+    except ProblemsError as error:
+        return {"error": type(error).__name__, "problems": list(error.problems)}
+
+
+def harvest_here(root: Path, modules: Sequence[str] = ()) -> Manifest:
+    """Return the manifest of a project, imported in this process.
+
+    The process is left as it was: the project's folder is on the import path only meanwhile, and
+    the modules that came from it are forgotten afterwards. But modules from elsewhere that have
+    been imported before are not executed again, and declare nothing.
+
+    Raises:
+        HarvestError, DeclarationError, ManifestError: as :func:`harvest`.
+    """
     root = root.resolve()
+    passed_over = [] if modules else declarations_passed_over(root)
+    if passed_over:
+        raise HarvestError(passed_over)
     names = modules or project_modules(root)
     with isolated_imports(root) as imported:
         found = import_declarations(root, names)
@@ -66,6 +104,23 @@ def harvest(root: Path, modules: Sequence[str] = ()) -> Manifest:
         files += [str(path) for path in found.pipes.sql_files.values() if root in path.parents]
         sources = {_relative(root, file): _sha256(Path(file)) for file in files if file}
     return Manifest.from_registries(found.pipes, found.entities, modules=names, sources=sources)
+
+
+def refuse_in_harvest(what: str) -> None:
+    """Refuse to make DAGs while a project's modules are imported: there would be no end to it.
+
+    Raises:
+        HarvestError: they are being imported now.
+    """
+    root = _importing.get()
+    if root is not None:
+        problem = (
+            f"{what} was called while the modules of project {str(root)!r} were imported: a DAG "
+            "file is not a module of a project\n"
+            "  Fix: keep declarations out of the DAG file, and list the project's modules in "
+            "project.modules, or move the DAG file out of the project's folder."
+        )
+        raise HarvestError([problem])
 
 
 def import_declarations(root: Path, modules: Sequence[str]) -> HarvestedModules:
@@ -92,15 +147,31 @@ def import_declarations(root: Path, modules: Sequence[str]) -> HarvestedModules:
     sys.path[:] = [str(root), *(entry for entry in sys.path if entry != str(root))]
     _look_anew(root)
     failed: list[tuple[str, BaseException]] = []
-    with DataPipes.declaring_into(found.pipes), DataEntities.declaring_into(found.entities):
+    with (
+        DataPipes.declaring_into(found.pipes),
+        DataEntities.declaring_into(found.entities),
+        noticed_interrupts() as interrupted,
+        _importing_from(root),
+    ):
         for name in modules:
             try:
                 _check_origin(root, importlib.import_module(name))
-            except (Exception, SystemExit) as error:  # user code: anything may come out
+            except BaseException as error:  # user code: anything may come out
+                if interrupted():
+                    raise
                 failed.append((name, error))
     if failed:
         _raise_failures(failed)
     return found
+
+
+@contextmanager
+def _importing_from(root: Path) -> Iterator[None]:
+    token = _importing.set(root)
+    try:
+        yield
+    finally:
+        _importing.reset(token)
 
 
 def _look_anew(root: Path) -> None:
@@ -151,11 +222,18 @@ def _failure_text(name: str, error: BaseException) -> str:
         )
     text = "".join([*traceback.format_list(shown), *traceback.format_exception_only(error)])
     indented = "\n".join("    " + line for line in text.rstrip().splitlines())
-    what = f"{type(error).__name__}: {error}".removesuffix(": ")
+    what = f"{type(error).__name__}: {_said(error)}".removesuffix(": ")
     return (
         f"module {name!r} failed to import: {what}\n{indented}\n"
         "  Fix: mend the module; declarations must import without a Spark session."
     )
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # user code: anything may come out
+        return f"<its text cannot be made: {type(second).__name__}>"
 
 
 def _is_machinery(frame: traceback.FrameSummary) -> bool:
@@ -163,25 +241,8 @@ def _is_machinery(frame: traceback.FrameSummary) -> bool:
     return own or frame.filename.startswith("<frozen importlib")
 
 
-def project_modules(root: Path) -> tuple[str, ...]:
-    """Return the names of all modules beneath a folder, sorted.
-
-    Packages need an ``__init__.py``; a ``__main__.py`` is a program, not a module to import.
-    """
-    return tuple(sorted(_modules_in(root, "")))
-
-
-def _modules_in(folder: Path, prefix: str) -> Iterator[str]:
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.suffix == ".py" and path.stem.isidentifier() and not path.stem.startswith("__"):
-            yield prefix + path.stem
-        elif path.name.isidentifier() and (path / "__init__.py").is_file():
-            yield prefix + path.name
-            yield from _modules_in(path, f"{prefix}{path.name}.")
-
-
 def is_current(manifest: Manifest, root: Path, modules: Sequence[str] | None = None) -> bool:
-    """Tell whether a harvest of the project would give this manifest again.
+    """Return whether a harvest of the project would give this manifest again.
 
     Args:
         manifest: a manifest of the project.

@@ -96,6 +96,17 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "/data/kindling-profile",
                         "default": "",
                     },
+                    "import_timeout": {
+                        "description": (
+                            "Seconds that the import of one project may take while a DAG file is "
+                            "parsed. Default: its share of what [core] dagbag_import_timeout "
+                            "leaves, which no project can exceed."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "10",
+                        "default": "",
+                    },
                     "create_pools": {
                         "description": (
                             "Whether the scheduler creates the missing pools of a compiled DAG "

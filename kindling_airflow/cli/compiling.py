@@ -72,12 +72,15 @@ def validate_sources(called: argparse.Namespace) -> int:
         WrongCallError: some of them are not there, or options do not go with them; the others
             have been checked.
     """
+    from kindling_airflow.dag_factory.import_budget import seconds_for_all, seconds_for_one
+
+    limit = seconds_for_one() or seconds_for_all()
     found: dict[str, list[str]] = {}
     sound: list[Source] = []
     wrong: list[str] = []
     for name in called.sources:
         try:
-            source = read_source(name, called, fresh=True)
+            source = read_source(name, called, fresh=True, seconds=limit)
         except WrongCallError as error:
             found[name] = [str(error)]
             wrong.append(str(error))

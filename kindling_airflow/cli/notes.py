@@ -20,7 +20,27 @@ _MANY_ASSETS = (
 
 def notes_on(source: Source) -> list[str]:
     """Return a text for each thing worth knowing; in the order of the plan's pipes."""
-    return [*_assets(source), *_batch_streams(source), *_repeated_rows(source)]
+    return [
+        *_unseen(source),
+        *_assets(source),
+        *_batch_streams(source),
+        *_repeated_rows(source),
+    ]
+
+
+def _unseen(source: Source) -> Iterator[str]:
+    from kindling_airflow.dag_factory.definition import DEFINITION_SUFFIXES
+    from kindling_airflow.dag_factory.definition_files import is_ignored
+
+    if source.definition is None:
+        return
+    if is_ignored(source.path):
+        yield "an .airflowignore hides this file from Airflow, which will not have this DAG"
+    if not source.path.name.endswith(DEFINITION_SUFFIXES):
+        yield (
+            f"load_dags does not read a file named {source.path.name!r}; Airflow has this DAG only "
+            f"if its name ends in {DEFINITION_SUFFIXES[0]!r}, or a DAG file names it"
+        )
 
 
 def _assets(source: Source) -> Iterator[str]:

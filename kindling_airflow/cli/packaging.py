@@ -93,7 +93,7 @@ def check_package_files(definition: Definition, manifest: Manifest) -> None:
 def _project(path: Path, called: argparse.Namespace) -> tuple[Path, Manifest, Path | None]:
     """Return a project's folder, its manifest, and where its package goes by default."""
     from kindling_airflow.dag_factory.compile import plan_definition, plan_of
-    from kindling_airflow.dag_factory.definition import DEFINITION_SUFFIX, Definition
+    from kindling_airflow.dag_factory.definition import Definition, bare_name
     from kindling_airflow.harvest import harvest
 
     if path.is_dir():
@@ -109,7 +109,7 @@ def _project(path: Path, called: argparse.Namespace) -> tuple[Path, Manifest, Pa
     plan_definition(definition, manifest)
     package = definition.package
     if package is None:
-        target: Path | None = path.with_name(path.name.removesuffix(DEFINITION_SUFFIX) + ".zip")
+        target: Path | None = path.with_name(bare_name(path) + ".zip")
     else:
         target = None if "://" in package else Path(package)
     return definition.project_root, manifest, target

@@ -68,14 +68,13 @@ def _found(called: argparse.Namespace) -> tuple[tuple[PoolVerdict, ...], list[st
 def _needs_of_definitions(folders: Iterable[Path]) -> tuple[list[PoolNeed], list[str]]:
     """Return what the definitions beneath folders need, and what is wrong with the others."""
     from kindling_airflow.dag_factory.compile import compile_definition
-    from kindling_airflow.dag_factory.definition import DEFINITION_SUFFIX, Definition
+    from kindling_airflow.dag_factory.definition import Definition
+    from kindling_airflow.dag_factory.definition_files import definition_files
 
     needs: list[PoolNeed] = []
     problems: list[str] = []
     for folder in folders:
-        for path in sorted(folder.rglob(f"*{DEFINITION_SUFFIX}")):
-            if any(part.startswith(".") for part in path.relative_to(folder).parts):
-                continue
+        for path in definition_files(folder):
             try:
                 with printed_to_stderr():
                     spec = compile_definition(Definition.from_file(path)).spec

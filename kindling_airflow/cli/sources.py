@@ -66,7 +66,9 @@ class Source:
     definition: Definition | None = None
 
 
-def read_source(name: str, called: argparse.Namespace, *, fresh: bool = False) -> Source:
+def read_source(
+    name: str, called: argparse.Namespace, *, fresh: bool = False, seconds: float | None = None
+) -> Source:
     """Return what a source holds, planned as the command was told to.
 
     Args:
@@ -74,6 +76,7 @@ def read_source(name: str, called: argparse.Namespace, *, fresh: bool = False) -
         called: the command's arguments.
         fresh: import a definition's project even where its manifest is up to date, and compile
             it to the end.
+        seconds: how long an import that Airflow would make, too, may take.
 
     Raises:
         WrongCallError: there is nothing of this name, or an option does not go with it.
@@ -84,7 +87,7 @@ def read_source(name: str, called: argparse.Namespace, *, fresh: bool = False) -
         raise WrongCallError(f"there is no {name!r}")
     budget = None if (said := _said(called, "memory_budget")) is None else read_budget(said)
     with printed_to_stderr():
-        source = _read(path, called, fresh)
+        source = _read(path, called, fresh, seconds)
     if not source.plan.pipe_ids:
         raise SourceError([_nothing_in(source)])
     if fresh and source.definition is None:
@@ -96,13 +99,14 @@ def read_source(name: str, called: argparse.Namespace, *, fresh: bool = False) -
     return source
 
 
-def _read(path: Path, called: argparse.Namespace, fresh: bool) -> Source:
+def _read(path: Path, called: argparse.Namespace, fresh: bool, seconds: float | None) -> Source:
     if path.is_dir():
         from kindling_airflow.harvest import harvest
 
-        return _planned(path, harvest(path, called.modules or ()), called, path.resolve())
+        manifest = harvest(path, called.modules or (), seconds=seconds)
+        return _planned(path, manifest, called, path.resolve())
     if path.suffix in (".yaml", ".yml"):
-        return _of_definition(path, called, fresh)
+        return _of_definition(path, called, fresh, seconds)
     document = _read_json(path)
     if isinstance(document, Mapping) and "generations" in document:
         return _of_plan(path, document, called)
@@ -171,7 +175,9 @@ def _planned(
     return Source(path, plan, Project(base, manifest, project_root))
 
 
-def _of_definition(path: Path, called: argparse.Namespace, fresh: bool) -> Source:
+def _of_definition(
+    path: Path, called: argparse.Namespace, fresh: bool, seconds: float | None
+) -> Source:
     from kindling_airflow.cli.packaging import check_package_files
     from kindling_airflow.dag_factory.compile import compile_definition, plan_definition
     from kindling_airflow.dag_factory.definition import Definition
@@ -189,7 +195,11 @@ def _of_definition(path: Path, called: argparse.Namespace, fresh: bool) -> Sourc
         exclude=tuple(_said(called, "exclude") or definition.exclude),
     )
     if fresh:
-        manifest = harvest(definition.project_root, definition.modules)
+        manifest = harvest(
+            definition.project_root,
+            definition.modules,
+            seconds=None if seconds is None or _spares_imports(definition) else seconds,
+        )
         compiled = compile_definition(definition, manifest)
         if _said(called, "in_airflow"):
             from kindling_airflow.dag_factory.factory import try_out
@@ -201,6 +211,16 @@ def _of_definition(path: Path, called: argparse.Namespace, fresh: bool) -> Sourc
         planned = plan_definition(definition)
     project = Project(planned.base, planned.manifest, definition.project_root)
     return Source(path, planned.plan, project, definition)
+
+
+def _spares_imports(definition: Definition) -> bool:
+    """Return whether Airflow would read a compiled manifest in place of importing the project."""
+    from kindling_airflow.dag_factory.compile import current_manifest
+
+    try:
+        return current_manifest(definition) is not None
+    except ManifestError:  # it is to be made anew
+        return False
 
 
 def _of_plan(path: Path, document: Mapping[str, Any], called: argparse.Namespace) -> Source:

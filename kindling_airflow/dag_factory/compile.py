@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.dag_factory.import_budget import seconds_for_all, seconds_for_one
 from kindling_airflow.dag_factory.operator_arguments import argument_name_problems
 from kindling_airflow.dag_factory.plan_schedule import schedule_problems
 from kindling_airflow.dag_factory.query_params import query_param_problems
@@ -47,10 +48,12 @@ __all__ = [
     "Planned",
     "compile_definition",
     "compile_planned",
+    "current_manifest",
     "plan_definition",
     "plan_of",
     "planned_as",
     "project_manifest",
+    "wrapped",
 ]
 
 
@@ -89,17 +92,31 @@ def project_manifest(definition: Definition) -> Manifest:
         ManifestError: the manifest that is named or lies there cannot be read.
         HarvestError, DeclarationError: the project's modules cannot be imported.
     """
-    if definition.manifest is not None:
-        if not definition.manifest.is_file():
-            problem = (
-                f"there is no manifest {str(definition.manifest)!r}\n"
-                "  Fix: write it with 'kindling-airflow compile', or leave the key 'manifest' out."
-            )
-            raise ManifestError([problem])
-        compiled = Manifest.read(definition.manifest)
-        if is_current(compiled, definition.project_root, definition.modules):
-            return compiled
-    return harvest(definition.project_root, definition.modules)
+    compiled = current_manifest(definition)
+    return compiled or harvest(
+        definition.project_root,
+        definition.modules,
+        seconds=seconds_for_one() or seconds_for_all(),
+    )
+
+
+def current_manifest(definition: Definition) -> Manifest | None:
+    """Return the compiled manifest of the project, or None where none is current.
+
+    Raises:
+        ManifestError: the manifest that is named or lies there cannot be read.
+    """
+    if definition.manifest is None:
+        return None
+    if not definition.manifest.is_file():
+        problem = (
+            f"there is no manifest {str(definition.manifest)!r}\n"
+            "  Fix: write it with 'kindling-airflow compile', or leave the key 'manifest' out."
+        )
+        raise ManifestError([problem])
+    compiled = Manifest.read(definition.manifest)
+    current = is_current(compiled, definition.project_root, definition.modules)
+    return compiled if current else None
 
 
 def plan_definition(definition: Definition, manifest: Manifest | None = None) -> Planned:
@@ -112,7 +129,7 @@ def plan_definition(definition: Definition, manifest: Manifest | None = None) ->
     Raises:
         DefinitionError: wrapping whatever is wrong on the way, with the definition's name.
     """
-    with _wrapped(definition):
+    with wrapped(definition):
         base, effective = _manifests(definition, manifest)
         plan = plan_of(
             effective,
@@ -131,7 +148,7 @@ def planned_as(definition: Definition, plan: ExecutionPlan) -> Planned:
     Raises:
         DefinitionError: as :func:`plan_definition`.
     """
-    with _wrapped(definition):
+    with wrapped(definition):
         base, effective = _manifests(definition, None)
         check_entities(_pipes_of(plan, effective), effective.entities, definition.warehouse)
     return Planned(definition, base, effective, plan)
@@ -176,7 +193,7 @@ def compile_planned(
     """
     definition = planned.definition
     _check_keys(planned, complete, closing)
-    with _wrapped(definition):
+    with wrapped(definition):
         _check_package(definition, planned.base)
         pipes = _pipes_of(planned.plan, planned.manifest)
         problems = memory_problems(pipes, planned.manifest.entities)
@@ -244,7 +261,12 @@ def _check_package(definition: Definition, base: Manifest) -> None:
 
 
 @contextmanager
-def _wrapped(definition: Definition) -> Iterator[None]:
+def wrapped(definition: Definition) -> Iterator[None]:
+    """Name a definition in whatever is found to be wrong on the way from it to its DAG.
+
+    Raises:
+        DefinitionError: in place of every other error that lists problems.
+    """
     try:
         yield
     except ProblemsError as error:

@@ -40,9 +40,17 @@ from kindling_airflow.stream_settings import Lifetime
 from kindling_airflow.translator import asset_namespace
 from kindling_airflow.translator.task_settings import TASK_KEYS, merged
 
-__all__ = ["DEFINITION_SUFFIX", "Definition", "definition_schema", "manifest_beside"]
+__all__ = [
+    "DEFINITION_SUFFIX",
+    "DEFINITION_SUFFIXES",
+    "Definition",
+    "bare_name",
+    "definition_schema",
+    "manifest_beside",
+]
 
 DEFINITION_SUFFIX = ".kindling.yaml"
+DEFINITION_SUFFIXES = (DEFINITION_SUFFIX, ".kindling.yml")
 
 _LONGEST_POOL = 256
 
@@ -188,7 +196,13 @@ class Definition:
 
 def manifest_beside(path: Path) -> Path:
     """Return where the compiled manifest of a definition lies unless it names another place."""
-    return path.with_name(path.name.removesuffix(DEFINITION_SUFFIX) + ".manifest.json")
+    return path.with_name(bare_name(path) + ".manifest.json")
+
+
+def bare_name(path: Path) -> str:
+    """Return the name of a definition file without what all of them end in."""
+    ending = next((ending for ending in DEFINITION_SUFFIXES if path.name.endswith(ending)), "")
+    return path.name.removesuffix(ending)
 
 
 def _checked(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,18 @@ from airflow.sdk import DAG, get_parsing_context
 from kindling_airflow.bulk import collector_paused
 from kindling_airflow.dag_factory.broken import BrokenDefinition
 from kindling_airflow.dag_factory.build import build_dag
-from kindling_airflow.dag_factory.compile import Compiled, compile_definition
+from kindling_airflow.dag_factory.compile import Compiled, compile_definition, wrapped
 from kindling_airflow.dag_factory.definition import DEFINITION_SUFFIX, Definition
+from kindling_airflow.dag_factory.definition_files import definition_files
+from kindling_airflow.dag_factory.project_manifests import ProjectManifest, project_manifests
 from kindling_airflow.dag_factory.yaml_file import (
     DefinitionFile,
     located,
     read_definition_file,
 )
 from kindling_airflow.errors import DefinitionError, KindlingAirflowError
+from kindling_airflow.harvest import refuse_in_harvest
+from kindling_airflow.interrupts import noticed_interrupts
 
 __all__ = ["DEFINITION_SUFFIX", "definition_files", "kindling_dag", "load_dags", "try_out"]
 
@@ -28,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def load_dags(dag_file: str | Path) -> dict[str, DAG]:
-    """Return a DAG for every ``*.kindling.yaml`` in and beneath the folder of a DAG file.
+    """Return a DAG for every ``*.kindling.yaml`` (or ``.yml``) in and beneath a DAG file's folder.
 
     A DAG file publishes them with ``globals().update(load_dags(__file__))``. Where Airflow says
     which DAG and task it wants (a worker does), only that DAG is built, with that task alone. A
@@ -38,26 +43,67 @@ def load_dags(dag_file: str | Path) -> dict[str, DAG]:
         dag_file: ``__file__`` of the DAG file.
 
     Raises:
-        DefinitionError: the task that a worker wants is of a broken definition.
+        DefinitionError: the task that a worker wants is of a broken definition, or the DAG file
+            lies in a zip.
     """
+    refuse_in_harvest("load_dags")
     factory = Path(dag_file).absolute()  # not resolved: definitions lie beside a link, too
     wanted = get_parsing_context()
-    dags: dict[str, DAG] = {}
-    for path, read in _definition_files(factory):
-        if wanted.dag_id is not None and _dag_id(read) != wanted.dag_id:
-            continue
+    made = _Made(factory, {}, is_worker=wanted.task_id is not None)
+    read = [
+        (path, found)
+        for path, found in _definition_files(factory)
+        if wanted.dag_id is None or _dag_id(found) == wanted.dag_id
+    ]
+    with noticed_interrupts() as interrupted:
+        definitions: dict[Path, Definition] = {}
+        for path, found in read:
+            with made.broken_if_it_fails(path, interrupted):
+                if isinstance(found, DefinitionError):
+                    raise found
+                definitions[path] = Definition.from_read_file(found)
+        manifests = project_manifests(list(definitions.values()))
+        for (path, definition), manifest in zip(definitions.items(), manifests, strict=True):
+            with made.broken_if_it_fails(path, interrupted):
+                dag = _dag(definition, manifest, wanted.task_id)
+                made.dags[definition.dag_id] = dag
+                if manifest.error is not None and not made.is_worker:
+                    with wrapped(definition):
+                        raise manifest.error
+    return made.dags
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The DAGs of a DAG file that are made so far.
+
+    Attributes:
+        factory: the DAG file.
+        dags: the DAGs by id, stand-ins for definitions with an error among them.
+        is_worker: whether a worker wants one of their tasks.
+    """
+
+    factory: Path
+    dags: dict[str, DAG]
+    is_worker: bool
+
+    @contextmanager
+    def broken_if_it_fails(self, path: Path, interrupted: Callable[[], bool]) -> Iterator[None]:
+        """Make a stand-in for a definition whose DAG cannot be made: it costs no other its DAG."""
         try:
-            if isinstance(read, DefinitionError):
-                raise read
-            definition = Definition.from_read_file(read)
-            dags[definition.dag_id] = _dag(definition, wanted.task_id)
-        except KindlingAirflowError as error:
-            if wanted.task_id is not None:
+            yield
+        except BaseException as error:  # user code, in part: anything may come out
+            if self.is_worker or interrupted():
                 raise  # who waits for this task shall read why it does not start
-            log.warning("Broken definition: %s", error)
-            broken = BrokenDefinition(path, factory, error)
-            dags[broken.dag_id] = broken
-    return dags
+            if isinstance(error, KindlingAirflowError):
+                problem = error
+            else:
+                source = path.relative_to(self.factory.parent).as_posix()
+                problem = DefinitionError([f"{source}: {type(error).__name__}: {error}"])
+                problem.__cause__ = error
+            log.warning("Broken definition: %s", problem)
+            broken = BrokenDefinition(path, self.factory, problem)
+            self.dags[broken.dag_id] = broken
 
 
 def kindling_dag(base: str | Path, **definition: Any) -> DAG:
@@ -75,6 +121,7 @@ def kindling_dag(base: str | Path, **definition: Any) -> DAG:
     Raises:
         DefinitionError: listing everything that is wrong.
     """
+    refuse_in_harvest("kindling_dag")
     place = Path(base).absolute()
     folder = place if place.is_dir() else place.parent
     checked = Definition.from_document(
@@ -84,21 +131,22 @@ def kindling_dag(base: str | Path, **definition: Any) -> DAG:
     # Without a task it is the command line that asks, and stores every DAG that it comes across.
     if wanted.task_id is not None and wanted.dag_id != checked.dag_id:
         return DAG(dag_id=checked.dag_id, schedule=None)
-    return _dag(checked, wanted.task_id)
-
-
-def definition_files(folder: Path) -> list[Path]:
-    """Return the definition files in and beneath a folder, sorted; hidden folders are left out."""
-    return sorted(
-        path
-        for path in folder.rglob(f"*{DEFINITION_SUFFIX}")
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    (manifest,) = project_manifests([checked])
+    if manifest.manifest is not None and manifest.error is not None:
+        log.warning("%s: %s", checked.source, manifest.error)
+    return _dag(checked, manifest, wanted.task_id)
 
 
 def _definition_files(factory: Path) -> Iterator[tuple[Path, DefinitionFile | DefinitionError]]:
     """Yield each definition file as read, or with what is wrong; each dag_id is taken once."""
+    if factory.parent.is_file():
+        problem = (
+            f"the DAG file lies in the zip {str(factory.parent)!r}, from which no definitions can "
+            "be read\n"
+            "  Fix: unpack the zip into the DAGs folder, or put the DAG file and its definitions "
+            "there."
+        )
+        raise DefinitionError([problem])
     owners: dict[str, str] = {}
     for path in definition_files(factory.parent):
         source = path.relative_to(factory.parent).as_posix()
@@ -140,9 +188,13 @@ def try_out(compiled: Compiled) -> None:
         getattr(module, name).to_dict(dag)
 
 
-def _dag(definition: Definition, only_task: str | None = None) -> DAG:
+def _dag(definition: Definition, found: ProjectManifest, only_task: str | None = None) -> DAG:
     """Compile and build."""
-    compiled = compile_definition(definition, complete=False)  # building it finds the rest
+    if found.manifest is None and found.error is not None:
+        with wrapped(definition):
+            raise found.error
+    # building it finds the rest
+    compiled = compile_definition(definition, found.manifest, complete=False)
     with _refusals(definition):
         return build_dag(compiled, only_task)
 

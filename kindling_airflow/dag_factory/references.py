@@ -2,7 +2,8 @@
 
 A module is looked for in the project's folder, then where Python looks (Airflow adds the DAGs
 folder, ``plugins`` and ``config`` to that), then beside the definition. A project's module is
-imported as a harvest does it: two projects may both have an ``alerts.py``.
+imported so that it is forgotten afterwards: two projects may both have an ``alerts.py``. What the
+modules declare is of no interest here, and goes nowhere.
 """
 
 from __future__ import annotations
@@ -16,11 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.dag_factory.import_budget import (
+    seconds_for_all,
+    seconds_for_one,
+    time_limit,
+)
 from kindling_airflow.dag_factory.python_objects import OBJECTS, put_back
 from kindling_airflow.dag_factory.yaml_file import Where
+from kindling_airflow.data_entities import DataEntities, DataEntityRegistry
+from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry
 from kindling_airflow.errors import DefinitionError, did_you_mean
 from kindling_airflow.frozen import EMPTY
 from kindling_airflow.harvest import isolated_imports
+from kindling_airflow.harvest_calls import something_was_declared
+from kindling_airflow.interrupts import noticed_interrupts
 from kindling_airflow.translator import CALLBACKS
 
 __all__ = ["References", "reference_problems"]
@@ -78,7 +88,7 @@ class References:
         if module_name == OBJECTS and self._definition.objects:
             found = put_back(reference, self._definition.objects)
         else:
-            with _importable(module_name, self._definition):
+            with _declaring_nothing(), _importable(module_name, self._definition):
                 found = _attribute(_module(module_name), module_name, name)
         if not callable(found):
             text = f"{reference!r} is a {type(found).__name__}, and nothing that can be called"
@@ -117,6 +127,18 @@ class _NotFound(Exception):  # noqa: N818 (never leaves this module)
 
 
 @contextmanager
+def _declaring_nothing() -> Iterator[None]:
+    """Keep declarations from the process's own registries, in which two projects would clash."""
+    pipes, entities = DataPipesRegistry(), DataEntityRegistry()
+    try:
+        with DataPipes.declaring_into(pipes), DataEntities.declaring_into(entities):
+            yield
+    finally:
+        if len(pipes) or len(entities):
+            something_was_declared()
+
+
+@contextmanager
 def _importable(module_name: str, definition: Definition) -> Iterator[None]:
     """Let Python find a module in the project, where it always looks, or beside the definition."""
     top = module_name.partition(".")[0]
@@ -146,15 +168,24 @@ def _is_known(top: str) -> bool:
 
 
 def _module(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # user code: anything may come out
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        if missing and f"{name}.".startswith(f"{missing}."):
-            fix = "correct the name, or put the module into the DAGs folder or the project"
-            raise _NotFound(f"there is no module {name!r}\n  Fix: {fix}.") from None
-        text = f"module {name!r} failed to import: {type(error).__name__}: {error}"
-        raise _NotFound(f"{text}\n  Fix: mend the module.") from error
+    seconds = seconds_for_one() or seconds_for_all() / 2
+    with noticed_interrupts() as interrupted:
+        try:
+            with time_limit(seconds, "its import"):
+                return importlib.import_module(name)
+        except BaseException as error:  # user code: anything may come out
+            if interrupted():
+                raise
+            raise _not_imported(name, error) from error
+
+
+def _not_imported(name: str, error: BaseException) -> _NotFound:
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing and f"{name}.".startswith(f"{missing}."):
+        fix = "correct the name, or put the module into the DAGs folder or the project"
+        return _NotFound(f"there is no module {name!r}\n  Fix: {fix}.")
+    text = f"module {name!r} failed to import: {type(error).__name__}: {error}"
+    return _NotFound(f"{text}\n  Fix: mend the module.")
 
 
 def _attribute(module: Any, module_name: str, name: str) -> Any:

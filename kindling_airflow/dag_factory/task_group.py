@@ -29,6 +29,7 @@ from kindling_airflow.dag_factory.group_sources import PlanSource, planned_sourc
 from kindling_airflow.dag_factory.references import References
 from kindling_airflow.dag_factory.tasks import TaskBuilder
 from kindling_airflow.errors import DefinitionError, did_you_mean
+from kindling_airflow.harvest import refuse_in_harvest
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 from kindling_airflow.translator import Closing, task_id
 
@@ -99,6 +100,7 @@ def kindling_task_group(
     Raises:
         DefinitionError: listing everything that is wrong.
     """
+    refuse_in_harvest("kindling_task_group")
     group = _empty_group(group_id)
     wanted = get_parsing_context()
     if wanted.task_id is not None and _is_elsewhere(group, wanted.dag_id, wanted.task_id):

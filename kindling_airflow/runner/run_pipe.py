@@ -94,7 +94,9 @@ def run_pipe(
     try:
         declared = declarations_of(request, declared)
         return _run(request, declared, spark, started, hooks or Hooks())
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # user code: anything may come out
         return failed_report(request, error, started, application_id)
 
 

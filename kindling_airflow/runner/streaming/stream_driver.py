@@ -69,7 +69,9 @@ def run_stream(
         return run.to_end(started)
     except NothingThereYet as nothing:
         return replace(run.skipped(str(nothing), started), extra=freeze(nothing.note))
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # user code: anything may come out
         with suppress(Exception):
             run.stop()
         failed = failed_report(request, error, started, spark.sparkContext.applicationId)
