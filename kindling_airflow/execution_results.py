@@ -117,6 +117,26 @@ class GenerationResult:
         """Whether every pipe did its work, or had none to do."""
         return all(r.status.is_well for r in self.pipe_results)
 
+    @property
+    def success_count(self) -> int:
+        """How many of its pipes did their work."""
+        return _counts(self.pipe_results)[PipeStatus.SUCCESS]
+
+    @property
+    def failed_count(self) -> int:
+        """How many of its pipes failed."""
+        return _counts(self.pipe_results)[PipeStatus.FAILED]
+
+    @property
+    def skipped_count(self) -> int:
+        """How many of its pipes had nothing to do."""
+        return _counts(self.pipe_results)[PipeStatus.SKIPPED]
+
+    @property
+    def failed_pipes(self) -> tuple[str, ...]:
+        """Its pipes that failed, in the plan's order."""
+        return tuple(r.pipe_id for r in self.pipe_results if r.status is PipeStatus.FAILED)
+
     def to_json(self) -> dict[str, Any]:
         """Return the result as a JSON document."""
         return {
@@ -170,6 +190,21 @@ class ExecutionResult:
     def failed_pipes(self) -> tuple[str, ...]:
         """The pipes that failed, in the order of the generations."""
         return tuple(r.pipe_id for r in self._results() if r.status is PipeStatus.FAILED)
+
+    @property
+    def success_count(self) -> int:
+        """How many pipes did their work."""
+        return _counts(self._results())[PipeStatus.SUCCESS]
+
+    @property
+    def failed_count(self) -> int:
+        """How many pipes failed."""
+        return _counts(self._results())[PipeStatus.FAILED]
+
+    @property
+    def skipped_count(self) -> int:
+        """How many pipes had nothing to do."""
+        return _counts(self._results())[PipeStatus.SKIPPED]
 
     def get_summary(self) -> dict[str, Any]:
         """Return the figures of the execution, of JSON types."""

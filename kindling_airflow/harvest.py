@@ -55,7 +55,7 @@ def harvest(root: Path, modules: Sequence[str] = ()) -> Manifest:
     Raises:
         HarvestError: modules fail to import; names each, and keeps the traceback of the first.
         DeclarationError: modules import, but what they declare is wrong, queries included.
-        ManifestError: a pipe's function cannot be found by name.
+        ManifestError: a driver would not find a pipe's function again.
     """
     root = root.resolve()
     names = modules or project_modules(root)

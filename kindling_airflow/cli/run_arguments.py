@@ -92,8 +92,7 @@ def run_name(
         return said
     if interval is None:
         return f"run of {source.path.name} at {now.isoformat()}"
-    start, end = (datetime.fromisoformat(m).astimezone(timezone.utc) for m in interval)
-    return f"run of {source.path.name} for {start.isoformat()} to {end.isoformat()}"
+    return f"run of {source.path.name} for {interval[0]} to {interval[1]}"
 
 
 def check_has_interval(source: Source, interval: tuple[str, str] | None) -> None:
@@ -115,7 +114,7 @@ def check_has_interval(source: Source, interval: tuple[str, str] | None) -> None
 def checked_interval(
     called: argparse.Namespace, zone: tzinfo = timezone.utc
 ) -> tuple[str, str] | None:
-    """Return the interval that the command was told of.
+    """Return the interval that the command was told of, in UTC as a task gets it from Airflow.
 
     Args:
         called: the command's arguments.
@@ -126,8 +125,8 @@ def checked_interval(
     """
     if not called.interval:
         return None
-    start, end = (_moment(text, zone) for text in called.interval)
-    if start.astimezone(timezone.utc) >= end.astimezone(timezone.utc):
+    start, end = (_moment(text, zone).astimezone(timezone.utc) for text in called.interval)
+    if start >= end:
         shown = " ".join(called.interval)
         raise WrongCallError(f"--interval {shown}: it must start before it ends")
     return start.isoformat(), end.isoformat()

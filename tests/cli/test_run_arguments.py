@@ -107,8 +107,8 @@ def test_an_interval_without_offsets_is_in_the_time_zone_of_the_definition() -> 
     """A day of Zurich, as its schedule has it; on 2026-03-29 it has 23 hours."""
     said = Namespace(interval=["2026-03-29", "2026-03-30"])
     assert checked_interval(said, ZoneInfo("Europe/Zurich")) == (
-        "2026-03-29T00:00:00+01:00",
-        "2026-03-30T00:00:00+02:00",
+        "2026-03-28T23:00:00+00:00",
+        "2026-03-29T22:00:00+00:00",
     )
     # The doubled hour: it starts before it ends on the clock, and not in time.
     twisted = Namespace(interval=["2026-10-25T02:30:00+01:00", "2026-10-25T02:45:00"])
@@ -120,7 +120,7 @@ def test_a_run_is_a_new_one_unless_it_has_an_interval_or_a_name() -> None:
     now = datetime(2026, 1, 2, tzinfo=timezone.utc)
     plain = Namespace(run_id=None)
     assert run_name(source(), plain, None, now) == "run of x at 2026-01-02T00:00:00+00:00"
-    interval = ("2026-01-01T00:00:00+01:00", "2026-01-01T23:00:00+00:00")
+    interval = ("2025-12-31T23:00:00+00:00", "2026-01-01T23:00:00+00:00")
     assert run_name(source(), plain, interval, now) == (
         "run of x for 2025-12-31T23:00:00+00:00 to 2026-01-01T23:00:00+00:00"
     )

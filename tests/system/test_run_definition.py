@@ -199,8 +199,8 @@ def test_what_is_appended_stays_unless_the_run_is_the_same_one(project: Path) ->
     assert _rows(project, "log", "count(*)") == [(6,)]
     facts = json.loads((project / "facts.json").read_text())
     assert facts["parameters"] == {"region": "US", "days": 7}
-    # A day of Zurich, of 23 hours.
-    assert facts["interval"] == ["2026-03-29 00:00:00+01:00", "2026-03-30 00:00:00+02:00"]
+    # A day of Zurich, of 23 hours; in UTC, as from Airflow.
+    assert facts["interval"] == ["2026-03-28 23:00:00+00:00", "2026-03-29 22:00:00+00:00"]
 
 
 def test_a_failure_has_its_class_and_its_line(project: Path) -> None:
