@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from kindling_airflow.cli.command_table import COMMANDS, Argument
+from kindling_airflow.cli.definition_keys import KEYS, Held
 from kindling_airflow.dag_factory.compile import Compiled, compile_definition
 from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.schema_check import resolved
@@ -111,6 +112,21 @@ def definition_schema(*path: str) -> dict[str, Any]:
             schema = resolved(schema["additionalProperties"])  # a mapping with keys of one's own
     properties = {key: resolved(said) for key, said in schema["properties"].items()}
     return {**schema, "properties": properties}
+
+
+def keys_in_one_process() -> str:
+    """Return a table of what ``run`` makes of each key of a definition."""
+    rows = ["| keys | in one process | |", "|---|---|---|"]
+    for held in Held:
+        by_text: dict[str, list[str]] = {}
+        for key, (kind, text) in KEYS.items():
+            if kind is held:
+                by_text.setdefault(text, []).append(f"`{key}`")
+        rows += [
+            f"| {', '.join(keys)} | {held.value} | {_cell(text)} |"
+            for text, keys in by_text.items()
+        ]
+    return "\n".join(rows)
 
 
 def manifest_entry(kind: str, declared_id: str) -> str:
@@ -313,6 +329,7 @@ _PARTS: Mapping[str, Callable[..., str]] = {
     "manifest": manifest_entry,
     "operator": operator_block,
     "plan": plan_block,
+    "run-keys": keys_in_one_process,
     "settings": settings_block,
     "session": session_block,
     "task-spec": task_spec,

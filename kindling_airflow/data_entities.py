@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from kindling_airflow.errors import DeclarationError
+from kindling_airflow.executions import Execution, current_execution
 from kindling_airflow.frozen import EMPTY, FrozenDict, freeze, json_problems, same_json
+from kindling_airflow.schema_text import schema_text
 
 __all__ = [
     "DataEntities",
@@ -48,7 +50,8 @@ class EntityMetadata:
         merge_columns: columns that identify a row.
         tags: ``provider_type`` (default parquet), ``provider.path``, ``provider.option.*`` and
             your own.
-        schema: a Spark DDL string (``"id BIGINT, name STRING"``), or None when any schema will do.
+        schema: a Spark DDL string (``"id BIGINT, name STRING"``), or None when any schema will do;
+            may be given as a ``StructType`` of pyspark.
         partition_columns: columns that become directories, outermost first.
         cluster_columns: columns to cluster by, for formats that can.
     """
@@ -62,6 +65,8 @@ class EntityMetadata:
     cluster_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if type(self.schema) is not str and self.schema is not None:
+            object.__setattr__(self, "schema", schema_text(self.schema))
         if (
             type(self.tags) is FrozenDict
             and type(self.merge_columns) is tuple
@@ -147,6 +152,7 @@ class DataEntityRegistry:
 
     def __init__(self) -> None:
         self._entities: dict[str, EntityMetadata] = {}
+        self._executions: dict[str, Execution | None] = {}
 
     def register_entity(
         self,
@@ -155,16 +161,18 @@ class DataEntityRegistry:
         name: str | None = None,
         merge_columns: Sequence[str] = (),
         tags: Mapping[str, Any] | None = None,
-        schema: str | None = None,
+        schema: Any = None,
         partition_columns: Sequence[str] = (),
         cluster_columns: Sequence[str] = (),
     ) -> EntityMetadata:
-        """Declare an entity.
+        """Declare an entity; by a further execution of the same place, in place of the one before.
+
+        A schema is a DDL string, or a ``StructType`` of pyspark, which is kept as such a string.
 
         Raises:
             DeclarationError: listing everything that is wrong, an id that is taken included.
         """
-        where = f"entity {entityid!r}"
+        where, schema = f"entity {entityid!r}", schema_text(schema)
         problems = id_problems("entityid", entityid)
         problems += text_problems(f"{where}: name", name)
         problems += text_problems(f"{where}: schema", schema)
@@ -183,13 +191,19 @@ class DataEntityRegistry:
             partition_columns=tuple(partition_columns),
             cluster_columns=tuple(cluster_columns),
         )
-        known = self._entities.get(entityid)
-        if known is not None and not (known == entity and same_json(known.tags, entity.tags)):
+        known, execution = self._entities.get(entityid), current_execution()
+        is_other = known is not None and not (
+            known == entity and same_json(known.tags, entity.tags)
+        )
+        is_again = execution is not None and execution.is_again(self._executions.get(entityid))
+        if is_other and not is_again:
             problem = (
                 f"entity {entityid!r} is declared twice, differently\n"
                 "  Fix: keep one declaration, or give the second entity an id of its own."
             )
             raise DeclarationError([problem])
+        if known is None or is_again:
+            self._executions[entityid] = execution
         self._entities[entityid] = entity
         return entity
 

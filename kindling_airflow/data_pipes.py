@@ -20,9 +20,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, ClassVar, NoReturn, TypeVar
 
-from kindling_airflow.errors import DeclarationError
+from kindling_airflow.errors import DeclarationError, did_you_mean
 from kindling_airflow.pipe_checks import argument_name
 from kindling_airflow.pipe_registry import (
     BOTH,
@@ -38,6 +39,7 @@ __all__ = [
     "DataPipes",
     "DataPipesManager",
     "DataPipesRegistry",
+    "PipeIds",
     "PipeMetadata",
     "argument_name",
 ]
@@ -48,9 +50,42 @@ F = TypeVar("F", bound=Callable[..., Any])
 _active: ContextVar[DataPipesRegistry | None] = ContextVar("kindling_pipes", default=None)
 
 
-class DataPipes:
-    """The front door: declares into the active registry, by default the process's own."""
+class PipeIds:
+    """The ids of the pipes that are declared, as attributes: ``ids.bronze_orders``.
 
+    A name is that of the argument under which an entity of this id would come.
+    """
+
+    def __getattr__(self, name: str) -> str:
+        """Return the id of this name.
+
+        Raises:
+            AttributeError: no pipe has one, or several have.
+        """
+        known = DataPipes.registry().get_pipe_ids()
+        found = [pipe_id for pipe_id in known if argument_name(pipe_id) == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise AttributeError(
+                f"{name!r} stands for several pipes: {', '.join(map(repr, found))}"
+            )
+        hint = did_you_mean(name, [argument_name(pipe_id) for pipe_id in known])
+        raise AttributeError(f"no pipe is declared whose id would be {name!r}.{hint}")
+
+    def __dir__(self) -> list[str]:
+        """Return the names of all ids."""
+        return sorted(map(argument_name, DataPipes.registry().get_pipe_ids()))
+
+
+class DataPipes:
+    """The front door: declares into the active registry, by default the process's own.
+
+    Attributes:
+        ids: the ids of the pipes that are declared, as attributes.
+    """
+
+    ids: ClassVar[PipeIds] = PipeIds()
     _own: ClassVar[DataPipesRegistry] = DataPipesRegistry()
 
     @classmethod
@@ -116,8 +151,13 @@ class DataPipes:
         input_entity_ids: Sequence[str] | None = None,
         output_entity_id: str | None = None,
         **declaration: Any,
-    ) -> None:
+    ) -> Callable[[F], F]:
         """Declare a query as a pipe, by default one that writes an entity of its own id.
+
+        As a decorator, it lets the function make the output of the query's rows:
+
+            @DataPipes.view("gold.late", sql="SELECT * FROM silver_orders")
+            def late(rows): return rows.where("days > 3")
 
         Args:
             pipeid: the pipe.
@@ -127,7 +167,8 @@ class DataPipes:
             output_entity_id: what it writes; default: ``pipeid``.
             **declaration: as :meth:`DataPipesRegistry.register_pipe` takes it, errors included.
         """
-        cls._declare_query(
+        declare = partial(
+            cls._declare_query,
             pipeid,
             sys._getframe(1).f_globals,
             sql=sql,
@@ -136,6 +177,15 @@ class DataPipes:
             output_entity_id=pipeid if output_entity_id is None else output_entity_id,
             **declaration,
         )
+        declare()
+        registry = cls.registry()
+
+        def finish(function: F) -> F:
+            registry.unregister_pipe(pipeid)
+            declare(finish=function)
+            return function
+
+        return finish
 
     @classmethod
     def _declare_query(

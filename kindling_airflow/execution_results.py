@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from kindling_airflow import errors
 from kindling_airflow.errors import PipeRunError, PipeTimeoutError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.frozen import EMPTY, freeze, thaw
@@ -17,6 +18,7 @@ __all__ = [
     "GenerationResult",
     "PipeResult",
     "PipeStatus",
+    "told_error",
 ]
 
 
@@ -69,6 +71,14 @@ class PipeResult:
         """Whether its last try was given up because its time had run out."""
         return self.error_type == PipeTimeoutError.__name__
 
+    @property
+    def error_text(self) -> str | None:
+        """Why it failed, behind the class of the error as Python shows it; None if it did not.
+
+        The package's own errors say what is wrong by themselves.
+        """
+        return None if self.error is None else told_error(self.error_type, self.error)
+
     def to_json(self) -> dict[str, Any]:
         """Return the result as a JSON document; the stream's handle is left out."""
         return {
@@ -106,6 +116,26 @@ class GenerationResult:
     def all_succeeded(self) -> bool:
         """Whether every pipe did its work, or had none to do."""
         return all(r.status.is_well for r in self.pipe_results)
+
+    @property
+    def success_count(self) -> int:
+        """How many of its pipes did their work."""
+        return _counts(self.pipe_results)[PipeStatus.SUCCESS]
+
+    @property
+    def failed_count(self) -> int:
+        """How many of its pipes failed."""
+        return _counts(self.pipe_results)[PipeStatus.FAILED]
+
+    @property
+    def skipped_count(self) -> int:
+        """How many of its pipes had nothing to do."""
+        return _counts(self.pipe_results)[PipeStatus.SKIPPED]
+
+    @property
+    def failed_pipes(self) -> tuple[str, ...]:
+        """Its pipes that failed, in the plan's order."""
+        return tuple(r.pipe_id for r in self.pipe_results if r.status is PipeStatus.FAILED)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as a JSON document."""
@@ -161,6 +191,21 @@ class ExecutionResult:
         """The pipes that failed, in the order of the generations."""
         return tuple(r.pipe_id for r in self._results() if r.status is PipeStatus.FAILED)
 
+    @property
+    def success_count(self) -> int:
+        """How many pipes did their work."""
+        return _counts(self._results())[PipeStatus.SUCCESS]
+
+    @property
+    def failed_count(self) -> int:
+        """How many pipes failed."""
+        return _counts(self._results())[PipeStatus.FAILED]
+
+    @property
+    def skipped_count(self) -> int:
+        """How many pipes had nothing to do."""
+        return _counts(self._results())[PipeStatus.SKIPPED]
+
     def get_summary(self) -> dict[str, Any]:
         """Return the figures of the execution, of JSON types."""
         count = _counts(self._results())
@@ -196,7 +241,7 @@ class ExecutionResult:
         bad = [r for r in self._results() if not r.status.is_well]
         if bad:
             lines = [
-                f"  {r.pipe_id!r} {r.status.value.replace('_', ' ')}: {r.error or r.reason}"
+                f"  {r.pipe_id!r} {r.status.value.replace('_', ' ')}: {r.error_text or r.reason}"
                 for r in bad
             ]
             said = f"run {self.run_id!r}: {len(bad)} of {self.plan.total_pipes()} pipes did not end"
@@ -217,6 +262,17 @@ class ExecutionInterrupted(KeyboardInterrupt):
     def __init__(self, result: ExecutionResult) -> None:
         self.result = result
         super().__init__(f"run {result.run_id!r} was interrupted")
+
+
+def told_error(kind: str | None, text: str) -> str:
+    """Return an error's text behind its class, unless it is of this package or says so itself.
+
+    >>> told_error("KeyError", "'month'"), told_error("PipeRunError", "the session has ended")
+    ("KeyError: 'month'", 'the session has ended')
+    """
+    if kind is None or hasattr(errors, kind) or text == kind or text.startswith(f"{kind}: "):
+        return text
+    return f"{kind}: {text}"
 
 
 def _counts(results: Iterable[PipeResult]) -> dict[PipeStatus, int]:

@@ -47,7 +47,11 @@ class ExecutionPlanGenerator:
     Args:
         pipes_manager: the registry (or manifest) with the declarations.
         graph_builder: builds the graph; by default from ``pipes_manager``.
-        logger_provider: anything with ``get_logger(name)``; optional.
+        logger_provider: anything with ``get_logger(name)``; optional. Strategies log through it.
+
+    Attributes:
+        batch_strategy, streaming_strategy, config_based_strategy: the strategies of the methods
+            that are named after them; replace one to change what its method makes.
     """
 
     def __init__(
@@ -59,40 +63,47 @@ class ExecutionPlanGenerator:
         self.pipes_manager = pipes_manager
         self.graph_builder = graph_builder or PipeGraphBuilder(pipes_manager, logger_provider)
         self.logger_provider = logger_provider
+        self.batch_strategy: ExecutionStrategy = BatchExecutionStrategy(logger_provider)
+        self.streaming_strategy: ExecutionStrategy = StreamingExecutionStrategy(logger_provider)
+        self.config_based_strategy: ExecutionStrategy = ConfigBasedExecutionStrategy(
+            logger_provider
+        )
 
     def generate_batch_plan(self, pipe_ids: Sequence[str] | None = None) -> ExecutionPlan:
         """Return the validated batch plan of these pipes (default: all that are declared)."""
-        return self.generate_plan(pipe_ids, BatchExecutionStrategy(self.logger_provider))
+        return self.generate_plan(pipe_ids, self.batch_strategy)
 
     def generate_streaming_plan(self, pipe_ids: Sequence[str] | None = None) -> ExecutionPlan:
         """Return the validated streaming plan of these pipes (default: all that are declared)."""
-        return self.generate_plan(pipe_ids, StreamingExecutionStrategy(self.logger_provider))
+        return self.generate_plan(pipe_ids, self.streaming_strategy)
 
     def generate_config_based_plan(self, pipe_ids: Sequence[str] | None = None) -> ExecutionPlan:
         """Return the validated plan in the order that the pipes' ``processing_mode`` tags ask for.
 
         See :class:`ConfigBasedExecutionStrategy`; by default all pipes that are declared.
         """
-        return self.generate_plan(pipe_ids, ConfigBasedExecutionStrategy(self.logger_provider))
+        return self.generate_plan(pipe_ids, self.config_based_strategy)
 
     def generate_plan(
         self,
-        pipe_ids: Sequence[str] | None,
-        strategy: ExecutionStrategy | type[ExecutionStrategy] | str,
+        pipe_ids: Sequence[str] | None = None,
+        strategy: ExecutionStrategy | type[ExecutionStrategy] | str | None = None,
     ) -> ExecutionPlan:
         """Return the validated plan of these pipes under a strategy.
 
         Args:
             pipe_ids: the pipes, in the order in which they are to stand in their generations; None
                 for all that are declared.
-            strategy: an object, a class, or the name of a built-in strategy or of an entry point.
+            strategy: an object, a class, or the name of a built-in strategy or of an entry point;
+                None for :attr:`batch_strategy`.
 
         Raises:
             GraphValidationError: the pipes do not form a valid graph, or the strategy is unknown or
                 cannot be made.
             PlanValidationError: the strategy made none, or one that breaks its own rules.
         """
-        chosen = resolve_strategy(strategy)
+        wanted = self.batch_strategy if strategy is None else strategy
+        chosen = resolve_strategy(wanted, self.logger_provider)
         with collector_paused():
             graph = self.graph_builder.build_graph(pipe_ids)
             plan = chosen.plan(graph, tuple(graph.nodes))

@@ -64,7 +64,7 @@ def harvest(root: Path, modules: Sequence[str] = (), *, seconds: float | None = 
         HarvestError: modules fail to import; names each, with its traceback. Files with
             declarations cannot be imported by name. The import takes too long, or ends the process.
         DeclarationError: modules import, but what they declare is wrong, queries included.
-        ManifestError: a pipe's function cannot be found by name.
+        ManifestError: a driver would not find a pipe's function again.
     """
     from kindling_airflow.harvest_calls import HarvestOrder, harvest_all  # a driver has no use
 

@@ -4,15 +4,17 @@
      "entities": [{"entityid": ...}, ...],
      "pipes": [{"pipeid": ..., "function": {...}}, {"pipeid": ..., "sql": "..."}, ...]}
 
-Functions are named by module and qualified name: a manifest holds no Python. Queries stand in it as
-they are. ``sources`` has the SHA-256 of each project file that was imported, and of each file with
-a query, so a manifest that is out of date says so by itself.
+Functions are named by module and qualified name: a manifest holds no Python, and a driver takes
+them from what the import of the modules declares. Queries stand in it as they are. ``sources`` has
+the SHA-256 of each project file that was imported, and of each file with a query, so a manifest
+that is out of date says so by itself.
 Nothing in it depends on the machine, the folder, the clock or the hash seed: same declarations,
 same bytes.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +34,7 @@ from kindling_airflow.frozen import (
     freeze,
     thaw,
 )
+from kindling_airflow.pipe_registry import innermost
 from kindling_airflow.project_settings import SettingsLayer, apply_settings
 from kindling_airflow.whole_file import write_whole
 
@@ -44,6 +47,7 @@ __all__ = [
 ]
 
 MANIFEST_SCHEMA_VERSION = 1
+_PROGRAM = "__main__"
 
 PIPE_FIELDS = (
     "pipeid",
@@ -70,10 +74,37 @@ ENTITY_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class FunctionRef:
-    """Where a pipe's function is to be found: an importable module and a name in it."""
+    """Where a pipe's function was declared: the module, and its name in it.
+
+    A driver imports the project's modules and takes the function of the pipe's id from what they
+    declare, so it need not be a name that can be imported:
+
+        stage_of.<locals>.stage     made by a function
+        <lambda>
+        stage.<partial>             a partial application of it
+        Loader.<instance>           an object that can be called
+
+    Attributes:
+        module: the module; never ``__main__``, which is another one in a driver.
+        qualname: the name, of the same text for the same declaration in every process.
+    """
 
     module: str
     qualname: str
+
+    @property
+    def by_name(self) -> bool:
+        """Whether the name can be imported; else the function is found by the pipe's id alone."""
+        return "<" not in self.qualname
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> FunctionRef:
+        """Return where a function was declared; the module is "" where that is unknown."""
+        inner = innermost(function)
+        qualname = getattr(inner, "__qualname__", "") or f"{type(inner).__qualname__}.<instance>"
+        if isinstance(function, functools.partial):
+            qualname += ".<partial>"
+        return cls(getattr(inner, "__module__", "") or "", qualname)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,8 +139,8 @@ class Manifest:
         """Return the manifest of two registries.
 
         Raises:
-            ManifestError: a pipe's function cannot be found again by name (a lambda, a local
-                function); lists every such pipe.
+            ManifestError: a driver would not find a pipe's function again: by the import of the
+                modules, or by name where there are none; lists every such pipe.
         """
         bare_pipes, own_entities = DataPipesRegistry(), DataEntityRegistry()
         functions: dict[str, FunctionRef] = {}
@@ -118,17 +149,23 @@ class Manifest:
             own_entities.register_entity(**_declaration(entity, ENTITY_FIELDS))
         for pipe in pipes:
             bare_pipes.register_pipe(**_pipe_declaration(pipe))
-            if pipe.execute is None:
+            function = pipe.execute or pipe.finish
+            if function is None:
                 continue
-            module = getattr(pipe.execute, "__module__", "")
-            qualname = getattr(pipe.execute, "__qualname__", "")
-            if not module or not qualname or "<" in qualname:
-                shown = repr(qualname or type(pipe.execute).__name__)
+            ref = functions[pipe.pipeid] = FunctionRef.of(function)
+            if not ref.module or (ref.module == _PROGRAM and modules):
                 problems.append(
-                    f"pipe {pipe.pipeid!r}: its function {shown} cannot be imported by name\n"
-                    "  Fix: declare a function at the top level of a module."
+                    f"pipe {pipe.pipeid!r}: its function {ref.qualname!r} is declared in no module "
+                    "that a driver could import\n"
+                    "  Fix: declare the pipe in one of the project's modules."
                 )
-            functions[pipe.pipeid] = FunctionRef(module, qualname)
+            elif not modules and not ref.by_name:
+                problems.append(
+                    f"pipe {pipe.pipeid!r}: its function {ref.qualname!r} cannot be imported by "
+                    "name, and the manifest names no modules whose import declares it\n"
+                    "  Fix: name the modules that declare it, or declare a function at the top "
+                    "level of a module."
+                )
         if problems:
             raise ManifestError(problems)
         return cls(

@@ -17,6 +17,7 @@ __all__ = [
     "are_plain",
     "argument_name",
     "argument_problems",
+    "finish_problems",
     "signature_problems",
     "table_problems",
 ]
@@ -103,6 +104,25 @@ def signature_problems(function: object, input_entity_ids: Iterable[str]) -> lis
         for name in sorted(required - set(expected) - {"run"})
     ]
     return problems
+
+
+def finish_problems(function: object, sql: object) -> list[str]:
+    """Return why a function cannot be called with the rows of a query, and the run if it asks."""
+    if sql is None:
+        return ["has a function that finishes a query, and no query\n  Fix: give it one."]
+    if not callable(function):
+        return [f"finish must be a function, not {type(function).__name__}"]
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # as above
+        return []
+    run = {"run": None} if "run" in signature.parameters else {}
+    try:
+        signature.bind(None, **run)
+    except TypeError as error:
+        what = "is called with the rows of its query, which it cannot be"
+        return [f"its function {what}: {error}\n  Fix: let it take one DataFrame."]
+    return []
 
 
 def table_problems(sql: object, input_entity_ids: Iterable[str]) -> list[str]:

@@ -50,12 +50,27 @@ class PipeSource(Protocol):
 
 
 class PipeNode(NamedTuple):
-    """A pipe as the graph sees it."""
+    """A pipe as the graph sees it; one node is another if they are of one pipe.
+
+    Graphs are compared by what their nodes say.
+    """
 
     pipe_id: str
     input_entities: tuple[str, ...] = ()
     output_entity: str | None = None
     metadata: PipeMetadata | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the other one is a node of the same pipe."""
+        return isinstance(other, PipeNode) and self.pipe_id == other.pipe_id
+
+    def __ne__(self, other: object) -> bool:
+        """Return whether the other one is no node of the same pipe."""
+        return not self == other
+
+    def __hash__(self) -> int:
+        """Return the hash of the pipe's id."""
+        return hash(self.pipe_id)
 
     @property
     def tags(self) -> Mapping[str, Any]:
@@ -82,6 +97,17 @@ class PipeGraph:
     nodes: Mapping[str, PipeNode]
     entity_tags: Mapping[str, Mapping[str, Any]] = EMPTY
     wiring: Wiring = field(init=False, repr=False, compare=False)
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the other one is a graph of the same declarations."""
+        if not isinstance(other, PipeGraph):
+            return NotImplemented
+        same = self.nodes.keys() == other.nodes.keys() and self.entity_tags == other.entity_tags
+        return same and all(tuple(n) == tuple(other.nodes[p]) for p, n in self.nodes.items())
+
+    def __hash__(self) -> int:
+        """Return the hash of the pipes' ids."""
+        return hash(frozenset(self.nodes))
 
     def __post_init__(self) -> None:
         nodes, problems = _frozen_nodes(self.nodes)

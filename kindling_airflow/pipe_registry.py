@@ -7,10 +7,12 @@ checked by the same rules.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 from kindling_airflow.data_entities import (
@@ -22,11 +24,13 @@ from kindling_airflow.data_entities import (
     text_problems,
 )
 from kindling_airflow.errors import DeclarationError
+from kindling_airflow.executions import Execution, current_execution
 from kindling_airflow.expectations import Expectation, quality_tag_problems, read_expectations
 from kindling_airflow.frozen import EMPTY, FrozenDict, freeze, same_json
 from kindling_airflow.pipe_checks import (
     are_plain,
     argument_problems,
+    finish_problems,
     signature_problems,
     table_problems,
 )
@@ -39,6 +43,7 @@ __all__ = [
     "DataPipesManager",
     "DataPipesRegistry",
     "PipeMetadata",
+    "innermost",
     "read_query",
 ]
 
@@ -76,6 +81,7 @@ class PipeMetadata:
         sql: the query, in Spark's dialect; None for a function.
         sql_file: the file that the query stands in, as the declaration names it.
         sql_parameters: the query's named parameters, as far as it has been read.
+        finish: a function that makes the output of the query's rows; None where they are it.
     """
 
     pipeid: str
@@ -91,6 +97,7 @@ class PipeMetadata:
     sql: str | None = None
     sql_file: str | None = None
     sql_parameters: tuple[str, ...] = ()
+    finish: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         if (
@@ -113,15 +120,21 @@ class PipeMetadata:
 class DataPipesRegistry:
     """The pipes of one project, in the order of their declaration.
 
+    Args:
+        logger_provider: anything with ``get_logger(name)``, which gets to know of each pipe;
+            optional.
+
     Attributes:
         sql_files: by pipe, where the file of its query lies.
         awaiting: the pipes whose inputs are to be derived from their queries.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, logger_provider: Any = None) -> None:
+        self._logger = logger_provider and logger_provider.get_logger("data_pipes_manager")
         self._pipes: dict[str, PipeMetadata] = {}
         self.sql_files: dict[str, Path] = {}
         self.awaiting: dict[str, None] = {}
+        self._executions: dict[str, Execution] = {}
 
     def register_pipe(
         self,
@@ -139,11 +152,14 @@ class DataPipesRegistry:
         sql: str | None = None,
         sql_file: str | None = None,
         sql_parameters: Sequence[str] = (),
+        finish: Callable[..., Any] | None = None,
     ) -> PipeMetadata:
         """Declare a pipe.
 
-        Registering the same function under the same declaration again (a module that is imported
-        twice) changes nothing. Nor does a query whose inputs were derived meanwhile.
+        Registering the same function under the same declaration again changes nothing. Nor does a
+        query whose inputs were derived meanwhile. What is declared by a further execution of the
+        same place (a notebook's cell that is run again, a module that is loaded anew) takes the
+        place of the declaration before.
 
         Raises:
             DeclarationError: listing everything that is wrong, an id that is taken included.
@@ -181,6 +197,8 @@ class DataPipesRegistry:
                 ]
         if sql is not None and execute is not None:
             problems.append(BOTH)
+        if finish is not None:
+            problems += finish_problems(finish, sql)
         unnamed = id_problems("pipeid", pipeid)
         if problems or unnamed:
             raise DeclarationError([*unnamed, *(f"pipe {pipeid!r}: {p}" for p in problems)])
@@ -198,18 +216,44 @@ class DataPipesRegistry:
             sql=sql,
             sql_file=sql_file,
             sql_parameters=tuple(sql_parameters),
+            finish=finish,
         )
+        return self._kept(pipe)
+
+    def _kept(self, pipe: PipeMetadata) -> PipeMetadata:
+        """Keep a declaration, and return what is known of the pipe then.
+
+        Raises:
+            DeclarationError: its id is taken.
+        """
+        pipeid = pipe.pipeid
         known = self._pipes.get(pipeid)
-        if known is not None and (problem := _clash(known, pipe)):
-            raise DeclarationError([f"pipe {pipeid!r} is declared twice{problem}"])
-        if known is not None and _says_less(pipe, known):
-            return known
+        execution = None if pipe.execute is None and pipe.sql is None else current_execution()
+        if known is not None and not self._supersedes(pipe, known, execution):
+            if problem := _clash(known, pipe):
+                raise DeclarationError([f"pipe {pipeid!r} is declared twice{problem}"])
+            if _says_less(pipe, known):
+                return known
+        elif execution is not None:
+            self._executions[pipeid] = execution
+            self.sql_files.pop(pipeid, None)
         self._pipes[pipeid] = pipe
+        if hasattr(self._logger, "debug"):  # loggers are of any make
+            self._logger.debug(f"pipe {pipeid!r} is declared")
         if pipe.awaits_inputs:
             self.awaiting[pipeid] = None
         elif self.awaiting:
             self.awaiting.pop(pipeid, None)
         return pipe
+
+    def _supersedes(
+        self, pipe: PipeMetadata, known: PipeMetadata, execution: Execution | None
+    ) -> bool:
+        """Return whether a declaration is the known one, made anew by a further execution."""
+        if execution is None or not execution.is_again(self._executions.get(pipe.pipeid)):
+            return False
+        places = [_function_place(one, with_line=False) for one in (known, pipe)]
+        return places[0] == places[1]
 
     def register_usual(self, entry: Mapping[str, Any]) -> bool:
         """Declare a pipe of a manifest if nothing about it is out of the ordinary.
@@ -249,6 +293,7 @@ class DataPipesRegistry:
         self._pipes.pop(pipeid, None)
         self.sql_files.pop(pipeid, None)
         self.awaiting.pop(pipeid, None)
+        self._executions.pop(pipeid, None)
 
     def get_pipe_ids(self) -> list[str]:
         """Return the ids of all pipes, in the order of declaration."""
@@ -271,18 +316,33 @@ DataPipesManager = DataPipesRegistry
 """The name under which the user's document hands the registry to a plan generator."""
 
 
-def _function_place(pipe: PipeMetadata) -> str:
+def innermost(function: Callable[..., Any]) -> Any:
+    """Return what is behind wrappers and partial applications: what somebody has written."""
+    found: Any = inspect.unwrap(function)
+    while isinstance(found, functools.partial):
+        found = inspect.unwrap(found.func)
+    return found
+
+
+def _function_place(pipe: PipeMetadata, *, with_line: bool = True) -> str:
     """Return where a pipe's function stands; the line tells two functions of one name apart."""
     if pipe.sql is not None:
         return "a query" if pipe.sql_file is None else f"the query in {pipe.sql_file!r}"
     if pipe.execute is None:
         return "a declaration without a function"
-    function: Any = inspect.unwrap(pipe.execute)
+    function = innermost(pipe.execute)
     module = getattr(function, "__module__", "?")
     qualname = getattr(function, "__qualname__", type(function).__name__)
+    if isinstance(pipe.execute, functools.partial):
+        module = f"functools.partial of {module}"
     code = getattr(function, "__code__", None)
-    line = f" (line {code.co_firstlineno})" if code is not None else ""
+    line = f" (line {code.co_firstlineno})" if code is not None and with_line else ""
     return f"{module}.{qualname}{line}"
+
+
+def _are_one(old: Any, new: Any) -> bool:
+    """Return whether two functions are one; methods are made anew by each look at them."""
+    return old is new or (isinstance(new, MethodType) and bool(old == new))
 
 
 def _clash(old: PipeMetadata, new: PipeMetadata) -> str:
@@ -290,7 +350,12 @@ def _clash(old: PipeMetadata, new: PipeMetadata) -> str:
     places = _function_place(old), _function_place(new)
     if places[0] != places[1]:
         return f": by {places[0]} and by {places[1]}\n  Fix: give one of them an id of its own."
-    skipped = {"execute", "sql_parameters"}
+    if not (_are_one(old.execute, new.execute) and _are_one(old.finish, new.finish)):
+        return (
+            f" by {places[0]}, which is there more than once: in a loop, or made by a function "
+            "that is called again\n  Fix: give each of them an id of its own."
+        )
+    skipped = {"execute", "finish", "sql_parameters"}
     if old.awaits_inputs or new.awaits_inputs:
         skipped.add("input_entity_ids")
     names = [name for name in PipeMetadata.__dataclass_fields__ if name not in skipped]

@@ -30,6 +30,7 @@ from kindling_airflow.stream_settings import (
     PREFIX,
     StreamSettings,
     is_stream,
+    mode_of,
     read_settings,
 )
 
@@ -132,7 +133,7 @@ def _unknown_mode(pipe: PipeMetadata) -> list[str]:
     Strategies that read the tag refuse it themselves; the others do not look at it.
     """
     said = pipe.tags.get(MODE_TAG, "batch")
-    if said in ("batch", "streaming"):
+    if mode_of({MODE_TAG: said}) in ("batch", "streaming"):
         return []
     return [
         (
@@ -191,7 +192,7 @@ def _shared_checkpoints(pipes: Iterable[PipeMetadata]) -> list[str]:
 
 
 def _pipe_problems(pipe: PipeMetadata) -> Iterator[str]:
-    if pipe.tags.get(MODE_TAG) == "batch":
+    if mode_of(pipe.tags) == "batch":
         yield (
             f"tag {MODE_TAG} is 'batch', and every pipe of a streaming plan is a stream\n"
             "  Fix: use strategy 'hybrid' or 'config_based', or take the tag out."

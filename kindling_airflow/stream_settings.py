@@ -32,6 +32,7 @@ __all__ = [
     "StreamSettings",
     "StreamTrigger",
     "is_stream",
+    "mode_of",
     "read_settings",
     "seconds_of",
 ]
@@ -152,7 +153,13 @@ class StreamSettings:
 
 def is_stream(tags: Mapping[str, Any]) -> bool:
     """Tell whether the pipe with these tags is a streaming pipe."""
-    return tags.get(MODE_TAG) == "streaming"
+    return bool(mode_of(tags) == "streaming")
+
+
+def mode_of(tags: Mapping[str, Any]) -> Any:
+    """Return what the tag ``processing_mode`` says, in lower case; None without it."""
+    said = tags.get(MODE_TAG)
+    return said.lower() if isinstance(said, str) else said
 
 
 def seconds_of(text: object) -> float:

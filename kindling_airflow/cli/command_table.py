@@ -56,7 +56,10 @@ _SETTINGS = _argument(
     help="a YAML layer of settings over the declarations; may be repeated, later ones win",
 )
 _SELECT = _argument(
-    "--select", action="append", metavar="WHICH", help="pipes by id, glob, tag:, entity:, +x, x+"
+    "--select",
+    action="append",
+    metavar="WHICH",
+    help="pipes by id, glob, tag:, entity:, +x, x+; of a definition, among those that it chooses",
 )
 _EXCLUDE = _argument(
     "--exclude", action="append", metavar="WHICH", help="pipes to leave out, in the same grammar"
@@ -193,11 +196,21 @@ COMMANDS: tuple[Command, ...] = (
             _argument(
                 "--on-error",
                 choices=("skip_dependents", "continue", "fail_fast"),
-                default="skip_dependents",
-                help="what happens to the others when a pipe fails; default: skip_dependents",
+                help="what happens to the others when a pipe fails; default: the definition's, or "
+                "skip_dependents",
             ),
-            _argument("--retries", type=int, default=0, metavar="N", help="default: 0"),
-            _argument("--timeout", type=float, metavar="SECONDS", help="per pipe; default: none"),
+            _argument(
+                "--retries",
+                type=int,
+                metavar="N",
+                help="how often a failed pipe is tried again; default: the definition's, or 0",
+            ),
+            _argument(
+                "--timeout",
+                type=float,
+                metavar="SECONDS",
+                help="how long one try of a pipe may take; default: the definition's, or none",
+            ),
             _argument(
                 "--param",
                 action="append",
@@ -210,7 +223,14 @@ COMMANDS: tuple[Command, ...] = (
                 "--interval",
                 nargs=2,
                 metavar=("START", "END"),
-                help="the run's data interval, two ISO 8601 moments; default: none",
+                help="the run's data interval, two ISO 8601 moments, without an offset in the time "
+                "zone of the definition, or UTC; default: none",
+            ),
+            _argument(
+                "--run-id",
+                metavar="ID",
+                help="the name of the run: a second run of one name replaces what the first has "
+                "appended; default: one for each interval, and without an interval a new one",
             ),
             _argument(
                 "--for",

@@ -15,6 +15,7 @@ __all__ = ["read_budget", "shared_lines", "with_budget"]
 
 _AMOUNT = re.compile(r"(?P<number>[0-9]+)(?P<unit>[kmgt]?)b?", re.IGNORECASE)
 _RECOMMENDED = "cache_recommendations"
+_COUNTED = "cache_candidate_count"
 
 
 def read_budget(text: str) -> int:
@@ -38,7 +39,7 @@ def with_budget(plan: ExecutionPlan, budget: int) -> ExecutionPlan:
     Raises:
         WrongCallError: its strategy recommends nothing to keep.
     """
-    if _RECOMMENDED not in plan.metadata:
+    if _COUNTED not in plan.metadata:  # streams keep nothing between them
         raise WrongCallError(
             f"--memory-budget: a plan of strategy {plan.strategy!r} does not say what to keep"
         )

@@ -10,10 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timezone, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +25,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from kindling_airflow.cli.run_arguments import checked_interval, run_parameters
+from kindling_airflow.cli.definition_keys import notes_on_keys
+from kindling_airflow.cli.run_arguments import (
+    check_has_interval,
+    checked_interval,
+    run_name,
+    run_parameters,
+)
 from kindling_airflow.cli.run_log import RunLog
+from kindling_airflow.cli.run_options import run_options
+from kindling_airflow.cli.run_session import session_environment, session_properties
 from kindling_airflow.cli.sources import Source, read_source
 from kindling_airflow.cli.spark_child import SparkChild
-from kindling_airflow.cli.stream_life import read_life
+from kindling_airflow.cli.stream_life import StreamLife, read_life
 from kindling_airflow.cli.stream_run import STYLES, StreamEnd, run_streams, undrained
 from kindling_airflow.contracts import RunRequest, quality_lines
 from kindling_airflow.entity_places import place_problems
@@ -34,6 +45,7 @@ from kindling_airflow.errors import DeclarationError, WrongCallError
 from kindling_airflow.execution_results import ExecutionInterrupted
 from kindling_airflow.frozen import freeze
 from kindling_airflow.generation_executor import GenerationExecutor
+from kindling_airflow.intervals import zone_named
 from kindling_airflow.project_settings import differences_for
 
 if TYPE_CHECKING:
@@ -45,18 +57,13 @@ __all__ = ["run_plan"]
 
 _INTERRUPTED = 130  # what shells say of a command that Ctrl-C ended
 _YEAR = 31_536_000
-_DEFAULTS = {
-    "spark.master": "local[*]",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.log.level": "WARN",
-}
+_FRAME = re.compile(r'  File "(?P<file>[^"]+)", line (?P<line>[0-9]+), in (?P<function>.+)')
 
 
 def run_plan(called: argparse.Namespace) -> int:
     """Run a plan; return 0 only if every pipe did its work."""
     _check(called)
-    interval = checked_interval(called)
+    checked_interval(called)
     source = read_source(called.source, called)
     project = source.project
     if project is None or project.root is None:
@@ -66,7 +73,12 @@ def run_plan(called: argparse.Namespace) -> int:
         )
     if called.project is not None and (source.path.is_dir() or source.definition is not None):
         raise WrongCallError(f"--project is for a manifest, and {called.source!r} is none")
+    interval = checked_interval(called, _zone(source))
     life = read_life(source, called)
+    batch = tuple(p for p in source.plan.pipe_ids if not life.lives_on or p not in life.streams)
+    if batch:
+        check_has_interval(source, interval)
+    options = run_options(source, called, batch)
     console = Console(stderr=called.json, highlight=False)
     log_path = Path(tempfile.mkdtemp(prefix="kindling-run-")) / "spark.log"
     request = RunRequest(
@@ -76,7 +88,7 @@ def run_plan(called: argparse.Namespace) -> int:
         modules=project.base.modules,
         warehouse=_warehouse(source, called),
         plan_digest=source.plan.digest,
-        run_id=f"run of {source.path.name}",
+        run_id=run_name(source, called, interval, datetime.now(timezone.utc)),
         interval_start=interval[0] if interval else None,
         interval_end=interval[1] if interval else None,
         parameters=run_parameters(source, called),
@@ -84,22 +96,24 @@ def run_plan(called: argparse.Namespace) -> int:
         stream=freeze({"checkpoints": life.checkpoints} if life.streams else {}),
     )
     _check_places(source.plan, project.manifest, request.warehouse)
-    properties = _properties(source, called)
+    for note in _notes(source, called, life):
+        console.print(Text(f"note: {note}"))
     with ExitStack() as stack:
         with console.status("Starting Spark ..."):
-            child = stack.enter_context(SparkChild(request, properties, log_path, life.catching_up))
-        options = {
-            "parallel": called.workers > 1,
-            "max_workers": called.workers,
-            "error_strategy": called.on_error,
-            "pipe_timeout": called.timeout,
-            "retry_attempts": called.retries,
-        }
+            child = stack.enter_context(
+                SparkChild(
+                    request,
+                    session_properties(source, called),
+                    log_path,
+                    life.catching_up,
+                    session_environment(source),
+                )
+            )
         executor = GenerationExecutor(child, logger_provider=RunLog(log_path))
         if life.lives_on:
-            end = run_streams(console, child, executor, life, options)
+            end = run_streams(console, child, executor, life, options, run_id=request.run_id)
         else:
-            end = _run_forward(console, executor, life.plan, options)
+            end = _run_forward(console, executor, life.plan, {**options, "run_id": request.run_id})
     return _told(called, console, end, log_path)
 
 
@@ -138,7 +152,7 @@ def _told(called: argparse.Namespace, console: Console, end: StreamEnd, log_path
 def _check(called: argparse.Namespace) -> None:
     if called.workers < 1:
         raise WrongCallError(f"--workers must be at least 1, not {called.workers}")
-    if called.retries < 0:
+    if called.retries is not None and called.retries < 0:
         raise WrongCallError(f"--retries must be at least 0, not {called.retries}")
     if called.timeout is not None and not 0 < called.timeout <= _YEAR:
         raise WrongCallError(
@@ -160,11 +174,23 @@ def _warehouse(source: Source, called: argparse.Namespace) -> str:
     return said if "://" in said else str(Path(said).resolve())
 
 
-def _properties(source: Source, called: argparse.Namespace) -> dict[str, str]:
-    """Return the session's properties: ours, then the definition's, then the command's."""
-    own = source.definition.spark.get("conf", {}) if source.definition is not None else {}
-    said = dict(pair.split("=", 1) for pair in called.conf or ())
-    return {**_DEFAULTS, **own, **said}
+def _zone(source: Source) -> tzinfo:
+    """Return the time zone of moments that name none."""
+    return timezone.utc if source.definition is None else zone_named(source.definition.timezone)
+
+
+def _notes(source: Source, called: argparse.Namespace, life: StreamLife) -> Iterator[str]:
+    """Yield what of its definition this run does not obey, or takes in another way."""
+    definition = source.definition
+    if definition is None:
+        return
+    yield from notes_on_keys(definition, has_long_streams=life.lives_on)
+    for key, said in (("warehouse", called.warehouse), ("checkpoints", called.checkpoints)):
+        configured = getattr(definition, key)
+        if said is None and configured and "://" not in configured:
+            found = Path(configured)
+            if not found.is_absolute() and (key != "checkpoints" or life.streams):
+                yield f"{key} {configured!r}: here it is {str(found.resolve())!r}"
 
 
 @contextmanager
@@ -224,7 +250,10 @@ def _show(console: Console, result: ExecutionResult, log_path: Path) -> None:
                 note = report.get("extra", {}).get("note")
                 troubles += [f"{pipe.pipe_id}: {note}"] if note else []
             if pipe.error or pipe.reason:
-                troubles.append(f"{pipe.pipe_id}: {pipe.status.value}: {pipe.error or pipe.reason}")
+                said = pipe.error_text or pipe.reason
+                troubles.append(f"{pipe.pipe_id}: {pipe.status.value}: {said}")
+                place = _place_of(report)
+                troubles += [f"  at {place}"] if place and place not in said else []
     console.print(table)
     for trouble in troubles:
         console.print(Text(trouble))
@@ -235,4 +264,13 @@ def _show(console: Console, result: ExecutionResult, log_path: Path) -> None:
         f"in {summary['duration_seconds']:.1f} s"
     )
     if not result.all_succeeded:
+        again = f"To run it again as the same run: --run-id {shlex.quote(result.run_id)}"
+        console.print(again, soft_wrap=True, markup=False, highlight=False)
         print(f"What Spark and the pipes printed: {log_path}", file=sys.stderr)
+
+
+def _place_of(report: Mapping[str, Any]) -> str:
+    """Return where in the user's code a pipe failed; "" where its report does not say."""
+    text = (report.get("error") or {}).get("traceback") or ""
+    frames = [f"{at['file']}:{at['line']}, in {at['function']}" for at in _FRAME.finditer(text)]
+    return frames[-1] if frames else ""

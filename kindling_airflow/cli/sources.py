@@ -57,13 +57,16 @@ class Source:
         path: where it was read from.
         plan: the plan.
         project: the declarations; None where the source is a plan, which has all it needs.
-        definition: the definition, where the source is one.
+        definition: the definition, where the source is one; as its file says, but for the
+            strategy and further settings of the command.
+        chosen: whether the command has chosen among the pipes.
     """
 
     path: Path
     plan: ExecutionPlan
     project: Project | None = None
     definition: Definition | None = None
+    chosen: bool = False
 
 
 def read_source(
@@ -172,7 +175,7 @@ def _planned(
         select=_said(called, "select") or (),
         exclude=_said(called, "exclude") or (),
     )
-    return Source(path, plan, Project(base, manifest, project_root))
+    return Source(path, plan, Project(base, manifest, project_root), chosen=_chooses(called))
 
 
 def _of_definition(
@@ -191,8 +194,6 @@ def _of_definition(
         definition,
         settings=(*definition.settings, *more),
         strategy=_said(called, "strategy") or definition.strategy,
-        select=tuple(_said(called, "select") or definition.select),
-        exclude=tuple(_said(called, "exclude") or definition.exclude),
     )
     if fresh:
         manifest = harvest(
@@ -210,7 +211,29 @@ def _of_definition(
     else:
         planned = plan_definition(definition)
     project = Project(planned.base, planned.manifest, definition.project_root)
-    return Source(path, planned.plan, project, definition)
+    plan = _narrowed(planned, called) if _chooses(called) else planned.plan
+    return Source(path, plan, project, definition, _chooses(called))
+
+
+def _chooses(called: argparse.Namespace) -> bool:
+    return bool(_said(called, "select") or _said(called, "exclude"))
+
+
+def _narrowed(planned: Planned, called: argparse.Namespace) -> ExecutionPlan:
+    """Return the plan of what the command chooses among the pipes of a definition, never others.
+
+    Raises:
+        SelectionError: the choice matches none of them, or leaves none.
+    """
+    from kindling_airflow.dag_factory.compile import plan_of
+
+    return plan_of(
+        planned.manifest,
+        strategy=planned.definition.strategy,
+        pipes=planned.plan.pipe_ids,
+        select=_said(called, "select") or (),
+        exclude=_said(called, "exclude") or (),
+    )
 
 
 def _spares_imports(definition: Definition) -> bool:

@@ -23,6 +23,7 @@ from typing import IO, Any
 from kindling_airflow.cli.child_stream import ChildStream
 from kindling_airflow.contracts import RunRequest
 from kindling_airflow.errors import PipeRunError
+from kindling_airflow.frozen import EMPTY
 
 __all__ = ["SparkChild"]
 
@@ -43,6 +44,7 @@ class SparkChild:
         properties: Spark properties of the session.
         log_path: the file for what Spark and the pipes print.
         catching_up: the pipes that run as streams which take what is there, when they are called.
+        environment: what is added to the session's environment.
 
     Attributes:
         streams: those that were started, by pipe.
@@ -54,9 +56,11 @@ class SparkChild:
         properties: Mapping[str, str],
         log_path: Path,
         catching_up: Collection[str] = (),
+        environment: Mapping[str, str] = EMPTY,
     ) -> None:
         self.streams: dict[str, ChildStream] = {}
         self._catching_up = frozenset(catching_up)
+        self._environment = dict(environment)
         self._request = request
         self._properties = dict(properties)
         self._log_path = log_path
@@ -83,7 +87,7 @@ class SparkChild:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for this side, which ends the child in order
-                env={"PYSPARK_PYTHON": sys.executable, **os.environ},
+                env={"PYSPARK_PYTHON": sys.executable, **os.environ, **self._environment},
             )
         os.close(child_in)
         os.close(child_out)

@@ -58,6 +58,8 @@ def run_streams(
     executor: GenerationExecutor,
     life: StreamLife,
     batch_options: Mapping[str, Any],
+    *,
+    run_id: str | None = None,
 ) -> StreamEnd:
     """Run streams until they end, Ctrl-C comes or the time is up, and drain them.
 
@@ -67,11 +69,14 @@ def run_streams(
         executor: runs pipes on it.
         life: a streaming or hybrid plan, and how long its streams live once everything is up.
         batch_options: how the batch pipes of a hybrid plan run.
+        run_id: names the run.
     """
     seconds = life.seconds
     with interruptible(), _screen(console, child, life.plan):
         try:
-            execution = executor.execute_streaming(life.plan, _OPTIONS, batch_options=batch_options)
+            execution = executor.execute_streaming(
+                life.plan, _OPTIONS, batch_options=batch_options, run_id=run_id
+            )
         except StreamError as error:
             return StreamEnd(_result_of(error), interrupted=False)
         except ExecutionInterrupted as error:

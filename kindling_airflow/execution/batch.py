@@ -33,6 +33,7 @@ from kindling_airflow.execution_results import (
     GenerationResult,
     PipeResult,
     PipeStatus,
+    told_error,
 )
 from kindling_airflow.signals import (
     execution_completed,
@@ -274,7 +275,7 @@ class BatchRun:
         self._results[end.pipe_id] = result
         log = self._announcer.log
         if result.status is PipeStatus.FAILED:
-            log.failure(f"pipe {end.pipe_id!r} failed: {outcome.error}", outcome.exception)
+            log.failure(f"pipe {end.pipe_id!r} failed: {result.error_text}", outcome.exception)
             if self._strategy is ErrorStrategy.SKIP_DEPENDENTS:
                 self._causes[end.pipe_id] = (end.pipe_id,)
             elif self._strategy is ErrorStrategy.FAIL_FAST and not self._stop:
@@ -297,7 +298,7 @@ class BatchRun:
         outcome = retry.outcome
         self._announcer.log.warning(
             f"pipe {retry.pipe_id!r}: try {retry.attempt} failed, the next one follows in "
-            f"{retry.wait_seconds:g} s: {outcome.error}"
+            f"{retry.wait_seconds:g} s: {told_error(outcome.error_type, outcome.error or '')}"
         )
         self._say(
             pipe_retrying,

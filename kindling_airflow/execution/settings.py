@@ -8,6 +8,8 @@ The more specific one wins: the arguments of the call, then the pipe's own tags,
 | ``retry.attempts`` | how often a failed pipe is tried again |
 | ``retry.interval_seconds`` | how long to wait before each further try |
 | ``timeout_seconds`` | how long one try may take; null: without limit |
+| ``retry.backoff`` | the factor by which the waits grow; in overrides alone |
+| ``retry.max_interval_seconds`` | how far they may grow; null: a day; in overrides alone |
 | ``stream.ready_timeout`` | until a stream is ready |
 | ``stream.drain_timeout`` | until a stream that is to stop has worked off what has arrived |
 """
@@ -40,6 +42,9 @@ _TIMEOUT_TAG = "timeout_seconds"
 _STREAM_TAGS = (("ready", "stream.ready_timeout"), ("drain", "stream.drain_timeout"))
 _ATTEMPTS_TAG = "retry.attempts"
 _INTERVAL_TAG = "retry.interval_seconds"
+_BACKOFF = "retry.backoff"
+_LONGEST = "retry.max_interval_seconds"
+_DAY = 86_400.0
 
 
 class ErrorStrategy(str, Enum):
@@ -59,19 +64,42 @@ class RetryPolicy:
 
     Attributes:
         attempts: how many further tries there are; 0 for none.
-        interval_seconds: how long to wait before each.
+        interval_seconds: how long to wait before the first of them.
+        backoff: the factor by which each further wait is longer than the one before.
+        max_interval_seconds: how long a wait may become; None: a day.
     """
 
     attempts: int = 0
     interval_seconds: float = 30.0
+    backoff: float = 1.0
+    max_interval_seconds: float | None = None
 
     def __post_init__(self) -> None:
         problems = [
             *_bad("attempts", self.attempts, _COUNT),
             *_bad("interval_seconds", self.interval_seconds, _SECONDS),
+            *_bad("backoff", self.backoff, _FACTOR),
+            *_bad("max_interval_seconds", self.max_interval_seconds, _LIMIT),
         ]
         if problems:
             raise ExecutionError(f"retry policy: {problem}" for problem in problems)
+
+    def wait_after(self, attempt: int) -> float:
+        """Return how many seconds to wait after a failed try; the first try is number 1.
+
+        >>> policy = RetryPolicy(3, 10, backoff=2, max_interval_seconds=30)
+        >>> [policy.wait_after(attempt) for attempt in (1, 2, 3)]
+        [10.0, 20.0, 30.0]
+        """
+        wait = float(self.interval_seconds)
+        longest = max(_DAY, wait)
+        if wait and self.backoff != 1:
+            for _ in range(attempt - 1):
+                wait = min(wait * self.backoff, longest)
+                if wait in (0, longest):
+                    break
+        most = self.max_interval_seconds
+        return wait if most is None else min(wait, float(most))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,20 +227,20 @@ def pipe_settings(plan: ExecutionPlan, options: BatchOptions) -> dict[str, PipeS
     Raises:
         ExecutionError: listing every bad tag and override, pipes that are not in the plan included.
     """
-    problems = _override_problems(
-        plan, options.overrides, (_TIMEOUT_TAG, _ATTEMPTS_TAG, _INTERVAL_TAG)
-    )
+    problems = _override_problems(plan, options.overrides, tuple(_OVERRIDE_KEYS))
     run = PipeSettings(
         RetryPolicy(options.retry_attempts, options.retry_interval_seconds), options.pipe_timeout
     )
     found = {}
     for pipe_id in plan.pipe_ids:
-        said, wrong = _said(plan, pipe_id, options.overrides, _BATCH_KEYS)
+        said, wrong = _said(plan, pipe_id, options.overrides)
         problems += wrong
         if said and not problems:
             policy = RetryPolicy(
                 int(said.get(_ATTEMPTS_TAG, run.retry.attempts)),
                 said.get(_INTERVAL_TAG, run.retry.interval_seconds),
+                said.get(_BACKOFF, run.retry.backoff),
+                said.get(_LONGEST, run.retry.max_interval_seconds),
             )
             found[pipe_id] = PipeSettings(policy, said.get(_TIMEOUT_TAG, run.timeout_seconds))
         else:
@@ -264,20 +292,17 @@ def _positive_duration(said: object) -> float:
 
 
 def _said(
-    plan: ExecutionPlan,
-    pipe_id: str,
-    overrides: Mapping[str, Mapping[str, Any]],
-    keys: Mapping[str, _Kind],
+    plan: ExecutionPlan, pipe_id: str, overrides: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, Any], list[str]]:
     """Return a pipe's own settings as numbers, and what is wrong with them."""
     tags = plan.graph.nodes[pipe_id].tags
     said_here = overrides.get(pipe_id)
     own = said_here if isinstance(said_here, Mapping) else EMPTY
-    if not own and not any(key in tags for key in keys):
+    if not own and not any(key in tags for key in _BATCH_KEYS):
         return {}, []
     said: dict[str, Any] = {}
     problems = []
-    for where, source in (("tag", tags), ("override", own)):
+    for where, source, keys in (("tag", tags, _BATCH_KEYS), ("override", own, _OVERRIDE_KEYS)):
         for key, kind in keys.items():
             if key in source:
                 value = _number(source[key])
@@ -346,7 +371,9 @@ _LIMIT: _Kind = (
     "a number of seconds above 0, or None for no limit",
     lambda v: v is None or (_finite(v) and v > 0),
 )
+_FACTOR: _Kind = ("a number above 0", lambda v: _finite(v) and v > 0)
 _BATCH_KEYS = {_TIMEOUT_TAG: _LIMIT, _ATTEMPTS_TAG: _COUNT, _INTERVAL_TAG: _SECONDS}
+_OVERRIDE_KEYS = {**_BATCH_KEYS, _BACKOFF: _FACTOR, _LONGEST: _LIMIT}
 
 
 def _bad(name: str, value: Any, kind: _Kind) -> list[str]:

@@ -292,12 +292,12 @@ class Tries:
             self._end(live, failure, f"not tried again: {self._no_more}")
         else:
             live.failure = failure
-            live.resume = self._threads.now() + retry.interval_seconds
+            live.resume = self._threads.now() + retry.wait_after(live.attempt)
             return True
         return False
 
     def _tell_retry(self, live: _Live) -> None:
-        seconds = live.settings.retry.interval_seconds
+        seconds = live.settings.retry.wait_after(live.attempt)
         self._on_retry(Retry(live.pipe_id, live.attempt, live.failure, seconds))
 
     def _rest(self, live: _Live) -> None:

@@ -67,7 +67,12 @@ def call_pipe(pipe: PipeMetadata, frames: Mapping[str, DataFrame], run: RunConte
     from pyspark.errors import PySparkValueError
 
     if pipe.sql is not None:
-        return result_of_query(pipe, frames, run)
+        rows = result_of_query(pipe, frames, run)
+        finish: Any = pipe.finish
+        if finish is None:
+            return rows
+        asks = "run" in inspect.signature(finish).parameters
+        return finish(rows, **({"run": run} if asks else {}))
     function: Any = pipe.execute
     parameters = inspect.signature(function).parameters
     wants_run = "run" in parameters and "run" not in frames

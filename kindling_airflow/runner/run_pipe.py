@@ -100,12 +100,19 @@ def run_pipe(
         return failed_report(request, error, started, application_id)
 
 
-def import_path_of_workers(request: RunRequest) -> str:
-    """Return the import path of Spark's Python workers: they, too, import what a UDF refers to."""
-    from pyspark import SparkConf
+def import_path_of_workers(request: RunRequest, configured: str | None = None) -> str:
+    """Return the import path of Spark's Python workers: they, too, import what a UDF refers to.
 
+    Args:
+        request: the run.
+        configured: what the session is to have besides; default: what Spark was submitted with.
+    """
     package_parent = str(Path(__file__).resolve().parents[2])
-    said = SparkConf().get(WORKER_PATH, "")
+    if configured is None:
+        from pyspark import SparkConf
+
+        configured = SparkConf().get(WORKER_PATH, "")
+    said = configured
     if request.package:  # they have it from spark-submit; the driver's folders are not theirs
         return str(said)
     return os.pathsep.join(filter(None, (said, request.project_root, package_parent)))

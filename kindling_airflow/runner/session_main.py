@@ -72,6 +72,7 @@ def _start(request: Any, properties: Mapping[str, str]) -> SessionPipeRunner:
     from pyspark.sql import SparkSession
 
     from kindling_airflow.runner.pipe_call import declarations_of
+    from kindling_airflow.runner.run_pipe import WORKER_PATH, import_path_of_workers
     from kindling_airflow.runner.session_runner import SessionPipeRunner
     from kindling_airflow.runner.session_settings import formats_of, settings_for
 
@@ -79,7 +80,9 @@ def _start(request: Any, properties: Mapping[str, str]) -> SessionPipeRunner:
     builder = SparkSession.builder.appName(request.run_id or "kindling-airflow run")
     pipes = filter(None, map(declared.pipes.get_pipe_definition, declared.pipes.get_pipe_ids()))
     formats = formats_of(pipes, declared.entities)
-    for key, value in {**properties, **settings_for(formats, properties.get)}.items():
+    workers = {WORKER_PATH: import_path_of_workers(request, properties.get(WORKER_PATH))}
+    settings = {**properties, **settings_for(formats, properties.get), **workers}
+    for key, value in settings.items():
         builder = builder.config(key, value)
     return SessionPipeRunner(
         builder.getOrCreate(),
@@ -92,6 +95,7 @@ def _start(request: Any, properties: Mapping[str, str]) -> SessionPipeRunner:
         project_root=request.project_root,
         plan_digest=request.plan_digest,
         checkpoints=str(request.stream.get("checkpoints") or ""),
+        on_missing_interval=request.on_missing_interval,
     )
 
 

@@ -64,6 +64,7 @@ class SessionPipeRunner:
         project_root: the user's code; what is shown of an error begins there.
         plan_digest: the plan, for the reports.
         checkpoints: the root of the streams' checkpoints; "" for the warehouse's own.
+        on_missing_interval: what pipes do without an interval: ``full`` or ``fail``.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class SessionPipeRunner:
         project_root: str = ".",
         plan_digest: str = "",
         checkpoints: str = "",
+        on_missing_interval: str = "full",
     ) -> None:
         self.spark = spark
         self._declared = declared
@@ -93,6 +95,7 @@ class SessionPipeRunner:
             interval_start=interval_start,
             interval_end=interval_end,
             parameters=freeze(parameters or {}),
+            on_missing_interval=on_missing_interval,
         )
         self._checkpoints = checkpoints
         self._frames = SharedFrames()

@@ -9,8 +9,10 @@ Each step takes time linear in pipes and edges, and none recurses.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -28,11 +30,35 @@ class ExecutionStrategy(ABC):
     """The order in which the pipes of a graph run. Subclass it for an order of your own.
 
     Args:
-        logger_provider: anything with ``get_logger(name)``; optional, kept as ``logger_provider``.
+        logger_provider: anything with ``get_logger(name)``; by default the standard logging.
+
+    Attributes:
+        logger_provider: the same.
     """
 
     def __init__(self, logger_provider: Any = None) -> None:
         self.logger_provider = logger_provider
+
+    @cached_property
+    def logger(self) -> Any:
+        """The provider's logger of the class's name, or the standard library's."""
+        name = type(self).__name__
+        provider = getattr(self, "logger_provider", None)
+        if provider is None:
+            return logging.getLogger(f"{__package__}.{name}")
+        return provider.get_logger(name)
+
+    def _planned(self, plan: ExecutionPlan) -> ExecutionPlan:
+        """Tell the provider's logger, if there is one, what has been planned, and return it.
+
+        Without a provider nothing is said: an Airflow process plans at every parse of its files.
+        """
+        if hasattr(self.logger_provider, "get_logger") and hasattr(self.logger, "info"):
+            self.logger.info(
+                f"{plan.strategy} plan: {plan.total_pipes()} pipes in {plan.total_generations()} "
+                f"generations, at most {plan.max_parallelism()} side by side"
+            )
+        return plan
 
     @abstractmethod
     def plan(self, graph: PipeGraph, pipe_ids: Sequence[str]) -> ExecutionPlan:

@@ -46,7 +46,7 @@ class BatchExecutionStrategy(ExecutionStrategy):
         generations = _generations(graph, pipe_ids)
         recommended = cache_metadata(graph, pipe_ids, self.memory_budget_bytes)
         metadata = FrozenJson({"execution_order": "forward", **recommended})
-        return ExecutionPlan(tuple(pipe_ids), generations, graph, "batch", metadata)
+        return self._planned(ExecutionPlan(tuple(pipe_ids), generations, graph, "batch", metadata))
 
     def get_strategy_name(self) -> str:
         """Return ``"batch"``."""

@@ -11,6 +11,7 @@ and no distribution changes what a built-in name means.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -39,39 +40,49 @@ _BUILT_IN: Mapping[str, type[ExecutionStrategy]] = {
 
 
 def resolve_strategy(
-    strategy: ExecutionStrategy | type[ExecutionStrategy] | str,
+    strategy: ExecutionStrategy | type[ExecutionStrategy] | str, logger_provider: Any = None
 ) -> ExecutionStrategy:
     """Return a strategy that is given as an object, as a class, or by name.
 
-    Classes are called without arguments.
+    Classes are called without arguments, but for a ``logger_provider`` where they take one.
+
+    Args:
+        strategy: the object, the class or the name.
+        logger_provider: what a class is made with; None leaves that out where it is optional.
 
     Raises:
         GraphValidationError: it is nothing of these, the name is unknown, or what is behind it
             cannot be imported or made; the error from there is the ``__cause__``.
     """
     if isinstance(strategy, str):
-        return strategy_by_name(strategy)
-    return _made(strategy, "strategy")
+        return strategy_by_name(strategy, logger_provider)
+    return _made(strategy, "strategy", logger_provider)
 
 
-def strategy_by_name(name: str) -> ExecutionStrategy:
+def strategy_by_name(name: str, logger_provider: Any = None) -> ExecutionStrategy:
     """Return a strategy by its name: a built-in one, else that of an entry point.
 
     Hyphens in a name are as good as underscores.
+
+    Args:
+        name: the name.
+        logger_provider: what it is made with.
 
     Raises:
         GraphValidationError: there is none of this name (the message lists those there are), two
             distributions mean different ones by it, or it cannot be imported or made.
     """
     built_in = _BUILT_IN.get(_plain(name))
-    return built_in() if built_in is not None else _from_entry_point(name)
+    if built_in is not None:
+        return built_in(logger_provider)
+    return _from_entry_point(name, logger_provider)
 
 
 def _plain(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _from_entry_point(name: str) -> ExecutionStrategy:
+def _from_entry_point(name: str, logger_provider: Any) -> ExecutionStrategy:
     from importlib.metadata import entry_points  # costs more than most plans: only on demand
 
     registered = entry_points(group=ENTRY_POINT_GROUP)
@@ -90,7 +101,7 @@ def _from_entry_point(name: str) -> ExecutionStrategy:
         )
         raise GraphValidationError([problem])
     [entry] = found.values()
-    return _made(_loaded(name, entry), f"strategy {name!r} ({entry.value})")
+    return _made(_loaded(name, entry), f"strategy {name!r} ({entry.value})", logger_provider)
 
 
 def _loaded(name: str, entry: EntryPoint) -> Any:
@@ -105,17 +116,19 @@ def _loaded(name: str, entry: EntryPoint) -> Any:
         raise GraphValidationError([problem]) from error
 
 
-def _made(strategy: object, what: str) -> ExecutionStrategy:
+def _made(strategy: object, what: str, logger_provider: Any) -> ExecutionStrategy:
     """Return the object of a strategy that is given as such, or as a class.
 
     Args:
         strategy: the object or the class.
         what: what messages call it.
+        logger_provider: what a class is made with, if it takes one.
     """
     made = strategy
     if isinstance(strategy, type) and issubclass(strategy, ExecutionStrategy):
         try:
-            made = strategy()
+            takes = "logger_provider" in inspect.signature(strategy).parameters
+            made = strategy(logger_provider) if takes else strategy()
         except (Exception, SystemExit) as error:  # as above
             problem = (
                 f"{what}: {strategy.__name__}() failed: {type(error).__name__}: {error}\n"

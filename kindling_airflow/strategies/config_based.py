@@ -62,7 +62,7 @@ class ConfigBasedExecutionStrategy(ExecutionStrategy):
             "detected_mode": made.strategy,
             "mode_source": "pipe_tags" if modes else "default",
         }
-        return replace(made, strategy=self.get_strategy_name(), metadata=metadata)
+        return self._planned(replace(made, strategy=self.get_strategy_name(), metadata=metadata))
 
     def get_strategy_name(self) -> str:
         """Return ``"config_based"``."""

@@ -40,6 +40,8 @@ _MODES = ("batch", "streaming")
 def processing_modes(graph: PipeGraph, pipe_ids: Iterable[str]) -> dict[str, str]:
     """Return the ``processing_mode`` of each pipe that has the tag: ``batch`` or ``streaming``.
 
+    Upper and lower case are the same.
+
     Raises:
         GraphValidationError: a tag says something else; lists every pipe of which it does.
     """
@@ -52,11 +54,11 @@ def processing_modes(graph: PipeGraph, pipe_ids: Iterable[str]) -> dict[str, str
         f"pipe {pipe_id!r}: tag processing_mode must be 'batch' or 'streaming', not {mode!r}\n"
         "  Fix: correct the tag, or leave it out where the pipe is a batch pipe."
         for pipe_id, mode in said.items()
-        if mode not in _MODES
+        if not isinstance(mode, str) or mode.lower() not in _MODES
     ]
     if problems:
         raise GraphValidationError(problems)
-    return said
+    return {pipe_id: mode.lower() for pipe_id, mode in said.items()}
 
 
 class HybridExecutionStrategy(ExecutionStrategy):
@@ -96,9 +98,10 @@ class HybridExecutionStrategy(ExecutionStrategy):
             "execution_order": "hybrid",
             "checkpoint_order": "downstream_first",
             "streaming_pipes": [pipe_id for pipe_id in pipe_ids if pipe_id in streams],
+            "cache_recommendations": [],  # as for streams alone
         }
         generations = numbered(columns, waits_for)
-        return ExecutionPlan(tuple(pipe_ids), generations, graph, "hybrid", metadata)
+        return self._planned(ExecutionPlan(tuple(pipe_ids), generations, graph, "hybrid", metadata))
 
     def get_strategy_name(self) -> str:
         """Return ``"hybrid"``."""

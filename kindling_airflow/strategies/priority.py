@@ -80,7 +80,9 @@ class PriorityExecutionStrategy(ExecutionStrategy):
             **cache_metadata(graph, pipe_ids, self.memory_budget_bytes),
         }
         generations = numbered(columns, producers)
-        return ExecutionPlan(tuple(pipe_ids), generations, graph, "priority", metadata)
+        return self._planned(
+            ExecutionPlan(tuple(pipe_ids), generations, graph, "priority", metadata)
+        )
 
     def get_strategy_name(self) -> str:
         """Return ``"priority"``."""

@@ -30,8 +30,14 @@ class StreamingExecutionStrategy(ExecutionStrategy):
             members_of(graph, pipe_ids), reversed(graph.topological_order), graph.adjacency
         )
         generations = numbered(layers(pipe_ids, order, consumers), consumers)
-        metadata = {"execution_order": "reverse", "checkpoint_order": "downstream_first"}
-        return ExecutionPlan(tuple(pipe_ids), generations, graph, "streaming", metadata)
+        metadata = {
+            "execution_order": "reverse",
+            "checkpoint_order": "downstream_first",
+            "cache_recommendations": [],  # each query reads its source for itself
+        }
+        return self._planned(
+            ExecutionPlan(tuple(pipe_ids), generations, graph, "streaming", metadata)
+        )
 
     def get_strategy_name(self) -> str:
         """Return ``"streaming"``."""

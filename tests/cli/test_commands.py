@@ -61,8 +61,35 @@ class TestSources:
             "dag_id: shop\nselect: +b\nstrategy: streaming\n",
         )
         assert shell.json("plan", "shop.kindling.yaml")["generations"][0]["pipe_ids"] == ["b"]
-        found = shell.json("plan", "shop.kindling.yaml", "--select", "c", "--strategy", "batch")
-        assert (found["pipe_ids"], found["strategy"]) == (["c"], "batch")
+        found = shell.json("plan", "shop.kindling.yaml", "--select", "b", "--strategy", "batch")
+        assert (found["pipe_ids"], found["strategy"]) == (["b"], "batch")
+
+    @pytest.mark.parametrize("command", ["plan", "graph", "forecast", "diff", "validate"])
+    def test_command_chooses_among_what_the_definition_has_chosen(
+        self, shell: Shell, command: str
+    ) -> None:
+        """[raw] -> a -> b -> d, a -> c -> d: the definition leaves out c, and so does each call."""
+        name = "shop.kindling.yaml"
+        write_definition(shell.folder / name, "dag_id: shop\nselect: +d\nexclude: c\n")
+        sources = [name, name] if command == "diff" else [name]
+        plan = shell.json("plan", name)["pipe_ids"]
+        assert plan == ["a", "b", "d"]
+        for choice, chosen in (
+            (["--exclude", "b"], ["a", "d"]),
+            (["--select", "+b"], ["a", "b"]),
+            (["--select", "a+", "--exclude", "d"], ["a", "b"]),
+        ):
+            assert shell.json("plan", name, *choice)["pipe_ids"] == chosen
+            shell(command, *sources, *choice)
+        for choice in (["--select", "c"], ["--select", "a", "--exclude", "a"]):
+            shell(command, *sources, *choice, status=1)
+
+    def test_override_for_a_pipe_that_the_command_leaves_out_is_no_problem(
+        self, shell: Shell
+    ) -> None:
+        name = "shop.kindling.yaml"
+        write_definition(shell.folder / name, "dag_id: shop\noverrides: {b: {retries: 1}}\n")
+        assert "sound" in shell("validate", name, "--select", "a")
 
     def test_what_is_not_there_is_a_wrong_call(self, shell: Shell) -> None:
         assert shell("plan", "nowhere.json", status=2) == (

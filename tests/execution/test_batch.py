@@ -228,7 +228,7 @@ def test_a_failure_raises_when_asked_to_and_names_every_pipe() -> None:
         result.raise_if_failed()
     assert str(raised.value) == (
         "run 'run': 2 of 3 pipes did not end well\n"
-        "  'a' failed: disk full\n"
+        "  'a' failed: ValueError: disk full\n"
         "  'b' not run: upstream pipe 'a' failed"
     )
 

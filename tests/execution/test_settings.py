@@ -50,6 +50,48 @@ def test_a_pipe_can_be_freed_of_the_time_limit() -> None:
     assert settings_of({"timeout_seconds": None}).timeout_seconds is None
 
 
+def test_waits_grow_by_an_override_alone() -> None:
+    said = {"retry.attempts": 3, "retry.backoff": 3, "retry.max_interval_seconds": 50}
+    found = settings_of({"retry.backoff": 9}, said).retry
+    assert found == RetryPolicy(3, 10, 3, 50)
+    assert settings_of({"retry.backoff": 9}).retry == RetryPolicy(1, 10)
+
+
+@pytest.mark.parametrize(
+    ("policy", "waits"),
+    [
+        (RetryPolicy(3, 10), [10, 10, 10]),
+        (RetryPolicy(3, 10, 2), [10, 20, 40]),
+        (RetryPolicy(3, 10, 0.5), [10, 5, 2.5]),
+        (RetryPolicy(3, 10, 2, 15), [10, 15, 15]),
+        (RetryPolicy(3, 10, 1, 5), [5, 5, 5]),
+        (RetryPolicy(3, 0, 2), [0, 0, 0]),
+        (RetryPolicy(3, 50_000, 1e300), [50_000, 86_400, 86_400]),  # a day at most
+        (RetryPolicy(3, 100_000, 2), [100_000, 100_000, 100_000]),  # but what is asked for
+        (RetryPolicy(3, 5e-324, 0.5), [5e-324, 0, 0]),
+    ],
+)
+def test_a_wait_follows_from_the_number_of_the_try(policy: RetryPolicy, waits: list[float]) -> None:
+    assert [policy.wait_after(attempt) for attempt in (1, 2, 3)] == waits
+    assert RetryPolicy(1, 1, 2).wait_after(10**9) == 86_400
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ({"backoff": 0}, "backoff must be a number above 0, not 0"),
+        (
+            {"max_interval_seconds": 0},
+            "max_interval_seconds must be a number of seconds above 0, or None for no limit, not 0",
+        ),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused(said: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ExecutionError) as refused:
+        RetryPolicy(**said)
+    assert refused.value.problems == (f"retry policy: {problem}",)
+
+
 def test_numbers_may_be_written_as_text() -> None:
     tags = {"retry.attempts": "2", "retry.interval_seconds": "1.5", "timeout_seconds": "9"}
     assert settings_of(tags) == PipeSettings(RetryPolicy(2, 1.5), 9)
@@ -83,7 +125,8 @@ def test_all_bad_settings_are_told_at_once_and_nothing_runs() -> None:
         "7. pipe 'b': tag retry.attempts must be a whole number from 0, not 1.5\n"
         "8. pipe 'b': tag retry.interval_seconds must be a number of seconds from 0, not True\n"
         "9. pipe 'b': unknown override 'retries'.\n"
-        "  Fix: use one of timeout_seconds, retry.attempts, retry.interval_seconds."
+        "  Fix: use one of timeout_seconds, retry.attempts, retry.interval_seconds, retry.backoff, "
+        "retry.max_interval_seconds."
     )
     assert ran == []
 

@@ -131,6 +131,15 @@ def test_a_due_try_comes_before_pipes_that_have_not_begun() -> None:
     assert pipes.started == ["a", "b", "a", "c"]
 
 
+def test_waits_between_tries_grow_up_to_their_limit() -> None:
+    pipes = Pipes(Simulation(), {"a": [Does(1, fails()), Does(1, fails()), Does(1, fails())]})
+    growing = {"retry.attempts": 3, "retry.interval_seconds": 10, "retry.backoff": 2}
+    with listening("pipe_retrying") as heard:
+        run(pipes, overrides={"a": {**growing, "retry.max_interval_seconds": 30}})
+    assert [said["wait_seconds"] for _, said in heard] == [10, 20, 30]
+    assert pipes.spans == [Span("a", 0, 1), Span("a", 11, 12), Span("a", 32, 33), Span("a", 63, 64)]
+
+
 def test_tries_that_are_due_at_once_come_in_the_order_of_their_failures() -> None:
     again = [Does(1, fails()), Does(1)]
     pipes = Pipes(Simulation(), {"b": again, "a": again})

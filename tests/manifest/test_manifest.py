@@ -150,15 +150,15 @@ class TestContent:
         with pytest.raises(ManifestError) as refused:
             Manifest.from_registries(pipes, DataEntityRegistry())
         here = "TestContent.test_functions_that_cannot_be_found_by_name_are_all_refused.<locals>"
-        assert str(refused.value) == (
-            "3 problems in the manifest:\n"
-            f"1. pipe 'a': its function '{here}.<lambda>' cannot be imported by name\n"
-            "  Fix: declare a function at the top level of a module.\n"
-            f"2. pipe 'b': its function '{here}.local' cannot be imported by name\n"
-            "  Fix: declare a function at the top level of a module.\n"
-            "3. pipe 'c': its function 'partial' cannot be imported by name\n"
-            "  Fix: declare a function at the top level of a module."
-        )
+        lines = ["3 problems in the manifest:"]
+        for n, (pipe_id, shown) in enumerate(
+            [("a", f"{here}.<lambda>"), ("b", f"{here}.local"), ("c", "int.<partial>")], 1
+        ):
+            what = "cannot be imported by name, and the manifest names no modules whose import"
+            fix = "name the modules that declare it, or declare a function at the top level of a"
+            lines.append(f"{n}. pipe {pipe_id!r}: its function {shown!r} {what} declares it")
+            lines.append(f"  Fix: {fix} module.")
+        assert str(refused.value) == "\n".join(lines)
 
 
 def _content(document: dict[str, Any]) -> dict[str, Any]:

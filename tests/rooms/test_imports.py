@@ -31,6 +31,8 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "kindling_airflow.errors",
             "kindling_airflow.frozen",
+            "kindling_airflow.executions",
+            "kindling_airflow.schema_text",
             "kindling_airflow.bulk",
             "kindling_airflow.id_globs",
             "kindling_airflow.data_entities",

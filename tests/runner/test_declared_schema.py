@@ -43,6 +43,31 @@ def test_a_nested_difference_says_where(project: Project) -> None:
     )
 
 
+def test_a_struct_type_is_declared_as_the_ddl_that_makes_it_again(project: Project) -> None:
+    from pyspark.sql import types as t
+
+    inner = t.StructType(
+        [
+            t.StructField("city", t.StringType(), nullable=False),
+            t.StructField("a`b c", t.LongType()),
+        ]
+    )
+    plain = [
+        *(t.BooleanType(), t.ByteType(), t.ShortType(), t.IntegerType(), t.LongType()),
+        *(t.FloatType(), t.DoubleType(), t.DecimalType(38, 9), t.StringType(), t.BinaryType()),
+        *(t.DateType(), t.TimestampType(), t.TimestampNTZType(), t.VarcharType(3), t.CharType(2)),
+        *(t.DayTimeIntervalType(0, 1), t.YearMonthIntervalType(), t.VariantType()),
+        *(inner, t.ArrayType(inner), t.MapType(t.StringType(), t.ArrayType(inner))),
+    ]
+    fields = [t.StructField(f"c {n}", kind) for n, kind in enumerate(plain)]
+    text = 'it\'s \\n "so" `x`'
+    fields.append(t.StructField("Id", t.LongType(), False, {"comment": text}))
+    schema = t.StructType(fields)
+    project.entity("out", schema=schema)
+    entity = project.declared.entities.get_entity_definition("out")
+    assert t.StructType.fromDDL(entity.schema) == schema
+
+
 def test_columns_and_their_fields_are_written_in_the_declared_order(project: Project) -> None:
     write(
         project,

@@ -60,6 +60,18 @@ def test_a_query_reads_its_inputs_as_tables_and_is_published(project: Project) -
     assert project.rows("gold.joined") == [(0, 0), (1, 1)]
 
 
+def test_a_function_finishes_the_rows_of_a_query(project: Project) -> None:
+    publish(project, "a", 3)
+    with DataPipes.declaring_into(project.declared.pipes):
+        DataPipes.view("b", sql="SELECT id FROM a")(lambda rows: rows.where("id > 0"))
+        DataPipes.view("c", sql="SELECT id FROM a")(
+            lambda rows, run: rows.selectExpr(f"'{run.pipe_id}' AS pipe").limit(1)
+        )
+    assert project.run("b").rows_written == 2
+    assert project.rows("b") == [(1,), (2,)]
+    assert one_row(project, "c") == ("c",)
+
+
 def test_the_result_of_a_query_is_checked_like_that_of_a_function(project: Project) -> None:
     publish(project, "a")
     project.entity("b", schema="id BIGINT, n INT")

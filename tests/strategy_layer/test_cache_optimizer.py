@@ -253,7 +253,9 @@ class TestPlanMetadata:
 
     @pytest.mark.parametrize("strategy", ["streaming", "hybrid"])
     def test_plans_with_streams_recommend_nothing(self, strategy: str) -> None:
-        assert "cache_recommendations" not in plan("[raw] -> a, [raw] -> b", strategy).metadata
+        metadata = plan("[raw] -> a, [raw] -> b", strategy).metadata
+        assert metadata["cache_recommendations"] == ()
+        assert "cache_candidate_count" not in metadata
 
     def test_metadata_of_a_huge_plan_has_the_most_valuable_alone(self) -> None:
         count = 1001

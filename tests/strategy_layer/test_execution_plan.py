@@ -65,6 +65,7 @@ class TestQueries:
             "generation_sizes": [3, 1, 1],
             "execution_order": "reverse",
             "checkpoint_order": "downstream_first",
+            "cache_recommendations": [],
         }
 
     def test_metadata_cannot_overwrite_figures(self) -> None:

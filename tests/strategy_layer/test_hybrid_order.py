@@ -52,6 +52,7 @@ class TestHybrid:
             "execution_order": "hybrid",
             "checkpoint_order": "downstream_first",
             "streaming_pipes": ("ingest", "clean", "alert"),
+            "cache_recommendations": (),
         }
 
     def test_batch_pipe_runs_after_the_one_upstream_of_a_stream_between_them(self) -> None:
@@ -114,7 +115,7 @@ class TestHybrid:
         assert made.validate()
 
     def test_modes_that_there_are_not_are_all_named(self) -> None:
-        modes = {"a": "stream", "b": None, "c": "batch", "d": True, "e": ["batch"], "f": "Batch"}
+        modes = {"a": "stream", "b": None, "c": "batch", "d": True, "e": ["batch"], "f": "Bath"}
         tags = {pipe_id: {"processing_mode": mode} for pipe_id, mode in modes.items()}
         for strategy in ("hybrid", "config_based"):
             with pytest.raises(GraphValidationError) as refused:
@@ -127,7 +128,7 @@ class TestHybrid:
                 f"2. pipe 'b': {must_be} None\n{fix}\n"
                 f"3. pipe 'd': {must_be} True\n{fix}\n"
                 f"4. pipe 'e': {must_be} ('batch',)\n{fix}\n"
-                f"5. pipe 'f': {must_be} 'Batch'\n{fix}"
+                f"5. pipe 'f': {must_be} 'Bath'\n{fix}"
             )
 
     def test_modes_of_pipes_outside_of_the_plan_do_not_count(self) -> None:

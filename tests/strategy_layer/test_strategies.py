@@ -133,6 +133,7 @@ class TestStrategies:
         assert plan("a", "streaming").metadata == {
             "execution_order": "reverse",
             "checkpoint_order": "downstream_first",
+            "cache_recommendations": (),
         }
 
     @pytest.mark.parametrize("strategy", BUILT_IN)

@@ -104,7 +104,7 @@ class TestBuiltIn:
             "  Fix: use one of 'batch', 'streaming', 'config_based', 'hybrid', 'priority'."
         )
 
-    @pytest.mark.parametrize("given", [None, 5, dict, plan])
+    @pytest.mark.parametrize("given", [False, 5, dict, plan])
     def test_what_is_no_strategy_is_refused(self, given: object) -> None:
         assert str(_refusal(given)) == (
             f"strategy must be an ExecutionStrategy or a class of such, not {given!r}\n"
