@@ -248,10 +248,12 @@ def _wrapped(definition: Definition) -> Iterator[None]:
         yield
     except ProblemsError as error:
         raise DefinitionError(
-            f"{definition.source}: {problem}" for problem in error.problems
+            definition.without_secrets(f"{definition.source}: {problem}")
+            for problem in error.problems
         ) from error
     except OSError as error:
-        raise DefinitionError([f"{definition.source}: {error}"]) from error
+        text = definition.without_secrets(f"{definition.source}: {error}")
+        raise DefinitionError([text]) from error
 
 
 def plan_of(

@@ -17,6 +17,7 @@ import yaml
 from yaml.reader import Reader
 
 from kindling_airflow.errors import DefinitionError
+from kindling_airflow.secret_keys import MASK, is_secret_key
 
 __all__ = [
     "DEEPEST",
@@ -193,7 +194,8 @@ class _Builder:
             self._alias(event)
             return
         if event.tag not in _PLAIN_TAGS:
-            raise _Refused(_line(event), f"the tag {event.tag!r} has no place here{_YAML_FIX}")
+            tag = MASK if self._is_secret() else repr(event.tag)
+            raise _Refused(_line(event), f"the tag {tag} has no place here{_YAML_FIX}")
         self._grow(1, event)
         if isinstance(event, yaml.ScalarEvent):
             if self._awaits_key():
@@ -221,11 +223,16 @@ class _Builder:
         if self._awaits_key():
             raise _Refused(_line(event), f"a key must be plain text{_YAML_FIX}")
         if event.anchor not in self._anchors:
-            text = f"the alias '*{event.anchor}' stands for nothing so far{_YAML_FIX}"
+            alias = MASK if self._is_secret() else event.anchor
+            text = f"the alias '*{alias}' stands for nothing so far{_YAML_FIX}"
             raise _Refused(_line(event), text)
         value, size = self._anchors[event.anchor]
         self._grow(size, event)
         self._put(value, event, size, None)
+
+    def _is_secret(self) -> bool:
+        """Return whether the value that comes now is a secret, which no message may show."""
+        return any(frame.key is not None and is_secret_key(frame.key) for frame in self._stack)
 
     def _grow(self, size: int, event: Any) -> None:
         self._size += size

@@ -24,6 +24,7 @@ from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.frozen import freeze
 from kindling_airflow.harvest import HarvestedModules
 from kindling_airflow.intervals import IntervalSlice
+from kindling_airflow.runner.hidden_report import hides_secrets, report_without_secrets
 from kindling_airflow.runner.inputs import read_entity
 from kindling_airflow.runner.providers.interface import EntityProvider
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
@@ -94,6 +95,7 @@ class SessionPipeRunner:
             parameters=freeze(parameters or {}),
         )
         self._checkpoints = checkpoints
+        self.hide = hides_secrets(spark)
         self._frames = SharedFrames()
         self._memory = MemoryTables()
         self._lock = threading.Lock()
@@ -118,7 +120,7 @@ class SessionPipeRunner:
         request = replace(request, attempt_key=key, pipe_id=pipe_id, task_id=pipe_id)
         hooks = Hooks(after_publish=self._frames.forget, memory=self._memory)
         stream = start_stream(request, self.spark, self._declared, hooks)
-        return SessionStream(request, stream, self.spark.sparkContext.applicationId)
+        return SessionStream(request, stream, self.spark.sparkContext.applicationId, self.hide)
 
     def cancel(self, pipe_id: str) -> None:
         """End the Spark jobs of a running pipe, and keep it from publishing.
@@ -151,7 +153,7 @@ class SessionPipeRunner:
             self._running.append(attempt)
         try:
             context.setJobGroup(attempt.group, f"pipe {pipe_id}")
-            return run(request, attempt)
+            return report_without_secrets(run(request, attempt), self.hide)
         finally:
             with self._lock:
                 self._running.remove(attempt)

@@ -50,6 +50,8 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
             "kindling_airflow.project_package",
             "kindling_airflow.package_content",
             "kindling_airflow.secret_keys",
+            "kindling_airflow.secret_tags",
+            "kindling_airflow.secret_text",
             "kindling_airflow.connections",
             "kindling_airflow.entity_checks",
             "kindling_airflow.interval_checks",
