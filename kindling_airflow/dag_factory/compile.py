@@ -9,16 +9,19 @@ from pathlib import Path
 
 from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.operator_arguments import argument_name_problems
+from kindling_airflow.dag_factory.outside_modules import outside_module_problems
 from kindling_airflow.dag_factory.plan_schedule import schedule_problems
 from kindling_airflow.dag_factory.query_params import query_param_problems
 from kindling_airflow.dag_factory.references import reference_problems
 from kindling_airflow.dag_factory.settings_file import read_settings
 from kindling_airflow.dag_factory.stream_keys import stream_key_problems
+from kindling_airflow.dag_factory.templates import template_problems
 from kindling_airflow.dag_factory.yaml_file import Problem
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.entity_checks import check_entities, memory_problems
 from kindling_airflow.errors import (
     DefinitionError,
+    HarvestError,
     ManifestError,
     PackageError,
     ProblemsError,
@@ -87,7 +90,8 @@ def project_manifest(definition: Definition) -> Manifest:
 
     Raises:
         ManifestError: the manifest that is named or lies there cannot be read.
-        HarvestError, DeclarationError: the project's modules cannot be imported.
+        HarvestError, DeclarationError: the project's modules cannot be imported, here or by a
+            driver.
     """
     if definition.manifest is not None:
         if not definition.manifest.is_file():
@@ -99,7 +103,11 @@ def project_manifest(definition: Definition) -> Manifest:
         compiled = Manifest.read(definition.manifest)
         if is_current(compiled, definition.project_root, definition.modules):
             return compiled
-    return harvest(definition.project_root, definition.modules)
+    manifest = harvest(definition.project_root, definition.modules)
+    problems = outside_module_problems(definition, manifest.sources)
+    if problems:
+        raise HarvestError(problems)
+    return manifest
 
 
 def plan_definition(definition: Definition, manifest: Manifest | None = None) -> Planned:
@@ -222,6 +230,7 @@ def _check_keys(planned: Planned, complete: bool, closing: Closing) -> None:
     if not is_group:  # it runs when its DAG does
         found += schedule_problems(definition, planned.plan)
     found += stream_key_problems(definition, planned.plan, is_group=is_group)
+    found += template_problems(definition, is_group=is_group)
     problems = [definition.located(problem) for problem in found]
     problems += reference_problems(definition) if complete else ()
     if problems:

@@ -1,9 +1,9 @@
 """A definition file -> its keys, and the line of each.
 
 YAML without its traps: a key that is given twice is an error and not silently the last one, dates
-stay text, tags that make objects are refused, and a file that is deep or wide without end (nested,
-or by aliases of aliases) is refused before it costs anything. Aliases and ``<<`` merges of sane
-size work as ever.
+stay text, what readers disagree about is refused (:mod:`.yaml_scalars`), tags that make objects are
+refused, and a file that is deep or wide without end (nested, or by aliases of aliases) is refused
+before it costs anything. Aliases and ``<<`` merges of sane size work as ever.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from yaml.reader import Reader
 
+from kindling_airflow.dag_factory.yaml_scalars import as_written, reading_problems
 from kindling_airflow.errors import DefinitionError
 from kindling_airflow.secret_keys import MASK, is_secret_key
 
@@ -174,6 +175,22 @@ class _Builder:
                 self._take(event)
         finally:
             self._loader.dispose()
+        self._check_depth(self.root, ())
+        self.root, unclear = reading_problems(self.root)
+        self.problems += unclear
+
+    def _check_depth(self, value: Any, where: Where) -> None:
+        """Take out what aliases of aliases nest too deeply, with a problem each."""
+        if not isinstance(value, (dict, list)):
+            return
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in list(items):
+            if len(where) < DEEPEST - 1:
+                self._check_depth(item, (*where, key))
+            elif isinstance(item, (dict, list)):
+                value[key] = None
+                text = f"nested deeper than {DEEPEST} levels\n  Fix: write it flatly."
+                self.problems.append(((*where, key), text))
 
     def _events(self) -> Iterator[Any]:
         documents = 0
@@ -301,7 +318,9 @@ class _Builder:
         if tag in ("!", f"{_PREFIX}merge", f"{_PREFIX}value"):
             tag = f"{_PREFIX}str"
         try:
-            return self._loader.construct_object(yaml.ScalarNode(tag, event.value))
+            value = self._loader.construct_object(yaml.ScalarNode(tag, event.value))
+            is_plain = event.tag is None and event.implicit[0]
+            return as_written(value, event.value) if is_plain else value
         except (ValueError, KeyError):  # it only looks like a number, or has no end
             text = "this number cannot be read\n  Fix: put it in quotes if it is text."
             raise _Refused(_line(event), text) from None

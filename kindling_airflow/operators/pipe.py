@@ -44,6 +44,7 @@ from kindling_airflow.operators.hidden_values import (
 )
 from kindling_airflow.operators.pages import history_page, location_page
 from kindling_airflow.operators.parameters import run_parameters
+from kindling_airflow.operators.rendering import permanent_if_broken
 from kindling_airflow.operators.report_file import read_report_file
 from kindling_airflow.operators.run_interval import run_interval
 from kindling_airflow.operators.submitting import SubmittingOperator
@@ -159,12 +160,13 @@ class KindlingPipeOperator(SubmittingOperator):
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render, and let Airflow know what is secret before it stores or logs any of it."""
-        super().render_template_fields(context, jinja_env)
-        fields = {name: getattr(self, name, None) for name in self.template_fields}
-        for name, value in fields.items():
-            again = rendered(value, lambda text: self.render_template(text, context, jinja_env))
-            if again is not value:
+        with permanent_if_broken():
+            super().render_template_fields(context, jinja_env)
+            for name in self.template_fields:
+                value = getattr(self, name, None)
+                again = rendered(value, lambda text: self.render_template(text, context, jinja_env))
                 setattr(self, name, again)
+        fields = {name: getattr(self, name, None) for name in self.template_fields}
         fields |= {name: getattr(self, name, None) for name in _NOT_TEMPLATED}
         keep_out_of_logs(fields, self._settings)
 
