@@ -20,6 +20,7 @@ from kindling_airflow.provider_types import (
     provider_type_of,
     tag_problems_of,
 )
+from kindling_airflow.secret_tags import secret_tag_problems
 
 __all__ = ["check_entities", "connections_of", "memory_problems"]
 
@@ -53,6 +54,9 @@ def check_entities(
         if (entity := entities.get_entity_definition(entity_id)) is not None
         for problem in tag_problems_of(entity)
     ]
+    problems += secret_tag_problems(
+        pipes, filter(None, map(entities.get_entity_definition, touched))
+    )
     problems += [text for pipe in pipes for text in pipe_interval_problems(pipe, entities)]
     problems += _written_sources(pipes, entities)
     problems += place_problems(pipes, entities, warehouse, resolve)

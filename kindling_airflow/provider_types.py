@@ -25,6 +25,7 @@ from kindling_airflow.frozen import thaw
 from kindling_airflow.interval_checks import entity_interval_problems
 from kindling_airflow.intervals import WRITE_MODES
 from kindling_airflow.kafka_tags import KAFKA_TAGS, kafka_problems
+from kindling_airflow.secret_keys import without_secrets
 from kindling_airflow.source_tags import MALFORMED_TAG, source_problems
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ _CLASS_REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w
 _LONGEST_FILE_NAME = 255
 _LONGEST_NAME = 3  # catalog, database, table
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+")
-_SECRET_OPTION = re.compile(r"(?i)(password|passwd|pwd|passphrase|secret|token|credential)s?$")
+_SECRET_OPTION = re.compile(
+    r"(?i)(pass(word|wd|phrase|code)?|pwd|secret|token|credential)s?$"
+    r"|(access|account|api|private|secret)[._-]?key$"
+)
 _SECRET_IN_URL = re.compile(
     r"(?i)(//[^/?;]*:[^/?;]*@|:thin:[^/@]*/[^@]*@|[?&;,(](user|password|passwd|pwd|token)=)"
 )
@@ -322,7 +326,7 @@ def _jdbc_problems(where: str, tags: Mapping[str, Any]) -> list[str]:
     url = str(tags.get("provider.url", "jdbc:"))
     if not url.startswith("jdbc:"):
         problems.append(
-            f"{where}: tag provider.url {url!r} is no JDBC URL\n"
+            f"{where}: tag provider.url {without_secrets(url)!r} is no JDBC URL\n"
             "  Fix: write it like 'jdbc:postgresql://host:5432/shop'."
         )
     if _SECRET_IN_URL.search(url):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from kindling_airflow.cli.sources import Source
+from kindling_airflow.dag_factory.templates import NAMES_OF_A_DATE, names_in, templates_of
 from kindling_airflow.provider_types import is_absolute, provider_type_of
 from kindling_airflow.stream_settings import is_stream
 from kindling_airflow.translator.overrides import some_pipes
@@ -25,6 +26,7 @@ def notes_on(source: Source) -> list[str]:
         *_assets(source),
         *_batch_streams(source),
         *_repeated_rows(source),
+        *_dates(source),
     ]
 
 
@@ -77,6 +79,19 @@ def _repeated_rows(source: Source) -> Iterator[str]:
             yield (
                 f"pipe {pipe_id!r} sends rows to a topic at least once: after a crash, or a stop "
                 "within a batch, those of the batch come again"
+            )
+
+
+def _dates(source: Source) -> Iterator[str]:
+    """Templates that want a date of a run that has none: those that assets start."""
+    definition = source.definition
+    if definition is None or not (definition.follows_inputs or definition.updates):
+        return
+    for where, text in templates_of(definition):
+        for name in sorted(names_in(text) & NAMES_OF_A_DATE):
+            yield (
+                f"{'.'.join(map(str, where))} takes {name!r}, which a run that assets start does "
+                "not have: its tasks fail; {{ run_id }} and {{ dag_run.run_after }} never do"
             )
 
 

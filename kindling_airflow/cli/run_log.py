@@ -6,6 +6,8 @@ import threading
 import time
 from pathlib import Path
 
+from kindling_airflow.secret_keys import without_secrets
+
 __all__ = ["RunLog"]
 
 
@@ -39,4 +41,4 @@ class RunLog:
     def _write(self, level: str, text: str) -> None:
         now = time.strftime("%y/%m/%d %H:%M:%S")  # as Spark's lines begin
         with self._lock, self._path.open("a", encoding="utf-8", errors="backslashreplace") as log:
-            log.write(f"{now} {level} kindling: {text}\n")
+            log.write(f"{now} {level} kindling: {without_secrets(text)}\n")

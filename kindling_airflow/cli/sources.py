@@ -284,10 +284,22 @@ def read_durations(called: argparse.Namespace) -> dict[str, float] | None:
     return found
 
 
+def _check_keys(pairs: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise ValueError(f"the key {key!r} is given twice in one object")
+        seen.add(key)
+
+
 def _read_json(path: Path) -> Any:
     try:
         with collector_paused():
-            return json.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            found = json.loads(text)
+            if isinstance(found, list):  # records, which people write
+                json.loads(text, object_pairs_hook=_check_keys)
+            return found
     except OSError as error:
         raise SourceError([f"{path}: cannot be read: {error.strerror}"]) from error
     except (ValueError, RecursionError) as error:

@@ -24,6 +24,7 @@ from kindling_airflow.cli.child_stream import ChildStream
 from kindling_airflow.contracts import RunRequest
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.frozen import EMPTY
+from kindling_airflow.secret_keys import secret_values, without_secrets
 
 __all__ = ["SparkChild"]
 
@@ -80,7 +81,7 @@ class SparkChild:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, str(_MAIN), self._request.dumps()),
-                    *(json.dumps(self._properties), str(child_in), str(child_out)),
+                    *(str(child_in), str(child_out)),
                 ],
                 pass_fds=(child_in, child_out),
                 stdin=subprocess.DEVNULL,
@@ -93,6 +94,7 @@ class SparkChild:
         os.close(child_out)
         self._requests = os.fdopen(mine_out, "w", encoding="utf-8")
         answers = os.fdopen(mine_in, encoding="utf-8")
+        self._send(self._properties)
         threading.Thread(target=self._listen, args=(answers,), daemon=True).start()
         try:
             self._wait_until_ready()
@@ -216,7 +218,9 @@ class SparkChild:
         with suppress(OSError):
             text = self._log_path.read_text(encoding="utf-8", errors="replace")
             told = [line for line in text.splitlines() if not line.startswith(_JVM_STACK)]
-            lines = "\n".join(f"    {line}" for line in told[-_TAIL_LINES:])
+            secrets = secret_values(self._properties)
+            last = (without_secrets(line, secrets) for line in told[-_TAIL_LINES:])
+            lines = "\n".join(f"    {line}" for line in last)
             return f"  The end of {str(self._log_path)!r}:\n{lines}"
         return f"  There is no {str(self._log_path)!r}."
 

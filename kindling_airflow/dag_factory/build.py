@@ -21,6 +21,7 @@ from kindling_airflow.dag_factory.schedules import airflow_schedule
 from kindling_airflow.dag_factory.tasks import TaskBuilder
 from kindling_airflow.frozen import thaw
 from kindling_airflow.operators.chosen_pipes import CHOICE
+from kindling_airflow.secret_keys import without_secrets
 
 __all__ = ["build_dag"]
 
@@ -64,8 +65,8 @@ def _empty_dag(compiled: Compiled, references: References) -> DAG:
     starts_at_once = schedule == CONTINUOUS and definition.start_date is None
     return DAG(
         dag_id=definition.dag_id,
-        description=definition.description,
-        doc_md=definition.doc_md,
+        description=definition.description and without_secrets(definition.description),
+        doc_md=definition.doc_md and without_secrets(definition.doc_md),
         schedule=schedule,
         start_date=CONTINUOUS_START if starts_at_once else definition.start_date,
         catchup=definition.catchup,

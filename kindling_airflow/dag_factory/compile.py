@@ -10,16 +10,19 @@ from pathlib import Path
 from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.import_budget import seconds_for_all, seconds_for_one
 from kindling_airflow.dag_factory.operator_arguments import argument_name_problems
+from kindling_airflow.dag_factory.outside_modules import outside_module_problems
 from kindling_airflow.dag_factory.plan_schedule import schedule_problems
 from kindling_airflow.dag_factory.query_params import query_param_problems
 from kindling_airflow.dag_factory.references import reference_problems
 from kindling_airflow.dag_factory.settings_file import read_settings
 from kindling_airflow.dag_factory.stream_keys import stream_key_problems
+from kindling_airflow.dag_factory.templates import template_problems
 from kindling_airflow.dag_factory.yaml_file import Problem
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.entity_checks import check_entities, memory_problems
 from kindling_airflow.errors import (
     DefinitionError,
+    HarvestError,
     ManifestError,
     PackageError,
     ProblemsError,
@@ -90,14 +93,21 @@ def project_manifest(definition: Definition) -> Manifest:
 
     Raises:
         ManifestError: the manifest that is named or lies there cannot be read.
-        HarvestError, DeclarationError: the project's modules cannot be imported.
+        HarvestError, DeclarationError: the project's modules cannot be imported, here or by a
+            driver.
     """
     compiled = current_manifest(definition)
-    return compiled or harvest(
+    if compiled is not None:
+        return compiled
+    manifest = harvest(
         definition.project_root,
         definition.modules,
         seconds=seconds_for_one() or seconds_for_all(),
     )
+    problems = outside_module_problems(definition, manifest.sources)
+    if problems:
+        raise HarvestError(problems)
+    return manifest
 
 
 def current_manifest(definition: Definition) -> Manifest | None:
@@ -240,6 +250,7 @@ def _check_keys(planned: Planned, complete: bool, closing: Closing) -> None:
     if not is_group:  # it runs when its DAG does
         found += schedule_problems(definition, planned.plan)
     found += stream_key_problems(definition, planned.plan, is_group=is_group)
+    found += template_problems(definition, is_group=is_group)
     problems = [definition.located(problem) for problem in found]
     problems += reference_problems(definition) if complete else ()
     if problems:
@@ -271,10 +282,12 @@ def wrapped(definition: Definition) -> Iterator[None]:
         yield
     except ProblemsError as error:
         raise DefinitionError(
-            f"{definition.source}: {problem}" for problem in error.problems
+            definition.without_secrets(f"{definition.source}: {problem}")
+            for problem in error.problems
         ) from error
     except OSError as error:
-        raise DefinitionError([f"{definition.source}: {error}"]) from error
+        text = definition.without_secrets(f"{definition.source}: {error}")
+        raise DefinitionError([text]) from error
 
 
 def plan_of(

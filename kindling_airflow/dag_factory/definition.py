@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kindling_airflow.dag_factory.definition_checks import meaning_problems
+from kindling_airflow.dag_factory.definition_secrets import hides_secrets_of, secret_problems
 from kindling_airflow.dag_factory.definition_times import (
     ASSETS,
     CONTINUOUS,
@@ -146,7 +147,13 @@ class Definition:
 
     def located(self, problem: Problem) -> str:
         """Return a problem's text behind the source, the line and the key that it is about."""
-        return located(self.source, self.lines, problem)
+        return self.without_secrets(located(self.source, self.lines, problem))
+
+    def without_secrets(self, text: str) -> str:
+        """Return a text that is about the definition without the secrets in it."""
+        return hides_secrets_of(
+            {"task": self.task, "overrides": self.overrides, "dag_run": self.dag_run}
+        )(text)
 
     @classmethod
     def from_file(cls, path: Path) -> Definition:
@@ -216,9 +223,10 @@ def _checked(
     wrong = {where[0] for where, _ in problems if where}
     sound = {key: value for key, value in keys.items() if key not in wrong}
     problems += _meaning_problems(sound, keys, base)
+    problems += secret_problems(sound)
     if problems:
-        lines = read.lines if read is not None else {}
-        raise DefinitionError(located(source, lines, problem) for problem in problems)
+        lines, hide = read.lines if read is not None else {}, hides_secrets_of(keys)
+        raise DefinitionError(hide(located(source, lines, problem)) for problem in problems)
     return keys
 
 

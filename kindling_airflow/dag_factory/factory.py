@@ -208,4 +208,4 @@ def _refusals(definition: Definition) -> Iterator[None]:
         raise
     except Exception as error:  # the user's own task policy, among others
         problem = f"{definition.source}: Airflow refuses this DAG: {type(error).__name__}: {error}"
-        raise DefinitionError([problem]) from error
+        raise DefinitionError([definition.without_secrets(problem)]) from error

@@ -16,7 +16,8 @@ from kindling_airflow.dag_factory.compile import current_manifest
 from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.import_budget import seconds_for_all, seconds_for_one
 from kindling_airflow.dag_factory.last_manifests import last_harvested, last_manifest, remember
-from kindling_airflow.errors import LateHarvestError, ManifestError, ProblemsError
+from kindling_airflow.dag_factory.outside_modules import outside_module_problems
+from kindling_airflow.errors import HarvestError, LateHarvestError, ManifestError, ProblemsError
 from kindling_airflow.harvest_calls import HarvestOrder, harvest_all
 from kindling_airflow.manifest import Manifest
 
@@ -61,8 +62,16 @@ def project_manifests(definitions: Sequence[Definition]) -> list[ProjectManifest
             for project, ns in waiting.items()
         }
         for project, harvested in _harvested(orders).items():
-            found |= dict.fromkeys(waiting[project], harvested)
+            found |= {n: _checked(definitions[n], harvested) for n in waiting[project]}
     return [found[n] for n in range(len(definitions))]
+
+
+def _checked(definition: Definition, harvested: ProjectManifest) -> ProjectManifest:
+    """Refuse a project whose drivers would not find what it imports here."""
+    if harvested.manifest is None:
+        return harvested
+    problems = outside_module_problems(definition, harvested.manifest.sources)
+    return ProjectManifest(error=HarvestError(problems)) if problems else harvested
 
 
 def _harvested(orders: dict[_Project, HarvestOrder]) -> dict[_Project, ProjectManifest]:

@@ -16,6 +16,8 @@ A worker executes the whole DAG file for each of its tasks. What it needs of the
 
 from __future__ import annotations
 
+import logging
+from collections import deque
 from collections.abc import Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +37,7 @@ from kindling_airflow.translator import Closing, task_id
 
 __all__ = ["PlanTaskGroup", "kindling_task_group"]
 
+log = logging.getLogger(__name__)
 _LONGEST_ID = 250  # Airflow's own limit
 _WATCHING = ("ReadyGateOperator", "StopStreamsOperator")  # by name: most DAGs have no use for them
 
@@ -64,6 +67,46 @@ class PlanTaskGroup(TaskGroup):
             text = f"task group {self.group_id!r} has no pipe {pipe_id!r}."
             raise DefinitionError([f"{text}{did_you_mean(pipe_id, known)}"])
         return EmptyOperator(task_id=task_id(pipe_id), dag=self.dag, task_group=self)
+
+    def serialize_for_task_group(self) -> Any:
+        """Return what is stored of the group; warns where edges lead out of it and in again."""
+        path = self._way_back()
+        if path:
+            log.warning(
+                "Task group %r waits for itself: %s. Each task can run, but the group comes before "
+                "and after %r, and a coming Airflow refuses such groups.\n"
+                "  Fix: make two groups of the plan, 'select' one part in the first and 'exclude' "
+                "it in the second, and put the task between them.",
+                self.group_id,
+                " >> ".join(path),
+                path[1],
+            )
+        return super().serialize_for_task_group()
+
+    def _way_back(self) -> list[str]:
+        """Return a path of task ids that leaves the group and comes back; [] if there is none."""
+        if self._is_partial:
+            return []
+        prefix, tasks = f"{self.group_id}.", self.dag.task_dict
+        came_from: dict[str, str] = {}
+        todo: deque[str] = deque()
+        for own in (name for name in tasks if name.startswith(prefix)):
+            for after in sorted(tasks[own].downstream_task_ids):
+                if not after.startswith(prefix) and after not in came_from:
+                    came_from[after] = own
+                    todo.append(after)
+        while todo:
+            name = todo.popleft()
+            for after in sorted(tasks[name].downstream_task_ids):
+                if after.startswith(prefix):
+                    path = [after, name]
+                    while not path[-1].startswith(prefix):
+                        path.append(came_from[path[-1]])
+                    return path[::-1]
+                if after not in came_from:
+                    came_from[after] = name
+                    todo.append(after)
+        return []
 
     def get_roots(self) -> Generator[Any, None, None]:
         """Yield the tasks that wait for nothing in the group; none where it is built in part."""

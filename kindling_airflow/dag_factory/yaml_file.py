@@ -1,9 +1,9 @@
 """A definition file -> its keys, and the line of each.
 
 YAML without its traps: a key that is given twice is an error and not silently the last one, dates
-stay text, tags that make objects are refused, and a file that is deep or wide without end (nested,
-or by aliases of aliases) is refused before it costs anything. Aliases and ``<<`` merges of sane
-size work as ever.
+stay text, what readers disagree about is refused (:mod:`.yaml_scalars`), tags that make objects are
+refused, and a file that is deep or wide without end (nested, or by aliases of aliases) is refused
+before it costs anything. Aliases and ``<<`` merges of sane size work as ever.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import Any
 import yaml
 from yaml.reader import Reader
 
+from kindling_airflow.dag_factory.yaml_scalars import as_written, reading_problems
 from kindling_airflow.errors import DefinitionError
+from kindling_airflow.secret_keys import MASK, is_secret_key
 
 __all__ = [
     "DEEPEST",
@@ -173,6 +175,22 @@ class _Builder:
                 self._take(event)
         finally:
             self._loader.dispose()
+        self._check_depth(self.root, ())
+        self.root, unclear = reading_problems(self.root)
+        self.problems += unclear
+
+    def _check_depth(self, value: Any, where: Where) -> None:
+        """Take out what aliases of aliases nest too deeply, with a problem each."""
+        if not isinstance(value, (dict, list)):
+            return
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in list(items):
+            if len(where) < DEEPEST - 1:
+                self._check_depth(item, (*where, key))
+            elif isinstance(item, (dict, list)):
+                value[key] = None
+                text = f"nested deeper than {DEEPEST} levels\n  Fix: write it flatly."
+                self.problems.append(((*where, key), text))
 
     def _events(self) -> Iterator[Any]:
         documents = 0
@@ -193,7 +211,8 @@ class _Builder:
             self._alias(event)
             return
         if event.tag not in _PLAIN_TAGS:
-            raise _Refused(_line(event), f"the tag {event.tag!r} has no place here{_YAML_FIX}")
+            tag = MASK if self._is_secret() else repr(event.tag)
+            raise _Refused(_line(event), f"the tag {tag} has no place here{_YAML_FIX}")
         self._grow(1, event)
         if isinstance(event, yaml.ScalarEvent):
             if self._awaits_key():
@@ -221,11 +240,16 @@ class _Builder:
         if self._awaits_key():
             raise _Refused(_line(event), f"a key must be plain text{_YAML_FIX}")
         if event.anchor not in self._anchors:
-            text = f"the alias '*{event.anchor}' stands for nothing so far{_YAML_FIX}"
+            alias = MASK if self._is_secret() else event.anchor
+            text = f"the alias '*{alias}' stands for nothing so far{_YAML_FIX}"
             raise _Refused(_line(event), text)
         value, size = self._anchors[event.anchor]
         self._grow(size, event)
         self._put(value, event, size, None)
+
+    def _is_secret(self) -> bool:
+        """Return whether the value that comes now is a secret, which no message may show."""
+        return any(frame.key is not None and is_secret_key(frame.key) for frame in self._stack)
 
     def _grow(self, size: int, event: Any) -> None:
         self._size += size
@@ -294,7 +318,9 @@ class _Builder:
         if tag in ("!", f"{_PREFIX}merge", f"{_PREFIX}value"):
             tag = f"{_PREFIX}str"
         try:
-            return self._loader.construct_object(yaml.ScalarNode(tag, event.value))
+            value = self._loader.construct_object(yaml.ScalarNode(tag, event.value))
+            is_plain = event.tag is None and event.implicit[0]
+            return as_written(value, event.value) if is_plain else value
         except (ValueError, KeyError):  # it only looks like a number, or has no end
             text = "this number cannot be read\n  Fix: put it in quotes if it is text."
             raise _Refused(_line(event), text) from None

@@ -55,9 +55,26 @@ def adapt(hook: SparkSubmitHook, output: DriverOutput) -> SparkSubmitHook:
     if hook._connection["deploy_mode"] != "cluster":
         _start_on_this_machine(hook)
     hook._mask_cmd = lambda command: masked(mask_command(command))  # type: ignore[method-assign, assignment]
+    hook._log = _MaskedLog(hook.log)
     hook._process_spark_submit_log = read_folded  # type: ignore[method-assign, assignment]
     hook.submit = submit_tied  # type: ignore[method-assign]
     return hook
+
+
+class _MaskedLog:
+    """The hook's log without secrets; what it logs at level info has been masked before."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._log, name)
+        if name not in ("debug", "warning", "error", "exception"):
+            return method
+        return lambda *arguments, **more: method(
+            *(item if isinstance(item, (int, float)) else masked(str(item)) for item in arguments),
+            **more,
+        )
 
 
 def _start_on_this_machine(hook: SparkSubmitHook) -> None:

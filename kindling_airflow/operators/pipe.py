@@ -37,10 +37,17 @@ from kindling_airflow.operators.failure_text import (
     no_report_lines,
     no_report_text,
 )
-from kindling_airflow.operators.hidden_values import hidden, keep_out_of_logs, masked, revealed
+from kindling_airflow.operators.hidden_values import (
+    hidden,
+    keep_out_of_logs,
+    masked,
+    rendered,
+    revealed,
+)
 from kindling_airflow.operators.missing_writers import writer_end
 from kindling_airflow.operators.pages import history_page, location_page
 from kindling_airflow.operators.parameters import run_parameters
+from kindling_airflow.operators.rendering import permanent_if_broken
 from kindling_airflow.operators.report_file import read_report_file
 from kindling_airflow.operators.run_interval import run_interval
 from kindling_airflow.operators.submitting import SubmittingOperator
@@ -53,6 +60,7 @@ if TYPE_CHECKING:
 __all__ = ["KindlingPipeOperator"]
 
 REPORT_KEY = "kindling_report"
+_NOT_TEMPLATED = ("_archives", "_repositories", "executor_config")
 _TIME_ORDERED = 7  # the version of such UUIDs
 _APPLICATION = Path(__file__).resolve().parent.parent / "runner" / "main.py"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/+ \-]{0,199}")
@@ -83,8 +91,8 @@ class KindlingPipeOperator(SubmittingOperator):
         durable: as ``SparkSubmitOperator`` takes it; YARN in cluster mode without its API does
             without it by default.
         **kwargs: everything that ``SparkSubmitOperator`` takes. ``application_args`` come behind
-            the run request; values of ``conf`` and ``env_vars`` whose keys tell of a secret are
-            hidden from Airflow's database, UI and logs.
+            the run request; values of ``conf`` and ``env_vars`` whose keys name a secret, and
+            passwords in whatever text, are hidden from Airflow's database, UI and logs.
     """
 
     template_fields: Sequence[str] = (*SubmittingOperator.template_fields, "warehouse")
@@ -127,15 +135,15 @@ class KindlingPipeOperator(SubmittingOperator):
         if durable is not None:  # older providers do not know it
             kwargs["durable"] = durable
         super().__init__(**{"name": application_name(pipe_id), **kwargs})
-        for name in ("conf", "env_vars"):
-            said = getattr(self, name)
+        for name in super().template_fields:
+            said = getattr(self, name, None)
             if said and (shown := hidden(said)) is not said:
                 setattr(self, name, shown)
         if durable is not None or kwargs.get("reconnect_on_retry") is not None:
             self.durable_is_default = False
         vars(self).update(  # at once: each assignment costs Airflow a walk through its own rules
             pipe_id=pipe_id,
-            warehouse=warehouse,
+            warehouse=hidden(warehouse),
             pool_width=pool_width,
             plan_digest=plan_digest,
             on_missing_interval=on_missing_interval,
@@ -155,8 +163,15 @@ class KindlingPipeOperator(SubmittingOperator):
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render, and let Airflow know what is secret before it stores or logs any of it."""
-        super().render_template_fields(context, jinja_env)
-        keep_out_of_logs(self.conf, self.env_vars, self._settings)
+        with permanent_if_broken():
+            super().render_template_fields(context, jinja_env)
+            for name in self.template_fields:
+                value = getattr(self, name, None)
+                again = rendered(value, lambda text: self.render_template(text, context, jinja_env))
+                setattr(self, name, again)
+        fields = {name: getattr(self, name, None) for name in self.template_fields}
+        fields |= {name: getattr(self, name, None) for name in _NOT_TEMPLATED}
+        keep_out_of_logs(fields, self._settings)
 
     def execute(self, context: Context) -> dict[str, Any]:  # type: ignore[override]
         """Start the driver, wait for it, and judge by its report.
@@ -168,7 +183,8 @@ class KindlingPipeOperator(SubmittingOperator):
         """
         self._ti = context["ti"]
         self.request = self._request(context)
-        self.conf, self.env_vars = revealed(self.conf), revealed(self.env_vars)
+        for name in SubmittingOperator.template_fields:
+            setattr(self, name, revealed(getattr(self, name, None)))
         self.application = self.application or str(_APPLICATION)
         if self._package is not None:
             self.py_files = ",".join(filter(None, (self.py_files, self._package)))
@@ -276,7 +292,7 @@ class KindlingPipeOperator(SubmittingOperator):
             pipe_id=self.pipe_id,
             project_root=self._project_root,
             modules=self._modules,
-            warehouse=warehouse_root(self.warehouse),
+            warehouse=warehouse_root(revealed(self.warehouse)),
             plan_digest=self.plan_digest,
             dag_id=ti.dag_id,
             run_id=ti.run_id,

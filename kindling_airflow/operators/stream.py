@@ -16,7 +16,7 @@ from kindling_airflow.errors import ReportError
 from kindling_airflow.frozen import FrozenDict
 from kindling_airflow.operators.drain_order import DrainOrder
 from kindling_airflow.operators.driver_output import DriverOutput
-from kindling_airflow.operators.hidden_values import masked
+from kindling_airflow.operators.hidden_values import hidden, masked, revealed
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 from kindling_airflow.operators.silence import SilenceWatch
 from kindling_airflow.operators.stream_progress import StreamProgress
@@ -95,7 +95,7 @@ class KindlingStreamOperator(KindlingPipeOperator):
         super().__init__(**kwargs)
         vars(self).update(
             lifetime=lifetime,
-            checkpoints=checkpoints,
+            checkpoints=hidden(checkpoints),
             _rule=StopRule(stop_task_id, tuple(streams), tuple(gates), tuple(producers)),
             _silence_limits=(silence_seconds, start_seconds),
         )
@@ -124,7 +124,10 @@ class KindlingStreamOperator(KindlingPipeOperator):
             return super().execute(context)
 
     def _request(self, context: Context) -> RunRequest:
-        stream = {"lifetime": self.lifetime, "checkpoints": checkpoint_root(self.checkpoints)}
+        stream = {
+            "lifetime": self.lifetime,
+            "checkpoints": checkpoint_root(revealed(self.checkpoints)),
+        }
         return dataclasses.replace(super()._request(context), stream=FrozenDict(stream))
 
     def _get_hook(self) -> SparkSubmitHook:

@@ -11,17 +11,15 @@ tables.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kindling_airflow.contracts import RunReport, RunRequest, RunStart
-from kindling_airflow.frozen import FrozenDict
 from kindling_airflow.runner.fence import Fence
+from kindling_airflow.runner.hidden_report import hides_secrets, report_without_secrets
 from kindling_airflow.runner.packaged import with_project_in_place
 from kindling_airflow.runner.run_pipe import (
     WORKER_PATH,
@@ -32,7 +30,6 @@ from kindling_airflow.runner.run_pipe import (
 )
 from kindling_airflow.runner.session_settings import declared_early, settings_of_run
 from kindling_airflow.runner.streaming import run_stream
-from kindling_airflow.secret_keys import secret_values, without_secrets
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -67,7 +64,8 @@ def run_driver(
             builder = builder.config(key, value)
         spark = builder.getOrCreate()
     except Exception as error:
-        return _hidden(failed_report(request, error, started, ""), dict(os.environ))
+        failed = failed_report(request, error, started, "")
+        return report_without_secrets(failed, hides_secrets())
     try:
         (say or _print_line)(_start(request, spark).line())
         report = run_fenced(request, spark, started, declared, say)
@@ -98,14 +96,14 @@ def run_fenced(
     from kindling_airflow.runner.providers.storage import Storage
 
     started = time.monotonic() if started is None else started
-    settings = {**os.environ, **dict(spark.sparkContext.getConf().getAll())}
+    hide = hides_secrets(spark)
 
     def run(hooks: Hooks) -> RunReport:
         if request.stream:
             report = run_stream(request, spark, started, declared, hooks=hooks, say=say)
         else:
             report = run_pipe(request, spark, started, declared, hooks)
-        return _hidden(report, settings)
+        return report_without_secrets(report, hide)
 
     if not request.attempt_order:
         return run(Hooks())
@@ -113,7 +111,7 @@ def run_fenced(
         fence = Fence.claim(Storage(spark), request)
     except Exception as error:
         failed = failed_report(request, error, started, spark.sparkContext.applicationId)
-        return _hidden(failed, settings)
+        return report_without_secrets(failed, hide)
     try:
         # Staging clears away what other tries have staged, so an older one must not begin to.
         return run(
@@ -149,31 +147,5 @@ def _write_report(request: RunRequest, spark: SparkSession, report: RunReport) -
             storage.delete(path)  # of a driver that the cluster has started once more
             storage.move(f"{path}.part", path)  # whoever reads it never sees half of it
         except Exception as error:  # whatever the file system throws; the task will miss the report
-            sys.stderr.write(f"The report cannot be written to {path!r}: {error}\n")
-
-
-def _hidden(report: RunReport, settings: dict[str, str]) -> RunReport:
-    secrets = secret_values(settings)
-
-    def hide(text: str) -> str:
-        return without_secrets(text, secrets)
-
-    error = report.error
-    return replace(
-        report,
-        location=hide(report.location),
-        reason=hide(report.reason),
-        error=error
-        and replace(error, message=hide(error.message), traceback=hide(error.traceback)),
-        extra=_in_each_text(report.extra, hide),
-    )
-
-
-def _in_each_text(value: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, tuple):
-        return tuple(_in_each_text(item, change) for item in value)
-    if isinstance(value, Mapping):
-        return FrozenDict({key: _in_each_text(item, change) for key, item in value.items()})
-    return value
+            text = f"The report cannot be written to {path!r}: {error}\n"
+            sys.stderr.write(hides_secrets(spark)(text))

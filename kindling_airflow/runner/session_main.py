@@ -1,9 +1,10 @@
 """The application behind ``kindling-airflow run``: one Spark session, and pipes on request.
 
-    python session_main.py '<RunRequest>' '<Spark properties>' FROM TO
+    python session_main.py '<RunRequest>' FROM TO
 
 FROM and TO are inherited file descriptors: one JSON object per line comes in and goes out, so
-nothing that a pipe or Spark prints can get in between.
+nothing that a pipe or Spark prints can get in between. The first line that comes in is the
+session's Spark properties: on a command line other users of the machine could read a secret.
 
     <- {"call": 1, "do": "run", "pipe_id": "silver.orders"}     -> {"call": 1, "report": {...}}
     <- {"do": "share", "entity_id": "orders", "level": "MEMORY_AND_DISK"}
@@ -47,15 +48,22 @@ def main(arguments: list[str]) -> int:
     sys.path.insert(0, str(here.parent.parent))
     from kindling_airflow.contracts import RunRequest
     from kindling_airflow.runner.failure import describe
+    from kindling_airflow.runner.hidden_report import hides_secrets
     from kindling_airflow.runner.session_streams import SessionStreams
+    from kindling_airflow.secret_keys import secret_values, without_secrets
 
     request = RunRequest.loads(arguments[0])
-    incoming = os.fdopen(int(arguments[2]), encoding="utf-8")
-    answers = _Answers(os.fdopen(int(arguments[3]), "w", encoding="utf-8"))
+    incoming = os.fdopen(int(arguments[1]), encoding="utf-8")
+    answers = _Answers(os.fdopen(int(arguments[2]), "w", encoding="utf-8"))
+    properties: dict[str, str] = json.loads(incoming.readline() or "{}")
     try:
-        runner = _start(request, json.loads(arguments[1]))
+        runner = _start(request, properties)
     except Exception as error:
-        answers.send({"failed": asdict(describe(error, Path(request.project_root)))})
+        hide = hides_secrets()
+        failure = asdict(describe(error, Path(request.project_root)))
+        secrets = secret_values(properties)
+        hidden = {k: without_secrets(hide(text), secrets) for k, text in failure.items()}
+        answers.send({"failed": hidden})
         return 1
     answers.send({"ready": runner.spark.sparkContext.applicationId})
     streams = SessionStreams(runner, Path(request.project_root), answers.send)
@@ -81,8 +89,9 @@ def _start(request: Any, properties: Mapping[str, str]) -> SessionPipeRunner:
     pipes = filter(None, map(declared.pipes.get_pipe_definition, declared.pipes.get_pipe_ids()))
     formats = formats_of(pipes, declared.entities)
     workers = {WORKER_PATH: import_path_of_workers(request, properties.get(WORKER_PATH))}
-    settings = {**properties, **settings_for(formats, properties.get), **workers}
-    for key, value in settings.items():
+    properties = {**properties, **settings_for(formats, properties.get), **workers}
+    _start_java(properties)
+    for key, value in properties.items():
         builder = builder.config(key, value)
     return SessionPipeRunner(
         builder.getOrCreate(),
@@ -97,6 +106,25 @@ def _start(request: Any, properties: Mapping[str, str]) -> SessionPipeRunner:
         checkpoints=str(request.stream.get("checkpoints") or ""),
         on_missing_interval=request.on_missing_interval,
     )
+
+
+def _start_java(properties: Mapping[str, str]) -> None:
+    """Start Java before the session where a property is secret.
+
+    pyspark would put it on Java's command line, which other users of the machine can read.
+    """
+    from pyspark import SparkConf, SparkContext
+
+    from kindling_airflow.secret_keys import document_without_secrets
+
+    shown = document_without_secrets(properties)
+    if shown == properties or SparkContext._gateway is not None:
+        return
+    conf = SparkConf(loadDefaults=False)
+    for key, value in properties.items():
+        if shown[key] == value or key.endswith("JavaOptions"):  # Java itself needs these
+            conf.set(key, value)
+    SparkContext._ensure_initialized(conf=conf)
 
 
 class _Answers:

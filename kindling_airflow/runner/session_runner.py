@@ -25,6 +25,7 @@ from kindling_airflow.frozen import freeze
 from kindling_airflow.harvest import HarvestedModules
 from kindling_airflow.intervals import IntervalSlice
 from kindling_airflow.missing_inputs import WriterEnd, end_of, with_missing_judged
+from kindling_airflow.runner.hidden_report import hides_secrets, report_without_secrets
 from kindling_airflow.runner.inputs import read_entity
 from kindling_airflow.runner.providers.interface import EntityProvider
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
@@ -98,6 +99,7 @@ class SessionPipeRunner:
             on_missing_interval=on_missing_interval,
         )
         self._checkpoints = checkpoints
+        self.hide = hides_secrets(spark)
         self._frames = SharedFrames()
         self._memory = MemoryTables()
         self._lock = threading.Lock()
@@ -125,7 +127,7 @@ class SessionPipeRunner:
         with self._lock:
             self._ends[pipe_id] = "running"
         stream = start_stream(request, self.spark, self._declared, hooks)
-        return SessionStream(request, stream, self.spark.sparkContext.applicationId)
+        return SessionStream(request, stream, self.spark.sparkContext.applicationId, self.hide)
 
     def cancel(self, pipe_id: str) -> None:
         """End the Spark jobs of a running pipe, and keep it from publishing.
@@ -161,7 +163,7 @@ class SessionPipeRunner:
             report = with_missing_judged(run(request, attempt), self._end_of)
             with self._lock:
                 self._ends[pipe_id] = end_of(report.to_json())
-            return report
+            return report_without_secrets(report, self.hide)
         finally:
             with self._lock:
                 self._running.remove(attempt)

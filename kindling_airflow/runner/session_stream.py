@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kindling_airflow.contracts import InputReport, RunReport, RunRequest
 from kindling_airflow.errors import PipeTimeoutError
 from kindling_airflow.frozen import freeze
+from kindling_airflow.runner.hidden_report import report_without_secrets
 from kindling_airflow.runner.streaming.leftovers import leftovers
 from kindling_airflow.runner.streaming.running import RunningStream
 from kindling_airflow.runner.streaming.stalls import StallWatch
@@ -29,9 +30,17 @@ class SessionStream:
         request: what was asked for.
         stream: the query.
         application_id: Spark's name for the session.
+        hide: returns a text without secrets.
     """
 
-    def __init__(self, request: RunRequest, stream: RunningStream, application_id: str) -> None:
+    def __init__(
+        self,
+        request: RunRequest,
+        stream: RunningStream,
+        application_id: str,
+        hide: Callable[[str], str] = str,
+    ) -> None:
+        self._hide = hide
         self._request = request
         self._stream = stream
         self._application_id = application_id
@@ -86,7 +95,7 @@ class SessionStream:
         stream, request = self._stream, self._request
         facts, progress = stream.facts, dict(self.progress())
         note = leftovers(facts, self._drained.get("drained", True), progress)
-        return RunReport(
+        report = RunReport(
             attempt_key=request.attempt_key,
             pipe_id=request.pipe_id,
             status="published",
@@ -107,6 +116,7 @@ class SessionStream:
                 }
             ),
         )
+        return report_without_secrets(report, self._hide)
 
     def _stall(self) -> PipeTimeoutError | None:
         with self._lock:

@@ -87,4 +87,4 @@ class SessionStreams:
 
     def _text(self, error: BaseException) -> str:
         failure = describe(error, self._project_root)
-        return f"{failure.type}: {failure.message}"
+        return self._runner.hide(f"{failure.type}: {failure.message}")

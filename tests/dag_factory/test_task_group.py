@@ -336,3 +336,29 @@ class TestWorker:
             [groups[1]] >> EmptyOperator(task_id="end")
         assert dag.has_task(wanted)
         assert isinstance(dag.get_task(wanted), KindlingPipeOperator) == ("." in wanted)
+
+
+class TestWayBack:
+    """Edges that lead out of a group and in again: Airflow runs them today and warns of nothing."""
+
+    def dag(self, dags: Path, *, back: bool) -> DAG:
+        with DAG("mine", schedule=None) as dag:
+            group = kindling_task_group("shop.kindling.yaml", group_id="orders", base=dags)
+            between, then = EmptyOperator(task_id="check"), EmptyOperator(task_id="then")
+            group.pipe("a") >> between >> then
+            if back:
+                then >> group.pipe("d")
+        return dag
+
+    def test_it_is_said_with_the_way(self, dags: Path, caplog: pytest.LogCaptureFixture) -> None:
+        round_trip(self.dag(dags, back=True))
+        assert "Task group 'orders' waits for itself: orders.a >> check >> then >> orders.d." in (
+            caplog.text
+        )
+        assert "Fix: make two groups of the plan" in caplog.text
+
+    def test_edges_that_lead_out_alone_are_as_ever(
+        self, dags: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        round_trip(self.dag(dags, back=False))
+        assert "waits for itself" not in caplog.text

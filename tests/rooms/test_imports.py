@@ -58,6 +58,8 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
             "kindling_airflow.project_package",
             "kindling_airflow.package_content",
             "kindling_airflow.secret_keys",
+            "kindling_airflow.secret_tags",
+            "kindling_airflow.secret_text",
             "kindling_airflow.connections",
             "kindling_airflow.driving_inputs",
             "kindling_airflow.entity_checks",

@@ -1,0 +1,180 @@
+"""Where secrets stand in a text: passwords in URLs, in parameters, in options, in JSON.
+
+What is secret among settings is decided by the names of their keys, but a value under a harmless
+key may hold a secret as well. The forms that are found:
+
+    jdbc:postgresql://user:PASSWORD@host/shop      https://user:TOKEN@host/repo
+    jdbc:oracle:thin:user/PASSWORD@host:1521:shop  jdbc:sqlserver://host;user=u;password={SECRET}
+    https://host/c?sig=SECRET&X-Amz-Signature=S    AccountKey=SECRET;EndpointSuffix=...
+    -Djavax.net.ssl.keyStorePassword=SECRET        --password SECRET     (address=(password=SECRET))
+    {"password": "SECRET"}   {'token': 'SECRET'}   <password>SECRET</password>   password: SECRET
+    Authorization: Basic SECRET   Bearer SECRET    a token or a private key that shows what it is
+
+Which names are secret is one rule for keys of settings and for names in a text.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+__all__ = ["is_secret_key", "secrets_in", "spans_of_secrets"]
+
+# Spark's own rule (spark.redaction.regex), and the keys of the object stores that it leaves out.
+_SECRET_KEY = re.compile(
+    r"secret|passw|passphrase|passcode|token|credentials?$|bearer|cookie|fernet|authorization"
+    r"|(access|account|api|private|encryption|shared|signing|master|ssh)[._-]?key(?!store)"
+    r"|[._-]sas[._-]",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_SECRET_WORDS = frozenset({"pass", "pwd", "pw", "sas", "sig", "signature"})  # as the last word
+_COMPACT = re.compile(
+    r"(?i)\w{1,20}pwd|(?:db|user|pg|my|sql|admin|root|ssl|key|store|auth|app|svc|proxy|http|ldap)pass"
+)
+
+# A text without any of these holds no secret that could be found: nearly every line of a log.
+_HINT = re.compile(
+    r"://|secret|pass|pwd|pw\b|token|credential|bearer|cookie|fernet|auth|key|sas|sig\b"
+    r"|signature|basic|thin:|oci\d?:|gh[a-z]_|github_pat_|glpat-|xox|eyJ|dapi|-u|user",
+    re.IGNORECASE,
+)
+_USER_INFO = re.compile(
+    r"://[^\s/:@?#\"'<>]{0,200}:(?!\d{1,5}(?:[/?#,;\s]|$))"
+    r"(?P<secret>[^\s/\"<>]{1,4000}(?=@)|[^\s@\"<>]{1,200}(?=@))"
+)
+_LONE_USER_INFO = re.compile(r"https?://(?P<secret>(?=[^@/]*\d)[\w.~%+-]{16,4000})@", re.IGNORECASE)
+_ORACLE = re.compile(
+    r"(?::thin|:oci\d?):[^\s/@\"']{0,200}/(?P<secret>\"[^\"]{1,200}\"|[^\s@]{1,200})(?=@)"
+)
+_HEADER = re.compile(
+    r"authorization\\*[\"']?\s{0,3}[:=]\s{0,3}\\*[\"']?"
+    r"(?:basic|bearer|digest|apikey|token|negotiate|sharedkey|splunk) +(?P<secret>[^\s\"'\\,;]+)"
+    r"|\b(?:bearer|basic|apikey) +(?P<alone>(?=\S*(?:\d|(?-i:[a-z][A-Z])))[\w+/=.~-]{8,})",
+    re.IGNORECASE,
+)
+_USER_FLAG = re.compile(r"(?<!\S)(?:-u|--user)[ =]+[^\s:]{1,200}:(?P<secret>\S+)")
+_KNOWN = re.compile(
+    r"(?P<secret>\bgh[pousr]_\w{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abeprs]-[\w-]{10,}"
+    r"|\bdapi[0-9a-f]{32}|\beyJ[\w-]{6,}\.[\w-]+\.[\w-]*"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$))"
+)
+_FORMS = (_USER_INFO, _LONE_USER_INFO, _ORACLE, _HEADER, _USER_FLAG, _KNOWN)
+
+_NAME = re.compile(
+    r"(?<![\w.\-])(?P<name>[\w.\-$]{1,200})(?P<quote>\\*[\"'])?"
+    r"(?:(?P<equals>\s{0,3}=\s{0,3})|(?P<colon>\s{0,3}:[ \t]{0,3})|(?P<comma>, ?)|(?P<tag>>))"
+)
+_FLAG = re.compile(r"(?<!\S)(?P<name>--?[\w.\-]{1,200}) +(?=[^\s-])")
+_QUOTED = re.compile(
+    r"(?P<open>\\*[\"'])(?P<secret>(?:(?!(?P=open))[^\\]|\\.)*?)(?P=open)", re.DOTALL
+)
+_CUT_OFF = re.compile(r"\\*[\"'](?P<secret>[^\s\"']+)")
+_BRACED = re.compile(r"(?P<secret>\{(?!\{)[^{}\s][^{}]*\})")
+_PLAIN = re.compile(r"(?P<secret>[^\s&;\"'<>]+)")
+_SCALAR = re.compile(r"(?P<secret>[^\s,\]}\"']+)")
+_LAST_WORD = re.compile(r"(?P<secret>[^\s()\[\]{}\"',]+)[ \t]*$", re.MULTILINE)
+_BETWEEN_TAGS = re.compile(r"(?P<secret>[^<>]+)</")
+_NO_SECRET = re.compile(
+    r"(?i)\**|true|false|none|null|\{\{.*|\{%.*|\$\{[^{}]*\}|\$\w+|%\w+%|<[^<>]*>|%\(\w+\)s|\{\w*\}"
+)
+
+
+def is_secret_key(key: object) -> bool:
+    """Return whether the value under a key is a secret.
+
+    >>> is_secret_key("spark.hadoop.fs.s3a.secret.key"), is_secret_key("spark.executor.memory")
+    (True, False)
+    >>> is_secret_key("spark.es.net.http.auth.pass"), is_secret_key("spark.sql.pass.through")
+    (True, False)
+    """
+    name = str(key)
+    if _SECRET_KEY.search(name) is not None:
+        return True
+    words = _WORD.findall(name)
+    return bool(words) and (
+        words[-1].lower() in _SECRET_WORDS or _COMPACT.fullmatch(words[-1]) is not None
+    )
+
+
+def spans_of_secrets(text: str) -> list[tuple[int, int]]:
+    """Return where the secrets stand in a text, in order and without overlap."""
+    if _HINT.search(text) is None:
+        return []
+    spans: list[tuple[int, int]] = []
+    for start, end in sorted(_spans(text)):
+        if _NO_SECRET.fullmatch(text, start, end):
+            continue
+        if spans and start < spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], end))
+        else:
+            spans.append((start, end))
+    return spans
+
+
+def secrets_in(text: str) -> Iterator[str]:
+    """Yield the secrets that stand in a text, as they are written and as they are meant."""
+    for start, end in spans_of_secrets(text):
+        secret = text[start:end]
+        yield secret
+        yield re.split(r"[,)\]}]", secret, maxsplit=1)[0]
+        yield secret.strip('{}"')
+        yield secret.rpartition(" ")[2]
+        yield unquote(secret)
+        yield from _password_in_base64(secret)
+
+
+def _spans(text: str) -> Iterator[tuple[int, int]]:
+    for form in _FORMS:
+        for found in form.finditer(text):
+            yield found.span(found.lastgroup or 0)
+    done = 0  # a name within a value is part of the secret
+    for named in _NAME.finditer(text):
+        if named.start() >= done and is_secret_key(named["name"]):
+            value = _value(text, named)
+            if value is not None:
+                done = value.end("secret")
+                yield value.span("secret")
+    done = 0
+    for flag in _FLAG.finditer(text):
+        if flag.start() >= done and is_secret_key(flag["name"]):
+            value = _QUOTED.match(text, flag.end()) or _PLAIN.match(text, flag.end())
+            value = value or _CUT_OFF.match(text, flag.end())
+            if value is not None:
+                done = value.end("secret")
+                yield value.span("secret")
+
+
+def _value(text: str, named: re.Match[str]) -> re.Match[str] | None:
+    """Return the value that stands behind a name, unless this is prose or a program."""
+    place = named.end()
+    quoted = _QUOTED.match(text, place)
+    if named["comma"] is not None:  # ('spark.x.password', 'value')
+        return quoted if named["quote"] is not None and "." in named["name"] else None
+    if quoted is not None:
+        return quoted
+    if named["tag"] is not None:
+        return _BETWEEN_TAGS.match(text, place)
+    if named["equals"] is not None:
+        if named["equals"] != "=":
+            return _LAST_WORD.match(text, place)
+        found = _BRACED.match(text, place) or _PLAIN.match(text, place)
+        return found or _CUT_OFF.match(text, place)
+    if named["quote"] is not None:
+        return _SCALAR.match(text, place) or _CUT_OFF.match(text, place)
+    line_start = text.rfind("\n", 0, named.start()) + 1
+    starts_line = not text[line_start : named.start()].strip(" \t-")
+    return _LAST_WORD.match(text, place) if starts_line else None
+
+
+def _password_in_base64(secret: str) -> Iterator[str]:
+    """Yield the password of ``Basic`` credentials, which a server may say back."""
+    try:
+        user, found, password = b64decode(secret, validate=True).decode("ascii").partition(":")
+    except (Base64Error, ValueError):
+        return
+    if found and user.isprintable() and password.isprintable():
+        yield password
