@@ -17,6 +17,7 @@ from kindling_airflow.errors import EntityError
 from kindling_airflow.provider_types import PATH_TAG, is_absolute
 from kindling_airflow.runner.providers.csv_header import check_header
 from kindling_airflow.runner.providers.first_lines import surely_has_rows
+from kindling_airflow.runner.providers.foreign_folders import with_kept_texts
 from kindling_airflow.runner.providers.interface import (
     EntityDescription,
     ProviderContext,
@@ -55,7 +56,13 @@ class _SourceFilesProvider:
         options = self._options(entity)
         reader = self._context.spark.read.format(self.format).options(**options)
         if entity.schema is None:
-            return reader.load(self._pattern(entity))
+            return with_kept_texts(
+                reader.load(self._pattern(entity)),
+                self._context.storage,
+                self._context.location_of(entity),
+                None,
+                lambda schema: reader.schema(schema).load(self._pattern(entity)),
+            )
         frame = reader.schema(entity.schema).load(self._pattern(entity))
         if self.format == "csv":
             check_header(entity, frame, options)
