@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kindling_airflow.expectations import not_null
+from kindling_airflow.runner.providers.footers import count_rows
 from kindling_airflow.runner.providers.hidden_names import has_hidden_part, is_hidden
 from kindling_airflow.runner.providers.parquet_stream import has_data
 from kindling_airflow.runner.providers.storage import Storage
@@ -68,6 +70,17 @@ def test_a_folder_has_data_where_spark_would_read_some(
 
 def test_a_folder_that_is_missing_has_no_data(spark: Any, tmp_path: Path) -> None:
     assert not has_data(Storage(spark), str(tmp_path / "nowhere"))
+
+
+def test_rows_are_counted_in_the_files_that_spark_reads(spark: Any, tmp_path: Path) -> None:
+    table = tmp_path / "table"
+    spark.range(3).coalesce(1).write.parquet(str(table))
+    [part] = table.glob("part-*")
+    for name in ("_metadata", "_common_metadata", ".part-0.parquet", "part-1._COPYING_"):
+        shutil.copy(part, table / name)
+    (table / "part-2.parquet").write_bytes(b"")
+    rows = spark.read.parquet(str(table))
+    assert count_rows(rows) == rows.count() == 3
 
 
 @pytest.mark.parametrize("mode", ["overwrite", "overwrite_interval", "append"])

@@ -400,6 +400,24 @@ def test_folders_of_others_are_read_as_they_are_declared(project: Project, one_r
     assert project.rows("sum") == [(7, 1234), (7, 8000), (7, None)]
 
 
+@pytest.mark.parametrize("place", ["raw", "ra*", "raw/zip={00123,8000}"])
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_text_files_in_folders_keep_the_texts_of_their_names(
+    project: Project, kind: str, place: str
+) -> None:
+    for text in ("00123", "8000"):
+        folder = project.table("raw") / f"zip={text}"
+        folder.mkdir(parents=True)
+        (folder / "a").write_text({"csv": "id\n7\n", "json": '{"id": 7}\n'}[kind])
+    project.entity("raw", tags={"provider_type": kind, "provider.path": place})
+    project.pipe("out", lambda raw: raw, "raw")
+    report = project.run("out")
+    assert report.status == "published", report.error
+    # Where the pattern names the folders themselves, there is no column of them.
+    in_names = place == "raw"
+    assert project.rows("out") == [(7, "00123"), (7, "8000")] if in_names else [(7,), (7,)]
+
+
 def test_guesses_that_do_not_hold_are_no_numbers() -> None:
     assert is_written_back("double", ["0.0", "-12.25", "9999999.5"])
     assert not is_written_back("double", ["0.0001"])  # Java writes 1.0E-4

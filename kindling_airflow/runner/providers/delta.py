@@ -20,7 +20,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.errors import DeclarationError, EntityError
+from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
 from kindling_airflow.frozen import freeze
 from kindling_airflow.runner.providers.interface import (
     EntityDescription,
@@ -128,6 +128,7 @@ class DeltaProvider(LoggedTableProvider):
         Raises:
             PipeRunError: its columns are not those of the table.
         """
+        self._check_instants(entity, frame)
         frame = self._checked_stream(entity, frame)
         if not self.exists(entity):
             self._create_once(entity, self._spark.createDataFrame([], frame.schema))
@@ -137,6 +138,27 @@ class DeltaProvider(LoggedTableProvider):
         if new_columns(entity, stored, frame.schema):
             writer = writer.option("mergeSchema", "true")
         return writer.format("delta").start(self._context.location_of(entity))
+
+    def _check_instants(self, entity: EntityMetadata, frame: DataFrame) -> None:
+        """Refuse instants in names of folders that a stream's sink would write as local times.
+
+        Raises:
+            PipeRunError: clocks change in the session's time zone.
+        """
+        from pyspark.sql.types import TimestampType
+
+        parts = [field for field in frame.schema if field.name in entity.partition_columns]
+        found = [repr(field.name) for field in parts if isinstance(field.dataType, TimestampType)]
+        zone = str(self._spark.conf.get("spark.sql.session.timeZone"))
+        jvm: Any = self._spark._jvm
+        rules = jvm.org.apache.spark.sql.catalyst.util.DateTimeUtils.getZoneId(zone).getRules()
+        if found and not rules.isFixedOffset():
+            raise PipeRunError(
+                f"entity {entity.entityid!r}: a stream writes the TIMESTAMP {', '.join(found)}, by "
+                f"which the table is partitioned, as a local time of {zone}, where two instants "
+                "may have the same one\n"
+                "  Fix: partition the table by a DATE, or set spark.sql.session.timeZone to UTC."
+            )
 
     def stream_problem(self, entity: EntityMetadata, error: Exception) -> str | None:
         """Return whether a stream has met rows that were changed, or another table."""

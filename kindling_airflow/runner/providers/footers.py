@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.runner.java import java_class
+from kindling_airflow.runner.providers.hidden_names import is_hidden
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -25,7 +26,8 @@ def count_rows(frame: DataFrame) -> int:
     Args:
         frame: what ``spark.read.parquet`` returned, nothing done to it.
     """
-    files = frame.inputFiles()
+    # Spark lists files of metadata and empty ones, too, and passes over them when it reads.
+    files = [name for name in frame.inputFiles() if not is_hidden(name.rpartition("/")[2])]
     if len(files) > _FEW:
         return frame.count()
     session: Any = frame.sparkSession
@@ -36,7 +38,10 @@ def count_rows(frame: DataFrame) -> int:
     from_path = java_class(session, "org.apache.parquet.hadoop.util.HadoopInputFile").fromPath
     rows = 0
     for name in files:
-        footer = open_footer(from_path(new_path(new_uri(name)), conf))
+        file = from_path(new_path(new_uri(name)), conf)
+        if file.getLength() == 0:
+            continue
+        footer = open_footer(file)
         try:
             rows += footer.getRecordCount()
         finally:

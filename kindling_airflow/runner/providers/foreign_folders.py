@@ -11,20 +11,24 @@ zone that they are of stands nowhere. What the entity declares comes before any 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import date
 from typing import TYPE_CHECKING
 
 from kindling_airflow.runner.providers.sliced_table import partition_values
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
     from pyspark.sql.types import DataType, StructType
 
-__all__ = ["faithful_schema", "is_written_back", "one_of_each_folder"]
+    from kindling_airflow.runner.providers.storage import Storage
+
+__all__ = ["faithful_schema", "is_written_back", "with_kept_texts"]
 
 _LARGEST_PLAIN = 10_000_000.0  # beyond it Java writes a DOUBLE with an exponent
 _SMALLEST_PLAIN = 0.001
 _MOST_DIGITS = 15  # that a DOUBLE keeps of any number
+_PATTERN = re.compile(r"[{}\[\]*?\\]")
 _PLAIN_DECIMAL = re.compile(r"-?(0|[1-9]\d*)\.(0|\d*[1-9])", re.ASCII)
 _WHOLE = ("tinyint", "smallint", "int", "bigint")
 
@@ -58,6 +62,30 @@ def faithful_schema(
         return field.dataType if kept else StringType()
 
     return StructType([StructField(f.name, kind_of(f), f.nullable, f.metadata) for f in guessed])
+
+
+def with_kept_texts(
+    frame: DataFrame,
+    storage: Storage,
+    location: str,
+    declared: StructType | None,
+    load: Callable[[StructType], DataFrame],
+) -> DataFrame:
+    """Return files of others, with what stands in the names of their folders as it is.
+
+    Args:
+        frame: what Spark makes of them.
+        storage: the files.
+        location: their folder, or a pattern.
+        declared: what the entity declares; None if nothing.
+        load: reads them in a schema.
+    """
+    root = _PATTERN.split(location, maxsplit=1)[0]
+    root = location if root == location else root.rpartition("/")[0]
+    found = [uri for uri in one_of_each_folder(frame.inputFiles()) if "=" in uri]
+    files = storage.relative_to(root, found) if found else []
+    schema = faithful_schema(frame.schema, files, declared)
+    return frame if schema == frame.schema else load(schema)
 
 
 def one_of_each_folder(files: Iterable[str]) -> list[str]:

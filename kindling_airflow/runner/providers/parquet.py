@@ -22,7 +22,7 @@ from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.intervals import IntervalSlice, write_mode_of
 from kindling_airflow.runner.providers.footers import count_rows
-from kindling_airflow.runner.providers.foreign_folders import faithful_schema, one_of_each_folder
+from kindling_airflow.runner.providers.foreign_folders import with_kept_texts
 from kindling_airflow.runner.providers.foreign_parquet import read_foreign
 from kindling_airflow.runner.providers.interface import (
     EntityDescription,
@@ -359,11 +359,13 @@ class ParquetProvider:
         frame = read_foreign(self._context, entity, place)
         if not any("=" in name for name in self._storage.names(path)):
             return frame
-        files = self._storage.relative_to(path, one_of_each_folder(frame.inputFiles()))
-        schema = faithful_schema(frame.schema, files, declared_schema(entity, self._spark))
-        if schema == frame.schema:
-            return frame
-        return self._reader(entity, None).schema(schema).parquet(place)
+        return with_kept_texts(
+            frame,
+            self._storage,
+            path,
+            declared_schema(entity, self._spark),
+            lambda schema: self._reader(entity, None).schema(schema).parquet(place),
+        )
 
     def _reader(self, entity: EntityMetadata, sidecar: Sidecar | None) -> DataFrameReader:
         options = {**self._context.options_of(entity), **_folder_options(sidecar)}

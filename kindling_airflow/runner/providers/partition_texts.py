@@ -226,11 +226,15 @@ class PartitionTexts:
         return wrong
 
     def _too_long(self, name: str, length: Column) -> tuple[str, Column]:
+        from pyspark.sql import functions as F
+
         encoded = quote_plus(name) if self.kind == "iceberg" else _ESCAPED.sub("%00", name)
         own = len(encoded.encode()) + 1
         return (
             f"a text that makes a name of a folder longer than {_LONGEST_NAME} bytes",
-            length + own > _LONGEST_NAME,
+            # The first part is cheap, and nearly always false: no byte becomes more than six.
+            (6 * F.octet_length(_column(name)) + own > _LONGEST_NAME)
+            & (length + own > _LONGEST_NAME),
         )
 
     def _refusal(self, found: Iterable[tuple[str, str, int | None]]) -> PipeRunError:

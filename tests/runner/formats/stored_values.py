@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,10 @@ class Kind:
 def _bits(value: Any) -> Any:
     number = float(value)
     return "nan" if number != number else struct.pack(">d", number).hex()
+
+
+def _hex(value: bytes) -> str:
+    return value.hex().upper()
 
 
 def _integers(bits: int) -> st.SearchStrategy[str]:
@@ -114,7 +119,12 @@ _keys = st.text(alphabet="abc é.", min_size=1, max_size=3)
 
 KINDS = (
     Kind("STRING", _texts, "{}", "{}"),
-    Kind("BINARY", st.binary(max_size=6).map(lambda b: b.hex().upper()), "unhex({})", "hex({})"),
+    Kind(
+        "BINARY",
+        (st.binary(max_size=6) | st.sampled_from([b"/" * 9, b"\xff" * 200])).map(_hex),
+        "unhex({})",
+        "hex({})",
+    ),
     Kind("BOOLEAN", st.sampled_from(["true", "false"]), "CAST({} AS BOOLEAN)"),
     Kind("TINYINT", _integers(8), "CAST({} AS TINYINT)"),
     Kind("SMALLINT", _integers(16), "CAST({} AS SMALLINT)"),
@@ -200,7 +210,8 @@ def folder_problem(fmt: str, column: str, kind: str, text: str) -> str:
         return "year 1"
     if kind in ("STRING", "BINARY"):
         if fmt == "iceberg":
-            folder = f"{quote_plus(column)}={quote_plus(text)}"
+            shown = b64encode(bytes.fromhex(text)).decode() if kind == "BINARY" else text
+            folder = f"{quote_plus(column)}={quote_plus(shown)}"
         else:
             folder = "=".join(
                 "".join(f"%{ord(c):02X}" if c in _IN_HEX or c < " " else c for c in part)

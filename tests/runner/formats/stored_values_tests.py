@@ -377,6 +377,11 @@ def test_a_stream_keeps_what_it_adds_or_fails(
         provider.start(entity, rows, write).awaitTermination()
 
     spark.conf.set("spark.sql.session.timeZone", "Europe/Zurich")
+    if kind == "delta":  # whose sink would write local times, of which two instants have the same
+        with pytest.raises(PipeRunError, match="as a local time of Europe/Zurich"):
+            take("a/b")
+        next(files.glob("*.json")).unlink()
+        spark.conf.set("spark.sql.session.timeZone", "+01:00")
     take("a/b", "01")
     expected = [("01", 1, 1603589400), ("a/b", 0, 1603585800)]
     if kind == "iceberg":
