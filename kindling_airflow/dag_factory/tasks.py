@@ -15,7 +15,10 @@ from kindling_airflow.dag_factory.run_guards import run_guard, stream_guard
 from kindling_airflow.dag_factory.task_arguments import operator_arguments
 from kindling_airflow.dag_factory.task_doc import stream_text, task_doc
 from kindling_airflow.entity_checks import connections_of
+from kindling_airflow.entity_places import place_problems
+from kindling_airflow.errors import DefinitionError
 from kindling_airflow.project_settings import differences_for
+from kindling_airflow.provider_types import is_absolute
 from kindling_airflow.translator import EmptySpec, GateSpec, NodeSpec, StopSpec, TaskSpec
 
 if TYPE_CHECKING:
@@ -56,7 +59,12 @@ class TaskBuilder:
         self._shared = self._shared_arguments()
 
     def build_all(self) -> None:
-        """Build every group and task, and every edge between them."""
+        """Build every group and task, and every edge between them.
+
+        Raises:
+            DefinitionError: one place in the warehouse has two ids.
+        """
+        self._check_places()
         spec = self._compiled.spec
         built: dict[str, Any] = {}
         for group_spec in spec.groups:
@@ -95,6 +103,20 @@ class TaskBuilder:
         return EmptyOperator(
             task_id=self._id(spec, self._group), dag=self._dag, task_group=self._group
         )
+
+    def _check_places(self) -> None:
+        """Compare places once more where only Airflow knows the warehouse of the definition."""
+        compiled, configured = self._compiled, self._compiled.definition.warehouse or ""
+        if is_absolute(configured) or "{{" in configured:
+            return  # compared when it was compiled, or only known to a run
+        from kindling_airflow.operators.pipe import warehouse_root
+
+        pipes = filter(None, map(compiled.manifest.get_pipe_definition, compiled.plan.pipe_ids))
+        entities = compiled.manifest.entities
+        problems = place_problems(pipes, entities, warehouse_root(configured))
+        if problems:
+            source = compiled.definition.source
+            raise DefinitionError(f"{source}: {problem}" for problem in problems)
 
     def _shared_arguments(self) -> dict[str, Any]:
         compiled, definition = self._compiled, self._compiled.definition

@@ -91,6 +91,8 @@ def read_entity(
     if part is None:
         return read_counted(entity, provider)
     frame = checked_input(entity, provider.read(entity))
+    if not frame.columns:  # of empty files
+        return frame, None
     if part.column not in frame.columns:
         raise PipeRunError(
             f"entity {entity.entityid!r} has no column {part.column!r}, by which its slices are "
@@ -147,16 +149,14 @@ def read_inputs(
     if waits:
         texts = (f"{e!r} does not exist yet at {missing[e]!r}" for e in waits)
         return Inputs({}, (), "; ".join(texts), missing=missing)
-    begins = pipe.output_entity_id in missing and output.schema is not None
-    gone = [e for e in missing if not (begins and e == pipe.output_entity_id)]
-    if gone:
-        raise EntityError("\n".join(_missing_text(pipe, e, missing[e]) for e in gone))
+    _refuse_missing(pipe, output, missing)
     frames: dict[str, DataFrame] = {}
     reports: list[InputReport] = []
     slices: dict[str, str] = {}
     taken: dict[str, tuple[str, ...]] = {}
     idle: list[str] = []
     notes: list[str] = []
+    unknown: list[str] = []
     for entity in inputs:
         entity_id = entity.entityid
         if entity_id in missing:
@@ -169,12 +169,14 @@ def read_inputs(
             nothing = "has gained nothing" if rows == 0 else ""
         else:
             part, skips = slice_read(pipe, entity, run.interval), drives and skips_empty(pipe)
-            found = _read_with_columns(pipe, entity, provider, read, part)
-            if found is None and not skips:
-                raise EntityError(_no_columns_text(pipe, entity_id))
-            frame, rows = found or (context.spark.range(0), None)
             if part is not None:
                 slices[entity_id] = str(part)
+            found = _read_with_columns(pipe, entity, provider, read, part)
+            if found is None:
+                unknown.append(_no_columns_text(pipe, entity_id))
+                idle += [f"{entity_id!r} has no rows"] if skips else []
+                continue
+            frame, rows = found
             if skips and _is_empty(entity, provider, frame, rows, is_slice=part is not None):
                 nothing = "has no rows" + ("" if part is None else f" with {part}")
         if nothing:
@@ -184,6 +186,8 @@ def read_inputs(
         frames[argument_name(entity_id)] = frame
     if driving and len(idle) == len(driving):
         return Inputs(frames, tuple(reports), "; ".join(idle), slices, notes=tuple(notes))
+    if unknown:
+        raise EntityError("\n".join(unknown))
     return Inputs(frames, tuple(reports), "", slices, taken, notes=tuple(notes))
 
 
@@ -191,6 +195,14 @@ def _set_aside(entity: EntityMetadata, provider: EntityProvider, instance: str) 
     """Keep records aside that are left out, and return the notes of it."""
     note = provider.set_aside(entity, instance) if isinstance(provider, SetsAside) else ""
     return [note] if note else []
+
+
+def _refuse_missing(pipe: PipeMetadata, output: EntityMetadata, missing: Mapping[str, str]) -> None:
+    """Raise if an input is missing other than the pipe's own output, whose columns are declared."""
+    begins = output.schema is not None
+    gone = [e for e in missing if not (begins and e == output.entityid)]
+    if gone:
+        raise EntityError("\n".join(_missing_text(pipe, e, missing[e]) for e in gone))
 
 
 def _read_with_columns(

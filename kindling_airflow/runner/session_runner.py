@@ -124,9 +124,9 @@ class SessionPipeRunner:
         request = self._as_stream("continuous")
         request = replace(request, attempt_key=key, pipe_id=pipe_id, task_id=pipe_id)
         hooks = Hooks(after_publish=self._frames.forget, memory=self._memory)
+        stream = start_stream(request, self.spark, self._declared, hooks)
         with self._lock:
             self._ends[pipe_id] = "running"
-        stream = start_stream(request, self.spark, self._declared, hooks)
         return SessionStream(request, stream, self.spark.sparkContext.applicationId, self.hide)
 
     def cancel(self, pipe_id: str) -> None:

@@ -51,9 +51,8 @@ class Group:
     def dumps(self) -> str:
         """Return the group as its file holds it."""
         taken = {entity_id: list(names) for entity_id, names in self.taken.items()}
-        document = {"attempt": self.attempt, "files": list(self.files), "taken": taken}
-        if self.is_empty:
-            document["is_empty"] = True
+        empty = {"is_empty": True} if self.is_empty else {}
+        document = {"attempt": self.attempt, "files": list(self.files), "taken": taken, **empty}
         return json.dumps(document, sort_keys=True)
 
     @classmethod

@@ -5,7 +5,7 @@ The oracle is DuckDB, which computes the same tables from the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from kindling_airflow.expectations import satisfies
 from kindling_airflow.harvest import HarvestedModules
 from kindling_airflow.runner.entities import provider_for
 from kindling_airflow.runner.providers.interface import ProviderContext
+from kindling_airflow.runner.session_runner import SessionPipeRunner
 from tests.runner.conftest import Project
+from tests.runner.streams import STREAMING
 
 Rows = list[tuple[Any, ...]]
 
@@ -64,6 +66,10 @@ def published(shop: Project, pipe_id: str, **changes: Any) -> int:
     assert (report.status, report.error) == ("published", None)
     assert report.rows_written is not None
     return report.rows_written
+
+
+def the_input(name: str) -> Callable[..., Any]:
+    return lambda **found: found[name]
 
 
 def day(n: int, again: str = "") -> dict[str, Any]:
@@ -165,3 +171,40 @@ def test_merging_nothing_changes_nothing(shop: Project, kind: str) -> None:
         land(shop, landed)
         assert published(shop, "state") == len(landed)
         assert stored(shop, "state") == expected("SELECT * FROM raw", rows)
+
+
+def test_a_stream_that_takes_what_is_there_fails_where_its_table_is_gone(
+    shop: Project, kind: str
+) -> None:
+    if kind == "parquet":
+        return  # whose streams need a declared schema, from which the table is made
+    for name in ("orders", "copies", "elsewhere", "others"):
+        entity(shop, kind, name)
+    shop.pipe("orders", lambda: shop.spark.range(3))
+    shop.pipe("copies", lambda orders: orders, "orders", tags=STREAMING)
+    shop.pipe("others", lambda elsewhere: elsewhere, "elsewhere", tags=STREAMING)
+    run = SessionPipeRunner(shop.spark, shop.declared, str(shop.warehouse))
+    report = run.catch_up("copies")
+    assert report.error is not None
+    assert "Fix: run pipe 'orders' first" in report.error.message
+    assert run.catch_up("others").status == "skipped"
+
+
+def test_a_write_of_nothing_does_not_end_the_streams_of_a_table(shop: Project, kind: str) -> None:
+    if kind == "parquet":
+        return  # which streams read only if runs append to it
+    for mode in ("append", "merge", "overwrite_interval"):
+        more = {"merge_columns": ["id"]} if mode == "merge" else {}
+        tags = {"write_mode": mode, "interval.column": "day"}
+        entity(shop, kind, mode, tags=tags, partition_columns=["day"], **more)
+        entity(shop, kind, f"copy of {mode}")
+        shop.pipe(mode, lambda raw: raw, "raw", tags={"interval.read": "slice"})
+        shop.pipe(f"copy of {mode}", the_input(mode), mode, tags=STREAMING)
+    run = SessionPipeRunner(shop.spark, shop.declared, str(shop.warehouse))
+    land(shop, ["(1L, DATE'2013-01-01', 1)"])
+    for mode in ("append", "merge", "overwrite_interval"):
+        for n in (1, 2):  # the second day has no rows
+            published(shop, mode, **day(n))
+            ended = run.catch_up(f"copy of {mode}")
+            assert (ended.status, ended.error) == ("published" if n == 1 else "skipped", None)
+        assert len(stored(shop, f"copy of {mode}")) == 1
