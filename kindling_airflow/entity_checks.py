@@ -25,7 +25,7 @@ from kindling_airflow.provider_types import (
     tag_problems_of,
 )
 
-__all__ = ["check_entities", "connections_of", "memory_problems"]
+__all__ = ["check_entities", "connections_of", "memory_problems", "places_of"]
 
 
 def check_entities(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) -> None:
@@ -129,3 +129,24 @@ def _places(entity: EntityMetadata) -> Iterator[tuple[tuple[str, ...], str]]:
     if kind == "table":
         name = table_name_of(entity)
         yield ("table", *(part.casefold() for part in name)), f"table {'.'.join(name)!r}"
+
+
+def places_of(entity: EntityMetadata, warehouse: str) -> tuple[tuple[str, str], ...]:
+    """Return the kinds and names of what an entity is written to, in one warehouse or another.
+
+    >>> places_of(EntityMetadata("silver.orders"), "s3a://lake/")
+    (('folder', 's3a://lake/silver.orders'),)
+
+    Args:
+        entity: the entity.
+        warehouse: the root of the tables, as the definition has it.
+    """
+    found = []
+    for (kind, lead, *parts), _ in _places(entity):
+        if kind != "path":
+            found.append((kind, ".".join(filter(None, (lead, *parts)))))
+            continue
+        said = str(entity.tags.get(PATH_TAG, ""))
+        root = warehouse.rstrip("/") + "/" if warehouse else ""
+        found.append(("folder", said.rstrip("/") if lead else root + "/".join(parts)))
+    return tuple(found)
