@@ -32,7 +32,7 @@ from kindling_airflow.provider_types import (
     table_name_of,
 )
 
-__all__ = ["place_problems"]
+__all__ = ["place_problems", "places_of"]
 
 _TAGS = frozenset({"provider_type", PATH_TAG, "provider.table"})
 _FOLDERS = frozenset({"delta", "iceberg", "parquet"})
@@ -119,6 +119,33 @@ def place_problems(
         for place in _places(entities.definition_or_default(entity_id), home, entity_id in writers)
     ]
     return [*_same(found, writers), *_nested(found, writers, home)]
+
+
+def places_of(entity: EntityMetadata, warehouse: str) -> tuple[tuple[str, str], ...]:
+    """Return the kinds and names of what an entity is written to, in one warehouse or another.
+
+    >>> places_of(EntityMetadata("silver.orders"), "s3a://lake/")
+    (('folder', 's3://lake/silver.orders'),)
+
+    Args:
+        entity: the entity.
+        warehouse: the root of the tables, as the definition has it.
+    """
+    home = _Warehouse(None, (), lambda path: path)
+    base = _joined(*_plain(warehouse, home.resolve)) if is_absolute(warehouse) else warehouse
+    found = []
+    for place in _places(entity, home, is_written=True):
+        if place.root in ("table", "topic"):
+            found.append((place.root, place.parts[0].replace("\0", ".")))
+        elif place.root:
+            found.append(("folder", _joined(place.root, place.parts)))
+        else:
+            found.append(("folder", "/".join(filter(None, (base.rstrip("/"), *place.parts)))))
+    return tuple(found)
+
+
+def _joined(root: str, parts: tuple[str, ...]) -> str:
+    return f"{root.rstrip('/')}/{'/'.join(parts)}"
 
 
 def _same(found: list[tuple[str, Place]], writers: dict[str, str]) -> Iterator[str]:

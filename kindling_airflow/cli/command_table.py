@@ -151,9 +151,9 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "validate",
         "check sources and report every problem",
-        "Checks definitions, projects, manifests, records or plans in full, as compile does. Ends "
-        "with status 1 if anything is wrong with any of them. Notes tell what is worth knowing of "
-        "what is sound.",
+        "Checks definitions, projects, manifests, records or plans in full, as compile does, and "
+        "definitions against each other. Ends with status 1 if anything is wrong with any of them. "
+        "Notes name what is worth knowing of valid ones; which DAG waits for which asset is shown.",
         "compiling.validate_sources",
         (
             _argument("sources", metavar="SOURCE", nargs="+", help=_SOURCE_HELP),

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from kindling_airflow.cli.across_definitions import (
+    Waiting,
+    notes_across,
+    same_dag_id,
+    waiting_dags,
+)
 from kindling_airflow.cli.notes import notes_on, notes_together
 from kindling_airflow.cli.sources import Source, read_source
-from kindling_airflow.errors import KindlingAirflowError, ManifestError, WrongCallError, problems_of
+from kindling_airflow.errors import (
+    DefinitionError,
+    KindlingAirflowError,
+    ManifestError,
+    WrongCallError,
+    problems_of,
+)
 from kindling_airflow.plan_report.wording import counted
 
 __all__ = ["compile_source", "validate_sources"]
@@ -66,7 +80,7 @@ def _print_notes(source: Source) -> None:
 
 
 def validate_sources(called: argparse.Namespace) -> int:
-    """Check each source in full; say of each whether it is sound.
+    """Check each source in full, and definitions together; say of each whether it is sound.
 
     Raises:
         WrongCallError: some of them are not there, or options do not go with them; the others
@@ -76,11 +90,13 @@ def validate_sources(called: argparse.Namespace) -> int:
 
     limit = seconds_for_one() or seconds_for_all()
     found: dict[str, list[str]] = {}
-    sound: list[Source] = []
+    sound: dict[str, Source] = {}
     wrong: list[str] = []
     for name in called.sources:
         try:
             source = read_source(name, called, fresh=True, seconds=limit)
+            if problem := same_dag_id(source, list(sound.values())):
+                raise DefinitionError([problem])
         except WrongCallError as error:
             found[name] = [str(error)]
             wrong.append(str(error))
@@ -91,15 +107,42 @@ def validate_sources(called: argparse.Namespace) -> int:
                 print(text if text.startswith(name) else f"{name}: {text}")
         else:
             found[name] = []
-            sound.append(source)
+            sound[name] = source
             if not called.json:
                 print(f"{name}: sound: {_shape(source)}")
                 _print_notes(source)
-    if called.json:
-        print(json.dumps(found, indent=2))
-    else:
-        for note in notes_together(sound):
-            print(f"note: {note}")
+    _report_together(found, sound, as_json=called.json)
     if wrong:
         raise WrongCallError("; ".join(dict.fromkeys(wrong)))
     return 1 if any(found.values()) else 0
+
+
+def _report_together(
+    found: Mapping[str, list[str]], sound: Mapping[str, Source], *, as_json: bool
+) -> None:
+    """Print what the sources are to each other; as JSON, also what is wrong with each.
+
+    There it is under ``*``, which names no source, and only where there is something to know.
+    """
+    sources = list(sound.values())
+    waiting, notes = waiting_dags(sources), [*notes_together(sources), *notes_across(sources)]
+    if not as_json:
+        for each in waiting:
+            print(_wait_line(each))
+        for note in notes:
+            print(f"note: {note}")
+        return
+    single = [f"{name}: {note}" for name, source in sound.items() for note in notes_on(source)]
+    together: dict[str, Any] = {}
+    if single or notes:
+        together["notes"] = [*single, *notes]
+    for each in waiting:
+        waits = together.setdefault("waits_for", {}).setdefault(each.dag_id, [])
+        waits.append({"asset": each.asset, "of": each.mode, "updated_by": list(each.writers)})
+    print(json.dumps({**found, "*": together} if together else found, indent=2))
+
+
+def _wait_line(each: Waiting) -> str:
+    writers = ", ".join(f"DAG {dag_id!r}" for dag_id in each.writers)
+    by = f"updated by {writers}" if writers else "updated by none of these"
+    return f"DAG {each.dag_id!r} waits for asset {each.asset!r}: {by}"

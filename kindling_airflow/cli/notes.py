@@ -7,6 +7,7 @@ from itertools import combinations
 
 from kindling_airflow.cli.sources import Source
 from kindling_airflow.dag_factory.templates import NAMES_OF_A_DATE, names_in, templates_of
+from kindling_airflow.intervals import read_of, write_mode_of
 from kindling_airflow.provider_types import is_absolute, provider_type_of
 from kindling_airflow.stream_settings import is_stream
 from kindling_airflow.translator.overrides import some_pipes
@@ -27,6 +28,7 @@ def notes_on(source: Source) -> list[str]:
         *_batch_streams(source),
         *_repeated_rows(source),
         *_dates(source),
+        *_without_intervals(source),
     ]
 
 
@@ -92,6 +94,46 @@ def _dates(source: Source) -> Iterator[str]:
             yield (
                 f"{'.'.join(map(str, where))} takes {name!r}, which a run that assets start does "
                 "not have: its tasks fail; {{ run_id }} and {{ dag_run.run_after }} never do"
+            )
+
+
+def _without_intervals(source: Source) -> Iterator[str]:
+    """Yield what asks for the interval of a run in a DAG whose runs have none."""
+    definition = source.definition
+    if definition is None or source.project is None:
+        return
+    if definition.cron or definition.every or definition.partitions or definition.continuous:
+        return
+    if streaming_part(source.plan, definition.lifetime) is not None:
+        return
+    if definition.on_missing_interval == "fail":
+        yield (
+            "no run of this schedule has a data interval, and on_missing_interval is 'fail': every "
+            "run fails; give it a schedule in time, or take on_missing_interval out"
+        )
+        return
+    entities = source.project.manifest.entities
+    asking, sliced, replaced = [], [], []
+    for pipe_id, node in source.plan.graph.nodes.items():
+        pipe = node.metadata
+        if pipe is None:
+            continue
+        if not {"interval_start", "interval_end"}.isdisjoint(pipe.sql_parameters):
+            asking.append(pipe_id)
+        if any(read_of(pipe, entity_id) != "all" for entity_id in pipe.input_entity_ids):
+            sliced.append(pipe_id)
+        output = pipe.output_entity_id
+        if output and write_mode_of(entities.definition_or_default(output)) == "overwrite_interval":
+            replaced.append(pipe_id)
+    for pipes, what in (
+        (asking, "the query asks for the run's interval and gets NULL"),
+        (sliced, "a slice is to be read and everything is"),
+        (replaced, "a slice is to be replaced and the whole table is"),
+    ):
+        if pipes:
+            yield (
+                f"{some_pipes(pipes)}: {what}, because no run of this schedule has a data "
+                "interval; a cron expression, 'every' or 'partitions' gives them one"
             )
 
 

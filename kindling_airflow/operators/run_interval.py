@@ -75,10 +75,12 @@ def run_interval(context: Mapping[str, Any], on_missing: str) -> Interval | None
 
 def _of_partition(run: Any, timetable: Any) -> Interval | None:
     """Return what a partition covers: the time up to the next one."""
+    key = getattr(run, "partition_key", None)
+    if not key:
+        return None
     from airflow.sdk import CronPartitionTimetable
 
-    key = getattr(run, "partition_key", None)
-    if not key or not isinstance(timetable, CronPartitionTimetable):
+    if not isinstance(timetable, CronPartitionTimetable):
         return None
     times = CronTimes(timetable.expression, _zone(timetable.timezone))
     form = getattr(timetable, "key_format", _KEY_FORMAT)

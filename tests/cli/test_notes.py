@@ -150,7 +150,63 @@ def test_dags_in_two_warehouses_have_nothing_in_common(
 def test_batch_pipes_have_no_checkpoints(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert together(tmp_path, capsys, "", "", FILES.replace("streaming", "batch")) == []
+    """But each of them would replace the table of the other."""
+    [note] = together(tmp_path, capsys, "", "", FILES.replace("streaming", "batch"))
+    assert note == (
+        "note: DAGs 'shop' and 'other' both write 'seen' (folder 'seen'): runs at the same time "
+        "fail or overwrite each other; let one DAG write it, or give one a warehouse of its own"
+    )
+
+
+SLICES = """\
+from kindling_airflow import DataEntities, DataPipes
+
+DataEntities.entity("raw", tags={"interval.column": "day"}, schema="day DATE")
+DataEntities.entity(
+    "days", tags={"write_mode": "overwrite_interval"}, partition_columns=["day"], schema="day DATE"
+)
+DataPipes.pipe(
+    "asking", output_entity_id="asked", sql="SELECT * FROM raw WHERE day >= :interval_start"
+)
+
+
+@DataPipes.pipe(
+    "days", input_entity_ids=["raw"], output_entity_id="days", tags={"interval.read": "slice"}
+)
+def days(raw): ...
+"""
+WHY = (
+    "because no run of this schedule has a data interval; a cron expression, 'every' or "
+    "'partitions' gives them one"
+)
+
+
+class TestRunsWithoutAnInterval:
+    @pytest.mark.parametrize("schedule", ["schedule: null\n", "", "schedule: assets\n"])
+    def test_what_asks_for_one_is_noted(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], schedule: str
+    ) -> None:
+        assert notes(capsys, "validate", write(tmp_path, SLICES, schedule)) == [
+            f"  note: pipe 'asking': the query asks for the run's interval and gets NULL, {WHY}",
+            f"  note: pipe 'days': a slice is to be read and everything is, {WHY}",
+            f"  note: pipe 'days': a slice is to be replaced and the whole table is, {WHY}",
+        ]
+
+    @pytest.mark.parametrize("schedule", ['"@daily"', "{every: 6h}", '{partitions: "@daily"}'])
+    def test_runs_of_a_schedule_in_time_have_one(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], schedule: str
+    ) -> None:
+        more = f"schedule: {schedule}\nstart_date: 2026-01-01\n"
+        assert notes(capsys, "validate", write(tmp_path, SLICES, more)) == []
+
+    def test_a_dag_whose_runs_all_fail(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        [note] = notes(capsys, "validate", write(tmp_path, SLICES, "on_missing_interval: fail\n"))
+        assert note == (
+            "  note: no run of this schedule has a data interval, and on_missing_interval is "
+            "'fail': every run fails; give it a schedule in time, or take on_missing_interval out"
+        )
 
 
 def test_a_project_or_a_plan_has_no_assets(
