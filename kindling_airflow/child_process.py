@@ -26,6 +26,7 @@ _FRESH = (
 )
 _STDERR = 2
 _CHUNK = 65_536
+_READS = 64
 _KEPT = 65_536  # bytes of what a call prints
 _LENGTH = 8  # bytes in front of an answer
 _FRAMES = 6
@@ -215,8 +216,8 @@ class Child:
         has_ended = self._has_ended(patient=not is_late)
         self._kill()
         for pipe in self._pipes:
-            while pipe.read():
-                pass
+            # All that is left; but what has escaped from the process group may write for ever.
+            next((None for _ in range(_READS) if not pipe.read()), None)
             with suppress(KeyError):
                 selector.unregister(pipe.reader)
             os.close(pipe.reader)
