@@ -24,7 +24,9 @@ _FRESH = (
     "sys.path[:] = request['path']; "
     "from kindling_airflow.child_side import serve; serve(request)"
 )
+_STDERR = 2
 _CHUNK = 65_536
+_READS = 64
 _KEPT = 65_536  # bytes of what a call prints
 _LENGTH = 8  # bytes in front of an answer
 _FRAMES = 6
@@ -86,7 +88,7 @@ class _Pipe:
     is_closed: bool = False
 
     def __post_init__(self) -> None:
-        self.reader, self.writer = os.pipe()
+        self.reader, self.writer = map(_above_standard, os.pipe())
         os.set_blocking(self.reader, False)
 
     def read(self) -> bool:
@@ -105,6 +107,17 @@ class _Pipe:
         """Return what has come, and how much of it was not kept."""
         text = self.content.decode("utf-8", "replace")
         return f"{text}\n... {self.lost:,} bytes more ...\n" if self.lost else text
+
+
+def _above_standard(descriptor: int) -> int:
+    """Return a descriptor that is none of the standard ones, which the child makes its own."""
+    low = []
+    while descriptor <= _STDERR:
+        low.append(descriptor)
+        descriptor = os.dup(descriptor)
+    for number in low:
+        os.close(number)
+    return descriptor
 
 
 class Child:
@@ -203,8 +216,8 @@ class Child:
         has_ended = self._has_ended(patient=not is_late)
         self._kill()
         for pipe in self._pipes:
-            while pipe.read():
-                pass
+            # All that is left; but what has escaped from the process group may write for ever.
+            next((None for _ in range(_READS) if not pipe.read()), None)
             with suppress(KeyError):
                 selector.unregister(pipe.reader)
             os.close(pipe.reader)

@@ -7,6 +7,7 @@ that is needed to answer is taken hold of before, and the process ends without t
 from __future__ import annotations
 
 import faulthandler
+import gc
 import io
 import json
 import os
@@ -22,6 +23,7 @@ __all__ = ["answer_of", "run_and_exit", "serve"]
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _FATAL = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTERM", "SIGALRM", "SIGCHLD")
+_parents: list[Any] = []
 _ORPHANED_AFTER = 5.0  # seconds over the limit: then nothing is left that would end this process
 
 
@@ -87,9 +89,15 @@ def _settle(output: int, trace: int, seconds: float | None) -> None:
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     faulthandler.disable()
+    gc.freeze()  # a walk over all that the parent has made would copy it
     for number in (_STDOUT, _STDERR):
         os.dup2(output, number)
     _close_terminal()
+    # An object that is forgotten closes its descriptor, which is another stream's by now.
+    _parents.extend([sys.stdin, sys.stdout, sys.stderr])
+    _parents.extend([sys.__stdin__, sys.__stdout__, sys.__stderr__])
+    nothing: Any = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115
+    sys.stdin = sys.__stdin__ = nothing  # type: ignore[misc]
     for name, number in (("stdout", _STDOUT), ("stderr", _STDERR)):
         raw = open(number, "wb", 0, closefd=False)  # noqa: SIM115 (lasts as the process)
         stream = io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
@@ -111,7 +119,6 @@ def _close_terminal() -> None:
     os.dup2(nothing, _STDIN)
     if nothing != _STDIN:
         os.close(nothing)
-    sys.stdin = sys.__stdin__ = open(_STDIN, encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
 
 
 def serve(request: Mapping[str, Any]) -> NoReturn:

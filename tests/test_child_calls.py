@@ -60,6 +60,19 @@ def test_where_threads_run_the_process_is_a_fresh_one() -> None:
         thread.join()
 
 
+def test_a_process_may_have_no_standard_streams(untouched: bool) -> None:
+    kept = [(number, os.dup(number)) for number in (0, 1, 2)]
+    for number, _ in kept:
+        os.close(number)
+    try:
+        found = outcome(call("say", text="good day"), untouched)
+    finally:
+        for number, copy in kept:
+            os.dup2(copy, number)
+            os.close(copy)
+    assert found == Outcome("good day", output="good day\n")
+
+
 def test_what_is_printed_is_kept_but_not_all_of_it(untouched: bool) -> None:
     assert outcome(call("say", text="good day"), untouched) == Outcome(
         "good day", output="good day\n"

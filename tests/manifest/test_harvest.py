@@ -24,6 +24,7 @@ from kindling_airflow.harvest import (
     import_declarations,
     is_current,
     project_modules,
+    refuse_in_harvest,
 )
 from kindling_airflow.manifest import FunctionRef, Manifest
 
@@ -243,6 +244,11 @@ class TestIsolation:
         with untouched(), pytest.raises(HarvestError) as refused:
             harvest(root)
         assert "module 'pipes' failed to import: KeyboardInterrupt" in str(refused.value)
+
+    def test_an_interrupt_by_the_user_goes_through(self, project: Project) -> None:
+        root = project({"pipes.py": "import signal\nsignal.raise_signal(signal.SIGINT)\n"})
+        with untouched(), pytest.raises(KeyboardInterrupt):
+            harvest_here(root)
 
     def test_declarations_go_nowhere_else(self, project: Project) -> None:
         root = project({"pipes.py": pipe("p") + "DataEntities.entity('e')\n"})
@@ -492,6 +498,12 @@ class TestErrors:
             "  Fix: give one of them an id of its own."
         )
 
+    def test_error_whose_text_cannot_be_made(self, project: Project) -> None:
+        source = "class Mute(Exception):\n    def __str__(self): return 1 / 0\nraise Mute\n"
+        assert str(refusal(project({"pipes.py": source}))).startswith(
+            "module 'pipes' failed to import: Mute: <its text cannot be made: ZeroDivisionError>\n"
+        )
+
 
 class TestDagFiles:
     @pytest.fixture(autouse=True)
@@ -522,6 +534,9 @@ class TestDagFiles:
             "  Fix: keep declarations out of the DAG file, and list the project's modules in "
             "project.modules, or move the DAG file out of the project's folder."
         )
+
+    def test_may_make_dags_while_nothing_is_imported(self) -> None:
+        refuse_in_harvest("load_dags")
 
     @pytest.mark.parametrize("factory", ["load_dags", "kindling_dag", "kindling_task_group"])
     def test_that_are_named_as_modules_are_refused(self, project: Project, factory: str) -> None:
