@@ -214,6 +214,17 @@ class RunFailure:
     message: str
     traceback: str = ""
 
+    @property
+    def place(self) -> str:
+        """The last of the user's own lines, as ``a.py:3, in f``; "" without a traceback."""
+        frames = [f"{at['file']}:{at['line']}, in {at['name']}" for at in _frames(self.traceback)]
+        return frames[-1] if frames else ""
+
+
+_frames = re.compile(
+    r'^  File "(?P<file>[^"\n]+)", line (?P<line>[0-9]+), in (?P<name>.+)$', re.MULTILINE
+).finditer
+
 
 @dataclass(frozen=True, slots=True)
 class RunReport:

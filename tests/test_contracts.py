@@ -509,3 +509,17 @@ class TestPathComponent:
 def _types(value: Any) -> set[type]:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return {type(value)}.union(*(_types(item) for item in inner))
+
+
+def test_the_place_of_a_failure_is_the_last_of_its_lines() -> None:
+    lines = [
+        "Traceback of the pipe:",
+        '  File "/shop/pipes.py", line 12, in daily',
+        '    return rows["File \\"x\\", line 1, in y"]',
+        '  File "/shop/more parts.py", line 3, in <lambda>',
+        "    lambda: 1",
+    ]
+    assert RunFailure("KeyError", "'x'", "\n".join(lines)).place == (
+        "/shop/more parts.py:3, in <lambda>"
+    )
+    assert RunFailure("KeyError", "'x'").place == ""

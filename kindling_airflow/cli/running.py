@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import shlex
 import sys
 import tempfile
@@ -39,7 +38,7 @@ from kindling_airflow.cli.sources import Source, read_source
 from kindling_airflow.cli.spark_child import SparkChild
 from kindling_airflow.cli.stream_life import StreamLife, read_life
 from kindling_airflow.cli.stream_run import STYLES, StreamEnd, run_streams, undrained
-from kindling_airflow.contracts import RunRequest, quality_lines
+from kindling_airflow.contracts import RunFailure, RunRequest, quality_lines
 from kindling_airflow.entity_places import place_problems
 from kindling_airflow.errors import DeclarationError, WrongCallError
 from kindling_airflow.execution_results import ExecutionInterrupted
@@ -57,7 +56,6 @@ __all__ = ["run_plan"]
 
 _INTERRUPTED = 130  # what shells say of a command that Ctrl-C ended
 _YEAR = 31_536_000
-_FRAME = re.compile(r'  File "(?P<file>[^"]+)", line (?P<line>[0-9]+), in (?P<function>.+)')
 
 
 def run_plan(called: argparse.Namespace) -> int:
@@ -271,6 +269,5 @@ def _show(console: Console, result: ExecutionResult, log_path: Path) -> None:
 
 def _place_of(report: Mapping[str, Any]) -> str:
     """Return where in the user's code a pipe failed; "" where its report does not say."""
-    text = (report.get("error") or {}).get("traceback") or ""
-    frames = [f"{at['file']}:{at['line']}, in {at['function']}" for at in _FRAME.finditer(text)]
-    return frames[-1] if frames else ""
+    error = report.get("error")
+    return RunFailure(**error).place if error else ""

@@ -87,4 +87,5 @@ class SessionStreams:
 
     def _text(self, error: BaseException) -> str:
         failure = describe(error, self._project_root)
-        return self._runner.hide(f"{failure.type}: {failure.message}")
+        place = failure.place and f"\n  at {failure.place}"
+        return self._runner.hide(f"{failure.type}: {failure.message}{place}")

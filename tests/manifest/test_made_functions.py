@@ -6,7 +6,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from kindling_airflow.data_entities import DataEntities, DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry
 from kindling_airflow.errors import DeclarationError, HarvestError, ManifestError
+from kindling_airflow.executions import Execution, current_execution
 from kindling_airflow.harvest import harvest
 from kindling_airflow.manifest import FunctionRef, Manifest
 
@@ -237,3 +240,50 @@ class TestCells:
         cell.names["__name__"] = "shop.other"
         with pytest.raises(DeclarationError, match="declared twice"):
             cell(DECLARED.format(output="z"), name="pipes.py")
+
+
+class TestExecutions:
+    def test_a_thread_executes_no_module(self) -> None:
+        found: list[Execution | None] = []
+        thread = threading.Thread(target=lambda: found.append(current_execution()))
+        thread.start()
+        thread.join()
+        assert found == [None]
+        assert current_execution() is not None
+
+    def test_a_declaration_in_a_thread_is_known_by_its_function(self, cell: Cells) -> None:
+        refused: list[str] = []
+
+        def declare() -> None:
+            for output in ("x", "y"):
+                try:
+                    with DataPipes.declaring_into(registry):
+                        cell.names["DataPipes"].pipe("a", output_entity_id=output)(make)
+                except DeclarationError as error:
+                    refused.append(str(error))
+
+        def make() -> None: ...
+
+        registry = DataPipes.registry()
+        thread = threading.Thread(target=declare)
+        thread.start()
+        thread.join()
+        assert len(refused) == 1
+        assert "differing in output_entity_id" in refused[0]
+
+    def test_a_method_is_the_same_at_each_look(self) -> None:
+        pipes, made = DataPipesRegistry(), Made("x")
+        for _ in range(2):
+            pipes.register_pipe("a", execute=made.make, output_entity_id="o")
+        with pytest.raises(DeclarationError, match="more than once"):
+            pipes.register_pipe("a", execute=Made("y").make, output_entity_id="o")
+
+
+@dataclass(frozen=True)
+class Made:
+    """An object whose method is a pipe's function."""
+
+    text: str
+
+    def make(self) -> str:
+        return self.text

@@ -55,7 +55,7 @@ class TestEdges:
         registry = pipes("[raw] -> a", tags={"a": {"layer": "bronze"}})
         node = PipeGraphBuilder(registry).build_graph().nodes["a"]
         declaration = registry.get_pipe_definition("a")
-        assert node == PipeNode("a", ("raw",), "a.out", declaration)
+        assert tuple(node) == ("a", ("raw",), "a.out", declaration)
         assert node.tags == {"layer": "bronze"}
         assert PipeNode("a").tags == {}
 
@@ -240,7 +240,10 @@ class TestImmutability:
         tags["unread"]["x"] = 3  # type: ignore[index, call-overload]
         entity_tags["b"] = {}
         del nodes["a"]
-        assert made.nodes == {"a": PipeNode("a", ("raw",), "b"), "c": PipeNode("c", (), "d")}
+        assert {pipe_id: tuple(node) for pipe_id, node in made.nodes.items()} == {
+            "a": ("a", ("raw",), "b", None),
+            "c": ("c", (), "d", None),
+        }
         assert made.entity_tags == {"raw": {"size_bytes": (1,), "unread": {"x": 2}}}
         assert isinstance(hash(made), int)
 
