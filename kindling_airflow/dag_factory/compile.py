@@ -50,6 +50,7 @@ __all__ = [
     "Planned",
     "compile_definition",
     "compile_planned",
+    "options_of",
     "plan_definition",
     "plan_of",
     "planned_as",
@@ -194,7 +195,7 @@ def compile_planned(
         problems += check_streams(
             pipes, planned.manifest.entities, streams, consumers_first=consumers_first
         )
-        spec = _translated(planned.plan, _options(definition, closing), problems)
+        spec = _translated(planned.plan, options_of(definition, closing), problems)
     return Compiled(definition, planned.base, planned.manifest, planned.plan, spec)
 
 
@@ -301,7 +302,8 @@ def _pipes_of(plan: ExecutionPlan, manifest: Manifest) -> list[PipeMetadata]:
     return [pipe for pipe in found if pipe is not None]
 
 
-def _options(definition: Definition, closing: Closing) -> TranslateOptions:
+def options_of(definition: Definition, closing: Closing = Closing.AS_NEEDED) -> TranslateOptions:
+    """Return what a definition decides about the DAG of its plan."""
     return TranslateOptions(
         dag_id=definition.dag_id,
         pool=definition.pool,

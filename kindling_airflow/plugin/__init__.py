@@ -1,10 +1,10 @@
-"""What Airflow loads at start: the listener that creates missing pools. Kept light on purpose."""
+"""What Airflow loads at start: listeners that create missing pools and explain inactive assets."""
 
 from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from kindling_airflow.plugin import pool_listener
+from kindling_airflow.plugin import asset_listener, pool_listener
 
 __all__ = ["KindlingPlugin"]
 
@@ -13,4 +13,4 @@ class KindlingPlugin(AirflowPlugin):
     """Registers this package's listeners."""
 
     name = "kindling"
-    listeners = [pool_listener]  # noqa: RUF012 (the base class declares a list)
+    listeners = [asset_listener, pool_listener]  # noqa: RUF012 (the base class declares a list)
