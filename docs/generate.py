@@ -12,6 +12,8 @@ With ``--check`` nothing is written; the exit status is 1 where a page is out of
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 import json
 import os
 import re
@@ -22,11 +24,12 @@ import tempfile
 import textwrap
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kindling_airflow.cli.command_table import COMMANDS, Argument
 from kindling_airflow.cli.definition_keys import KEYS, Held
+from kindling_airflow.cli.main import main as command_line
 from kindling_airflow.dag_factory.compile import Compiled, compile_definition
 from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.schema_check import resolved
@@ -181,6 +184,14 @@ def settings_block(path: str) -> str:
     return _fenced("text", "\n".join(lines))
 
 
+def effective_block(path: str, pipe_id: str) -> str:
+    """Return what ``kindling-airflow settings`` prints of a pipe."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        command_line(["settings", str(ROOT / path), pipe_id])
+    return _fenced("text", printed.getvalue())
+
+
 def layers_block() -> str:
     """Return the layers that import-linter holds the package to."""
     found = re.search(r"^layers = \[\n(.*?)^\]", _PROJECT.read_text("utf-8"), re.DOTALL | re.M)
@@ -317,13 +328,51 @@ def _header(node: ast.ClassDef | ast.FunctionDef, text: str) -> str:
     return f"{header.rstrip()} ..."
 
 
+def versions_block() -> str:
+    """Return the locked releases of what the package stands on, the lowest and the newest."""
+    locks = [_locked(name) for name in ("requirements-lowest.lock", "requirements.lock")]
+    rows = [
+        f"| `{name}` | {locks[0].get(name, '-')} | {locks[1][name]} |"
+        for name in (
+            *("apache-airflow", "apache-airflow-providers-apache-spark", "networkx", "pyspark"),
+            "sqlglot",
+        )
+    ]
+    return "\n".join(["| package | lowest | newest |", "|---|---|---|", *rows])
+
+
+def _locked(file: str) -> dict[str, str]:
+    """Return the releases of a lock file; of those for several Pythons, the newest Python's."""
+    found = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", (ROOT / file).read_text("utf-8"), re.M)
+    locked: dict[str, str] = {}
+    for name, release in found:
+        locked[name.lower()] = max(locked.get(name.lower(), release), release, key=_parts)
+    return locked
+
+
+def _parts(release: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", release)]
+
+
+def jars_block(*formats: str) -> str:
+    """Return the setting with which Spark finds the jars of some formats."""
+    from kindling_airflow.jars import FORMATS, spark_jars_setting
+
+    jars = [jar for name in formats for jar in FORMATS[name]["4.1"]]
+    names = spark_jars_setting(PurePosixPath("/data/kindling/jars"), jars).split(",")
+    lines = ",\n      ".join(names)
+    return _fenced("yaml", f"spark:\n  conf:\n    spark.jars: >-\n      {lines}")
+
+
 _PARTS: Mapping[str, Callable[..., str]] = {
     "airflow-settings": airflow_settings_block,
     "commands": commands_block,
     "module": module_reference,
     "compile": compile_block,
+    "effective": effective_block,
     "file": file_block,
     "function": function_block,
+    "jars": jars_block,
     "keys": definition_keys,
     "layers": layers_block,
     "manifest": manifest_entry,
@@ -333,6 +382,7 @@ _PARTS: Mapping[str, Callable[..., str]] = {
     "settings": settings_block,
     "session": session_block,
     "task-spec": task_spec,
+    "versions": versions_block,
 }
 
 

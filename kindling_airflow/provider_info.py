@@ -16,7 +16,12 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": "Kindling",
-                "python-modules": ["kindling_airflow.operators.pipe"],
+                "python-modules": [
+                    "kindling_airflow.operators.pipe",
+                    "kindling_airflow.operators.ready_gate",
+                    "kindling_airflow.operators.stop_streams",
+                    "kindling_airflow.operators.stream",
+                ],
             }
         ],
         "extra-links": [

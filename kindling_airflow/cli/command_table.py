@@ -113,6 +113,19 @@ COMMANDS: tuple[Command, ...] = (
         (*_PLANNED, _DURATIONS, _argument("pipe", metavar="PIPE", help="the id of the pipe")),
     ),
     Command(
+        "settings",
+        "show the settings of a pipe's task, and where each comes from",
+        "Shows what holds for the task of a pipe: each setting with its value and with what said "
+        "it (a tag of the pipe, the definition, or which pattern of its overrides), and what that "
+        "covers. Secrets are hidden.",
+        "settings_command.show_settings",
+        (
+            _argument("source", metavar="DEFINITION", help="a definition (*.kindling.yaml)"),
+            *(_MODULE, _SETTINGS, _SELECT, _EXCLUDE, _STRATEGY, _JSON),
+            _argument("pipe", metavar="PIPE", help="the id of the pipe"),
+        ),
+    ),
+    Command(
         "diff",
         "show what changes between two plans",
         "Shows what a change does: pipes, edges, generations, width, critical path. Ends with "
@@ -333,7 +346,12 @@ COMMANDS: tuple[Command, ...] = (
         "the setting with which Spark finds them. What is there already is not fetched again.",
         "jar_commands.fetch",
         (
-            _argument("formats", nargs="*", metavar="FORMAT", help="delta, iceberg; default: both"),
+            _argument(
+                "formats",
+                nargs="*",
+                metavar="FORMAT",
+                help="delta, iceberg, kafka; default: all of them",
+            ),
             _argument(
                 "--folder",
                 metavar="FOLDER",
@@ -391,5 +409,13 @@ COMMANDS: tuple[Command, ...] = (
             _argument("--force", action="store_true", help="make it anew even if there is one"),
             _JSON,
         ),
+    ),
+    Command(
+        "version",
+        "show which releases are installed",
+        "Shows the release of this package, of Python, and of what the package stands on. "
+        "'kindling-airflow --version' shows the first alone.",
+        "version_command.show_version",
+        (_JSON,),
     ),
 )

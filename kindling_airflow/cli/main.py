@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
+from kindling_airflow import __version__
 from kindling_airflow.cli.command_table import COMMANDS, Command
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError, problems_of
 
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Compiles Spark pipeline plans into Airflow DAGs, and reads them.",
         epilog="Exit status: 0 done, 1 problems were found, 2 wrong call.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         own = commands.add_parser(command.name, help=command.help, description=command.description)

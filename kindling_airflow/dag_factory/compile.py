@@ -52,6 +52,7 @@ __all__ = [
     "compile_definition",
     "compile_planned",
     "current_manifest",
+    "options_of",
     "plan_definition",
     "plan_of",
     "planned_as",
@@ -214,7 +215,7 @@ def compile_planned(
         problems += check_streams(
             pipes, planned.manifest.entities, streams, consumers_first=consumers_first
         )
-        spec = _translated(planned.plan, _options(definition, closing), problems)
+        spec = _translated(planned.plan, options_of(definition, closing), problems)
     return Compiled(definition, planned.base, planned.manifest, planned.plan, spec)
 
 
@@ -328,7 +329,8 @@ def _pipes_of(plan: ExecutionPlan, manifest: Manifest) -> list[PipeMetadata]:
     return [pipe for pipe in found if pipe is not None]
 
 
-def _options(definition: Definition, closing: Closing) -> TranslateOptions:
+def options_of(definition: Definition, closing: Closing = Closing.AS_NEEDED) -> TranslateOptions:
+    """Return what a definition decides about the DAG of its plan."""
     return TranslateOptions(
         dag_id=definition.dag_id,
         pool=definition.pool,

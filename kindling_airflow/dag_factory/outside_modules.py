@@ -93,7 +93,7 @@ def _airflows_folders(places: Iterable[Path]) -> frozenset[Path]:
     home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
     plugins = os.environ.get("AIRFLOW__CORE__PLUGINS_FOLDER", str(home / "plugins"))
     dags = [folder for place in places for folder in (place, *place.parents)]
-    return frozenset(map(_resolved, (*dags, plugins, home / "config")))
+    return frozenset(map(_resolved, [*map(str, dags), plugins, str(home / "config")]))
 
 
 def _resolved(place: str | Path) -> Path:

@@ -30,25 +30,32 @@ def run_guard(compiled: Compiled, group_id: str = "", then: Guard | None = None)
     """
     prefix = f"{group_id}." if group_id else ""
     if compiled.spec.stop is None:
-        guards = [skips_unless_chosen(compiled.plan.graph, _choice(group_id))]
+        first = _first_pipe(compiled)
+        guards = [skips_unless_chosen(compiled.plan.graph, _choice(group_id), first)]
     else:
-        guards = [refuses_choice(_choice(group_id))]
+        guards = [refuses_choice(_choice(group_id), _first_pipe(compiled))]
     if compiled.spec.on_error == OnError.FAIL_FAST:
         guards.append(refuses_after_failure(prefix))
     guards.append(tells_of_earlier_plans(lambda task_id: _upstream(compiled, prefix, task_id)))
     return _all(guards, then)
 
 
-def stream_guard(group_id: str = "", then: Guard | None = None) -> Guard:
+def stream_guard(compiled: Compiled, group_id: str = "", then: Guard | None = None) -> Guard:
     """Return one function for all streams of a definition that live until they are stopped.
 
     Whatever else failed in the run, a stream that is tried again is one: it drains, if it is to.
 
     Args:
+        compiled: the definition and what follows from it.
         group_id: the group that the tasks are in, if they are not a DAG of their own.
         then: what the definition itself wants to have called before a pipe.
     """
-    return _all([refuses_choice(_choice(group_id))], then)
+    return _all([refuses_choice(_choice(group_id), _first_pipe(compiled))], then)
+
+
+def _first_pipe(compiled: Compiled) -> str | None:
+    """Return a pipe whose task waits for no other, the same in every worker."""
+    return next((task.pipe_id for task in compiled.spec.tasks() if not task.upstream), None)
 
 
 def _choice(group_id: str) -> str:

@@ -213,7 +213,7 @@ class TaskBuilder:
             found = operator_arguments(settings, self._references, objects)
             own, group_id = found.get("pre_execute"), self._prefix.removesuffix(".")
             if lives_on:
-                found["pre_execute"] = stream_guard(group_id, own)
+                found["pre_execute"] = stream_guard(self._compiled, group_id, own)
             elif own is not None:
                 found["pre_execute"] = run_guard(self._compiled, group_id, own)
             width = self._compiled.spec.pools.get(settings.pool)

@@ -104,7 +104,7 @@ def reading_problems(root: Any) -> tuple[Any, list[tuple[_Where, str]]]:
 
 def _wanted_within(value: Mapping[str, Any], where: _Where, wanted: str) -> dict[Any, str]:
     """Return what is wanted under the keys of a mapping; under None, of all others."""
-    if where[-2:] in (("spark", name) for name in _TEXTS_IN_SPARK):
+    if where[-2:] in tuple(("spark", name) for name in _TEXTS_IN_SPARK):
         return {None: "text"}
     if where[-1:] == ("tags",):
         return {None: wanted, **{k: "text" for k in value if k.startswith(_TEXT_TAGS)}}

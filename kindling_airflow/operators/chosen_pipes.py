@@ -26,12 +26,19 @@ __all__ = ["CHOICE", "refuses_choice", "skips_unless_chosen"]
 CHOICE = "select"
 
 
-def skips_unless_chosen(graph: PipeGraph, key: str = CHOICE) -> Callable[[Context], None]:
+def skips_unless_chosen(
+    graph: PipeGraph, key: str = CHOICE, spokesman: str | None = None
+) -> Callable[[Context], None]:
     """Return what a pipe's task calls before it begins; it raises if the run is not for the pipe.
+
+    A choice that is wrong is one error and not one for each pipe: the task of one pipe fails, which
+    fails the run, and the others are skipped.
 
     Args:
         graph: the pipes of the plan.
         key: the entry of the run's conf, or the param, that says which pipes the run is for.
+        spokesman: the pipe whose task fails if the choice is wrong; it waits for no other. None:
+            every task fails.
     """
 
     def before_execution(context: Context) -> None:
@@ -42,6 +49,12 @@ def skips_unless_chosen(graph: PipeGraph, key: str = CHOICE) -> Callable[[Contex
         try:
             pipes = select(graph, chosen)
         except SelectionError as error:
+            if spokesman not in (None, task.pipe_id):
+                task.on_skipped_callback = ()
+                raise AirflowSkipException(
+                    f"{key!r} of this run selects no pipes; the task of pipe {spokesman!r} has "
+                    "failed for it, and says why."
+                ) from None
             raise AirflowFailException(f"{key!r} of this run selects no pipes: {error}") from error
         if task.pipe_id not in pipes:
             task.on_skipped_callback = ()  # nobody waits for the news that all is as it was
@@ -52,18 +65,22 @@ def skips_unless_chosen(graph: PipeGraph, key: str = CHOICE) -> Callable[[Contex
     return before_execution
 
 
-def refuses_choice(key: str = CHOICE) -> Callable[[Context], None]:
+def refuses_choice(key: str = CHOICE, spokesman: str | None = None) -> Callable[[Context], None]:
     """Return what a task calls before it begins where a run is for all pipes or for none.
 
     Streams wait for each other's readiness, so a run with some of them would wait for ever.
 
     Args:
         key: the entry of the run's conf, or the param, that would say which pipes the run is for.
+        spokesman: the pipe whose task has its callbacks called for it; None: every task has.
     """
 
     def before_execution(context: Context) -> None:
         chosen = _said(context, key)
         if chosen:
+            task: Any = getattr(context.get("ti"), "task", None)
+            if task is not None and spokesman not in (None, getattr(task, "pipe_id", None)):
+                task.on_failure_callback = ()  # one piece of news, not one for each stream
             raise AirflowFailException(
                 f"This run is to be for some pipes ({key}: {chosen!r}), but the streams of a plan "
                 "run together, because they wait until each other is ready.\n"

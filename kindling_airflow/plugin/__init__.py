@@ -1,6 +1,6 @@
-"""What Airflow loads at start: the listener that creates missing pools, and how schedules count.
+"""What Airflow loads at start: listeners, and how schedules count.
 
-Kept light on purpose.
+The listeners create missing pools and explain inactive assets. Kept light on purpose.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from kindling_airflow.plugin import pool_listener
+from kindling_airflow.plugin import asset_listener, pool_listener
 
 __all__ = ["KindlingPlugin"]
 
@@ -18,7 +18,7 @@ class KindlingPlugin(AirflowPlugin):
     """Registers this package's listeners and timetables."""
 
     name = "kindling"
-    listeners = [pool_listener]  # noqa: RUF012 (the base class declares a list)
+    listeners = [asset_listener, pool_listener]  # noqa: RUF012 (the base class declares a list)
 
     @property
     def timetables(self) -> list[Any]:  # type: ignore[override]

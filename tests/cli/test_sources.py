@@ -204,3 +204,10 @@ class TestPrintingProjects:
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_key_that_stands_twice_in_a_record_is_refused(shell: Shell) -> None:
+    text = '[{"pipeid": "a", "sql": "SELECT 1", "output_entity_id": "a", "pipeid": "b"}]'
+    Path("records.json").write_text(text)
+    found = shell("plan", "records.json", status=1)
+    assert "the key 'pipeid' is given twice in one object" in found

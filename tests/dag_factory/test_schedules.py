@@ -305,10 +305,13 @@ class TestChoice:
         )
 
     def test_a_wrong_choice_fails_the_run(self, folder: Path) -> None:
-        found = self.before(built(folder), "a", conf={"select": "lonee"})
-        assert found.startswith("AirflowFailException: 'select' of this run selects no pipes: ")
-        assert "Did you mean 'lone'?" in found
-        assert "must be a string" in self.before(built(folder), "a", conf={"select": 5})
+        for select, said in (("lonee", "Did you mean 'lone'?"), (5, "must be a string")):
+            dag = built(folder)
+            texts = [self.before(dag, task_id, conf={"select": select}) for task_id in dag.task_ids]
+            (found,) = [text for text in texts if text.startswith("AirflowFailException: ")]
+            assert "'select' of this run selects no pipes: " in found
+            assert said in found
+            assert sum(text.startswith("AirflowSkipException: ") for text in texts) == 4
 
     def test_what_is_not_chosen_is_no_news(self, folder: Path) -> None:
         dag = built(folder, on_skipped_callback="os:getcwd")

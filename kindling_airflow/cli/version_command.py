@@ -1,0 +1,39 @@
+"""``version``: which releases are installed here; nothing of them is imported."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from kindling_airflow import __version__
+
+__all__ = ["show_version"]
+
+_PACKAGES = (
+    *("apache-airflow", "apache-airflow-providers-apache-spark", "networkx", "pyspark"),
+    *("pyspark-client", "sqlglot"),
+)
+
+
+def show_version(called: argparse.Namespace) -> int:
+    """Print the release of this package, and of what it stands on."""
+    found: dict[str, str | None] = {
+        "airflow-provider-kindling": __version__,
+        "python": platform.python_version(),
+        **{name: _installed(name) for name in _PACKAGES},
+    }
+    if called.json:
+        print(json.dumps(found, indent=2))
+        return 0
+    for name, release in found.items():
+        print(f"{name} {release or '(not installed)'}")
+    return 0
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

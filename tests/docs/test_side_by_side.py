@@ -1,0 +1,63 @@
+"""What the pages about dev and prod, and about tables of a catalog, say, done."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kindling_airflow.cli.main import main
+from kindling_airflow.dag_factory.compile import Compiled, compile_definition
+from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.dag_factory.factory import load_dags
+from tests.docs.pages import DOCS
+
+_IGNORED = shutil.ignore_patterns("*.manifest.json", "__pycache__")
+
+
+@pytest.fixture
+def dags(tmp_path: Path) -> Path:
+    source = DOCS / "examples" / "dev_and_prod" / "dags"
+    return Path(shutil.copytree(source, tmp_path / "dags", ignore=_IGNORED))
+
+
+def compiled(dags: Path, which: str) -> Compiled:
+    return compile_definition(Definition.from_file(dags / f"orders_{which}.kindling.yaml"))
+
+
+def test_dev_and_prod_share_pipes_and_nothing_else(dags: Path) -> None:
+    dev, prod = compiled(dags, "dev"), compiled(dags, "prod")
+    assert dev.plan.pipe_ids == prod.plan.pipe_ids
+    assert dev.spec.pool != prod.spec.pool
+    assets = [{a for t in c.spec.tasks() for a in (*t.inlets, *t.outlets)} for c in (dev, prod)]
+    assert all(assets)
+    assert assets[0].isdisjoint(assets[1])
+    paths = [
+        c.manifest.entities.definition_or_default("raw.orders").tags["provider.path"]
+        for c in (dev, prod)
+    ]
+    assert paths == ["/data/dev/samples/orders.csv", "landing/orders.csv"]
+    assert dev.definition.warehouse != prod.definition.warehouse
+
+
+def test_both_are_dags_of_one_airflow(dags: Path) -> None:
+    assert sorted(load_dags(dags / "kindling_dags.py")) == ["orders_dev", "orders_prod"]
+
+
+def test_the_commands_of_the_page(dags: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = [str(dags / f"orders_{which}.kindling.yaml") for which in ("dev", "prod")]
+    assert main(["validate", *both]) == 0
+    assert main(["diff", *both]) == 0
+    assert "~ tags.provider.path: '/data/dev/samples/orders.csv' -> 'landing/orders.csv'" in (
+        capsys.readouterr().out
+    )
+    assert main(["settings", both[1], "gold.revenue"]) == 0
+    assert "{{ conn.lake.password }}" not in capsys.readouterr().err
+
+
+def test_the_table_of_a_catalog_compiles() -> None:
+    folder = DOCS / "examples" / "catalog_table" / "dags"
+    found = compile_definition(Definition.from_file(folder / "shop.kindling.yaml"))
+    assert found.plan.pipe_ids == ("gold.revenue",)
+    assert found.definition.spark["conf"]["spark.sql.catalogImplementation"] == "hive"

@@ -1,0 +1,49 @@
+"""An asset that Airflow holds as inactive is explained in the log of the task."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.definitions.asset import AssetUniqueKey
+from airflow.sdk.exceptions import AirflowInactiveAssetInInletOrOutletException
+
+from kindling_airflow.plugin import KindlingPlugin, asset_listener
+
+KEY = AssetUniqueKey(name="lake/gold.x", uri="lake/gold.x")
+ERROR = AirflowInactiveAssetInInletOrOutletException([KEY])
+
+
+def logged(caplog: pytest.LogCaptureFixture, error: object, **task: object) -> str:
+    instance = SimpleNamespace(task=SimpleNamespace(task_id="gold.x", **task))
+    asset_listener.on_task_instance_failed("running", instance, error)
+    return caplog.text
+
+
+def test_the_reason_and_the_remedy_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    text = logged(caplog, ERROR, plan_digest="d")
+    assert (
+        "Task 'gold.x' was not run, because Airflow holds 'lake/gold.x' as inactive: another DAG "
+        "declares an asset of the same name with another URI, or of the same URI with another "
+        "name, and only one of the two is active. Nothing was read or written.\n"
+        "  Fix: let the other DAG declare it as this one does, "
+        "Asset(name='lake/gold.x', uri='lake/gold.x'); or give the definition another prefix by "
+        "the key 'assets', or 'assets: false'. Then clear this task."
+    ) in text
+
+
+def test_tasks_of_others_and_other_errors_are_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    assert logged(caplog, ERROR) == ""
+    assert logged(caplog, ValueError("x"), plan_digest="d") == ""
+    assert logged(caplog, None, plan_digest="d") == ""
+    asset_listener.on_task_instance_failed("running", SimpleNamespace(), ERROR)
+    assert caplog.text == ""
+
+
+def test_an_asset_without_a_name_is_shown_by_its_uri() -> None:
+    assert "'x://y' as inactive" in asset_listener.explanation("t", [SimpleNamespace(uri="x://y")])
+    assert "one of its assets" in asset_listener.explanation("t", [])
+
+
+def test_the_plugin_registers_it() -> None:
+    assert asset_listener in KindlingPlugin.listeners
