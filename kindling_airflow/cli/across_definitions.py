@@ -91,7 +91,11 @@ def notes_across(sources: Sequence[Source]) -> list[str]:
     unique = list({_resolved(source.path): source for source in named}.values())
     waiting = waiting_dags(unique)
     return [
-        *(note for pair in combinations(unique, 2) for note in _shared_tables(*pair)),
+        *(
+            note
+            for pair in combinations([_Touched.of(source) for source in unique], 2)
+            for note in _shared_tables(*pair)
+        ),
         *_pools(unique),
         *(_unwritten(waiting, unique) if len(unique) > 1 else ()),
         *_circles(waiting),
@@ -118,25 +122,58 @@ def _outputs(source: Source) -> list[str]:
     return list(dict.fromkeys(node.output_entity for node in nodes if node.output_entity))
 
 
-def _shared_tables(one: Source, other: Source) -> Iterator[str]:
+_Place = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Touched:
+    """The tables of one definition's plan, by place.
+
+    Attributes:
+        source: the definition.
+        tables: the declarations.
+        written: those that the plan writes.
+        streamed: of them, those that streams write; see ``notes_together`` of ``notes.py``.
+    """
+
+    source: Source
+    tables: Mapping[_Place, EntityMetadata]
+    written: frozenset[_Place]
+    streamed: frozenset[_Place]
+
+    @classmethod
+    def of(cls, source: Source) -> _Touched:
+        definition, entities = source.definition, _entities(source)
+        tables: dict[_Place, EntityMetadata] = {}
+        written, streamed = set(), set()
+        if definition is not None and entities is not None:
+            outputs, streams = dict.fromkeys(_outputs(source)), _streamed(source)
+            for entity_id in (*outputs, *source.plan.graph.external_entities()):
+                entity = entities.definition_or_default(entity_id)
+                for place in places_of(entity, definition.warehouse or ""):
+                    tables.setdefault(place, entity)
+                    if entity_id in outputs:
+                        written.add(place)
+                    if entity_id in streams:
+                        streamed.add(place)
+        return cls(source, tables, frozenset(written), frozenset(streamed))
+
+
+def _shared_tables(one: _Touched, other: _Touched) -> Iterator[str]:
     """Yield notes on the tables that two definitions have in common."""
-    own, others = _tables(one), _tables(other)
-    both_stream = _streamed(one) & _streamed(other)  # see notes_together of notes.py
-    dags = f"DAGs {_dag_id(one)!r} and {_dag_id(other)!r}"
-    written: list[str] = []
-    for place in own.keys() & others.keys():
-        (entity, is_written), (its, is_also_written) = own[place], others[place]
-        if is_written and is_also_written and entity.entityid not in both_stream:
-            as_other = "" if its.entityid == entity.entityid else f", which is {its.entityid!r}"
-            written.append(f"{entity.entityid!r}{as_other} ({place[0]} {place[1]!r})")
-    if written:
+    dags = f"DAGs {_dag_id(one.source)!r} and {_dag_id(other.source)!r}"
+    both_write = (one.written & other.written) - (one.streamed & other.streamed)
+    if both_write:
+        named = [_named(place, one.tables[place], other.tables[place]) for place in both_write]
         yield (
-            f"{dags} both write {first_of(sorted(written), _SHOWN)}: runs at the same time fail or "
+            f"{dags} both write {first_of(sorted(named), _SHOWN)}: runs at the same time fail or "
             "overwrite each other; let one DAG write it, or give one a warehouse of its own"
         )
-    for place in sorted(own.keys() & others.keys()):
-        (entity, _), (its, _) = own[place], others[place]
-        different = _differences(one, entity, other, its)
+    for place in sorted(one.tables.keys() & other.tables.keys()):
+        entity, its = one.tables[place], other.tables[place]
+        if entity is its or entity == its:
+            continue
+        different = _differences(one.source, entity, other.source, its)
         if different:
             yield (
                 f"{dags} have entity {entity.entityid!r} ({place[0]} {place[1]!r}) in different "
@@ -144,18 +181,9 @@ def _shared_tables(one: Source, other: Source) -> Iterator[str]:
             )
 
 
-def _tables(source: Source) -> dict[tuple[str, str], tuple[EntityMetadata, bool]]:
-    """Return the tables that a plan touches, by place, and whether it writes them."""
-    definition, entities = source.definition, _entities(source)
-    if definition is None or entities is None:
-        return {}
-    outputs = set(_outputs(source))
-    found: dict[tuple[str, str], tuple[EntityMetadata, bool]] = {}
-    for entity_id in (*outputs, *source.plan.graph.external_entities()):
-        entity = entities.definition_or_default(entity_id)
-        for place in places_of(entity, definition.warehouse or ""):
-            found.setdefault(place, (entity, entity_id in outputs))
-    return found
+def _named(place: _Place, entity: EntityMetadata, its: EntityMetadata) -> str:
+    as_other = "" if its.entityid == entity.entityid else f", which is {its.entityid!r}"
+    return f"{entity.entityid!r}{as_other} ({place[0]} {place[1]!r})"
 
 
 def _streamed(source: Source) -> set[str]:
