@@ -7,6 +7,7 @@ key may hold a secret as well. The forms that are found:
     jdbc:oracle:thin:user/PASSWORD@host:1521:shop  jdbc:sqlserver://host;user=u;password={SECRET}
     https://host/c?sig=SECRET&X-Amz-Signature=S    AccountKey=SECRET;EndpointSuffix=...
     -Djavax.net.ssl.keyStorePassword=SECRET        --password SECRET     (address=(password=SECRET))
+    Map(user -> me, password -> SECRET)   (spark.x.password,SECRET)   (password: SECRET)
     {"password": "SECRET"}   {'token': 'SECRET'}   <password>SECRET</password>   password: SECRET
     Authorization: Basic SECRET   Bearer SECRET    a token or a private key that shows what it is
 
@@ -66,7 +67,8 @@ _FORMS = (_USER_INFO, _LONE_USER_INFO, _ORACLE, _HEADER, _USER_FLAG, _KNOWN)
 
 _NAME = re.compile(
     r"(?<![\w.\-])(?P<name>[\w.\-$]{1,200})(?P<quote>\\*[\"'])?"
-    r"(?:(?P<equals>\s{0,3}=\s{0,3})|(?P<colon>\s{0,3}:[ \t]{0,3})|(?P<comma>, ?)|(?P<tag>>))"
+    r"(?:(?P<equals>\s{0,3}=\s{0,3})|(?P<colon>\s{0,3}:[ \t]{0,3})|(?P<comma>, ?)|(?P<tag>>)"
+    r"|(?P<arrow> ?-> ?|\t+))"
 )
 _FLAG = re.compile(r"(?<!\S)(?P<name>--?[\w.\-]{1,200}) +(?=[^\s-])")
 _QUOTED = re.compile(
@@ -75,7 +77,7 @@ _QUOTED = re.compile(
 _CUT_OFF = re.compile(r"\\*[\"'](?P<secret>[^\s\"']+)")
 _BRACED = re.compile(r"(?P<secret>\{(?!\{)[^{}\s][^{}]*\})")
 _PLAIN = re.compile(r"(?P<secret>[^\s&;\"'<>]+)")
-_SCALAR = re.compile(r"(?P<secret>[^\s,\]}\"']+)")
+_SCALAR = re.compile(r"(?P<secret>[^\s,)\]}\"']+)")
 _LAST_WORD = re.compile(r"(?P<secret>[^\s()\[\]{}\"',]+)[ \t]*$", re.MULTILINE)
 _BETWEEN_TAGS = re.compile(r"(?P<secret>[^<>]+)</")
 _NO_SECRET = re.compile(
@@ -150,24 +152,32 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
 
 def _value(text: str, named: re.Match[str]) -> re.Match[str] | None:
     """Return the value that stands behind a name, unless this is prose or a program."""
-    place = named.end()
-    quoted = _QUOTED.match(text, place)
-    if named["comma"] is not None:  # ('spark.x.password', 'value')
-        return quoted if named["quote"] is not None and "." in named["name"] else None
-    if quoted is not None:
-        return quoted
-    if named["tag"] is not None:
-        return _BETWEEN_TAGS.match(text, place)
-    if named["equals"] is not None:
-        if named["equals"] != "=":
-            return _LAST_WORD.match(text, place)
-        found = _BRACED.match(text, place) or _PLAIN.match(text, place)
-        return found or _CUT_OFF.match(text, place)
-    if named["quote"] is not None:
-        return _SCALAR.match(text, place) or _CUT_OFF.match(text, place)
-    line_start = text.rfind("\n", 0, named.start()) + 1
-    starts_line = not text[line_start : named.start()].strip(" \t-")
-    return _LAST_WORD.match(text, place) if starts_line else None
+    found = (pattern.match(text, named.end()) for pattern in _patterns(text, named))
+    return next(filter(None, found), None)
+
+
+def _patterns(text: str, named: re.Match[str]) -> tuple[re.Pattern[str], ...]:
+    """Return what a value may look like behind a name and what separates the two."""
+    is_key, is_quoted = "." in named["name"], named["quote"] is not None
+    is_first = text[named.start() - 1 : named.start()] == "("
+    found: tuple[re.Pattern[str], ...] = ()
+    if named["comma"] is not None:  # ('spark.x.password', 'value'), or as Scala shows it
+        if is_key and (is_quoted or is_first):
+            found = (_QUOTED,) if is_quoted else (_SCALAR,)
+    elif named["arrow"] is not None:  # Map(user -> me, password -> value)
+        found = (_QUOTED, _SCALAR) if is_key or ">" in named["arrow"] else (_QUOTED,)
+    elif named["tag"] is not None:
+        found = (_QUOTED, _BETWEEN_TAGS)
+    elif named["equals"] is not None:
+        is_tight = named["equals"] == "="
+        found = (_QUOTED, _BRACED, _PLAIN, _CUT_OFF) if is_tight else (_QUOTED, _LAST_WORD)
+    elif is_quoted or is_first:
+        found = (_QUOTED, _SCALAR, _CUT_OFF)
+    else:
+        line_start = text.rfind("\n", 0, named.start()) + 1
+        starts_line = not text[line_start : named.start()].strip(" \t-")
+        found = (_QUOTED, _LAST_WORD) if starts_line else (_QUOTED,)
+    return found
 
 
 def _password_in_base64(secret: str) -> Iterator[str]:

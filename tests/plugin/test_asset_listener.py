@@ -6,9 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.definitions.asset import AssetUniqueKey
-from airflow.sdk.exceptions import AirflowInactiveAssetInInletOrOutletException
 
 from kindling_airflow.plugin import KindlingPlugin, asset_listener
+
+try:
+    from airflow.sdk.exceptions import AirflowInactiveAssetInInletOrOutletException
+except ImportError:  # it has moved between releases
+    from airflow.exceptions import (  # type: ignore[assignment,no-redef]
+        AirflowInactiveAssetInInletOrOutletException,
+    )
 
 KEY = AssetUniqueKey(name="lake/gold.x", uri="lake/gold.x")
 ERROR = AirflowInactiveAssetInInletOrOutletException([KEY])
