@@ -257,6 +257,29 @@ def test_a_failing_import_is_reported_with_the_module_name(spark: Any, tmp_path:
     assert "No module named 'no_such_package'" in error.message
 
 
+@pytest.mark.parametrize("place", ["at the import", "in the function"])
+def test_what_derives_from_base_exception_is_a_failure_like_any_other(
+    spark: Any, tmp_path: Path, place: str
+) -> None:
+    from kindling_airflow.contracts import RunRequest
+    from kindling_airflow.runner.run_pipe import run_pipe
+
+    name = f"skipping_module_{place.rsplit(maxsplit=1)[-1]}"
+    skips = "import pytest\n{}pytest.importorskip('no_such_package')\n"
+    declares = (
+        "from kindling_airflow import DataPipes\n"
+        "@DataPipes.pipe('p', output_entity_id='p')\n"
+        "def p():\n"
+        f"    {'pass' if place == 'at the import' else skips.format('    ')}\n"
+    )
+    source = (skips.format("") if place == "at the import" else "") + declares
+    (tmp_path / f"{name}.py").write_text(source)
+    report = run_pipe(RunRequest("k", "p", str(tmp_path), (name,), str(tmp_path)), spark)
+    assert report.status == "failed"
+    assert report.error is not None
+    assert "could not import 'no_such_package'" in report.error.message
+
+
 def test_csv_and_json_are_read_with_their_declared_schema(project: Project) -> None:
     (project.warehouse / "a.csv").write_text("id;name\n1;x\nNA;y\n")
     (project.warehouse / "b.json").write_text(json.dumps({"id": 1, "size": 2.5}) + "\n")
