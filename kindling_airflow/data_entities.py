@@ -152,7 +152,7 @@ class DataEntityRegistry:
 
     def __init__(self) -> None:
         self._entities: dict[str, EntityMetadata] = {}
-        self._executions: dict[str, Execution | None] = {}
+        self._executions: dict[str, Execution] = {}
 
     def register_entity(
         self,
@@ -164,10 +164,12 @@ class DataEntityRegistry:
         schema: Any = None,
         partition_columns: Sequence[str] = (),
         cluster_columns: Sequence[str] = (),
+        execution: Execution | None = None,
     ) -> EntityMetadata:
         """Declare an entity; by a further execution of the same place, in place of the one before.
 
         A schema is a DDL string, or a ``StructType`` of pyspark, which is kept as such a string.
+        Which module is being executed :meth:`DataEntities.entity` finds out, where it is of use.
 
         Raises:
             DeclarationError: listing everything that is wrong, an id that is taken included.
@@ -191,7 +193,7 @@ class DataEntityRegistry:
             partition_columns=tuple(partition_columns),
             cluster_columns=tuple(cluster_columns),
         )
-        known, execution = self._entities.get(entityid), current_execution()
+        known = self._entities.get(entityid)
         is_other = known is not None and not (
             known == entity and same_json(known.tags, entity.tags)
         )
@@ -202,7 +204,7 @@ class DataEntityRegistry:
                 "  Fix: keep one declaration, or give the second entity an id of its own."
             )
             raise DeclarationError([problem])
-        if known is None or is_again:
+        if execution is not None and (known is None or is_again):
             self._executions[entityid] = execution
         self._entities[entityid] = entity
         return entity
@@ -243,7 +245,9 @@ class DataEntities:
     @classmethod
     def entity(cls, entityid: str, **declaration: Any) -> EntityMetadata:
         """Declare an entity; see :meth:`DataEntityRegistry.register_entity` for the arguments."""
-        return cls.registry().register_entity(entityid, **declaration)
+        return cls.registry().register_entity(
+            entityid, **declaration, execution=current_execution()
+        )
 
     @classmethod
     def reset(cls) -> None:
