@@ -17,6 +17,7 @@ from kindling_airflow.runner.providers.catalog_table import CatalogTableProvider
 from kindling_airflow.runner.providers.contract import Case
 from kindling_airflow.runner.providers.interface import Write
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
+from kindling_airflow.runner.schema_difference import quoted
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system
@@ -72,6 +73,25 @@ def test_a_reader_that_has_begun_goes_on_in_the_publish_before(case: Case) -> No
     assert versions(case) == ["a", "b"]
     case.publish(entity, case.spark.range(7), "c")
     assert versions(case) == ["b", "c"]
+
+
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_columns_and_their_fields_may_have_any_name(case: Case, partitioned: bool) -> None:
+    from pyspark.sql.types import ArrayType, IntegerType, StringType, StructType
+
+    names = ("a`b", "a.b", "a%20b", "Zürich", "it's", 'x"y', "select", "a-b", "a b", "a:b>")
+    inner, schema = StructType(), StructType().add("id", IntegerType())
+    for name in names:
+        inner = inner.add(name, IntegerType())
+        schema = schema.add(name, StringType())
+    schema = schema.add("all of them", ArrayType(inner))
+    row = (1, *("x" for _ in names), [tuple(range(len(names)))])
+    entity = case.entity(partition_columns=names if partitioned else ())
+    for attempt in ("a", "b"):
+        case.publish(entity, case.spark.createDataFrame([row], schema), attempt)
+    found = case.provider(entity).read(entity).select(*map(quoted, schema.names))
+    assert found.schema.simpleString() == schema.simpleString()
+    assert found.collect() == case.spark.createDataFrame([row], schema).collect()
 
 
 def test_a_dead_attempt_is_removed_by_the_next_and_others_are_left_alone(case: Case) -> None:

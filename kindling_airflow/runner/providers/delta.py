@@ -17,6 +17,8 @@ extension and catalog (:mod:`kindling_airflow.runner.session_settings`).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import EntityMetadata
@@ -63,6 +65,7 @@ _REPLACED = re.compile(
     r"\[(?:DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE"
     r"|DELTA_LOG_FILE_NOT_FOUND_FOR_STREAMING_SOURCE)\]"
 )
+_REPARTITIONS = "spark.databricks.delta.merge.repartitionBeforeWrite.enabled"
 _TRANSACTION = "1"  # a run appends once; txnAppId names it
 
 
@@ -231,7 +234,21 @@ class DeltaProvider(LoggedTableProvider):
         # In place of updateAll() and insertAll(), which take a backquote in a name for a quote.
         values = self._to_java({quoted(n): f"source.{quoted(n)}" for n in rows.columns})
         merge = merge.whenMatched().updateExpr(values).whenNotMatched().insertExpr(values)
-        (merge.withSchemaEvolution() if grows else merge).execute()
+        with self._parts_as_they_are(entity):
+            (merge.withSchemaEvolution() if grows else merge).execute()
+
+    @contextmanager
+    def _parts_as_they_are(self, entity: EntityMetadata) -> Iterator[None]:
+        """Let a merge not sort rows by partitions whose names Delta would not quote for that."""
+        if not any("." in name or "`" in name for name in entity.partition_columns):
+            yield
+            return
+        before = self._spark.conf.get(_REPARTITIONS, None)
+        self._spark.conf.set(_REPARTITIONS, "false")
+        try:
+            yield
+        finally:
+            self._spark.conf.set(_REPARTITIONS, before or "true")
 
     def _to_java(self, texts: dict[str, str]) -> Any:
         gateway: Any = self._spark.sparkContext._gateway
