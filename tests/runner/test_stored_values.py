@@ -238,8 +238,11 @@ def test_columns_that_parquet_cannot_have_are_refused_at_once(spark: Any, tmp_pa
         case.publish(case.entity(partition_columns=("id",)), spark.sql("SELECT 1 AS id"))
 
 
-def test_parquet_keeps_columns_without_values_and_collations(spark: Any, tmp_path: Path) -> None:
-    case = case_of(spark, tmp_path, "parquet")
+@pytest.mark.parametrize("kind", ["parquet", "memory"])
+def test_columns_without_values_and_collations_are_kept(
+    spark: Any, tmp_path: Path, kind: str
+) -> None:
+    case = case_of(spark, tmp_path, kind)
     rows = spark.sql("SELECT NULL AS v, 'A' COLLATE UTF8_LCASE AS c, array() AS e, 1 AS id")
     case.publish(case.entity(), rows)
     read = case.provider(case.entity()).read(case.entity())

@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 __all__ = ["check_columns_storable", "refusals_of"]
 
 _NOT_IN_DELTA = " ,;{}()\n\t="
-_LOST_BY_SPARK = "_tmp_metadata_row_index"
+_KEPT_BY_SPARK = "_tmp_metadata_row_index"  # of parquet files, as which all formats are staged
+# A table with such a column can be written, and never be read again.
+_KEPT_BY_ICEBERG = (
+    *("_deleted", "_file", "_last_updated_sequence_number", "_partition", "_pos", "_row_id"),
+    "_spec_id",
+)
 
 
 def check_columns_storable(
@@ -125,9 +130,11 @@ def _is_collated(kind: Any) -> bool:
 
 
 def _name_problems(schema: StructType, kind: str, *, is_new: bool) -> Iterator[str]:
-    for field in schema:
-        if field.name == _LOST_BY_SPARK and kind in ("parquet", "table"):
-            yield f"column {field.name!r} has a name that Spark keeps to itself"
+    for name in schema.fieldNames():
+        if name == _KEPT_BY_SPARK:
+            yield f"column {name!r} has a name that Spark keeps to itself"
+        elif kind == "iceberg" and name in _KEPT_BY_ICEBERG:
+            yield f"column {name!r} has a name that Iceberg keeps to itself"
     if kind == "delta" and is_new:
         for path, name in _names("", schema):
             bad = "".join(sorted({c for c in name if c in _NOT_IN_DELTA}))

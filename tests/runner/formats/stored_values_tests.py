@@ -343,14 +343,32 @@ def test_what_a_format_cannot_have_is_refused_in_one_list(
             )
 
 
+def test_names_that_could_not_be_read_again_are_refused(
+    spark: Any, kind: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    case = Case(spark, str(tmp_path_factory.mktemp("refused")), {"provider_type": kind})
+    names = ["_tmp_metadata_row_index"]
+    if kind == "iceberg":
+        names += ["_deleted", "_file", "_last_updated_sequence_number", "_partition", "_pos"]
+        names += ["_row_id", "_spec_id"]
+    columns = ", ".join(f"1 AS {name}" for name in names)
+    with pytest.raises(PipeRunError) as refused:
+        case.stage(case.entity(), spark.sql(f"SELECT 1 AS id, {columns}"))
+    told = str(refused.value).splitlines()[1:-1]
+    assert [line.split("'")[1] for line in told] == names
+    assert all(line.endswith(" keeps to itself") for line in told)
+
+
 def test_what_only_the_format_knows_is_an_error_of_the_package(
     spark: Any, kind: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     if kind != "delta":  # the others take such names
         return
     case = Case(spark, str(tmp_path_factory.mktemp("refused")), {"provider_type": kind})
-    entity, rows = case.entity(merge_columns=("id",)), spark.sql("SELECT 1 AS id, 2 AS `a``b`")
+    entity = case.entity(merge_columns=("id",))
+    rows = spark.sql("SELECT 1 AS id, 2 AS `a``b`, NULL AS nothing")
     case.publish(entity, rows)
+    assert case.provider(entity).read(entity).dtypes == rows.dtypes
     write = Write("1", "b", "merge")
     staged = case.provider(entity).stage(entity, rows, write)
     with pytest.raises(PipeRunError, match="entity 'contract_orders': delta refuses the result: "):
