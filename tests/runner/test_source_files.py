@@ -271,7 +271,8 @@ class TestMalformedCsv:
         source(project, "csv", f"id INT, x {kind}")
         assert refusal(project) == (
             "entity 'src': its files have records that cannot be read\n"
-            f"  - line 3 of {uri(project, 'a.csv')} does not fit the columns and types\n"
+            f"  - line 3 of {uri(project, 'a.csv')} does not fit the columns and types "
+            "(MALFORMED_RECORD_IN_PARSING)\n"
             "  Fix: correct the files or the declared schema, or keep such records aside "
             "(provider.malformed: aside)."
         )

@@ -21,6 +21,10 @@ __all__ = ["REPLACED", "has_replaced", "is_utf8", "misread_lines"]
 REPLACED = "\ufffd"
 _END = "kindling-end"
 _CORRUPT = "_kindling_corrupt"
+_OF_QUOTES = (
+    *("quote", "escape", "chartoescapequoteescaping"),
+    *("ignoreleadingwhitespace", "ignoretrailingwhitespace", "maxcolumns", "maxcharspercolumn"),
+)
 
 
 def is_utf8(options: Mapping[str, str]) -> bool:
@@ -53,8 +57,7 @@ def misread_lines(lines: DataFrame, options: Mapping[str, str], width: int) -> D
         names = [f"c{n}" for n in range(width)]
         columns = ", ".join(f"{name} STRING" for name in [*names, "last", _CORRUPT])
         own = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
-        keys = ("quote", "escape", "chartoescapequoteescaping", "ignoreleadingwhitespace")
-        own |= {key: said[key] for key in keys if key in said}
+        own |= {key: said[key] for key in _OF_QUOTES if key in said}
         ended = F.concat(value, F.lit(separator + _END))
         parsed = F.from_csv(ended, columns, {**own, "sep": separator})
         is_line = F.contains(value, F.lit(quote))

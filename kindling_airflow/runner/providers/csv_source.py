@@ -168,8 +168,7 @@ class CsvReading(FileReading):
             raise PipeRunError(text) from error
         folders = {name.casefold() for name in folder_columns(frame)}
         columns = [c for c in frame.columns if c.casefold() not in folders and c != _CORRUPT]
-        is_named = self.options["header"].lower() == "true"
-        if is_named and self.options.get("enforceSchema", "false") == "false":
+        if self.option("header") == "true" and self.option("enforceSchema") == "false":
             declared = columns if self.declared is not None else []
             headers = check_headers(self.entity, frame, self.options, declared)
             if headers.are_known and not declared:
