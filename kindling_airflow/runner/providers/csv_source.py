@@ -73,7 +73,7 @@ class CsvReading(FileReading):
         """Return file, reason and record of lines that are no rows."""
         from pyspark.sql import functions as F
 
-        frame = self._frame()
+        frame = self._checked()
         corrupt = frame[_CORRUPT].isNotNull()
         bad = corrupt | has_replaced(frame.drop(_CORRUPT))
         reason = F.when(corrupt, F.lit("does not fit the columns and types")).otherwise(
@@ -176,7 +176,10 @@ class CsvReading(FileReading):
                 self.options["enforceSchema"] = "true"
                 frame = self._frame(infers_by_file=not headers.are_alike)
         if not self.is_permissive and not self.given.get("encoding", "").upper().startswith(_WIDE):
-            refuse(self.entity, misread_lines(self.text(), self.options, len(columns)))
+            found = misread_lines(
+                self.text(), self.options, len(columns), only_silent=keeps_aside(self.entity)
+            )
+            refuse(self.entity, found)
         return frame
 
     def _without_replaced(self, frame: DataFrame) -> DataFrame:

@@ -97,7 +97,7 @@ def is_one_value(text: Column, options: Mapping[str, str] | None = None) -> Colu
     """
     from pyspark.sql import functions as F
 
-    elements = F.concat(F.lit("["), text, F.lit("]"))
+    elements = F.concat(F.lit("["), text, F.lit("\n]"))  # it may end with a comment
     read = F.from_json(elements, "ARRAY<STRING>", dict(options or {}))
     one = F.lit(1)
     return F.json_array_length(elements).eqNullSafe(one) | F.size(read).eqNullSafe(one)
