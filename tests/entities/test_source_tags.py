@@ -45,8 +45,8 @@ def test_an_unknown_handling_is_refused() -> None:
 def test_records_are_not_dropped_without_a_trace() -> None:
     assert problems("json", {"provider.option.Mode": "dropMalformed"}) == [
         (
-            "entity 'src': tag provider.option.Mode is 'dropMalformed', which loses malformed records "
-            "without a trace\n"
+            "entity 'src': tag provider.option.Mode is 'dropMalformed', which loses malformed "
+            "records without a trace\n"
             "  Fix: keep them aside, where they are counted: provider.malformed: aside."
         )
     ]
@@ -65,8 +65,8 @@ def test_two_tags_for_one_thing_are_refused() -> None:
     tags = {"provider.malformed": "aside", "provider.option.mode": "FAILFAST"}
     assert problems("csv", tags) == [
         (
-            "entity 'src': tags provider.malformed and provider.option.mode both specify what happens "
-            "to malformed records\n  Fix: take provider.option.mode out."
+            "entity 'src': tags provider.malformed and provider.option.mode both specify what "
+            "happens to malformed records\n  Fix: take provider.option.mode out."
         )
     ]
 

@@ -271,7 +271,8 @@ class TestMalformedCsv:
         source(project, "csv", f"id INT, x {kind}")
         assert refusal(project) == (
             "entity 'src': its files have records that cannot be read\n"
-            f"  - line 3 of {uri(project, 'a.csv')} does not fit the columns and types\n"
+            f"  - line 3 of {uri(project, 'a.csv')} does not fit the columns and types "
+            "(MALFORMED_RECORD_IN_PARSING)\n"
             "  Fix: correct the files or the declared schema, or keep such records aside "
             "(provider.malformed: aside)."
         )
@@ -306,6 +307,19 @@ class TestMalformedCsv:
         files(project, a__csv="id,name\n1,x\n")
         assert "note" not in project.run("out").extra
         assert kept(place) == []
+
+    def test_what_cannot_be_kept_aside_is_refused(self, project: Project) -> None:
+        bad = b'2,"a",b\n' + "3,Zürich\n".encode("latin-1")
+        files(project, a__csv=b",name\n1,x\n" + bad)
+        source(project, "csv", malformed="aside")
+        project.declared.pipes.unregister_pipe("out")
+        project.pipe("out", lambda src: src.toDF("n", "name"), "src")
+        report = project.run("out")
+        assert report.error is None, report.error
+        assert project.rows("out") == [(1, "x")]
+        assert report.extra["note"].startswith("'src': 2 malformed records were kept aside in '")
+        files(project, b__csv=',name\n4,"first\n5,second"\n')
+        assert f"line 2 of {uri(project, 'b.csv')} leaves a quote open" in refusal(project)
 
 
 def kept(place: Path) -> list[tuple[str, str]]:

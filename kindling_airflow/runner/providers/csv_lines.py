@@ -21,6 +21,10 @@ __all__ = ["REPLACED", "has_replaced", "is_utf8", "misread_lines"]
 REPLACED = "\ufffd"
 _END = "kindling-end"
 _CORRUPT = "_kindling_corrupt"
+_OF_QUOTES = (
+    *("quote", "escape", "chartoescapequoteescaping"),
+    *("ignoreleadingwhitespace", "ignoretrailingwhitespace", "maxcolumns", "maxcharspercolumn"),
+)
 
 
 def is_utf8(options: Mapping[str, str]) -> bool:
@@ -30,20 +34,23 @@ def is_utf8(options: Mapping[str, str]) -> bool:
     return charset.upper().replace("_", "-") in ("UTF-8", "UTF8")
 
 
-def misread_lines(lines: DataFrame, options: Mapping[str, str], width: int) -> DataFrame:
+def misread_lines(
+    lines: DataFrame, options: Mapping[str, str], width: int, *, only_silent: bool = False
+) -> DataFrame:
     """Return the lines of files that Spark would misread, with the reason.
 
     Args:
         lines: Spark's reading of them as text.
         options: of Spark's CSV reader.
         width: the number of columns.
+        only_silent: leave out lines of which the reader itself says that they are malformed.
     """
     from pyspark.sql import functions as F
 
     said = {key.lower(): value for key, value in options.items()}
     value = F.col("value")
     reason = F.when(F.lit(False), F.lit(""))
-    if is_utf8(options):
+    if is_utf8(options) and not only_silent:
         reason = F.when(~F.is_valid_utf8(value), F.lit("has bytes that are not UTF-8")).when(
             F.contains(value, F.lit("\0")), F.lit("has NUL bytes, and may be not UTF-8 but UTF-16")
         )
@@ -52,9 +59,9 @@ def misread_lines(lines: DataFrame, options: Mapping[str, str], width: int) -> D
     if quote and separator and said.get("multiline") != "true":
         names = [f"c{n}" for n in range(width)]
         columns = ", ".join(f"{name} STRING" for name in [*names, "last", _CORRUPT])
+        plain = ", ".join(f"{name} STRING" for name in [*names, _CORRUPT])
         own = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
-        keys = ("quote", "escape", "chartoescapequoteescaping", "ignoreleadingwhitespace")
-        own |= {key: said[key] for key in keys if key in said}
+        own |= {key: said[key] for key in _OF_QUOTES if key in said}
         ended = F.concat(value, F.lit(separator + _END))
         parsed = F.from_csv(ended, columns, {**own, "sep": separator})
         is_line = F.contains(value, F.lit(quote))
@@ -62,6 +69,9 @@ def misread_lines(lines: DataFrame, options: Mapping[str, str], width: int) -> D
             is_line = is_line & ~value.startswith(comment)
         text = "leaves a quote open, or has another number of columns"
         is_open = ~parsed.getField("last").eqNullSafe(_END)
+        if only_silent:
+            read = F.from_csv(value, plain, {**own, "sep": separator})
+            is_open = is_open & read.getField(_CORRUPT).isNull()
         reason = reason.when(is_line & is_open, F.lit(text))
     return lines.select(
         F.col("_metadata.file_path").alias(FILE), reason.alias(REASON), value.alias(RECORD)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["has_stray_quote", "stray_quotes", "unread_lines"]
 
 _CORRUPT = "_kindling_corrupt"
+_MISFIT = "does not fit the columns and types (MALFORMED_RECORD_IN_PARSING)"
 
 Found = list[tuple[str, str, str]]
 
@@ -35,10 +36,7 @@ def unread_lines(
     frame = session.read.schema(wanted).options(**said).format("csv").load(place)
     # All columns are read: Spark does not read the malformed records alone.
     rows = frame.where(F.col(_CORRUPT).isNotNull()).limit(EXAMPLES).collect()
-    return [
-        (name, digest_of(row[_CORRUPT].encode()), "does not fit the columns and types")
-        for row in rows
-    ]
+    return [(name, digest_of(row[_CORRUPT].encode()), _MISFIT) for row in rows]
 
 
 def stray_quotes(session: SparkSession, name: str, options: Mapping[str, str]) -> Found:

@@ -73,7 +73,7 @@ class CsvReading(FileReading):
         """Return file, reason and record of lines that are no rows."""
         from pyspark.sql import functions as F
 
-        frame = self._frame()
+        frame = self._checked()
         corrupt = frame[_CORRUPT].isNotNull()
         bad = corrupt | has_replaced(frame.drop(_CORRUPT))
         reason = F.when(corrupt, F.lit("does not fit the columns and types")).otherwise(
@@ -168,8 +168,7 @@ class CsvReading(FileReading):
             raise PipeRunError(text) from error
         folders = {name.casefold() for name in folder_columns(frame)}
         columns = [c for c in frame.columns if c.casefold() not in folders and c != _CORRUPT]
-        is_named = self.options["header"].lower() == "true"
-        if is_named and self.options.get("enforceSchema", "false") == "false":
+        if self.option("header") == "true" and self.option("enforceSchema") == "false":
             declared = columns if self.declared is not None else []
             headers = check_headers(self.entity, frame, self.options, declared)
             if headers.are_known and not declared:
@@ -177,7 +176,10 @@ class CsvReading(FileReading):
                 self.options["enforceSchema"] = "true"
                 frame = self._frame(infers_by_file=not headers.are_alike)
         if not self.is_permissive and not self.given.get("encoding", "").upper().startswith(_WIDE):
-            refuse(self.entity, misread_lines(self.text(), self.options, len(columns)))
+            found = misread_lines(
+                self.text(), self.options, len(columns), only_silent=keeps_aside(self.entity)
+            )
+            refuse(self.entity, found)
         return frame
 
     def _without_replaced(self, frame: DataFrame) -> DataFrame:

@@ -34,8 +34,14 @@ class FileReading(ABC):
     ) -> None:
         self.context, self.entity, self.pattern = context, entity, pattern
         self.given = {key.lower(): value for key, value in options.items()}
-        self.options = {**self.defaults(), **options}
+        own = {k: v for k, v in self.defaults().items() if k.lower() not in self.given}
+        self.options = {**own, **options}
         self.spark = context.spark
+
+    def option(self, name: str, default: str = "") -> str:
+        """Return an option's value in lower case, whatever the case of its name."""
+        said = {key.lower(): value for key, value in self.options.items()}
+        return said.get(name.lower(), default).lower()
 
     @property
     def is_permissive(self) -> bool:

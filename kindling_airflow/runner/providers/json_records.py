@@ -14,10 +14,10 @@ from kindling_airflow.runner.providers.key_spelling import respelled_key
 from kindling_airflow.runner.schema_difference import nullable, quoted
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import StructType
 
-__all__ = ["FILE", "REASON", "RECORD", "json_records", "rows_of"]
+__all__ = ["FILE", "REASON", "RECORD", "is_one_value", "json_records", "rows_of"]
 
 FILE, RECORD, REASON = "_kindling_file", "_kindling_record", "_kindling_reason"
 _ROW, _CORRUPT = "_kindling_row", "_kindling_corrupt"
@@ -72,13 +72,10 @@ def json_records(
     )
     piece, row = F.col(f"{_ROW}.text"), F.col(f"{_ROW}.fields")
     whole = F.col("_kindling_text")
-    # JSON itself says whether a text is one value: as the only element of an array.
-    as_elements = F.concat(F.lit("["), whole, F.lit("]"))
-    values = F.size(F.from_json(as_elements, "ARRAY<STRING>", own))
     readable = F.lit(True) if charset is not None else F.is_valid_utf8(F.col(RECORD))
     reason = (
         F.when(~readable, F.lit("has bytes that are not UTF-8"))
-        .when(~values.eqNullSafe(1), F.lit("is not one valid JSON value"))
+        .when(~is_one_value(whole, own), F.lit("is not one valid JSON value"))
         .when(
             row.isNull() | row.getField(_CORRUPT).isNotNull(),
             F.lit("is not an object of these columns and types"),
@@ -90,6 +87,20 @@ def json_records(
             F.concat(F.lit("has the key '"), key, F.lit("', declared in other case"))
         )
     return taken.where(F.col(_ROW).isNotNull()).select("*", reason.alias(REASON))
+
+
+def is_one_value(text: Column, options: Mapping[str, str] | None = None) -> Column:
+    """Return whether a text is one JSON value; a null is not.
+
+    JSON itself says so: of the text as the elements of an array. They are counted at first, which
+    is quick; what only a reader's options make valid has to be read.
+    """
+    from pyspark.sql import functions as F
+
+    elements = F.concat(F.lit("["), text, F.lit("\n]"))  # it may end with a comment
+    read = F.from_json(elements, "ARRAY<STRING>", dict(options or {}))
+    one = F.lit(1)
+    return F.json_array_length(elements).eqNullSafe(one) | F.size(read).eqNullSafe(one)
 
 
 def rows_of(records: DataFrame, fields: StructType, folders: tuple[str, ...]) -> DataFrame:

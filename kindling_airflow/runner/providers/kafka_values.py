@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.kafka_tags import CORRUPT_COLUMN, KEY_TAG, malformed_of, value_format_of
-from kindling_airflow.runner.schema_difference import arranged, declared_schema, quoted
+from kindling_airflow.runner.providers.json_records import is_one_value
+from kindling_airflow.runner.providers.key_spelling import respelled_key
+from kindling_airflow.runner.schema_difference import (
+    arranged,
+    declared_schema,
+    nullable,
+    quoted,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -52,7 +59,16 @@ def rows_of(entity: EntityMetadata, records: DataFrame) -> DataFrame:
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT_COLUMN}
     parsed = F.from_json(F.col("value").cast("string"), wanted, options)
     rows = records.select("*", parsed.alias(_PARSED))
-    malformed = F.col(_PARSED).isNull() | F.col(f"{_PARSED}.{CORRUPT_COLUMN}").isNotNull()
+    text, parsed_value = F.col("value").cast("string"), F.col(_PARSED)
+    misfit = parsed_value.isNull() | F.col(f"{_PARSED}.{CORRUPT_COLUMN}").isNotNull()
+    declared_fields = nullable(StructType(fields))
+    # Spark would leave out keys in other case, replace bytes, and take the first of two objects.
+    malformed = (
+        misfit
+        | ~F.is_valid_utf8(text)
+        | ~is_one_value(text)
+        | respelled_key(text, parsed_value, declared_fields).isNotNull()
+    )
     handling = malformed_of(entity)
     if handling == "fail":
         rows = rows.where(_failing(entity, malformed))
@@ -60,8 +76,8 @@ def rows_of(entity: EntityMetadata, records: DataFrame) -> DataFrame:
         rows = rows.where(~malformed)
     columns = [F.col(f"{_PARSED}.{quoted(field.name)}").alias(field.name) for field in fields]
     if handling == "keep":
-        text = F.coalesce(F.col(f"{_PARSED}.{CORRUPT_COLUMN}"), F.col("value").cast("string"))
-        columns.append(F.when(malformed, F.coalesce(text, F.lit(""))).alias(CORRUPT_COLUMN))
+        kept = F.coalesce(F.col(f"{_PARSED}.{CORRUPT_COLUMN}"), text, F.lit(""))
+        columns.append(F.when(malformed, kept).alias(CORRUPT_COLUMN))
     return arranged(rows.select(*columns), declared)
 
 

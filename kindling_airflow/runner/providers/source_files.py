@@ -101,7 +101,10 @@ class _SourceFilesProvider:
 
     def read_problem(self, entity: EntityMetadata, error: BaseException) -> str | None:
         """Return which record of the files it was that an error is about; None if it is not."""
-        return self._reading(entity).problem(error)
+        try:
+            return self._reading(entity).problem(error)
+        except Exception:  # the files may be gone by now: then the error has to speak for itself
+            return None
 
     def stream_problem(self, entity: EntityMetadata, error: Exception) -> str | None:
         """Return the same of a query that the files drive."""

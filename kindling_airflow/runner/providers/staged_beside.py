@@ -131,8 +131,10 @@ def check_columns(entity: EntityMetadata, stored: StructType, result: StructType
     problems = schema_differences(stored, kept)
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
-        could_add = entity.tags.get(NEW_COLUMNS_TAG) != "add"
-        adding = f"have new ones added ({NEW_COLUMNS_TAG}: add), " if could_add else ""
+        could_be_added = entity.tags.get(NEW_COLUMNS_TAG) != "add" and set(
+            result.fieldNames()
+        ) - set(stored.fieldNames())
+        adding = f"have new ones added ({NEW_COLUMNS_TAG}: add), " if could_be_added else ""
         raise PipeRunError(
             f"entity {entity.entityid!r}: the result does not have the columns of the table, whose "
             f"other rows stay\n{listed}\n"
