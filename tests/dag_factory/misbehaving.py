@@ -105,7 +105,7 @@ KINDS = {
     "closes_its_output": Kind(
         "import os, sys\nsys.stdout.close()\nsys.stderr.close()\nos.close(1)\nos.close(2)"
     ),
-    "closes_everything": Kind("import os\nos.closerange(0, 4096)", "closed what its answer"),
+    "closes_everything": Kind("import os\nos.closerange(0, 4096)", "the import of project"),
     "reads_its_input": Kind("import sys\nassert not sys.stdin.read()"),
     "recurs": Kind("def f():\n    f()\nf()", "RecursionError"),
     "takes_memory": Kind("x = bytearray(1 << 60)", "MemoryError"),
@@ -136,7 +136,18 @@ def write_folder(folder: Path, kinds: dict[str, Kind] = KINDS) -> Path:
     shutil.copy(DROP_IN, folder)
     write_project(folder / "good", "a -> b")
     write_definition(folder / "good.kindling.yaml", "dag_id: good\nproject: good\n")
-    (folder / "broken_yaml.kindling.yaml").write_text("dag_id: [\n")
+    add_kinds(folder, kinds)
+    return folder
+
+
+def add_kinds(folder: Path, kinds: dict[str, Kind] = KINDS) -> None:
+    """Put misbehaving projects into a DAGs folder, each with its definition."""
+    if kinds:
+        (folder / "broken_yaml.kindling.yaml").write_text("dag_id: [\n")
+        (folder / "is_binary").mkdir()
+        (folder / "is_binary" / "pipes_of_it.py").write_bytes(b"x = '\xff\xfe'\n")
+        text = "dag_id: is_binary\nproject: is_binary\n"
+        write_definition(folder / "is_binary.kindling.yaml", text)
     for name, kind in kinds.items():
         project = folder / name
         project.mkdir()
@@ -145,7 +156,3 @@ def write_folder(folder: Path, kinds: dict[str, Kind] = KINDS) -> Path:
         for file, text in kind.more:
             (project / file).write_text(text)
         write_definition(folder / f"{name}.kindling.yaml", f"dag_id: {name}\nproject: {name}\n")
-    (folder / "is_binary").mkdir()
-    (folder / "is_binary" / "pipes_of_it.py").write_bytes(b"x = '\xff\xfe'\n")
-    write_definition(folder / "is_binary.kindling.yaml", "dag_id: is_binary\nproject: is_binary\n")
-    return folder

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from kindling_airflow.cli.local_airflow import LocalAirflow
-from tests.dag_factory.misbehaving import KINDS, write_folder
+from tests.dag_factory.misbehaving import KINDS, add_kinds, write_folder
 
 pytestmark = pytest.mark.system
 
@@ -23,7 +23,7 @@ globals().update(load_dags(__file__))
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
     folder = tmp_path_factory.mktemp("misbehaving")
-    dags = write_folder(folder / "dags")
+    dags = write_folder(folder / "dags", {})
     (dags / "kindling_dags.py").write_text(FACTORY)
     (dags / "good.kindling.yaml").write_text(
         "dag_id: good\nproject: good\nschedule: '0 0 * * *'\nstart_date: 2026-01-01\n"
@@ -41,6 +41,8 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
         folder / "home", dags_folder=dags, warehouse=folder / "lake", environment=environment
     ) as started:
         started.api.wait_for_dag("good", 300)
+        add_kinds(dags)  # not before: hanging imports take what Airflow needs to come up
+        started.api.wait_for_dag("prints", 300)
         yield started
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.dag_factory.misbehaving import KINDS, write_folder
 from tests.dag_factory.test_load_dags import message, parse, tasks
 
-SECONDS = "20"  # for all projects, on a machine that is busy
+SECONDS = "40"  # for all projects, on a machine that is busy
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_none_costs_another_its_dag_and_each_is_named(tmp_path: Path) -> None:
     for name, kind in KINDS.items():
         if kind.error:
             text = message(errors[f"{name}.kindling.yaml"])
-            assert text.startswith(f"{name}.kindling.yaml: "), text
+            assert f"{name}.kindling.yaml: " in text, text
             assert kind.error in text, text
             assert len(text) < 30_000
     assert before[0] == Path.cwd()
