@@ -145,7 +145,7 @@ class CsvReading(FileReading):
         reader = self.spark.read.format("csv").options(**self.options)
         declared = self.declared
         if declared is None and not keeps_aside(self.entity) and not infers_by_file:
-            return reader.load(self.pattern)
+            return self.with_kept_folders(reader.load(self.pattern), self._in_schema)
         if declared is None:
             said = {**self.options, **({"multiLine": "true"} if infers_by_file else {})}
             plain = self.spark.read.format("csv").options(**said).load(self.pattern)
@@ -153,10 +153,14 @@ class CsvReading(FileReading):
             schema = _of(type(plain.schema), plain.schema, without=[_CORRUPT, *folders])
             if keeps_aside(self.entity):
                 schema = schema.add(_CORRUPT, "string")
-            return reader.schema(schema).load(self.pattern)
+            return self.with_kept_folders(self._in_schema(schema), self._in_schema)
         if keeps_aside(self.entity):
-            return reader.schema(_copy(declared).add(_CORRUPT, "string")).load(self.pattern)
-        return reader.schema(declared).load(self.pattern)
+            return self._in_schema(_copy(declared).add(_CORRUPT, "string"))
+        return self._in_schema(declared)
+
+    def _in_schema(self, schema: StructType) -> DataFrame:
+        reader = self.spark.read.format("csv").options(**self.options)
+        return reader.schema(schema).load(self.pattern)
 
     def _checked(self) -> DataFrame:
         try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.runner.providers.foreign_folders import with_kept_texts
 from kindling_airflow.runner.providers.interface import ProviderContext
 from kindling_airflow.runner.schema_difference import declared_schema
 
@@ -73,10 +74,23 @@ class FileReading(ABC):
     def problem(self, error: BaseException) -> str | None:
         """Return which record an error is about; None if it is not about one of these files."""
 
-    def text(self, *, wholetext: bool = False) -> DataFrame:
-        """Return the files as text."""
+    def text(self, *, wholetext: bool = False, schema: StructType | None = None) -> DataFrame:
+        """Return the files as text; the schema has the columns that come from folders, too."""
         reader = self.spark.read.format("text").options(**self.options)
-        return reader.option("wholetext", wholetext).load(self.pattern)
+        reader = reader.option("wholetext", wholetext)
+        return (reader if schema is None else reader.schema(schema)).load(self.pattern)
+
+    def with_kept_folders(
+        self, frame: DataFrame, again: Callable[[StructType], DataFrame]
+    ) -> DataFrame:
+        """Return a plain read, with the names of folders as they are where no type is declared.
+
+        Args:
+            frame: what Spark makes of the files.
+            again: reads them in a schema.
+        """
+        location = self.context.location_of(self.entity)
+        return with_kept_texts(frame, self.context.storage, location, None, again)
 
 
 def folder_columns(frame: DataFrame) -> list[str]:

@@ -99,22 +99,29 @@ class JsonReading(FileReading):
         strict = {"mode": "FAILFAST", **self.options}
         reader = self.spark.read.format("json").options(**strict)
         if self.entity.schema is not None:
-            reader = reader.schema(self.entity.schema)
-        return reader.load(self.pattern)
+            return reader.schema(self.entity.schema).load(self.pattern)
+        again = self.spark.read.format("json").options(**strict)
+        return self.with_kept_folders(
+            reader.load(self.pattern), lambda schema: again.schema(schema).load(self.pattern)
+        )
+
+    def _lines(self, schema: StructType) -> DataFrame:
+        return self.text(wholetext=self._whole, schema=schema)
 
     def _records(self) -> tuple[DataFrame, StructType, tuple[str, ...]]:
         """Return the records, what is in one, and the columns that come from folders."""
         lines = self.text(wholetext=self._whole)
         folders = tuple(folder_columns(lines))
         declared = self.declared
-        if declared is not None and folders:
-            reader = self.spark.read.format("text").options(**self.options)
+        if declared is None:
+            lines = self.with_kept_folders(lines, self._lines)
+        elif folders:
             found = {field.name: field for field in lines.schema}
             known = {field.name.casefold(): field for field in declared}
             typed = [known.get(name.casefold(), found[name]) for name in folders]
             folders = tuple(field.name for field in typed)
             schema = _text_schema(type(declared)(typed), folders)
-            lines = reader.option("wholetext", self._whole).schema(schema).load(self.pattern)
+            lines = self._lines(schema)
         fields = self._inferred() if declared is None else declared
         fields = _without(fields, folders)
         records = json_records(lines, fields, self.options, folders=folders, charset=self._charset)
