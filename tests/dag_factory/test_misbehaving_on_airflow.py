@@ -27,12 +27,10 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
     (dags / "kindling_dags.py").write_text(FACTORY)
     (dags / "good.kindling.yaml").write_text(
         "dag_id: good\nproject: good\nschedule: '0 0 * * *'\nstart_date: 2026-01-01\n"
-        "retries: 5\nretry_delay_seconds: 1\n"  # where the API server is not up yet
     )
     (dags / "draft.kindling.yaml").write_text("dag_id: draft\nproject: good\n")
     (dags / ".airflowignore").write_text("draft*\n")
     environment = {
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3600",  # it forgets errors of other files
         "AIRFLOW__KINDLING__IMPORT_TIMEOUT": "6",
@@ -43,6 +41,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
         started.api.wait_for_dag("good", 300)
         add_kinds(dags)  # not before: hanging imports take what Airflow needs to come up
         started.api.wait_for_dag("prints", 300)
+        started.api.unpause("good")  # not before: no task could start
         yield started
 
 
