@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from kindling_airflow.column_checks import pipe_column_problems, schema_problems
 from kindling_airflow.contracts import escape_component
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import DeclarationError
 from kindling_airflow.interval_checks import pipe_interval_problems
 from kindling_airflow.kafka_tags import SERVERS_TAG, TOPIC_TAG, topic_of
+from kindling_airflow.known_tags import word_problems
 from kindling_airflow.provider_types import (
     BUILT_IN_TYPES,
     CONNECTION_TAG,
@@ -24,16 +26,20 @@ from kindling_airflow.provider_types import (
     table_name_of,
     tag_problems_of,
 )
+from kindling_airflow.variables import variable_problem
 
 __all__ = ["check_entities", "connections_of", "memory_problems"]
+
+_CHECKPOINT_TAG = "stream.checkpoint"
 
 
 def check_entities(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) -> None:
     """Check the entities that pipes touch; those that nobody declares are plain parquet tables.
 
     Raises:
-        DeclarationError: unknown types and tags, sources that a pipe writes, two outputs in one
-            place, slices and watermarks that cannot be; lists every problem.
+        DeclarationError: unknown types and tags, schemas that Spark cannot read or that lack a
+            named column, sources that a pipe writes, two outputs in one place, slices and
+            watermarks that cannot be; lists every problem.
     """
     pipes = tuple(pipes)
     touched = dict.fromkeys(
@@ -43,9 +49,16 @@ def check_entities(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) 
         problem
         for entity_id in touched
         if (entity := entities.get_entity_definition(entity_id)) is not None
-        for problem in tag_problems_of(entity)
+        for problem in (*tag_problems_of(entity), *schema_problems(entity))
+    ]
+    problems += [
+        f"pipe {pipe.pipeid!r}: {text}"
+        for pipe in pipes
+        if pipe.tags
+        for text in (*word_problems("pipe", pipe.tags), *_variables_of(pipe))
     ]
     problems += [text for pipe in pipes for text in pipe_interval_problems(pipe, entities)]
+    problems += [text for pipe in pipes for text in pipe_column_problems(pipe, entities)]
     problems += _written_sources(pipes, entities)
     problems += _shared_places(pipes, entities)
     if problems:
@@ -78,6 +91,15 @@ def connections_of(pipe: PipeMetadata | None, entities: DataEntityRegistry) -> t
         and CONNECTION_TAG in entity.tags
     }
     return tuple(sorted(named))
+
+
+def _variables_of(pipe: PipeMetadata) -> Iterator[str]:
+    text = variable_problem(pipe.tags.get(_CHECKPOINT_TAG))
+    if text is not None:
+        yield (
+            f"tag {_CHECKPOINT_TAG}: {text}\n"
+            "  Fix: write the value; what differs between deployments goes into a file of settings."
+        )
 
 
 def _written_sources(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) -> Iterator[str]:

@@ -13,6 +13,7 @@ from kindling_airflow.translator.streams import streaming_part
 
 __all__ = ["notes_on", "notes_together"]
 
+_STEPS = (("minute", 60, "hour"), ("hour", 24, "day"))
 _MANY_ASSETS = (
     300  # with as many, Airflow takes some ten seconds for the Graph; with 1,000, minutes
 )
@@ -20,7 +21,26 @@ _MANY_ASSETS = (
 
 def notes_on(source: Source) -> list[str]:
     """Return a text for each thing worth knowing; in the order of the plan's pipes."""
-    return [*_assets(source), *_batch_streams(source), *_repeated_rows(source)]
+    return [
+        *_assets(source),
+        *_uneven_steps(source),
+        *_batch_streams(source),
+        *_repeated_rows(source),
+    ]
+
+
+def _uneven_steps(source: Source) -> Iterator[str]:
+    """Yield the steps of a cron expression that do not come out even: they begin anew each hour."""
+    definition = source.definition
+    cron = "" if definition is None else definition.cron or definition.partitions or ""
+    for (unit, size, whole), field in zip(_STEPS, cron.split(), strict=False):
+        step = field.removeprefix("*/")
+        if field != step and step.isdecimal() and 0 < int(step) < size and size % int(step):
+            yield (
+                f"the step {field!r} of its schedule begins anew with each {whole}, whose last "
+                f"interval has {size % int(step)} {unit}s, not {step}: "
+                f"'every: {step}{unit[0]}' has intervals of one length"
+            )
 
 
 def _assets(source: Source) -> Iterator[str]:

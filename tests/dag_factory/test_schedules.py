@@ -310,6 +310,14 @@ class TestChoice:
         assert "Did you mean 'lone'?" in found
         assert "must be a string" in self.before(built(folder), "a", conf={"select": 5})
 
+    def test_a_choice_of_nothing_is_not_one_of_everything(self, folder: Path) -> None:
+        assert self.before(built(folder), "a", conf={"select": []}) == (
+            "AirflowFailException: 'select' of this run is an empty list, which selects no pipes\n"
+            "  Fix: name some, or leave 'select' out for all of them."
+        )
+        listed = built(folder, params={"select": {"default": [], "type": "array"}})
+        assert self.before(listed, "a", conf={"select": []}) == ""  # as its form sends it
+
     def test_what_is_not_chosen_is_no_news(self, folder: Path) -> None:
         dag = built(folder, on_skipped_callback="os:getcwd")
         self.before(dag, "a", conf={"select": "b"})

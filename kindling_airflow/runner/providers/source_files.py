@@ -23,6 +23,7 @@ from kindling_airflow.runner.providers.interface import (
     StreamRead,
 )
 from kindling_airflow.runner.providers.storage import literal_path
+from kindling_airflow.runner.schema_difference import declared_schema
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -56,7 +57,8 @@ class _SourceFilesProvider:
         reader = self._context.spark.read.format(self.format).options(**options)
         if entity.schema is None:
             return reader.load(self._pattern(entity))
-        frame = reader.schema(entity.schema).load(self._pattern(entity))
+        declared = declared_schema(entity, self._context.spark) or entity.schema
+        frame = reader.schema(declared).load(self._pattern(entity))
         if self.format == "csv":
             check_header(entity, frame, options)
         return frame
@@ -78,7 +80,8 @@ class _SourceFilesProvider:
 
     def read_stream(self, entity: EntityMetadata, read: StreamRead) -> DataFrame:
         """Return the rows of the files that are there, and of those that come."""
-        reader = self._context.spark.readStream.format(self.format).schema(entity.schema or "")
+        declared = declared_schema(entity, self._context.spark) or ""
+        reader = self._context.spark.readStream.format(self.format).schema(declared)
         options = {**self._options(entity), **read.options}
         return reader.options(**options).load(self._stream_pattern(entity))
 
