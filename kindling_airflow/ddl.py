@@ -148,7 +148,7 @@ class _Reader:
             self._decimal(what, text, self._numbers())
         elif name in _TEXTS:
             length = self._numbers()
-            if len(length) != 1 or length[0] < 1:
+            if len(length) != 1:
                 self.problems.append(f"{what} has type {name} without a length, as in {name}(10)")
         elif name not in _SIMPLE:
             known = _MEANT.get(name)

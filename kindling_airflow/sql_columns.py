@@ -23,7 +23,8 @@ _WITHOUT_PARENTHESES = frozenset(
     (
         *("current_date", "current_time", "current_timestamp", "localtimestamp", "localtime"),
         *("current_user", "session_user", "user", "current_catalog", "current_database"),
-        *("current_schema", "current_timezone", "grouping__id", "rowid"),
+        *("current_schema", "current_timezone", "grouping__id"),
+        *("window", "session_window"),  # the columns that grouping by them makes
     )
 )
 _UNITS = frozenset(

@@ -25,7 +25,7 @@ REFUSED = (
     *("a TEXT", "a DATETIME", "a BOOL", "a NULL", "a NUMBER", "a INT64", "a UUID", "a ANY"),
     *("a FLOAT(3)", "a BINARY(3)", "a TIMESTAMP(3)", "a DOUBLE PRECISION", "a BIGINT UNSIGNED"),
     *("a INT PRIMARY KEY", "a INT NOT", "a INT COMMENT", "a NOT NULL INT", "'a' INT", '"a" INT'),
-    *("a VARCHAR", "a CHAR", "a VARCHAR(0)", "DECIMAL(50,2)", "a INT DEFAULT 3", "a FOO(1, (2)"),
+    *("a VARCHAR", "a CHAR", "DECIMAL(50,2)", "a INT DEFAULT 3", "a FOO(1, (2)"),
     *("a INT GENERATED ALWAYS AS (b+1)", "a MAP<STRING INT>", "a DECIMAL(x)", "a DECIMAL(1 2)"),
     *("array<int", "a ARRAY<INT", "a ARRAY<,>", "a STRUCT<b ARRAY<FOO>>"),
 )
