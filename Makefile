@@ -92,7 +92,7 @@ lock: ## compile the lock files anew (needs uv)
 	$(COMPILE) --extra spark --group demo --group dev pyproject.toml -o requirements.lock
 	$(COMPILE) --resolution lowest-direct --exclude-newer 2026-04-20 \
 		--no-emit-package pyspark --no-emit-package py4j \
-		--extra sql --group test pyproject.toml -o requirements-lowest.lock
+		--group test pyproject.toml -o requirements-lowest.lock
 
 clean: ## remove what the targets made
 	rm -rf .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from kindling_airflow.column_checks import pipe_column_problems, schema_problems
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.entity_places import place_problems
 from kindling_airflow.errors import DeclarationError
 from kindling_airflow.interval_checks import pipe_interval_problems
+from kindling_airflow.known_tags import word_problems
 from kindling_airflow.provider_types import (
     BUILT_IN_TYPES,
     CONNECTION_TAG,
@@ -21,8 +23,11 @@ from kindling_airflow.provider_types import (
     tag_problems_of,
 )
 from kindling_airflow.secret_tags import secret_tag_problems
+from kindling_airflow.variables import variable_problem
 
 __all__ = ["check_entities", "connections_of", "memory_problems"]
+
+_CHECKPOINT_TAG = "stream.checkpoint"
 
 
 def check_entities(
@@ -40,9 +45,9 @@ def check_entities(
         resolve: makes a path of this machine plain, symbolic links among it.
 
     Raises:
-        DeclarationError: unknown types and tags, sources that a pipe writes, a place that is
-            written under one id and used under another, slices and watermarks that cannot be; lists
-            every problem.
+        DeclarationError: unknown types and tags, schemas that Spark cannot read or that lack a
+            named column, sources that a pipe writes, a place that is written under one id and used
+            under another, slices and watermarks that cannot be; lists every problem.
     """
     pipes = tuple(pipes)
     touched = dict.fromkeys(
@@ -52,12 +57,19 @@ def check_entities(
         problem
         for entity_id in touched
         if (entity := entities.get_entity_definition(entity_id)) is not None
-        for problem in tag_problems_of(entity)
+        for problem in (*tag_problems_of(entity), *schema_problems(entity))
+    ]
+    problems += [
+        f"pipe {pipe.pipeid!r}: {text}"
+        for pipe in pipes
+        if pipe.tags
+        for text in (*word_problems("pipe", pipe.tags), *_variables_of(pipe))
     ]
     problems += secret_tag_problems(
         pipes, filter(None, map(entities.get_entity_definition, touched))
     )
     problems += [text for pipe in pipes for text in pipe_interval_problems(pipe, entities)]
+    problems += [text for pipe in pipes for text in pipe_column_problems(pipe, entities)]
     problems += _written_sources(pipes, entities)
     problems += place_problems(pipes, entities, warehouse, resolve)
     if problems:
@@ -90,6 +102,15 @@ def connections_of(pipe: PipeMetadata | None, entities: DataEntityRegistry) -> t
         and CONNECTION_TAG in entity.tags
     }
     return tuple(sorted(named))
+
+
+def _variables_of(pipe: PipeMetadata) -> Iterator[str]:
+    text = variable_problem(pipe.tags.get(_CHECKPOINT_TAG))
+    if text is not None:
+        yield (
+            f"tag {_CHECKPOINT_TAG}: {text}\n"
+            "  Fix: write the value; what differs between deployments goes into a file of settings."
+        )
 
 
 def _written_sources(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) -> Iterator[str]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from kindling_airflow.column_checks import declared_columns
 from kindling_airflow.data_entities import DataEntities, DataEntityRegistry, list_problems
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry
 from kindling_airflow.errors import DeclarationError, HarvestError, ProblemsError, problems_of
@@ -99,7 +100,8 @@ def harvest_here(root: Path, modules: Sequence[str] = ()) -> Manifest:
     names = modules or project_modules(root)
     with isolated_imports(root) as imported:
         found = import_declarations(root, names)
-        check_queries(found.pipes, found.entities.get_entity_ids())
+        entity_ids = found.entities.get_entity_ids()
+        check_queries(found.pipes, entity_ids, declared_columns(found.entities))
         files = [module.__file__ for module in imported().values()]
         files += [str(path) for path in found.pipes.sql_files.values() if root in path.parents]
         sources = {_relative(root, file): _sha256(Path(file)) for file in files if file}

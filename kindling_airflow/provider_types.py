@@ -25,8 +25,10 @@ from kindling_airflow.frozen import thaw
 from kindling_airflow.interval_checks import entity_interval_problems
 from kindling_airflow.intervals import WRITE_MODES
 from kindling_airflow.kafka_tags import KAFKA_TAGS, kafka_problems
+from kindling_airflow.known_tags import likely_tag, word_problems
 from kindling_airflow.secret_keys import without_secrets
 from kindling_airflow.source_tags import MALFORMED_TAG, source_problems
+from kindling_airflow.variables import variable_problem
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -71,6 +73,10 @@ _OPTIONS_WITH_TAGS = {
     "query": "provider.query",
     "driver": "provider.driver",
 }
+_WITHOUT_VARIABLES = (
+    *(PATH_TAG, "provider.table", "provider.url"),
+    *("provider.servers", "provider.topic"),
+)
 _CHOICES = {
     "extra_columns": ("fail", "ignore"),
     "format": ("orc", "parquet"),
@@ -228,6 +234,7 @@ def tag_problems_of(entity: EntityMetadata) -> list[str]:
     if known is None:
         return [
             *_type_problems(where, kind),
+            *_word_problems(where, entity, own_provider=True),
             *_secret_problems(where, entity),
             *entity_interval_problems(entity, None),
         ]
@@ -256,7 +263,20 @@ def tag_problems_of(entity: EntityMetadata) -> list[str]:
         problems += _partition_problems(where, kind, entity.partition_columns)
     modes = known.write_modes if known.is_written else ()
     problems += entity_interval_problems(entity, modes)
+    for tag in _WITHOUT_VARIABLES:
+        if tag in known.tags and (text := variable_problem(entity.tags.get(tag))):
+            problems.append(
+                f"{where}: tag {tag}: {text}\n"
+                "  Fix: write the value; what differs between deployments goes into a file of "
+                "settings."
+            )
+    problems += _word_problems(where, entity)
     return problems + _secret_problems(where, entity)
+
+
+def _word_problems(where: str, entity: EntityMetadata, own_provider: bool = False) -> list[str]:
+    found = word_problems("entity", entity.tags, own_provider) if entity.tags else ()
+    return [f"{where}: {text}" for text in found]
 
 
 def _type_problems(where: str, kind: str) -> list[str]:
@@ -290,7 +310,8 @@ def _unknown_tags(where: str, kind: str, known: ProviderType, tags: Mapping[str,
         if known.takes_options and key.startswith(OPTION_TAG) and key != OPTION_TAG:
             continue
         names = [*known.tags, *([f"{OPTION_TAG}NAME"] if known.takes_options else [])]
-        hint = did_you_mean(key, names)
+        likely = likely_tag("entity", key) or ""
+        hint = did_you_mean(key, names if likely.startswith("provider.") else [likely, *names])
         problems.append(
             f"{where}: provider_type {kind!r} has no tag {key!r}.{hint}\n"
             f"  Fix: use one of {_listed(names)}."

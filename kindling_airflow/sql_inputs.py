@@ -10,11 +10,12 @@ inputs from then on, in the order in which the query names them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata, argument_name
 from kindling_airflow.errors import DeclarationError, did_you_mean
+from kindling_airflow.sql_columns import unknown_columns
 from kindling_airflow.sql_query import Query, TableName, read_query, sql_parser_is_installed
 
 __all__ = ["CHECK_TAG", "check_queries", "derive_inputs"]
@@ -32,7 +33,11 @@ def derive_inputs(pipes: DataPipesRegistry, entity_ids: Iterable[str] = ()) -> N
         _check(pipes, [pipe for pipe in pipes if pipe.awaits_inputs], entity_ids)
 
 
-def check_queries(pipes: DataPipesRegistry, entity_ids: Iterable[str] = ()) -> None:
+def check_queries(
+    pipes: DataPipesRegistry,
+    entity_ids: Iterable[str] = (),
+    columns_of: Callable[[str], Iterable[str] | None] | None = None,
+) -> None:
     """Check every query, note its parameters, and derive its inputs where it declares none.
 
     Without the parser, queries that declare their inputs pass unread; so do those with the tag
@@ -41,13 +46,44 @@ def check_queries(pipes: DataPipesRegistry, entity_ids: Iterable[str] = ()) -> N
     Args:
         pipes: the pipes; those whose inputs are derived are replaced.
         entity_ids: the declared entities. What pipes read and write is known besides.
+        columns_of: returns which columns an entity has, or None where that is not certain.
 
     Raises:
         DeclarationError: a query is none or breaks the grammar, names a table that is no input or
-            no entity, or several entities at once, or cannot be read without the parser; lists
-            every problem.
+            no entity, or several entities at once, or a column that its tables do not have, or
+            cannot be read without the parser; lists every problem.
     """
     _check(pipes, [pipe for pipe in pipes if pipe.sql is not None], entity_ids)
+    if columns_of is None or not sql_parser_is_installed():
+        return
+    problems = [
+        text
+        for pipe in pipes
+        if pipe.sql is not None and pipe.tags.get(CHECK_TAG) is not False
+        for text in _column_problems(pipe, columns_of)
+    ]
+    if problems:
+        raise DeclarationError(problems)
+
+
+def _column_problems(
+    pipe: PipeMetadata, columns_of: Callable[[str], Iterable[str] | None]
+) -> Iterator[str]:
+    columns = {entity_id: columns_of(entity_id) for entity_id in pipe.input_entity_ids}
+    if not any(columns.values()):
+        return
+    tables = {
+        name: columns[found[0]] if len(found) == 1 else None
+        for name, found in _by_table(columns).items()
+    }
+    where = f"pipe {pipe.pipeid!r}: its query" + (f" ({pipe.sql_file})" if pipe.sql_file else "")
+    for name, hint in unknown_columns(pipe.sql or "", tables):
+        yield (
+            f"{where} names column {name!r}, which its tables do not have as they are declared."
+            f"{hint}\n"
+            "  Fix: correct the name, or the schema of the entity; if Spark does take the query as "
+            f"it is, set the tag {CHECK_TAG!r} to False."
+        )
 
 
 def _check(
@@ -60,12 +96,17 @@ def _check(
     )
     readable = sql_parser_is_installed()
     problems = []
+    without_parser = []
     for pipe in queries:
         checked = pipe.tags.get(CHECK_TAG) is not False
-        if pipe.awaits_inputs and not (readable and checked):
-            problems.append(_unreadable_text(pipe, checked))
+        if pipe.awaits_inputs and not checked:
+            problems.append(_unread_text(pipe))
+        elif pipe.awaits_inputs and not readable:
+            without_parser.append(pipe.pipeid)
         elif readable and checked:
             problems += _settle(pipes, pipe, known)
+    if without_parser:
+        problems.append(_no_parser_text(without_parser))
     if problems:
         raise DeclarationError(problems)
 
@@ -142,14 +183,20 @@ def _unknown_text(
     )
 
 
-def _unreadable_text(pipe: PipeMetadata, checked: bool) -> str:
-    if not checked:
-        return (
-            f"pipe {pipe.pipeid!r}: its inputs cannot be derived from a query that is not read "
-            f"(tag {CHECK_TAG!r})\n  Fix: name the inputs in input_entity_ids."
-        )
+def _unread_text(pipe: PipeMetadata) -> str:
     return (
-        f"pipe {pipe.pipeid!r}: deriving its inputs from its query takes the package 'sqlglot', "
-        "which is not installed\n"
-        "  Fix: install 'airflow-provider-kindling[sql]', or name the inputs in input_entity_ids."
+        f"pipe {pipe.pipeid!r}: its inputs cannot be derived from a query that is not read "
+        f"(tag {CHECK_TAG!r})\n  Fix: name the inputs in input_entity_ids."
+    )
+
+
+def _no_parser_text(pipe_ids: Sequence[str]) -> str:
+    """Return one text for all pipes: one package is missing, not one for each."""
+    first, more = pipe_ids[0], len(pipe_ids) - 1
+    which = f"pipe {first!r}" + (f" (and {more} more)" if more else "")
+    return (
+        f"{which}: deriving inputs from queries takes the package 'sqlglot', which is not "
+        "installed here\n"
+        "  Fix: install 'sqlglot>=27' where projects are compiled and DAG files are parsed, or "
+        "name the inputs in input_entity_ids."
     )

@@ -4,18 +4,21 @@
     SELECT carrier, count(*) AS flights FROM late GROUP BY carrier
 
 reads the table ``silver_flights`` (``late`` is its own) and wants the parameter ``minutes``. Who
-shadows whom is the business of a parser: sqlglot, in the dialect of Spark, which comes with the
-extra ``sql``. Without it a text is only looked at for its first word. No text is ever changed.
+shadows whom is the business of a parser: sqlglot, in the dialect of Spark. Drivers need none:
+without it a text is only looked at for its first word. No text is ever changed.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.sql_flaws import PIECES, comma_problems, template_problems
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -26,6 +29,7 @@ __all__ = [
     "bare_query",
     "query_problems",
     "query_text",
+    "query_tree",
     "read_query",
     "sql_parser_is_installed",
 ]
@@ -67,12 +71,25 @@ class Query:
 
 
 def bare_query(sql: Any) -> Any:
-    """Return a query without the semicolons that may end it; what is no text as it is.
+    """Return a query without the semicolons that may end it, and without what is behind them.
 
-    >>> bare_query("SELECT 1 ; ")
-    'SELECT 1'
+    Only comments and white space may be there; else it is more than one query, and left as it is.
+    What is not a text is returned as it is, too.
+
+    >>> bare_query("SELECT 1 ; "), bare_query("SELECT ';' -- one" + chr(10) + "; -- the end;")
+    ('SELECT 1', "SELECT ';' -- one")
+    >>> bare_query("SELECT 1; SELECT 2;")
+    'SELECT 1; SELECT 2'
     """
-    return sql.rstrip().rstrip(";").rstrip() if isinstance(sql, str) else sql
+    if not isinstance(sql, str) or ";" not in sql:
+        return sql.rstrip() if isinstance(sql, str) else sql
+    end: int | None = None
+    for found in PIECES.finditer(sql):
+        if found["end"]:
+            end = found.start() if end is None else end
+        elif found["code"]:
+            end = None
+    return sql[:end].rstrip()
 
 
 def query_problems(sql: object) -> list[str]:
@@ -113,23 +130,69 @@ def sql_parser_is_installed() -> bool:
 
 def read_query(sql: str) -> Query:
     """Return what a text names, or what is wrong with it. Needs the parser."""
-    import sqlglot
+    from sqlglot.errors import SqlglotError
+
+    problems = query_problems(sql) or template_problems(sql)
+    if problems:
+        return Query(problems=tuple(problems))
+    try:
+        tree = query_tree(sql)
+        if tree is None:
+            return Query(problems=(f"its text is no single query\n{_REMEDY}",))
+        problems = comma_problems(sql)
+        if problems:
+            return Query(problems=tuple(problems))
+        tables, unreadable = _tables(tree, sql)
+    except (SqlglotError, RecursionError) as error:
+        return Query(problems=(_syntax_text(error),))
+    return Query(tables, _parameters(tree), unreadable)
+
+
+def query_tree(sql: str) -> exp.Query | exp.Values | None:
+    """Return a query as the parser sees it, its names in lower case; None if it is none, or many.
+
+    Raises:
+        SqlglotError: it breaks the grammar.
+    """
     from sqlglot.errors import SqlglotError
     from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 
-    unsuited = query_problems(sql)
-    if unsuited:
-        return Query(problems=tuple(unsuited))
-    try:
-        found = [tree for tree in sqlglot.parse(sql, read="spark") if tree is not None]
-        if len(found) != 1 or not isinstance(found[0], (sqlglot.exp.Query, sqlglot.exp.Values)):
-            return Query(problems=(f"its text is no single query\n{_REMEDY}",))
-        # Spark does not tell upper case from lower case, and neither do its WITH and its aliases.
-        tree = normalize_identifiers(found[0], dialect="spark")
-        tables, problems = _tables(tree, sql)
-    except (SqlglotError, RecursionError) as error:
-        return Query(problems=(_syntax_text(error),))
-    return Query(tables, _parameters(tree), problems)
+    found = None
+    if (other := _without_table_statements(sql)) != sql:
+        with suppress(SqlglotError):
+            found = _parsed(other)
+    if found is None:
+        found = _parsed(sql)
+    # Spark does not tell upper case from lower case, and neither do its WITH and its aliases.
+    return None if found is None else normalize_identifiers(found, dialect="spark")
+
+
+def _parsed(sql: str) -> exp.Query | exp.Values | None:
+    """Return the one query of a text, or None."""
+    import sqlglot
+
+    parsed = sqlglot.parse(sql, read="spark")
+    found = [t for t in parsed if t is not None and not isinstance(t, sqlglot.exp.Semicolon)]
+    only = found[0] if len(found) == 1 else None
+    return only if isinstance(only, (sqlglot.exp.Query, sqlglot.exp.Values)) else None
+
+
+def _without_table_statements(sql: str) -> str:
+    """Return a text for the parser's eyes, with ``FROM x`` for each query ``TABLE x``.
+
+    To it both are all of ``x``; it does not know the first one. Nothing changes its place.
+    """
+    import sqlglot
+
+    tokens = sqlglot.tokenize(sql, read="spark")
+    text = sql
+    before = ("", "(", "UNION", "EXCEPT", "MINUS", "INTERSECT", "ALL", "DISTINCT", ")")
+    for n, token in enumerate(tokens[:-1]):
+        leads = (tokens[n - 1].text.upper() if n else "") in before
+        named = tokens[n + 1].token_type.name in ("VAR", "IDENTIFIER")
+        if leads and named and token.text.upper() == "TABLE":
+            text = f"{text[: token.start]}FROM {text[token.end + 1 :]}"
+    return text
 
 
 def _tables(

@@ -15,6 +15,7 @@ from kindling_airflow.translator.streams import streaming_part
 
 __all__ = ["notes_on", "notes_together"]
 
+_STEPS = (("minute", 60, "hour"), ("hour", 24, "day"))
 _MANY_ASSETS = (
     300  # with as many, Airflow takes some ten seconds for the Graph; with 1,000, minutes
 )
@@ -25,6 +26,7 @@ def notes_on(source: Source) -> list[str]:
     return [
         *_unseen(source),
         *_assets(source),
+        *_uneven_steps(source),
         *_batch_streams(source),
         *_repeated_rows(source),
         *_dates(source),
@@ -45,6 +47,20 @@ def _unseen(source: Source) -> Iterator[str]:
             f"load_dags does not read a file named {source.path.name!r}; Airflow has this DAG only "
             f"if its name ends in {DEFINITION_SUFFIXES[0]!r}, or a DAG file names it"
         )
+
+
+def _uneven_steps(source: Source) -> Iterator[str]:
+    """Yield the steps of a cron expression that do not come out even: they begin anew each hour."""
+    definition = source.definition
+    cron = "" if definition is None else definition.cron or definition.partitions or ""
+    for (unit, size, whole), field in zip(_STEPS, cron.split(), strict=False):
+        step = field.removeprefix("*/")
+        if field != step and step.isdecimal() and 0 < int(step) < size and size % int(step):
+            yield (
+                f"the step {field!r} of its schedule begins anew with each {whole}, whose last "
+                f"interval has {size % int(step)} {unit}s, not {step}: "
+                f"'every: {step}{unit[0]}' has intervals of one length"
+            )
 
 
 def _assets(source: Source) -> Iterator[str]:

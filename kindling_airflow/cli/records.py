@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kindling_airflow.column_checks import declared_columns
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import FROM_QUERY, DataPipesRegistry
 from kindling_airflow.errors import DeclarationError, did_you_mean
@@ -58,7 +59,7 @@ def manifest_of_records(path: Path, records: Sequence[Any]) -> Manifest:
     if problems:
         raise DeclarationError(problems)
     try:
-        check_queries(pipes, entities.get_entity_ids())
+        check_queries(pipes, entities.get_entity_ids(), declared_columns(entities))
     except DeclarationError as error:
         raise DeclarationError(f"{path}: {problem}" for problem in error.problems) from error
     return Manifest.from_registries(pipes, entities)

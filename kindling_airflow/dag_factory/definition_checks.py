@@ -10,9 +10,13 @@ from kindling_airflow.dag_factory.definition_params import param_problems
 from kindling_airflow.dag_factory.python_objects import OBJECTS
 from kindling_airflow.dag_factory.yaml_file import Problem, Where
 from kindling_airflow.translator.task_settings import argument_problems
+from kindling_airflow.variables import variable_problem
 
 __all__ = ["meaning_problems"]
 
+_PLACES = ("warehouse", "checkpoints", "assets")
+_NAMES = ("pool", "queue", "executor", "owner")
+_HANDED_ON = ("conf", "env_vars", "name")
 _NAMED_REFERENCES = ("queued_at", "logical_date", "average_runtime")
 
 
@@ -31,8 +35,29 @@ def meaning_problems(
         yield ("pools", pool), text
     yield from param_problems(sound.get("params", {}), sound.get("schedule") is not None)
     yield from _argument_problems(sound)
+    yield from _variable_problems(sound)
     yield from _lifetime_problems(sound, given)
     yield from _deadline_problems(sound.get("dag_run", {}).get("deadline", ()))
+
+
+def _variable_problems(sound: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield where a variable of a shell is named and nothing replaces it.
+
+    Spark replaces some in its own properties (``${env:HOME}``), so that ``conf`` and what else is
+    handed on as it is may hold any.
+    """
+    layers: dict[Where, Mapping[str, Any]] = {(): sound}
+    layers |= {("overrides", glob): said for glob, said in sound.get("overrides", {}).items()}
+    for where, layer in layers.items():
+        spark = layer.get("spark") or {}
+        said: dict[Where, Any] = {(key,): layer.get(key) for key in (*_PLACES, *_NAMES)}
+        said |= {("spark", key): spark[key] for key in spark if key not in _HANDED_ON}
+        for way, value in said.items():
+            text = variable_problem(value, is_path=way[-1] not in _NAMES)
+            if text is not None:
+                template = ", or a template such as '{{ var.value.warehouse }}'"
+                more = template if way == ("warehouse",) else ""
+                yield (*where, *way), f"{text}\n  Fix: write the value{more}."
 
 
 def _argument_problems(sound: Mapping[str, Any]) -> Iterator[Problem]:

@@ -44,6 +44,8 @@ _PRESETS = {
     "@quarterly": "0 0 1 */3 *",
     "@yearly": "0 0 1 1 *",
 }
+_FIELDS = (("minute", 60), ("hour", 24), ("day", 31), ("month", 12), ("weekday", 7))
+_EVERY = ("minute", "hour")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LONGEST = timedelta(days=366)
@@ -173,6 +175,15 @@ def _cron_problem(schedule: str) -> str | None:
     chance = re.search(r"\br\b", expression.lower())  # croniter draws such a field by lot
     if len(expression.split()) != 5 or chance or not croniter.is_valid(expression):
         return "not a cron expression of five fields\n  Fix: for instance '0 3 * * *', or '@daily'."
+    for (unit, size), field in zip(_FIELDS, expression.split(), strict=True):
+        for part in field.split(","):
+            step = part.partition("/")[2]
+            if step.isdecimal() and int(step) > size:
+                remedy = f"{{every: {step}{unit[0]}}}" if unit in _EVERY else "a smaller step"
+                return (
+                    f"a step of {step} {unit}s never comes, because there are {size} of them: it "
+                    f"is the first one alone\n  Fix: use {remedy}."
+                )
     try:
         croniter(expression, datetime(2026, 1, 1, tzinfo=timezone.utc)).get_next()
     except CroniterBadDateError:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from kindling_airflow.bulk import collector_paused
 from kindling_airflow.dag_factory.compile import Planned, plan_definition, planned_as
-from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.dag_factory.definition import Definition, definition_schema
 from kindling_airflow.dag_factory.yaml_file import read_definition_file
 from kindling_airflow.errors import DefinitionError, ProblemsError, did_you_mean
 from kindling_airflow.execution_plan import ExecutionPlan
@@ -49,6 +50,7 @@ def planned_source(
         for key in keys
         if key in _OF_THE_DAG
     ]
+    problems += _airflows_keys(source, keys)
     if problems:
         raise DefinitionError(problems)
     if not isinstance(plan, (Manifest, ExecutionPlan)):
@@ -69,6 +71,19 @@ def planned_source(
     if isinstance(plan, Manifest):
         return plan_definition(definition, plan)
     return _checked(planned_as(definition, plan))
+
+
+def _airflows_keys(source: str, keys: Mapping[str, Any]) -> list[str]:
+    """Return the keys that are arguments of Airflow's DAG, and that no definition has."""
+    unknown = keys.keys() - definition_schema()["properties"].keys()
+    if not unknown:
+        return []
+    from airflow.sdk import DAG
+
+    return [
+        f"{source}: {key!r} is an argument of the DAG\n  Fix: pass it to DAG(...)."
+        for key in unknown.intersection(signature(DAG.__init__).parameters)
+    ]
 
 
 def _read(path: Path, source: str) -> Manifest | ExecutionPlan:

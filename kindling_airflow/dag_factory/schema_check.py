@@ -211,6 +211,16 @@ def _one_of_them(error: Any) -> Texts:
                 yield (*inner.relative_path, *step), text
 
 
+def _text_or_list(error: Any) -> Texts:
+    """What is a list is to be a good one, and anything else a text."""
+    is_list = isinstance(error.instance, list)
+    for inner in error.context:
+        alternative = error.validator_value[inner.schema_path[0]]
+        if (alternative["type"] == "array") is is_list:
+            for step, text in _TEXTS.get(str(inner.validator), _other)(inner):
+                yield (*inner.relative_path, *step), text
+
+
 def _exactly_one(error: Any) -> Texts:
     known = ", ".join(map(repr, error.schema["properties"]))
     yield (), f"must have exactly one of the keys {known}"
@@ -232,6 +242,7 @@ _TEXTS: Mapping[str, Callable[[Any], Texts]] = {
     "minLength": _empty,
     "minProperties": _exactly_one,
     "minimum": _minimum,
+    "oneOf": _text_or_list,
     "pattern": _pattern,
     "required": _required,
     "type": _type,

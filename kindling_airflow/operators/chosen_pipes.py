@@ -44,6 +44,7 @@ def skips_unless_chosen(
     def before_execution(context: Context) -> None:
         chosen = _said(context, key)
         if not chosen:
+            _refuse_empty_list(context, key, chosen)
             return
         task: Any = context["ti"].task
         try:
@@ -88,6 +89,24 @@ def refuses_choice(key: str = CHOICE, spokesman: str | None = None) -> Callable[
             )
 
     return before_execution
+
+
+def _refuse_empty_list(context: Context, key: str, chosen: Any) -> None:
+    """Refuse ``select: []`` in a run's conf: it is not all pipes that are asked for by it.
+
+    An empty text is what the form of the UI sends where nothing was filled in, and so is an empty
+    list where that is the default of the DAG's param.
+    """
+    conf = getattr(context.get("dag_run"), "conf", None) or {}
+    if key not in conf or not isinstance(chosen, (list, tuple)):
+        return
+    defaults: Mapping[str, Any] = getattr(context.get("dag"), "params", None) or {}
+    if key in defaults and defaults[key] == chosen:
+        return
+    raise AirflowFailException(
+        f"{key!r} of this run is an empty list, which selects no pipes\n"
+        f"  Fix: name some, or leave {key!r} out for all of them."
+    )
 
 
 def _said(context: Mapping[str, Any], key: str) -> Any:

@@ -24,6 +24,7 @@ from kindling_airflow.runner.providers.interface import (
     ReadsGains,
     SetsAside,
 )
+from kindling_airflow.runner.schema_difference import declared_schema
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -252,7 +253,7 @@ def _read_gained(
 
 def _no_rows_yet(spark: SparkSession, entity: EntityMetadata) -> DataFrame:
     """Return the prior state of a pipe that reads its own output, before its first run."""
-    return spark.createDataFrame([], entity.schema or "")
+    return spark.createDataFrame([], declared_schema(entity, spark) or "")
 
 
 def _no_columns_text(pipe: PipeMetadata, entity_id: str) -> str:

@@ -11,10 +11,12 @@ from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.runner.schema_difference import (
     arranged,
+    declared_lengths,
     declared_schema,
     nulls_at,
     quoted,
     schema_differences,
+    too_long,
 )
 
 if TYPE_CHECKING:
@@ -82,10 +84,14 @@ def _repeated(names: list[str]) -> dict[str, int]:
 def _without_nulls(
     pipe: PipeMetadata, output: EntityMetadata, frame: DataFrame, declared: StructType
 ) -> DataFrame:
-    """Let a null where ``NOT NULL`` is declared be an error when the rows are computed."""
+    """Let nulls where ``NOT NULL`` is declared, and texts longer than declared, be errors.
+
+    They are raised when the rows are computed.
+    """
     from pyspark.sql import functions as F
 
     columns = []
+    lengths = declared_lengths(output) or declared
     for field, found in zip(declared, frame.schema, strict=True):
         column = F.col(quoted(field.name))
         wrong = nulls_at(column, field.dataType, field.nullable or not found.nullable)
@@ -97,6 +103,16 @@ def _without_nulls(
             )
             error = F.raise_error(F.lit(message)).cast(found.dataType)
             column = F.when(wrong, error).otherwise(column).alias(field.name)
+        lengthy = too_long(F.col(quoted(field.name)), lengths[field.name].dataType)
+        if lengthy is not None:
+            message = (
+                f"pipe {pipe.pipeid!r}: its result has a text in column {field.name!r} that is "
+                f"longer than entity {output.entityid!r} declares: "
+                f"{lengths[field.name].dataType.simpleString()}\n"
+                "  Fix: shorten such texts, or declare a longer one, or STRING."
+            )
+            error = F.raise_error(F.lit(message)).cast(found.dataType)
+            column = F.when(lengthy, error).otherwise(column).alias(field.name)
         columns.append(column)
     return frame.select(*columns)
 

@@ -7,7 +7,8 @@
 Temporary views belong to a session, and pipes that run at once share theirs. So each query has a
 session of its own, which shares everything else: executors, kept tables, settings. Views under
 names of their own in the shared session would not do: Spark drops what it keeps of a table together
-with a view of that table. Values go in as typed arguments, never as text.
+with a view of that table. Values go in as typed arguments; where a session's parser loses them, as
+the typed literals that Spark's own parser makes of them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _LARGEST = 2**63  # Spark's whole numbers are of 64 bits
 _INTERVAL = ("interval_start", "interval_end")
 # Spark meets such a marker only after it has found the text to be a query.
 _BEYOND_GRAMMAR = "UNEXPECTED_USE_OF_PARAMETER_MARKER"
+_UNBOUND = "UNBOUND_SQL_PARAMETER"
 
 
 def result_of_query(
@@ -56,13 +58,44 @@ def result_of_query(
     arguments = query_arguments(run)
     _refuse_statements(pipe, private)
     try:
-        result = private.sql(sql, args=arguments)
+        result = _rows(private, sql, arguments)
     except AnalysisException as error:
         text = _error_text(pipe, run, arguments, error)
         if text is None:
             raise
         raise PipeRunError(text) from error
     return _in_session(run.spark, result)
+
+
+def _rows(session: SparkSession, sql: str, arguments: Mapping[str, Any]) -> DataFrame:
+    """Return a query's rows, whatever parser the session has, which is for this query alone.
+
+    Spark hands the arguments to the session's parser together with the text. The parser of an
+    extension that was made for an older Spark (Delta's, up to 4.4) passes on the text alone, and
+    the parameters would stay unbound. What Spark's own parser does with them is done for it then:
+    each becomes a typed literal.
+    """
+    if ":" not in sql or not arguments:
+        return session.sql(sql)
+    from pyspark.sql import functions as F
+
+    jvm: Any = session._jvm
+    inner: Any = session._jsparkSession
+    expressions = jvm.java.util.HashMap()
+    for name, value in arguments.items():
+        column: Any = F.lit(value)
+        expressions.put(name, inner.expression(column._jc))
+    scala_map = jvm.org.apache.spark.api.python.PythonUtils.toScalaMap(expressions)
+    classes = jvm.org.apache.spark.sql.catalyst.parser
+    context = classes.NamedParameterContext(inner.resolveAndValidateParameters(scala_map))
+    parser = inner.sessionState().sqlParser()
+    probe = parser.parsePlanWithParameters(f"SELECT :{next(iter(arguments))}", context)
+    if "namedparameter(" not in probe.toString():
+        return session.sql(sql, args=dict(arguments))
+    # What looks like a variable, ${x}, is one in the text, and none in a value.
+    text = jvm.org.apache.spark.sql.internal.VariableSubstitution().substitute(sql)
+    session.conf.set("spark.sql.variable.substitute", "false")
+    return session.sql(classes.ParameterHandler.substituteParameters(text, context)._1())
 
 
 def query_arguments(run: RunContext) -> dict[str, Any]:
@@ -148,9 +181,9 @@ def _error_text(
             f"{did_you_mean(table, names)} It has: {known}.\n"
             "  Fix: correct the name, or add the entity to input_entity_ids."
         )
-    if condition != "UNBOUND_SQL_PARAMETER":
-        return None
     name = str(said.get("name", ""))
+    if condition != _UNBOUND or name in arguments:
+        return None
     wants = f"pipe {pipe.pipeid!r}: its query wants :{name}"
     if name in _INTERVAL:
         start = run.interval_start

@@ -7,9 +7,10 @@ a{key}   the keys of the map a, and a{value} its values
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, did_you_mean
@@ -20,31 +21,134 @@ if TYPE_CHECKING:
 
 __all__ = [
     "arranged",
+    "declared_lengths",
     "declared_schema",
     "nullable",
     "nulls_at",
     "quoted",
     "schema_differences",
     "sql_type",
+    "too_long",
 ]
+
+_CODED = re.compile(r"\[[A-Z_.0-9]+\]")
+_LONGEST_SENTENCE = 300
 
 
 def declared_schema(entity: EntityMetadata, spark: SparkSession) -> StructType | None:
     """Return an entity's declared schema, or None where it declares none.
 
+    ``CHAR`` and ``VARCHAR`` are ``STRING`` in it, which is what rows have in their place.
+
     Raises:
-        DeclarationError: it is no Spark DDL.
+        DeclarationError: it is not valid Spark DDL.
     """
+    declared = declared_lengths(entity)
+    if declared is None:
+        return None
+    del spark  # its grammar is that of the process
+    plain: StructType = _without_lengths(declared)
+    return plain
+
+
+def declared_lengths(entity: EntityMetadata) -> StructType | None:
+    """Return an entity's declared schema with the lengths of its texts, or None without a schema.
+
+    Raises:
+        DeclarationError: as :func:`declared_schema`.
+    """
+    from pyspark.sql.types import DataType, StructType
+
     if entity.schema is None:
         return None
     try:
-        return spark.createDataFrame([], entity.schema).schema
+        found = DataType.fromDDL(entity.schema)
     except Exception as error:
         problem = (
-            f"entity {entity.entityid!r}: its schema is no Spark DDL: {entity.schema!r}: {error}\n"
+            f"entity {entity.entityid!r}: its schema {entity.schema!r} is not valid Spark DDL: "
+            f"{_first_sentence(error)}\n"
             "  Fix: write it like 'id BIGINT, name STRING'."
         )
         raise DeclarationError([problem]) from error
+    return found if isinstance(found, StructType) else StructType().add("value", found)
+
+
+def too_long(column: Column, declared: DataType) -> Column | None:
+    """Return whether a text is longer than declared, or has such a text in it.
+
+    Args:
+        column: the value.
+        declared: its type, with lengths.
+
+    Returns:
+        None where no length is declared.
+    """
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import ArrayType, CharType, MapType, StructType, VarcharType
+
+    if isinstance(declared, (CharType, VarcharType)):
+        return F.char_length(column) > declared.length
+    if isinstance(declared, StructType):
+        found = [too_long(column.getField(f.name), f.dataType) for f in declared]
+    elif isinstance(declared, ArrayType):
+        found = [_any_too_long(column, declared.elementType)]
+    elif isinstance(declared, MapType):
+        found = [
+            _any_too_long(F.map_keys(column), declared.keyType),
+            _any_too_long(F.map_values(column), declared.valueType),
+        ]
+    else:
+        return None
+    wrong = [condition for condition in found if condition is not None]
+    return reduce(lambda a, b: a | b, wrong) if wrong else None
+
+
+def _any_too_long(column: Column, declared: DataType) -> Column | None:
+    from pyspark.sql import functions as F
+
+    if too_long(F.lit(None), declared) is None:
+        return None
+
+    def wrong(element: Column) -> Column:
+        return cast("Column", too_long(element, declared))
+
+    return F.exists(column, wrong)
+
+
+def _without_lengths(declared: Any) -> Any:
+    """Return a type with ``STRING`` for its texts of some length."""
+    from pyspark.sql.types import (
+        ArrayType,
+        CharType,
+        MapType,
+        StringType,
+        StructField,
+        StructType,
+        VarcharType,
+    )
+
+    if isinstance(declared, (CharType, VarcharType)):
+        return StringType()
+    if isinstance(declared, StructType):
+        return StructType(
+            [
+                StructField(f.name, _without_lengths(f.dataType), f.nullable, f.metadata)
+                for f in declared
+            ]
+        )
+    if isinstance(declared, ArrayType):
+        return ArrayType(_without_lengths(declared.elementType), declared.containsNull)
+    if isinstance(declared, MapType):
+        key, value = _without_lengths(declared.keyType), _without_lengths(declared.valueType)
+        return MapType(key, value, declared.valueContainsNull)
+    return declared
+
+
+def _first_sentence(error: Exception) -> str:
+    """Return what an error says before it shows Java's stack."""
+    lines = [line.strip(" :") for line in str(error).splitlines() if line.strip(" :")]
+    coded = [line for line in lines if _CODED.search(line)]
+    return (coded or lines or [type(error).__name__])[0][:_LONGEST_SENTENCE]
 
 
 def quoted(name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kindling_airflow.critical_path import duration_hint
+from kindling_airflow.known_tags import word_problems
 from kindling_airflow.strategies.priority import priority_problems
 from kindling_airflow.translator.task_settings import TAGS, setting_problems, tag_settings
 
@@ -15,11 +16,13 @@ Tags = Mapping[str, Mapping[str, Any]]
 
 
 def pipe_tag_problems(tags: Tags) -> Iterator[str]:
-    """Yield what is wrong with tags that say how long, how urgent and how often a pipe is run.
+    """Yield unknown tags, and what is wrong with how long, how urgent and how often a pipe is run.
 
     Args:
         tags: each pipe's own tags.
     """
+    for pipe_id, own in tags.items():
+        yield from (f"pipe {pipe_id!r}: {text}" for text in word_problems("pipe", own))
     yield from setting_tag_problems(tags)
     yield from measure_problems(tags)
 

@@ -348,6 +348,32 @@ class TestValidate:
             "plan.json: pipe 'a': tag duration_hint must be a positive number of seconds, not 0\n"
         )
 
+    @pytest.mark.parametrize("command", ["validate", "compile", "plan"])
+    @pytest.mark.parametrize(
+        "source", ["shop", "manifest.json", "records.json", "shop.yaml", "settings"]
+    )
+    def test_words_that_nothing_reads_are_refused_in_every_kind_of_source(
+        self, shell: Shell, command: str, source: str
+    ) -> None:
+        pipe = {"pipeid": "a", "output_entity_id": "a", "tags": {"duration_hnt": 3}}
+        Path("records.json").write_text(json.dumps([pipe]))
+        Path("manifest.json").write_text(json.dumps({"schema_version": 1, "pipes": [pipe]}))
+        free = "from kindling_airflow import DataPipes\n@DataPipes.pipe('a', output_entity_id='a'"
+        Path("shop/pipes_drawn.py").write_text(f"{free}, tags={{'x.hnt': 3}})\ndef a(): ...\n")
+        Path("s.yaml").write_text("pipes: {a: {tags: {duration_hnt: 3}}}\n")
+        arguments = [source]
+        if source == "settings":
+            arguments = ["shop", "-s", "s.yaml"]
+        else:
+            tagged = f"{free}, tags={{'duration_hnt': 3}})\ndef a(): ...\n"
+            Path("shop/pipes_drawn.py").write_text(tagged)
+        write_definition(shell.folder / "shop.yaml", "dag_id: shop\n")
+        if (command, source) == ("compile", "settings"):
+            return  # a manifest is written without them
+        output = ("-o", "out.json") if command == "compile" else ()
+        text = shell(command, *arguments, *output, status=1)
+        assert "pipe 'a': unknown tag 'duration_hnt'. Did you mean 'duration_hint'?" in text
+
     def test_streams_of_a_folder_are_checked(self, shell: Shell) -> None:
         text = shell("validate", "shop", "--strategy", "streaming", status=1)
         assert "pipe 'a': its driving input 'raw' is read as a stream of parquet files" in text

@@ -48,6 +48,18 @@ def notes(capsys: pytest.CaptureFixture[str], command: str, source: str) -> list
     return [line for line in capsys.readouterr().out.splitlines() if "note:" in line]
 
 
+def test_steps_of_a_schedule_that_do_not_come_out_even(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipes = 'from kindling_airflow import DataPipes\nDataPipes.pipe("a", output_entity_id="b", '
+    more = 'schedule: "*/45 */6 * * *"\nstart_date: 2026-01-01\n'
+    [note] = notes(capsys, "validate", write(tmp_path, f'{pipes}sql="SELECT 1 AS n")\n', more))
+    assert note == (
+        "  note: the step '*/45' of its schedule begins anew with each hour, whose last interval "
+        "has 15 minutes, not 45: 'every: 45m' has intervals of one length"
+    )
+
+
 @pytest.mark.parametrize("command", ["validate", "compile"])
 def test_many_assets(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
     [note] = notes(capsys, command, write(tmp_path, MANY))

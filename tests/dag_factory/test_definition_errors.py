@@ -174,6 +174,13 @@ PRESETS = "@hourly, @daily, @weekly, @monthly, @quarterly, @yearly"
 FIVE_FIELDS = "not a cron expression of five fields\n  Fix: for instance '0 3 * * *', or '@daily'."
 
 
+def never(step: int, unit: str, size: int, remedy: str) -> str:
+    return (
+        f"a step of {step} {unit}s never comes, because there are {size} of them: it is the first "
+        f"one alone\n  Fix: use {remedy}."
+    )
+
+
 @pytest.mark.parametrize(
     ("schedule", "said"),
     [
@@ -184,6 +191,12 @@ FIVE_FIELDS = "not a cron expression of five fields\n  Fix: for instance '0 3 * 
         ("0 0 3 * * *", FIVE_FIELDS),  # seconds: Airflow would not take its first field for hours
         ("R 3 * * *", FIVE_FIELDS),  # drawn by lot at every look
         ("0 R(0-5) * * *", FIVE_FIELDS),
+        ("60 * * * *", FIVE_FIELDS),
+        ("*/90 * * * *", never(90, "minute", 60, "{every: 90m}")),
+        ("0 */36 * * *", never(36, "hour", 24, "{every: 36h}")),
+        ("5,10-20/61 * * * *", never(61, "minute", 60, "{every: 61m}")),
+        ("0 0 */40 * *", never(40, "day", 31, "a smaller step")),
+        ("0 0 31 2 *", "no day fits it\n  Fix: correct the day or the month."),
         ("0 0 30 2 *", "no day fits it\n  Fix: correct the day or the month."),
         (
             "@dayly",
@@ -194,6 +207,50 @@ FIVE_FIELDS = "not a cron expression of five fields\n  Fix: for instance '0 3 * 
 def test_a_schedule_that_is_none(base: Path, schedule: str, said: str) -> None:
     assert errors_of(base, schedule=schedule, start_date="2026-01-01") == (
         f"here: schedule: {schedule!r} is no schedule: {said}"
+    )
+
+
+@pytest.mark.parametrize("schedule", ["*/60 * * * *", "0 */24 * * *", "*/15 */6 1-31/2 * 0-7/7"])
+def test_a_step_that_comes_is_a_schedule(base: Path, schedule: str) -> None:
+    Definition.from_document(
+        document(schedule=schedule, start_date="2026-01-01"), base=base, source="here"
+    )
+
+
+@pytest.mark.parametrize("key", ["select", "exclude", "settings", "pipes"])
+def test_a_list_of_nothing_is_no_choice(base: Path, key: str) -> None:
+    assert errors_of(base, **{key: []}) == (
+        f"here: {key}: must not be empty\n  Fix: fill it in, or leave the key out."
+    )
+
+
+def test_a_list_is_checked_item_by_item(base: Path) -> None:
+    assert errors_of(base, select=["a", 4]) == (
+        "here: select.1: must be text, not 4\n  Fix: put it in quotes."
+    )
+    assert errors_of(base, select=3) == (
+        "here: select: must be text, not 3\n  Fix: put it in quotes."
+    )
+
+
+def test_variables_of_a_shell_are_not_replaced(base: Path) -> None:
+    said = errors_of(
+        base,
+        warehouse="$HOME/lake",
+        checkpoints="~/checkpoints",
+        queue="${QUEUE}",
+        spark={"jars": "/x/$JARS/a.jar", "conf": {"spark.x": "${env:HOME}"}},
+        overrides={"*": {"owner": "$OWNER", "spark": {"env_vars": {"A": "$B"}}}},
+    )
+    end = "and variables of a shell are not replaced here\n  Fix: write the value"
+    assert said == (
+        "5 problems in the definition:\n"
+        f"1. here: checkpoints: '~/checkpoints' names '~', {end}.\n"
+        f"2. here: overrides.*.owner: '$OWNER' names '$OWNER', {end}.\n"
+        f"3. here: queue: '${{QUEUE}}' names '${{QUEUE}}', {end}.\n"
+        f"4. here: spark.jars: '/x/$JARS/a.jar' names '$JARS', {end}.\n"
+        f"5. here: warehouse: '$HOME/lake' names '$HOME', {end}, or a template such as "
+        "'{{ var.value.warehouse }}'."
     )
 
 

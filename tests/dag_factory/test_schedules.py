@@ -20,7 +20,9 @@ from kindling_airflow.dag_factory.build import build_dag
 from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.task_group import kindling_task_group
 from kindling_airflow.errors import DefinitionError
+from kindling_airflow.operators.chosen_pipes import skips_unless_chosen
 from kindling_airflow.operators.run_interval import run_interval
+from kindling_airflow.pipe_graph import PipeGraph
 from tests.dag_factory.projects import compiled, document, write_definition, write_project
 
 CHAIN = "raw -> a -> b -> c, raw -> lone"
@@ -312,6 +314,16 @@ class TestChoice:
             assert "'select' of this run selects no pipes: " in found
             assert said in found
             assert sum(text.startswith("AirflowSkipException: ") for text in texts) == 4
+
+    def test_a_choice_of_nothing_is_not_one_of_everything(self, folder: Path) -> None:
+        assert self.before(built(folder), "a", conf={"select": []}) == (
+            "AirflowFailException: 'select' of this run is an empty list, which selects no pipes\n"
+            "  Fix: name some, or leave 'select' out for all of them."
+        )
+        check = skips_unless_chosen(PipeGraph({}), "pick")
+        run = SimpleNamespace(conf={"pick": []})
+        of_a_group: Any = {"dag": SimpleNamespace(params={"pick": []}), "dag_run": run}
+        check(of_a_group)  # what its form sends where nothing was filled in
 
     def test_what_is_not_chosen_is_no_news(self, folder: Path) -> None:
         dag = built(folder, on_skipped_callback="os:getcwd")

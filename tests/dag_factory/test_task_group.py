@@ -207,6 +207,17 @@ class TestRefusals:
             "  Fix: say it to the DAG."
         )
 
+    def test_arguments_of_airflows_dag_belong_to_it(self, dags: Path) -> None:
+        assert refusal(dags, default_args={}, max_active_tasks=3, schedule=None) == (
+            "3 problems in the definition:\n"
+            "1. kindling_task_group 'orders': 'default_args' is an argument of the DAG\n"
+            "  Fix: pass it to DAG(...).\n"
+            "2. kindling_task_group 'orders': 'max_active_tasks' is an argument of the DAG\n"
+            "  Fix: pass it to DAG(...).\n"
+            "3. kindling_task_group 'orders': 'schedule' is a key of the whole DAG\n"
+            "  Fix: say it to the DAG."
+        )
+
     def test_keys_of_the_call_are_checked_like_the_files(self, dags: Path) -> None:
         assert refusal(dags, widht=3).startswith(
             "shop.kindling.yaml: widht: unknown key 'widht'. Did you mean 'width'?"

@@ -21,8 +21,9 @@ from kindling_airflow.provider_types import (
 
 def problems(entity_id: str = "shop.orders", **tags: Any) -> list[str]:
     """Return what is wrong with tags; ``provider_path`` stands for ``provider.path``."""
+    plain = ("provider_type", "write_mode")
     named = {
-        key if key == "provider_type" else key.replace("_", ".", 1).replace("option_", "option."): v
+        key if key in plain else key.replace("_", ".", 1).replace("option_", "option."): v
         for key, v in tags.items()
     }
     return tag_problems_of(EntityMetadata(entity_id, tags=named))

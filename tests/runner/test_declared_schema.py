@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.errors import DeclarationError
+from kindling_airflow.runner.schema_difference import declared_schema
+from tests.entities.ddl_texts import READ, REFUSED, TEXTS_OF_A_LENGTH
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system
@@ -181,3 +185,53 @@ def test_a_stored_table_is_read_in_the_declared_order(project: Project, tmp_path
     assert report.error is None
     assert seen == [[("a", "string"), ("b", "int")]]
     assert [(i.entity_id, i.rows) for i in report.inputs] == [("src", 1)]
+
+
+@pytest.mark.parametrize("ddl", [*READ, *TEXTS_OF_A_LENGTH])
+def test_spark_reads_what_is_taken_for_ddl_without_it(spark: Any, ddl: str) -> None:
+    assert declared_schema(EntityMetadata("e", schema=ddl), spark) is not None
+
+
+@pytest.mark.parametrize("ddl", REFUSED)
+def test_spark_refuses_what_is_refused_without_it(spark: Any, ddl: str) -> None:
+    with pytest.raises(DeclarationError) as raised:
+        spark.createDataFrame([], declared_schema(EntityMetadata("e", schema=ddl), spark))
+    assert len(str(raised.value)) < 600  # and nothing of Java's stack
+
+
+def test_texts_of_a_length_are_texts_that_are_not_longer(project: Project) -> None:
+    schema = "code CHAR(3), name VARCHAR(5) NOT NULL, tags ARRAY<STRUCT<t: VARCHAR(2)>>"
+    row = "SELECT '{}' AS code, '{}' AS name, array(named_struct('t', '{}'), NULL) AS tags"
+    write(project, schema, row.format("ab", "äöüßé", "xy"))
+    assert project.run("out").status == "published"
+    (found,) = project.rows("out")
+    assert (found[0], found[1], found[2][0]["t"]) == ("ab", "äöüßé", "xy")  # nothing is padded
+    project.pipe("again", lambda out: out, "out")
+    assert project.run("again").status == "published"
+
+
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [
+        ("SELECT 'abcd' AS code, 'a' AS name, map('k', 'v') AS m", "code"),
+        ("SELECT NULL AS code, '123456' AS name, map('k', 'v') AS m", "name"),
+        ("SELECT 'a' AS code, 'a' AS name, map('k', 'vvv') AS m", "m"),
+        ("SELECT 'a' AS code, 'a' AS name, map('kkk', 'v') AS m", "m"),
+    ],
+)
+def test_a_longer_text_fails_the_pipe(project: Project, row: str, column: str) -> None:
+    schema = "code CHAR(3), name VARCHAR(5) NOT NULL, m MAP<VARCHAR(2), VARCHAR(2)>"
+    write(project, schema, row.replace("NULL AS code", "CAST(NULL AS STRING) AS code"))
+    assert f"a text in column {column!r} that is longer than entity 'out' declares" in error_of(
+        project, "out"
+    )
+    assert not project.table("out").exists()
+
+
+def test_csv_files_with_texts_of_a_length_are_read(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("code,n\nabc,1\n")
+    tags = {"provider_type": "csv", "provider.path": str(tmp_path / "a.csv")}
+    project.entity("raw", schema="code VARCHAR(3), n INT", tags=tags)
+    project.pipe("out", lambda raw: raw, "raw")
+    assert project.run("out").status == "published"
+    assert project.rows("out") == [("abc", 1)]

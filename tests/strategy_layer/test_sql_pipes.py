@@ -243,12 +243,16 @@ class TestInputs:
         DataPipes.view("a", sql="SELECT * FROM anything", input_entity_ids=["x"])
         check_queries(pipes)
         DataPipes.view("b", sql="SELECT * FROM x")
-        assert refusal(check_queries, pipes) == (
-            "pipe 'b': deriving its inputs from its query takes the package 'sqlglot', which is "
-            "not installed\n"
-            "  Fix: install 'airflow-provider-kindling[sql]', or name the inputs in "
-            "input_entity_ids."
+        missing = (
+            "pipe 'b'{}: deriving inputs from queries takes the package 'sqlglot', which is not "
+            "installed here\n"
+            "  Fix: install 'sqlglot>=27' where projects are compiled and DAG files are parsed, or "
+            "name the inputs in input_entity_ids."
         )
+        assert refusal(check_queries, pipes) == missing.format("")
+        for n in range(53):
+            DataPipes.view(f"c{n}", sql="SELECT * FROM x")
+        assert refusal(check_queries, pipes) == missing.format(" (and 53 more)")
 
     def test_are_derived_when_a_graph_is_built(self, pipes: Any) -> None:
         entities = DataEntityRegistry()

@@ -90,7 +90,7 @@ class CsvReading(FileReading):
 
     def stream(self) -> DataFrame:
         """Return the rows as they come."""
-        reader = self.spark.readStream.format("csv").schema(self.entity.schema or "")
+        reader = self.spark.readStream.format("csv").schema(self.declared or "")
         frame = reader.options(**self.options).load(self.pattern)
         return frame if self.is_permissive else self._without_replaced(frame)
 

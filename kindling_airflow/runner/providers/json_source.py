@@ -55,7 +55,7 @@ class JsonReading(FileReading):
         if self._is_left_to_spark:
             strict = {"mode": "FAILFAST", **self.options}
             reader = self.spark.readStream.format("json").options(**strict)
-            return reader.schema(self.entity.schema or "").load(self.pattern)
+            return reader.schema(declared).load(self.pattern)
         folders = self._folders_of_a_stream(declared)
         reader = self.spark.readStream.format("text").options(**self.options)
         lines = (
@@ -98,8 +98,8 @@ class JsonReading(FileReading):
     def _read_by_spark(self) -> DataFrame:
         strict = {"mode": "FAILFAST", **self.options}
         reader = self.spark.read.format("json").options(**strict)
-        if self.entity.schema is not None:
-            return reader.schema(self.entity.schema).load(self.pattern)
+        if self.declared is not None:
+            return reader.schema(self.declared).load(self.pattern)
         again = self.spark.read.format("json").options(**strict)
         return self.with_kept_folders(
             reader.load(self.pattern), lambda schema: again.schema(schema).load(self.pattern)

@@ -43,7 +43,7 @@ def rows_of(entity: EntityMetadata, records: DataFrame) -> DataFrame:
     """Return the rows of records, as Spark reads them.
 
     Raises:
-        DeclarationError: the declared schema is no Spark DDL.
+        DeclarationError: the declared schema is not valid Spark DDL.
     """
     if value_format_of(entity) == "raw":
         names = [*_RAW, *(["headers"] if "headers" in records.columns else [])]

@@ -12,6 +12,7 @@ __all__ = ["assert_format_holds"]
 _FOLDER = Path(__file__).parent
 _OF_TABLES = (
     "format_tests.py",
+    "query_tests.py",
     "stream_tests.py",
     "stream_pipe_tests.py",
     "killed_driver_tests.py",
@@ -23,10 +24,13 @@ _OF_TABLES = (
 
 
 def assert_format_holds(kind: str) -> None:
-    """Run what is tested of ``delta``, ``iceberg``, ``kafka`` or ``parquet``."""
+    """Run what is tested of ``delta``, ``iceberg``, ``kafka``, ``parquet``, or of two together."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
-    parquet = ("fault_tests.py", "empty_tests.py", "stored_values_tests.py")
-    own = {"kafka": ("kafka_tests.py",), "parquet": parquet}
+    own = {
+        "kafka": ("kafka_tests.py",),
+        "parquet": ("fault_tests.py", "empty_tests.py", "stored_values_tests.py"),
+        "delta+iceberg": ("query_tests.py",),
+    }
     names = own.get(kind, (f"{kind}_tests.py", *_OF_TABLES))
     files = [str(_FOLDER / name) for name in names]
     ran = subprocess.run(

@@ -19,7 +19,8 @@ def session_for(kind: str) -> Any:
     """Return a small local session; the process must not have had one before."""
     from pyspark.sql import SparkSession
 
-    jars = format_jars(kind) if kind in FORMATS else []  # parquet needs none
+    kinds = kind.split("+")
+    jars = [jar for name in kinds if name in FORMATS for jar in format_jars(name)]  # parquet: none
     builder = (
         SparkSession.builder.master("local[2]")
         .appName(f"tests of {kind}")
@@ -37,6 +38,6 @@ def session_for(kind: str) -> Any:
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.log.level", "OFF")
     )
-    for key, value in settings_for({kind}, lambda _key: None).items():
+    for key, value in settings_for(set(kinds), lambda _key: None).items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
