@@ -50,7 +50,7 @@ def in_children(
     outcomes: dict[int, Outcome] = {}
     running: dict[int, Child] = {}
     end = None if seconds is None else time.monotonic() + seconds
-    forks = is_untouched and hasattr(os, "fork") and len(sys._current_frames()) == 1
+    forks = is_untouched and hasattr(os, "fork") and _runs_alone()
     with selectors.DefaultSelector() as selector:
         try:
             while waiting or running:
@@ -70,6 +70,11 @@ def in_children(
             for child in running.values():
                 child.close(selector)
     return [outcomes[place] for place in range(len(calls))]
+
+
+def _runs_alone() -> bool:
+    """Return whether this is the only thread: a fork would not have the others, but their locks."""
+    return len(sys._current_frames()) == 1
 
 
 def _limit(call: Call, left: float | None, share: float) -> float | None:

@@ -91,7 +91,7 @@ KNOWN_TAGS: tuple[KnownTag, ...] = (
         retry.attempts          | a whole number              | how often a failed pipe is retried
         retry.interval_seconds  | a number of seconds         | the pause before each retry
         timeout_seconds         | a number of seconds         | how long one try may take
-        on_empty_input          | run, skip                   | what a run does if its inputs are empty
+        on_empty_input          | run, skip                   | what a run does if inputs are empty
         pool_slots              | a whole number              | the slots of its pool that it takes
         owner                   | a name                      | the owner of its task
         interval.read           | all, slice, lookback        | how much of its inputs is read

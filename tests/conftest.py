@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from kindling_airflow import child_calls
 from kindling_airflow.data_entities import DataEntities
 from kindling_airflow.data_pipes import DataPipes
 
@@ -28,6 +31,11 @@ settings.load_profile("kindling")
 # starts would inherit that: tests that interrupt one would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The threads of what runs the tests (pytest-xdist has some) have nothing to do with this package:
+# they are no reason against a fork.
+_RUNNERS_THREADS = frozenset(sys._current_frames()) - {threading.get_ident()}
+child_calls._runs_alone = lambda: len(sys._current_frames().keys() - _RUNNERS_THREADS) == 1
 
 # An Airflow home of this session's own, set before anything imports airflow, which reads it once.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="kindling-airflow-home-")

@@ -93,12 +93,17 @@ def test_what_is_printed_is_kept_but_not_all_of_it(untouched: bool) -> None:
             "was ended by SIGKILL; the machine may be out of memory",
         ),
         (call("close_all"), "closed what its answer would have gone through"),
-        (call("write_nonsense"), "gave an answer that cannot be read"),
     ],
 )
 def test_ends_without_an_answer_are_told_apart(one: Call, failure: str, untouched: bool) -> None:
     found = outcome(one, untouched)
     assert (found.failure, found.answer, found.is_late) == (failure, None, False)
+
+
+def test_an_answer_that_is_none_is_told_apart(untouched: bool) -> None:
+    open_here = [int(name) for name in os.listdir("/proc/self/fd")]  # not the call's, but ours
+    found = outcome(call("write_nonsense", besides=open_here), untouched)
+    assert (found.failure, found.answer) == ("gave an answer that cannot be read", None)
 
 
 def test_what_is_raised_is_there_with_its_traceback(untouched: bool) -> None:

@@ -139,7 +139,7 @@ class TestSession:
             "py_files": "x.py, y.zip",
             "properties_file": "my file.conf",
             "env_vars": {"A": "b", "DAY": "{{ ds }}"},
-            "files": "{{ f }}",
+            "files": "{{ run_id }}.txt",
             "executor_memory": "9g",
         }
         found = source(tmp_path, spark=spark)

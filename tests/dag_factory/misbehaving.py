@@ -120,7 +120,7 @@ KINDS = {
     ),
     "takes_the_neighbours": Kind(
         "import sys\nfrom pathlib import Path\n"
-        "sys.path.append(str(Path(__file__).parents[1] / 'good'))\n"
+        "sys.path.insert(0, str(Path(__file__).parents[1] / 'good'))\n"
         "import pipes_drawn\npipes_drawn.DataPipes = None",
         tasks=("a", "takes_the_neighbours.p", "b"),
     ),

@@ -51,7 +51,9 @@ def manifest(**tags: dict[str, Any]) -> Manifest:
     registry, entities = pipes(CHAIN, {**tags, **tagged}), DataEntityRegistry()
     touched = [e for pipe in registry for e in (*pipe.input_entity_ids, pipe.output_entity_id)]
     for entity_id in dict.fromkeys(touched):
-        entities.register_entity(entity_id, tags={"provider_type": "delta"}, schema="id BIGINT")
+        entities.register_entity(
+            entity_id, tags={"provider_type": "delta"}, schema="id BIGINT, at TIMESTAMP"
+        )
     return Manifest.from_registries(registry, entities, modules=["shop.pipes"])
 
 

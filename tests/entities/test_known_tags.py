@@ -11,6 +11,7 @@ import pytest
 
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipesRegistry
+from kindling_airflow.driving_inputs import ON_EMPTY_TAG
 from kindling_airflow.entity_checks import check_entities
 from kindling_airflow.errors import DeclarationError
 from kindling_airflow.expectations import EXAMPLES_TAG, ON_VIOLATION_TAG
@@ -198,7 +199,7 @@ def test_the_table_holds_what_the_readers_read() -> None:
     of_entities |= {"provider_type", "size_bytes"}
     of_pipes = {*TAGS, *STREAM_TAGS, STREAM_OPTION_TAG, MODE_TAG, READ_TAG, f"{READ_TAG}."}
     of_pipes |= {LOOKBACK_TAG, CHECK_TAG, ON_VIOLATION_TAG, EXAMPLES_TAG}
-    of_pipes |= {"duration_hint", "priority"}
+    of_pipes |= {ON_EMPTY_TAG, "duration_hint", "priority"}
     assert {tag.name for tag in KNOWN_TAGS if tag.of == "entity"} == of_entities
     assert {tag.name for tag in KNOWN_TAGS if tag.of == "pipe"} == of_pipes
     assert len({tag.name for tag in KNOWN_TAGS}) == len(KNOWN_TAGS)

@@ -124,7 +124,8 @@ def test_what_is_wrong_with_one_project_is_its_own(tmp_path: Path) -> None:
         "raising": "1 / 0\n",
         "declaring": "from kindling_airflow import DataEntities\nDataEntities.entity('')\n",
         "local": "from kindling_airflow import DataPipes\n"
-        "DataPipes.pipe('p', output_entity_id='o')(lambda: 1)\n",
+        "f = lambda: 1\nf.__module__ = '__main__'\n"
+        "DataPipes.pipe('p', output_entity_id='o')(f)\n",
         "leaving": "import os\nos._exit(3)\n",
         "mute": "class Mute(Exception):\n    def __str__(self):\n        1 / 0\nraise Mute",
         "loud": "raise ValueError('x' * 100_000)\n",

@@ -16,7 +16,8 @@ from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry
 from kindling_airflow.errors import DeclarationError, HarvestError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
-from kindling_airflow.harvest import harvest, import_declarations, is_current
+from kindling_airflow.harvest import harvest_here as harvest
+from kindling_airflow.harvest import import_declarations, is_current
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.sql_file import read_sql_file
 
