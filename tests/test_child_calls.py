@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,7 +102,7 @@ def test_ends_without_an_answer_are_told_apart(one: Call, failure: str, untouche
 
 
 def test_an_answer_that_is_none_is_told_apart(untouched: bool) -> None:
-    open_here = [int(name) for name in os.listdir("/proc/self/fd")]  # not the call's, but ours
+    open_here = [int(path.name) for path in Path("/proc/self/fd").iterdir()]  # the call has others
     found = outcome(call("write_nonsense", besides=open_here), untouched)
     assert (found.failure, found.answer) == ("gave an answer that cannot be read", None)
 
