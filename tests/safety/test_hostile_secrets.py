@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG
 from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields
 from airflow.serialization.serialized_objects import DagSerialization
@@ -68,6 +70,10 @@ ENV = {
     "AWS_SECRET_ACCESS_KEY": canary(),
     "SHOP": "north",
 }
+_OF_NEWER_PROVIDERS = {
+    "post_submit_commands": [f"curl -u me:{canary()} https://h", f"x --password {canary()}"],
+}
+_ARGUMENTS = inspect.signature(SparkSubmitOperator.__init__).parameters
 SPARK = {
     "conf": CONF,
     "env_vars": ENV,
@@ -75,7 +81,7 @@ SPARK = {
     "jars": f"https://b.example/a.jar?X-Amz-Signature={canary()}",
     "files": f"https://me:{canary()}@h/f",
     "properties_file": f"https://h/p?token={canary()}",
-    "post_submit_commands": [f"curl -u me:{canary()} https://h", f"x --password {canary()}"],
+    **{key: value for key, value in _OF_NEWER_PROVIDERS.items() if key in _ARGUMENTS},
 }
 OVERRIDDEN = f"x://u:{canary()}@h"
 DOCUMENT = {

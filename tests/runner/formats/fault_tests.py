@@ -160,7 +160,7 @@ class TestInputs:
             "  - column 'dep_delay' is missing\n"
             "  - column 'delay' is not declared\n"
             "  - column 'seat' is not declared\n"
-            "  Fix: correct the declared schema, or have the file written anew."
+            "  Fix: correct the declared schema, or have the files written anew."
         )
         assert report.extra["permanent"]
         assert wrong(days, 1) == {}
