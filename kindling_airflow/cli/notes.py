@@ -142,7 +142,7 @@ def _without_intervals(source: Source) -> Iterator[str]:
         if output and write_mode_of(entities.definition_or_default(output)) == "overwrite_interval":
             replaced.append(pipe_id)
     for pipes, what in (
-        (asking, "the query asks for the run's interval and gets NULL"),
+        (asking, "the query asks for the run's interval and fails"),
         (sliced, "a slice is to be read and everything is"),
         (replaced, "a slice is to be replaced and the whole table is"),
     ):

@@ -101,15 +101,14 @@ def _rows(session: SparkSession, sql: str, arguments: Mapping[str, Any]) -> Data
 def query_arguments(run: RunContext) -> dict[str, Any]:
     """Return what a query may name in this run: parameters that SQL has types for, and the run's.
 
-    A run without an interval has no interval to name, nor has one whose interval is empty: what is
-    in no run becomes neither a NULL nor a table without rows.
+    A run without an interval has no interval to name: what is in no run becomes neither a NULL nor
+    a table without rows.
     """
-    is_empty = run.interval_start == run.interval_end
     facts: dict[str, Any] = {
         "run_id": run.run_id,
         "pipe_id": run.pipe_id,
-        "interval_start": None if is_empty else run.interval_start,
-        "interval_end": None if is_empty else run.interval_end,
+        "interval_start": run.interval_start,
+        "interval_end": run.interval_end,
     }
     known = {name: value for name, value in facts.items() if value is not None}
     own = {name: value for name, value in run.parameters.items() if name not in facts}
@@ -186,10 +185,8 @@ def _error_text(
         return None
     wants = f"pipe {pipe.pipeid!r}: its query wants :{name}"
     if name in _INTERVAL:
-        start = run.interval_start
-        what = "no data interval" if start is None else f"an empty data interval, at {start}"
         return (
-            f"{wants}, but this run has {what}\n"
+            f"{wants}, but this run has no data interval\n"
             "  Fix: give the DAG a schedule and run it for an interval (a backfill does), or use a "
             "parameter of your own."
         )

@@ -199,7 +199,7 @@ class TestRunsWithoutAnInterval:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], schedule: str
     ) -> None:
         assert notes(capsys, "validate", write(tmp_path, SLICES, schedule)) == [
-            f"  note: pipe 'asking': the query asks for the run's interval and gets NULL, {WHY}",
+            f"  note: pipe 'asking': the query asks for the run's interval and fails, {WHY}",
             f"  note: pipe 'days': a slice is to be read and everything is, {WHY}",
             f"  note: pipe 'days': a slice is to be replaced and the whole table is, {WHY}",
         ]

@@ -58,11 +58,19 @@ def test_files_without_rows_are_a_value(
     assert project.rows("out") == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "text"), [("csv", ""), ("csv", None), ("json", ""), ("json", None)]
-)
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_a_folder_in_which_no_file_has_landed_yet_is_a_missing_input(
+    project: Project, kind: str
+) -> None:
+    land(project, kind, None, None)
+    report = project.run("out")
+    assert report.status == "skipped"
+    assert report.reason.startswith("'raw' does not exist yet at ")
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
 def test_where_nothing_shows_the_columns_the_error_says_what_to_declare(
-    project: Project, kind: str, text: str | None
+    project: Project, kind: str, text: str = ""
 ) -> None:
     land(project, kind, text, None)
     report = project.run("out")

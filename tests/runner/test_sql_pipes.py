@@ -154,8 +154,8 @@ def test_an_empty_interval_is_an_error_and_no_empty_table(project: Project) -> N
     view(project, "b", "SELECT 1 AS n WHERE now() BETWEEN :interval_start AND :interval_end")
     moment = "2013-01-02T00:00:00+00:00"
     assert error_of(project, "b", interval_start=NEXT_DAY, interval_end=moment).startswith(
-        "PipeRunError: pipe 'b': its query wants :interval_end, but this run has an empty data "
-        "interval, at 2013-01-02 00:00:00+00:00\n"
+        "PipeRunError: pipe 'b': run 'run' has no valid data interval: it begins at "
+        "2013-01-02T00:00:00Z and ends at 2013-01-02T00:00:00+00:00\n"
     )
 
 
