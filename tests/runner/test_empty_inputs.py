@@ -70,9 +70,9 @@ def test_a_folder_in_which_no_file_has_landed_yet_is_a_missing_input(
 
 @pytest.mark.parametrize("kind", ["csv", "json"])
 def test_where_nothing_shows_the_columns_the_error_says_what_to_declare(
-    project: Project, kind: str, text: str = ""
+    project: Project, kind: str
 ) -> None:
-    land(project, kind, text, None)
+    land(project, kind, "", None)
     report = project.run("out")
     assert report.error is not None
     assert report.error.message == (
