@@ -35,7 +35,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The threads of what runs the tests (pytest-xdist has some) have nothing to do with this package:
 # they are no reason against a fork.
 _RUNNERS_THREADS = frozenset(sys._current_frames()) - {threading.get_ident()}
-child_calls._runs_alone = lambda: len(sys._current_frames().keys() - _RUNNERS_THREADS) == 1
+_runs_alone = child_calls._runs_alone
+child_calls._runs_alone = lambda: (
+    _runs_alone() or len(sys._current_frames().keys() - _RUNNERS_THREADS) == 1
+)
 
 # An Airflow home of this session's own, set before anything imports airflow, which reads it once.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="kindling-airflow-home-")
