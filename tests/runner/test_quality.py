@@ -142,10 +142,25 @@ class TestOutcomes:
         project.entity("out", partition_columns=["part"])
         assert outcomes(
             project,
-            "SELECT id, if(id < 2, '', 'x') AS part FROM range(5)",
-            not_null("part", on_violation="warn"),  # an empty text is no folder name
+            "SELECT id, if(id < 2, NULL, 'x') AS part FROM range(5)",
+            not_null("part", on_violation="warn"),
             row_count(1),
         ) == [("not_null(part)", "warned", 5, 2), ("row_count", "passed", 5, None)]
+
+    def test_a_partition_that_would_be_read_as_null_is_refused_not_judged(
+        self, project: Project
+    ) -> None:
+        project.entity("out", partition_columns=["part"])
+        project.pipe(
+            "out",
+            lambda run: run.spark.sql("SELECT id, if(id < 2, '', 'x') AS part FROM range(5)"),
+            expectations=[not_null("part")],
+        )
+        report = project.run("out")
+        assert report.status == "failed"
+        assert report.error is not None
+        assert "'part'" in report.error.message
+        assert not project.table("out").exists()
 
     def test_a_partitioned_result_of_which_nothing_is_kept_is_an_empty_table(
         self, project: Project
