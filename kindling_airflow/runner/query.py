@@ -90,9 +90,11 @@ def _rows(session: SparkSession, sql: str, arguments: Mapping[str, Any]) -> Data
     context = classes.NamedParameterContext(inner.resolveAndValidateParameters(scala_map))
     parser = inner.sessionState().sqlParser()
     probe = parser.parsePlanWithParameters(f"SELECT :{next(iter(arguments))}", context)
-    if "namedparameter(" not in probe.toString():
+    is_bound = "namedparameter(" not in probe.toString()
+    if is_bound and not any("${" in str(value) for value in arguments.values()):
         return session.sql(sql, args=dict(arguments))
-    # What looks like a variable, ${x}, is one in the text, and none in a value.
+    # What looks like a variable, ${x}, is one in the text, and none in a value; Spark, which looks
+    # for variables after it has put the values in, would take it for one there, too.
     text = jvm.org.apache.spark.sql.internal.VariableSubstitution().substitute(sql)
     session.conf.set("spark.sql.variable.substitute", "false")
     return session.sql(classes.ParameterHandler.substituteParameters(text, context)._1())
