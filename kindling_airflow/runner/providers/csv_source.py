@@ -142,13 +142,12 @@ class CsvReading(FileReading):
                 is written in another way than the first one for a row of texts, unless it reads
                 files as wholes.
         """
-        reader = self.spark.read.format("csv").options(**self.options)
         declared = self.declared
-        if declared is None and not keeps_aside(self.entity) and not infers_by_file:
-            return self.with_kept_folders(reader.load(self.pattern), self._in_schema)
         if declared is None:
             said = {**self.options, **({"multiLine": "true"} if infers_by_file else {})}
             plain = self.spark.read.format("csv").options(**said).load(self.pattern)
+            if not keeps_aside(self.entity) and not infers_by_file:
+                return self.with_kept_folders(plain, self._in_schema)
             folders = folder_columns(plain)
             schema = _of(type(plain.schema), plain.schema, without=[_CORRUPT, *folders])
             if keeps_aside(self.entity):

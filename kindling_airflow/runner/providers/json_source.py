@@ -100,9 +100,8 @@ class JsonReading(FileReading):
         reader = self.spark.read.format("json").options(**strict)
         if self.declared is not None:
             return reader.schema(self.declared).load(self.pattern)
-        again = self.spark.read.format("json").options(**strict)
         return self.with_kept_folders(
-            reader.load(self.pattern), lambda schema: again.schema(schema).load(self.pattern)
+            reader.load(self.pattern), lambda schema: reader.schema(schema).load(self.pattern)
         )
 
     def _lines(self, schema: StructType) -> DataFrame:
