@@ -27,10 +27,10 @@ env: ## create or refresh the environment from the lock file
 	@bash .ci/bootstrap $(VENV)
 
 demo: env ## run the flights pipeline on a real Airflow and keep its UI up (DEMO_ONCE=1 ends instead)
-	@$(RUN) $(PY) -m kindling_airflow.cli.demo
+	@$(RUN) $(PY) -m demo.flights
 
 demo-streams: env ## run the sample of streams on a real Airflow until Ctrl-C (DEMO_ONCE=1 ends instead)
-	@$(RUN) $(PY) -m kindling_airflow.cli.demo_streams
+	@$(RUN) $(PY) -m demo.streams
 
 test: env lint ## everything: lint, types, import rules, tests on the newest and the lowest Airflow
 	$(RUN) $(PY) -m pytest $(QUICK) --cov

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from kindling_airflow.start_profile import (
+from kindling_airflow.deployment.start_profile import (
     ProfileMode,
     archive_in,
     driver_options,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.graphs import Record
-from kindling_airflow.dag_factory.definition import DEFINITION_SUFFIX, Definition, manifest_beside
-from kindling_airflow.harvest import harvest
+from kindling_airflow.definitions.definition import DEFINITION_SUFFIX, Definition, manifest_beside
+from kindling_airflow.manifest.harvest import harvest
 
 __all__ = ["write_dag_folder"]
 

@@ -28,11 +28,11 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.by_hand_start import PROFILES, ROOT, same_start
-from kindling_airflow.cli.local_airflow import LocalAirflow
+from demo.local_airflow import LocalAirflow
 from kindling_airflow.cli.warming import warm_archive
-from kindling_airflow.dag_factory.compile import Compiled, compile_definition, project_manifest
-from kindling_airflow.dag_factory.definition import Definition, manifest_beside
-from kindling_airflow.start_profile import MODE_PROPERTY, ProfileMode
+from kindling_airflow.definitions.compile import Compiled, compile_definition, project_manifest
+from kindling_airflow.definitions.definition import Definition, manifest_beside
+from kindling_airflow.deployment.start_profile import MODE_PROPERTY, ProfileMode
 
 __all__ = ["run"]
 

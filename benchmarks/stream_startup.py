@@ -31,7 +31,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.by_hand_start import PROFILES, ROOT, same_start
-from kindling_airflow.cli.local_airflow import LocalAirflow
+from demo.local_airflow import LocalAirflow
 from kindling_airflow.cli.warming import warm_archive
 
 __all__ = ["run"]

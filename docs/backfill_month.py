@@ -18,7 +18,7 @@ from pathlib import Path
 
 import duckdb
 
-from kindling_airflow.cli.local_airflow import LocalAirflow
+from demo.local_airflow import LocalAirflow
 from kindling_airflow.errors import KindlingAirflowError
 from tests.system.backfills import Backfills
 

@@ -30,16 +30,16 @@ from typing import Any
 from kindling_airflow.cli.command_table import COMMANDS, Argument
 from kindling_airflow.cli.definition_keys import KEYS, Held
 from kindling_airflow.cli.main import main as command_line
-from kindling_airflow.dag_factory.compile import Compiled, compile_definition
-from kindling_airflow.dag_factory.definition import Definition
-from kindling_airflow.dag_factory.schema_check import resolved
-from kindling_airflow.harvest import harvest
-from kindling_airflow.plan_report import visualize_plan
+from kindling_airflow.definitions.compile import Compiled, compile_definition
+from kindling_airflow.definitions.definition import Definition
+from kindling_airflow.definitions.schema_check import resolved
+from kindling_airflow.execution_plan.text import visualize_plan
+from kindling_airflow.manifest.harvest import harvest
 from kindling_airflow.provider_info import get_provider_info
 
 ROOT = Path(__file__).resolve().parent.parent
 _PROJECT = ROOT / "pyproject.toml"
-SCHEMA = ROOT / "kindling_airflow" / "dag_factory" / "definition.schema.json"
+SCHEMA = ROOT / "kindling_airflow" / "definitions" / "definition.schema.json"
 _PART = re.compile(r"<!-- generated: (?P<call>.+?) -->\n.*?<!-- end -->", re.DOTALL)
 _LANGUAGES = {
     ".py": "python",
@@ -356,7 +356,7 @@ def _parts(release: str) -> list[int]:
 
 def jars_block(*formats: str) -> str:
     """Return the setting with which Spark finds the jars of some formats."""
-    from kindling_airflow.jars import FORMATS, spark_jars_setting
+    from kindling_airflow.deployment.jars import FORMATS, spark_jars_setting
 
     jars = [jar for name in formats for jar in FORMATS[name]["4.1"]]
     names = spark_jars_setting(PurePosixPath("/data/kindling/jars"), jars).split(",")

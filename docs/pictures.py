@@ -8,8 +8,8 @@ from pathlib import Path
 
 from browser import Browser, BrowserError
 
-from kindling_airflow.dag_factory.compile import compile_definition
-from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.definitions.compile import compile_definition
+from kindling_airflow.definitions.definition import Definition
 
 __all__ = ["DETAIL", "PROFILES", "ROOT", "groups_of", "save_picture", "show_graph", "ui_settings"]
 

@@ -19,10 +19,10 @@ from browser import Browser, BrowserError, find_chromium
 from pictures import DETAIL, PROFILES, ROOT, groups_of, save_picture, show_graph, ui_settings
 from rich.console import Console
 
-from kindling_airflow.cli import demo_streams
-from kindling_airflow.cli.demo import DAG_ID, prepare, run_flights
-from kindling_airflow.cli.interrupts import interruptible
-from kindling_airflow.cli.local_airflow import LocalAirflow
+from demo import streams as demo_streams
+from demo.flights import DAG_ID, prepare, run_flights
+from demo.local_airflow import LocalAirflow
+from kindling_airflow.cli.run.interrupts import interruptible
 from kindling_airflow.errors import KindlingAirflowError
 
 PICTURED_TASK = "silver.flights"

@@ -23,8 +23,8 @@ import airflow
 from browser import Browser, BrowserError, find_chromium
 from rich.console import Console
 
-from kindling_airflow.cli.interrupts import interruptible
-from kindling_airflow.cli.local_airflow import LocalAirflow
+from demo.local_airflow import LocalAirflow
+from kindling_airflow.cli.run.interrupts import interruptible
 from kindling_airflow.errors import KindlingAirflowError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,8 +70,8 @@ from pathlib import Path
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 
-from kindling_airflow.dag_factory.compile import compile_definition
-from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.definitions.compile import compile_definition
+from kindling_airflow.definitions.definition import Definition
 
 definition = Definition.from_file(Path(__file__).parent / "grouped.kindling.yaml")
 with DAG("flat", schedule=None) as dag:

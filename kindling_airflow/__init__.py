@@ -58,7 +58,7 @@ _HOMES = {
     "ExecutionOrchestrator": "execution_orchestrator",
     "ExecutionPlan": "execution_plan",
     "ExecutionPlanGenerator": "execution_strategy",
-    "ExecutionResult": "execution_results",
+    "ExecutionResult": "generation_executor.results",
     "ExecutionStrategy": "execution_strategy",
     "Generation": "execution_plan",
     "GenerationExecutor": "generation_executor",
@@ -90,7 +90,6 @@ if TYPE_CHECKING:
     from kindling_airflow.errors import KindlingAirflowError
     from kindling_airflow.execution_orchestrator import ExecutionOrchestrator
     from kindling_airflow.execution_plan import ExecutionPlan, Generation
-    from kindling_airflow.execution_results import ExecutionResult
     from kindling_airflow.execution_strategy import (
         BatchExecutionStrategy,
         ConfigBasedExecutionStrategy,
@@ -106,6 +105,7 @@ if TYPE_CHECKING:
         PipeSkipped,
         RetryPolicy,
     )
+    from kindling_airflow.generation_executor.results import ExecutionResult
     from kindling_airflow.manifest import Manifest
     from kindling_airflow.pipe_graph import PipeGraph, PipeGraphBuilder
     from kindling_airflow.plan_report import diff, explain, forecast, plan_page

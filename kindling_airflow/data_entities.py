@@ -17,10 +17,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from kindling_airflow.common.executions import Execution, current_execution
+from kindling_airflow.common.frozen import EMPTY, FrozenDict, freeze, json_problems, same_json
+from kindling_airflow.common.schema_text import schema_text
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.executions import Execution, current_execution
-from kindling_airflow.frozen import EMPTY, FrozenDict, freeze, json_problems, same_json
-from kindling_airflow.schema_text import schema_text
 
 __all__ = [
     "DataEntities",

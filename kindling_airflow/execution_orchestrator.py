@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kindling_airflow.execution.announcer import Log
-from kindling_airflow.execution.settings import BatchOptions
+from kindling_airflow.common.frozen import EMPTY
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator, ExecutionStrategy
-from kindling_airflow.frozen import EMPTY
 from kindling_airflow.generation_executor import (
     ExecutionResult,
     GenerationExecutor,
     StreamingExecution,
     StreamingOptions,
 )
-from kindling_airflow.signals import emit, plan_generated
+from kindling_airflow.generation_executor.announcer import Log
+from kindling_airflow.generation_executor.settings import BatchOptions
+from kindling_airflow.generation_executor.signals import emit, plan_generated
 
 __all__ = ["ExecutionOrchestrator"]
 

@@ -25,8 +25,8 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "extra-links": [
-            "kindling_airflow.links.buttons.EntityLocationLink",
-            "kindling_airflow.links.buttons.SparkPagesLink",
+            "kindling_airflow.operators.links.buttons.EntityLocationLink",
+            "kindling_airflow.operators.links.buttons.SparkPagesLink",
         ],
         "cli": ["kindling_airflow.cli.airflow_commands.get_kindling_cli_commands"],
         "config": {

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kindling_airflow.jars import Jar
+from kindling_airflow.deployment.jars import Jar
 from tests.runner.jars import fetched
 
 __all__ = ["PASSWORD", "USER", "Broker", "running_broker"]

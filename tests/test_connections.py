@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.connections import Connection, read_connection, variable_name
 from kindling_airflow.errors import EntityError
+from kindling_airflow.protocol.connections import Connection, read_connection, variable_name
 
 
 @given(st.text(), st.text())

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kindling_airflow.contracts import (
+from kindling_airflow.common.frozen import freeze
+from kindling_airflow.errors import ReportError
+from kindling_airflow.protocol.contracts import (
     CONTRACT_VERSION,
     REPORT_MARKER,
     START_MARKER,
@@ -32,8 +34,6 @@ from kindling_airflow.contracts import (
     start_in_line,
     stream_news_in_line,
 )
-from kindling_airflow.errors import ReportError
-from kindling_airflow.frozen import freeze
 from tests.strategies import json_tags
 
 Loader = type[RunRequest] | type[RunReport] | type[RunStart] | type[StreamNews]

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from kindling_airflow.interrupts import noticed_interrupts
+from kindling_airflow.common.interrupts import noticed_interrupts
 
 
 def test_a_signal_is_noticed_and_does_what_it_does() -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from kindling_airflow.jars import FORMATS, Jar, packages_setting, spark_jars_setting
+from kindling_airflow.deployment.jars import FORMATS, Jar, packages_setting, spark_jars_setting
 
 ALL = [jar for by_spark in FORMATS.values() for jars in by_spark.values() for jar in jars]
 

@@ -13,9 +13,13 @@ import pytest
 
 import kindling_airflow
 from kindling_airflow import __version__
+from kindling_airflow.deployment.package_content import (
+    project_files,
+    runtime_modules,
+    write_package,
+)
 from kindling_airflow.errors import PackageError
-from kindling_airflow.harvest import harvest
-from kindling_airflow.package_content import project_files, runtime_modules, write_package
+from kindling_airflow.manifest.harvest import harvest
 from tests.dag_factory.projects import write_project
 
 PACKAGE = Path(kindling_airflow.__file__).parent

@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 
 from kindling_airflow import __version__
-from kindling_airflow.errors import PackageError
-from kindling_airflow.harvest import harvest
-from kindling_airflow.package_content import project_files, write_package
-from kindling_airflow.project_package import (
+from kindling_airflow.deployment.package_content import project_files, write_package
+from kindling_airflow.deployment.project_package import (
     INFO_NAME,
     PackageInfo,
     find_package,
@@ -21,6 +19,8 @@ from kindling_airflow.project_package import (
     read_info,
     unpack,
 )
+from kindling_airflow.errors import PackageError
+from kindling_airflow.manifest.harvest import harvest
 from tests.dag_factory.projects import write_project
 
 REMEDY = "\n  Fix: make it with 'airflow kindling package'."

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kindling_airflow.schedule_times import CronTimes, PeriodTimes, Times
+from kindling_airflow.common.schedule_times import CronTimes, PeriodTimes, Times
 from tests.oracle.clocks_oracle import Change, Wall, changes_of_2026
 
 CHANGES = list(changes_of_2026())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kindling_airflow.start_profile import (
+from kindling_airflow.deployment.start_profile import (
     Installation,
     ProfileMode,
     archive_in,

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from kindling_airflow.cli.sources import Source
+from kindling_airflow.common.frozen import thaw
+from kindling_airflow.common.short_lists import first_of
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
-from kindling_airflow.entity_places import places_of
 from kindling_airflow.errors import did_you_mean
-from kindling_airflow.frozen import thaw
-from kindling_airflow.provider_types import provider_type_of
-from kindling_airflow.short_lists import first_of
+from kindling_airflow.tags.entity_places import places_of
+from kindling_airflow.tags.provider_types import provider_type_of
 from kindling_airflow.translator.streams import streaming_part
 
 __all__ = ["Waiting", "notes_across", "same_dag_id", "waiting_dags"]
@@ -67,7 +67,7 @@ def same_dag_id(source: Source, others: Sequence[Source]) -> str | None:
 
 def waiting_dags(sources: Sequence[Source]) -> list[Waiting]:
     """Return what each DAG waits for that starts on updates of assets, in the order of sources."""
-    from kindling_airflow.dag_factory.plan_schedule import input_assets
+    from kindling_airflow.definitions.plan_schedule import input_assets
 
     writers = _writers(sources)
     found = []

@@ -192,7 +192,7 @@ COMMANDS: tuple[Command, ...] = (
         "progress bar. The streams of a plan are started sinks first and run until Ctrl-C, which "
         "drains them, sources first. Needs pyspark. Ends with status 1 if a pipe failed or did not "
         "run.",
-        "running.run_plan",
+        "run.running.run_plan",
         (
             *_PLANNED,
             _MEMORY_BUDGET,
@@ -320,7 +320,7 @@ COMMANDS: tuple[Command, ...] = (
         "because one that runs continuously would start again. Ends with status 1 if nothing is "
         "running, if the runs do not end in time, or if a stream ended before it had taken all "
         "that was there; the next run goes on from there.",
-        "stopping.stop_streams",
+        "stop.stopping.stop_streams",
         (
             _argument("dag_id", metavar="DAG_ID", help="the DAG"),
             _argument("--run-id", metavar="ID", help="one run; default: all that are running"),
@@ -371,7 +371,7 @@ COMMANDS: tuple[Command, ...] = (
         "run in each and what they write; says what Airflow would refuse or ignore; and prints the "
         "'airflow backfill create' that does it. Changes nothing. Ends with status 1 if Airflow "
         "would refuse it.",
-        "backfill_commands.show_backfill",
+        "backfill.backfill_commands.show_backfill",
         (
             _argument("source", metavar="DEFINITION", help="a definition (*.kindling.yaml)"),
             _argument(

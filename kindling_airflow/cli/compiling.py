@@ -55,7 +55,7 @@ def _target(source: Source, output: str | None) -> Path:
     if output is not None:
         return Path(output)
     if source.definition is not None:
-        from kindling_airflow.dag_factory.definition import manifest_beside
+        from kindling_airflow.definitions.definition import manifest_beside
 
         return source.definition.manifest or manifest_beside(source.path)
     if source.path.is_dir():
@@ -86,7 +86,7 @@ def validate_sources(called: argparse.Namespace) -> int:
         WrongCallError: some of them are not there, or options do not go with them; the others
             have been checked.
     """
-    from kindling_airflow.dag_factory.import_budget import seconds_for_all, seconds_for_one
+    from kindling_airflow.definitions.import_budget import seconds_for_all, seconds_for_one
 
     limit = seconds_for_one() or seconds_for_all()
     found: dict[str, list[str]] = {}

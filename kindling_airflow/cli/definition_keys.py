@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.frozen import thaw
+from kindling_airflow.common.frozen import thaw
 
 if TYPE_CHECKING:
-    from kindling_airflow.dag_factory.definition import Definition
+    from kindling_airflow.definitions.definition import Definition
 
 __all__ = ["KEYS", "Held", "is_template", "kind_of", "notes_on_keys"]
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from kindling_airflow.deployment.jars import Jar
 from kindling_airflow.errors import KindlingAirflowError
-from kindling_airflow.jars import Jar
 
 __all__ = ["fetch_jars", "is_whole"]
 

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_command(command: Command, called: argparse.Namespace) -> int:
     """Run a command with its parsed arguments; return the exit status."""
-    place, _, name = command.place.partition(".")
+    place, _, name = command.place.rpartition(".")
     function: Callable[[Any], int] = getattr(import_module(f"kindling_airflow.cli.{place}"), name)
     try:
         status = function(called)

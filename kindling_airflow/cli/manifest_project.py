@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kindling_airflow.errors import SourceError, WrongCallError, did_you_mean
-from kindling_airflow.harvest import harvest, is_current
 from kindling_airflow.manifest import Manifest
+from kindling_airflow.manifest.harvest import harvest, is_current
 
 __all__ = ["project_of"]
 

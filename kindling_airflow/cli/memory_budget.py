@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kindling_airflow.cache_optimizer import cache_metadata
+from kindling_airflow.common.frozen import freeze
 from kindling_airflow.errors import WrongCallError
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.frozen import freeze
 
 __all__ = ["read_budget", "shared_lines", "with_budget"]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from kindling_airflow.cli.sources import Source
-from kindling_airflow.dag_factory.templates import NAMES_OF_A_DATE, names_in, templates_of
-from kindling_airflow.intervals import read_of, write_mode_of
-from kindling_airflow.provider_types import is_absolute, provider_type_of
-from kindling_airflow.stream_settings import is_stream
+from kindling_airflow.definitions.templates import NAMES_OF_A_DATE, names_in, templates_of
+from kindling_airflow.tags.intervals import read_of, write_mode_of
+from kindling_airflow.tags.provider_types import is_absolute, provider_type_of
+from kindling_airflow.tags.stream_settings import is_stream
 from kindling_airflow.translator.overrides import some_pipes
 from kindling_airflow.translator.streams import streaming_part
 
@@ -35,8 +35,8 @@ def notes_on(source: Source) -> list[str]:
 
 
 def _unseen(source: Source) -> Iterator[str]:
-    from kindling_airflow.dag_factory.definition import DEFINITION_SUFFIXES
     from kindling_airflow.dag_factory.definition_files import is_ignored
+    from kindling_airflow.definitions.definition import DEFINITION_SUFFIXES
 
     if source.definition is None:
         return

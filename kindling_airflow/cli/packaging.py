@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from kindling_airflow import __version__
 from kindling_airflow.cli.own_output import printed_to_stderr
+from kindling_airflow.deployment.package_content import ProjectFiles, project_files, write_package
+from kindling_airflow.deployment.project_package import PackageInfo, package_problems, read_info
 from kindling_airflow.errors import (
     DefinitionError,
     KindlingAirflowError,
@@ -19,11 +21,9 @@ from kindling_airflow.errors import (
     WrongCallError,
 )
 from kindling_airflow.manifest import Manifest
-from kindling_airflow.package_content import ProjectFiles, project_files, write_package
-from kindling_airflow.project_package import PackageInfo, package_problems, read_info
 
 if TYPE_CHECKING:
-    from kindling_airflow.dag_factory.definition import Definition
+    from kindling_airflow.definitions.definition import Definition
 
 __all__ = ["check_package_files", "package_project"]
 
@@ -41,8 +41,8 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from kindling_airflow.errors import KindlingAirflowError
-from kindling_airflow.harvest import harvest
-from kindling_airflow.project_package import read_info, unpack
+from kindling_airflow.manifest.harvest import harvest
+from kindling_airflow.deployment.project_package import read_info, unpack
 
 assert sys.modules["kindling_airflow"].__file__.startswith(sys.argv[1])
 with TemporaryDirectory() as folder:
@@ -92,9 +92,9 @@ def check_package_files(definition: Definition, manifest: Manifest) -> None:
 
 def _project(path: Path, called: argparse.Namespace) -> tuple[Path, Manifest, Path | None]:
     """Return a project's folder, its manifest, and where its package goes by default."""
-    from kindling_airflow.dag_factory.compile import plan_definition, plan_of
-    from kindling_airflow.dag_factory.definition import Definition, bare_name
-    from kindling_airflow.harvest import harvest
+    from kindling_airflow.definitions.compile import plan_definition, plan_of
+    from kindling_airflow.definitions.definition import Definition, bare_name
+    from kindling_airflow.manifest.harvest import harvest
 
     if path.is_dir():
         manifest = harvest(path, called.modules or ())

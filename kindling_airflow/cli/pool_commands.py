@@ -14,7 +14,7 @@ from rich.text import Text
 from kindling_airflow.cli.inside_airflow import asked_of_database
 from kindling_airflow.cli.own_output import printed_to_stderr
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError, problems_of
-from kindling_airflow.pools.needs import (
+from kindling_airflow.plugin.pools.needs import (
     DEFAULT_POOL,
     PoolNeed,
     PoolState,
@@ -45,7 +45,7 @@ def show_pools(called: argparse.Namespace) -> int:
 
 def _found(called: argparse.Namespace) -> tuple[tuple[PoolVerdict, ...], list[str], list[str]]:
     """Return every pool that is needed, those that were created, and what is wrong on the way."""
-    from kindling_airflow.pools import database
+    from kindling_airflow.plugin.pools import database
 
     existing = database.existing_pools()
     folders = [Path(name) for name in called.folders] or database.bundle_folders()
@@ -67,9 +67,9 @@ def _found(called: argparse.Namespace) -> tuple[tuple[PoolVerdict, ...], list[st
 
 def _needs_of_definitions(folders: Iterable[Path]) -> tuple[list[PoolNeed], list[str]]:
     """Return what the definitions beneath folders need, and what is wrong with the others."""
-    from kindling_airflow.dag_factory.compile import compile_definition
-    from kindling_airflow.dag_factory.definition import Definition
     from kindling_airflow.dag_factory.definition_files import definition_files
+    from kindling_airflow.definitions.compile import compile_definition
+    from kindling_airflow.definitions.definition import Definition
 
     needs: list[PoolNeed] = []
     problems: list[str] = []

@@ -10,15 +10,15 @@ from typing import Any
 
 from kindling_airflow.cli.memory_budget import shared_lines
 from kindling_airflow.cli.sources import read_durations, read_source
+from kindling_airflow.common.whole_file import write_whole
 from kindling_airflow.errors import WrongCallError
-from kindling_airflow.whole_file import write_whole
 
 __all__ = ["draw_plan", "explain_pipe", "show_difference", "show_forecast", "show_plan"]
 
 
 def show_plan(called: argparse.Namespace) -> int:
     """Print the plan, in the layout of the user's document or as JSON."""
-    from kindling_airflow.plan_report import visualize_plan
+    from kindling_airflow.execution_plan.text import visualize_plan
 
     plan = read_source(called.source, called).plan
     if called.json:

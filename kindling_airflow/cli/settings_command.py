@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.cli.sources import read_source
+from kindling_airflow.common.frozen import EMPTY
 from kindling_airflow.errors import WrongCallError, did_you_mean
-from kindling_airflow.frozen import EMPTY
 
 if TYPE_CHECKING:
     from kindling_airflow.translator.setting_sources import SettingSource
@@ -18,7 +18,7 @@ __all__ = ["show_settings"]
 
 def show_settings(called: argparse.Namespace) -> int:
     """Print the effective settings of a pipe's task, each with where it comes from."""
-    from kindling_airflow.dag_factory.compile import compile_planned, options_of, planned_as
+    from kindling_airflow.definitions.compile import compile_planned, options_of, planned_as
     from kindling_airflow.translator import TaskSpec
     from kindling_airflow.translator.setting_sources import layers_of, setting_sources
     from kindling_airflow.translator.streams import streaming_part

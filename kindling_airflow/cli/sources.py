@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.bulk import collector_paused
 from kindling_airflow.cli.memory_budget import read_budget, with_budget
 from kindling_airflow.cli.own_output import printed_to_stderr
+from kindling_airflow.common.bulk import collector_paused
+from kindling_airflow.common.short_lists import first_of
 from kindling_airflow.errors import (
     KindlingAirflowError,
     ManifestError,
@@ -22,11 +23,10 @@ from kindling_airflow.errors import (
 )
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.manifest import Manifest
-from kindling_airflow.short_lists import first_of
 
 if TYPE_CHECKING:
-    from kindling_airflow.dag_factory.compile import Planned
-    from kindling_airflow.dag_factory.definition import Definition
+    from kindling_airflow.definitions.compile import Planned
+    from kindling_airflow.definitions.definition import Definition
 
 __all__ = ["Project", "Source", "read_durations", "read_source"]
 
@@ -96,7 +96,7 @@ def read_source(
     if fresh and source.definition is None:
         from kindling_airflow.cli.full_checks import check_in_full
 
-        check_in_full(source)
+        check_in_full(source.plan, None if source.project is None else source.project.manifest)
     if budget is not None:
         return replace(source, plan=with_budget(source.plan, budget))
     return source
@@ -104,7 +104,7 @@ def read_source(
 
 def _read(path: Path, called: argparse.Namespace, fresh: bool, seconds: float | None) -> Source:
     if path.is_dir():
-        from kindling_airflow.harvest import harvest
+        from kindling_airflow.manifest.harvest import harvest
 
         manifest = harvest(path, called.modules or (), seconds=seconds)
         return _planned(path, manifest, called, path.resolve())
@@ -164,8 +164,8 @@ def _nothing_in(source: Source) -> str:
 def _planned(
     path: Path, base: Manifest, called: argparse.Namespace, project_root: Path | None
 ) -> Source:
-    from kindling_airflow.dag_factory.compile import plan_of
-    from kindling_airflow.dag_factory.settings_file import read_settings
+    from kindling_airflow.definitions.compile import plan_of
+    from kindling_airflow.definitions.settings_file import read_settings
 
     files = [Path(name) for name in _said(called, "settings") or ()]
     manifest = base.with_settings(read_settings(project_root, files))
@@ -182,9 +182,9 @@ def _of_definition(
     path: Path, called: argparse.Namespace, fresh: bool, seconds: float | None
 ) -> Source:
     from kindling_airflow.cli.packaging import check_package_files
-    from kindling_airflow.dag_factory.compile import compile_definition, plan_definition
-    from kindling_airflow.dag_factory.definition import Definition
-    from kindling_airflow.harvest import harvest
+    from kindling_airflow.definitions.compile import compile_definition, plan_definition
+    from kindling_airflow.definitions.definition import Definition
+    from kindling_airflow.manifest.harvest import harvest
 
     if called.modules:
         raise WrongCallError("a definition names its modules itself; leave out --module")
@@ -225,7 +225,7 @@ def _narrowed(planned: Planned, called: argparse.Namespace) -> ExecutionPlan:
     Raises:
         SelectionError: the choice matches none of them, or leaves none.
     """
-    from kindling_airflow.dag_factory.compile import plan_of
+    from kindling_airflow.definitions.compile import plan_of
 
     return plan_of(
         planned.manifest,
@@ -238,7 +238,7 @@ def _narrowed(planned: Planned, called: argparse.Namespace) -> ExecutionPlan:
 
 def _spares_imports(definition: Definition) -> bool:
     """Return whether Airflow would read a compiled manifest in place of importing the project."""
-    from kindling_airflow.dag_factory.compile import current_manifest
+    from kindling_airflow.definitions.compile import current_manifest
 
     try:
         return current_manifest(definition) is not None

@@ -18,8 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kindling_airflow.errors import StartProfileError
-from kindling_airflow.start_profile import (
+from kindling_airflow.deployment.start_profile import (
     Installation,
     ProfileMode,
     archive_in,
@@ -27,6 +26,7 @@ from kindling_airflow.start_profile import (
     driver_options,
     find_installation,
 )
+from kindling_airflow.errors import StartProfileError
 
 __all__ = ["Archive", "warm", "warm_archive"]
 
@@ -66,7 +66,7 @@ class Archive:
 
 def warm(called: argparse.Namespace) -> int:
     """Make the archive, unless there is one that fits; say what was done."""
-    from kindling_airflow.operators.start_options import profile_folder
+    from kindling_airflow.operators.driver.start_options import profile_folder
 
     folder = Path(called.folder) if called.folder is not None else profile_folder()
     say: Callable[[str], None] = (lambda _: None) if called.json else print

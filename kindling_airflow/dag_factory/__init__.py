@@ -1,7 +1,7 @@
-"""DagSpec -> DAG: definition files, discovery, building. All decisions are the translator's.
+"""DagSpec -> DAG: discovery and building. All decisions are the translator's.
 
-The public names are resolved when they are first used: a definition can be read and compiled
-without Airflow.
+The public names are resolved when they are first used: this package can be imported without
+Airflow.
 """
 
 from __future__ import annotations
@@ -9,19 +9,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.bulk import collector_paused
+from kindling_airflow.common.bulk import collector_paused
 
-__all__ = ["Definition", "kindling_dag", "kindling_task_group", "load_dags"]
+__all__ = ["kindling_dag", "kindling_task_group", "load_dags"]
 
 _HOMES = {
-    "Definition": "definition",
     "kindling_dag": "factory",
     "kindling_task_group": "task_group",
     "load_dags": "factory",
 }
 
 if TYPE_CHECKING:
-    from kindling_airflow.dag_factory.definition import Definition
     from kindling_airflow.dag_factory.factory import kindling_dag, load_dags
     from kindling_airflow.dag_factory.task_group import kindling_task_group
 

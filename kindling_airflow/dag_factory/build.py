@@ -11,17 +11,17 @@ from airflow import sdk as airflow_sdk
 from airflow.configuration import conf
 from airflow.sdk import DAG, Param
 
-from kindling_airflow.dag_factory.compile import Compiled
-from kindling_airflow.dag_factory.definition import Definition
-from kindling_airflow.dag_factory.definition_params import param_parts
-from kindling_airflow.dag_factory.definition_times import CONTINUOUS, CONTINUOUS_START
-from kindling_airflow.dag_factory.python_objects import put_back
-from kindling_airflow.dag_factory.references import References
+from kindling_airflow.common.frozen import thaw
+from kindling_airflow.common.secret_keys import without_secrets
 from kindling_airflow.dag_factory.schedules import airflow_schedule
 from kindling_airflow.dag_factory.tasks import TaskBuilder
-from kindling_airflow.frozen import thaw
+from kindling_airflow.definitions.compile import Compiled
+from kindling_airflow.definitions.definition import Definition
+from kindling_airflow.definitions.params import param_parts
+from kindling_airflow.definitions.python_objects import put_back
+from kindling_airflow.definitions.references import References
+from kindling_airflow.definitions.times import CONTINUOUS, CONTINUOUS_START
 from kindling_airflow.operators.chosen_pipes import CHOICE
-from kindling_airflow.secret_keys import without_secrets
 
 __all__ = ["build_dag"]
 

@@ -23,7 +23,7 @@ from typing import Any
 from airflow.sdk import Param
 from airflow.sdk.definitions.param import ParamsDict
 
-from kindling_airflow.operators.hidden_values import HiddenValue
+from kindling_airflow.operators.driver.hidden_values import HiddenValue
 from kindling_airflow.operators.pipe import KindlingPipeOperator, application_name
 
 __all__ = ["TaskKind"]

@@ -14,7 +14,7 @@ from airflow.timetables.base import DataInterval
 from airflow.timetables.interval import CronDataIntervalTimetable, DeltaDataIntervalTimetable
 from airflow.timetables.trigger import CronPartitionTimetable
 
-from kindling_airflow.schedule_times import CronTimes, PeriodTimes, Times
+from kindling_airflow.common.schedule_times import CronTimes, PeriodTimes, Times
 
 __all__ = ["KindlingCronTimetable", "KindlingPartitionTimetable", "KindlingPeriodTimetable"]
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.dag_factory.definition import DEFINITION_SUFFIXES
+from kindling_airflow.definitions.definition import DEFINITION_SUFFIXES
 
 __all__ = ["definition_files", "is_ignored"]
 

@@ -11,21 +11,17 @@ from typing import Any
 
 from airflow.sdk import DAG, get_parsing_context
 
-from kindling_airflow.bulk import collector_paused
+from kindling_airflow.common.bulk import collector_paused
+from kindling_airflow.common.interrupts import noticed_interrupts
 from kindling_airflow.dag_factory.broken import BrokenDefinition
 from kindling_airflow.dag_factory.build import build_dag
-from kindling_airflow.dag_factory.compile import Compiled, compile_definition, wrapped
-from kindling_airflow.dag_factory.definition import DEFINITION_SUFFIX, Definition
 from kindling_airflow.dag_factory.definition_files import definition_files
-from kindling_airflow.dag_factory.project_manifests import ProjectManifest, project_manifests
-from kindling_airflow.dag_factory.yaml_file import (
-    DefinitionFile,
-    located,
-    read_definition_file,
-)
+from kindling_airflow.definitions.compile import Compiled, compile_definition, wrapped
+from kindling_airflow.definitions.definition import DEFINITION_SUFFIX, Definition
+from kindling_airflow.definitions.project_manifests import ProjectManifest, project_manifests
+from kindling_airflow.definitions.yaml_file import DefinitionFile, located, read_definition_file
 from kindling_airflow.errors import DefinitionError, KindlingAirflowError
-from kindling_airflow.harvest import refuse_in_harvest
-from kindling_airflow.interrupts import noticed_interrupts
+from kindling_airflow.manifest.harvest import refuse_in_harvest
 
 __all__ = ["DEFINITION_SUFFIX", "definition_files", "kindling_dag", "load_dags", "try_out"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.dag_factory.compile import Compiled
+from kindling_airflow.definitions.compile import Compiled
 from kindling_airflow.operators.chosen_pipes import CHOICE, refuses_choice, skips_unless_chosen
 from kindling_airflow.operators.earlier_plans import tells_of_earlier_plans
 from kindling_airflow.operators.fail_fast import refuses_after_failure

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.dag_factory.compile import Compiled
-from kindling_airflow.dag_factory.definition_times import CONTINUOUS
-from kindling_airflow.dag_factory.plan_schedule import input_assets
-from kindling_airflow.dag_factory.stream_keys import runs_continuously
+from kindling_airflow.definitions.compile import Compiled
+from kindling_airflow.definitions.plan_schedule import input_assets
+from kindling_airflow.definitions.stream_keys import runs_continuously
+from kindling_airflow.definitions.times import CONTINUOUS
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset

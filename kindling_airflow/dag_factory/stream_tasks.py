@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kindling_airflow.dag_factory.compile import Compiled
 from kindling_airflow.dag_factory.copied_tasks import fresh
+from kindling_airflow.definitions.compile import Compiled
 from kindling_airflow.operators.ready_gate import ReadyGateOperator
 from kindling_airflow.operators.stop_streams import StopStreamsOperator
 from kindling_airflow.operators.stream import KindlingStreamOperator

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, TaskGroup
 
-from kindling_airflow.dag_factory.compile import Compiled
 from kindling_airflow.dag_factory.copied_tasks import TaskKind
-from kindling_airflow.dag_factory.references import References
 from kindling_airflow.dag_factory.run_guards import run_guard, stream_guard
-from kindling_airflow.dag_factory.task_arguments import operator_arguments
-from kindling_airflow.dag_factory.task_doc import stream_text, task_doc
-from kindling_airflow.entity_checks import connections_of
-from kindling_airflow.entity_places import place_problems
+from kindling_airflow.definitions.compile import Compiled
+from kindling_airflow.definitions.references import References
+from kindling_airflow.definitions.task_arguments import operator_arguments
+from kindling_airflow.definitions.task_doc import stream_text, task_doc
 from kindling_airflow.errors import DefinitionError
-from kindling_airflow.project_settings import differences_for
-from kindling_airflow.provider_types import is_absolute
+from kindling_airflow.manifest.project_settings import differences_for
+from kindling_airflow.tags.entity_checks import connections_of
+from kindling_airflow.tags.entity_places import place_problems
+from kindling_airflow.tags.provider_types import is_absolute
 from kindling_airflow.translator import EmptySpec, GateSpec, NodeSpec, StopSpec, TaskSpec
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Schedules in time as a DAG file has them: Airflow's own, with times of our own counting.
 
 Where clocks change, Airflow's counting skips slices, repeats them, or gives a run by hand an
-interval of no length (see :mod:`kindling_airflow.schedule_times`); and its intervals of a period
-begin wherever a run by hand or a backfill does. The scheduler counts with
+interval of no length (see :mod:`kindling_airflow.common.schedule_times`); and its intervals of a
+period begin wherever a run by hand or a backfill does. The scheduler counts with
 :mod:`kindling_airflow.dag_factory.core_timetables`, which Airflow finds through the plugin. To
 everything else in a DAG file these are the classes of Airflow that they derive from.
 """

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kindling_airflow.missing_inputs import WriterEnd, end_of
 from kindling_airflow.operators.earlier_plans import REPORT_KEY
+from kindling_airflow.tags.missing_inputs import WriterEnd, end_of
 from kindling_airflow.translator.task_ids import task_id
 
 __all__ = ["writer_end"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseHook, conf
 
-from kindling_airflow.links.urls import history_url, location_url
+from kindling_airflow.operators.links.urls import history_url, location_url
 
 __all__ = ["history_page", "location_page"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kindling_airflow.common.frozen import canonical_json
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.frozen import canonical_json
 from kindling_airflow.operators.chosen_pipes import CHOICE
 
 __all__ = ["run_parameters"]

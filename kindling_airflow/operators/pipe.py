@@ -21,37 +21,37 @@ from airflow.providers.common.compat.sdk import (
     redact,
 )
 
-from kindling_airflow.contracts import RunReport, RunRequest, RunStart, quality_lines
+from kindling_airflow.common.frozen import EMPTY
 from kindling_airflow.errors import ReportError
-from kindling_airflow.frozen import EMPTY
-from kindling_airflow.links.buttons import EntityLocationLink, SparkPagesLink
-from kindling_airflow.links.urls import safe_url
-from kindling_airflow.missing_inputs import with_missing_judged
-from kindling_airflow.operators.connections import hand_over
-from kindling_airflow.operators.driver_output import DriverOutput
-from kindling_airflow.operators.driver_process import adapt
-from kindling_airflow.operators.failure_text import (
+from kindling_airflow.operators.driver.connections import hand_over
+from kindling_airflow.operators.driver.driver_output import DriverOutput
+from kindling_airflow.operators.driver.driver_process import adapt
+from kindling_airflow.operators.driver.failure_text import (
     driver_end,
     failure_lines,
     headline,
     no_report_lines,
     no_report_text,
 )
-from kindling_airflow.operators.hidden_values import (
+from kindling_airflow.operators.driver.hidden_values import (
     hidden,
     keep_out_of_logs,
     masked,
     rendered,
     revealed,
 )
+from kindling_airflow.operators.driver.report_file import read_report_file
+from kindling_airflow.operators.driver.submitting import SubmittingOperator
+from kindling_airflow.operators.driver.worker_watch import ending_with_the_worker
+from kindling_airflow.operators.links.buttons import EntityLocationLink, SparkPagesLink
+from kindling_airflow.operators.links.urls import safe_url
 from kindling_airflow.operators.missing_writers import writer_end
 from kindling_airflow.operators.pages import history_page, location_page
 from kindling_airflow.operators.parameters import run_parameters
 from kindling_airflow.operators.rendering import permanent_if_broken
-from kindling_airflow.operators.report_file import read_report_file
 from kindling_airflow.operators.run_interval import run_interval
-from kindling_airflow.operators.submitting import SubmittingOperator
-from kindling_airflow.operators.worker_watch import ending_with_the_worker
+from kindling_airflow.protocol.contracts import RunReport, RunRequest, RunStart, quality_lines
+from kindling_airflow.tags.missing_inputs import with_missing_judged
 from kindling_airflow.translator.task_ids import task_id as escaped
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class KindlingPipeOperator(SubmittingOperator):
         pool_width: slots that the task's pool gets if it is missing; default: the DAG's
             ``max_active_tasks``.
         settings: what the deployment lays over the declarations, as
-            :func:`kindling_airflow.project_settings.differences_for` says it.
+            :func:`kindling_airflow.manifest.project_settings.differences_for` says it.
         on_missing_interval: what a run without a data interval does: ``full`` (works on all data),
             ``fail``, or ``run_after`` (takes the last interval of the DAG's schedule before it).
         durable: as ``SparkSubmitOperator`` takes it; YARN in cluster mode without its API does

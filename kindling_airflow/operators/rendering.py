@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from kindling_airflow.operators.hidden_values import masked
+from kindling_airflow.operators.driver.hidden_values import masked
 
 __all__ = ["permanent_if_broken"]
 

@@ -21,8 +21,8 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from kindling_airflow.intervals import zone_named
-from kindling_airflow.schedule_times import CronTimes, PeriodTimes, Times
+from kindling_airflow.common.schedule_times import CronTimes, PeriodTimes, Times
+from kindling_airflow.tags.intervals import zone_named
 
 __all__ = ["ON_MISSING", "run_interval"]
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from kindling_airflow.contracts import RunReport, RunRequest, StreamNews
+from kindling_airflow.common.frozen import FrozenDict
 from kindling_airflow.errors import ReportError
-from kindling_airflow.frozen import FrozenDict
-from kindling_airflow.operators.drain_order import DrainOrder
-from kindling_airflow.operators.driver_output import DriverOutput
-from kindling_airflow.operators.hidden_values import hidden, masked, revealed
+from kindling_airflow.operators.driver.drain_order import DrainOrder
+from kindling_airflow.operators.driver.driver_output import DriverOutput
+from kindling_airflow.operators.driver.hidden_values import hidden, masked, revealed
+from kindling_airflow.operators.driver.silence import SilenceWatch
+from kindling_airflow.operators.driver.stream_progress import StreamProgress
+from kindling_airflow.operators.driver.submitting import runs_on_cluster
 from kindling_airflow.operators.pipe import KindlingPipeOperator
-from kindling_airflow.operators.silence import SilenceWatch
-from kindling_airflow.operators.stream_progress import StreamProgress
-from kindling_airflow.operators.submitting import runs_on_cluster
+from kindling_airflow.protocol.contracts import RunReport, RunRequest, StreamNews
 from kindling_airflow.triggers.run_states import States, StopRule
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ __all__ = [
     "plan_dot",
     "plan_mermaid",
     "plan_page",
-    "visualize_plan",
 ]
 
 _HOMES = {
@@ -34,7 +33,6 @@ _HOMES = {
     "plan_dot": "diagrams",
     "plan_mermaid": "diagrams",
     "plan_page": "page",
-    "visualize_plan": "text",
 }
 
 if TYPE_CHECKING:
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
     from kindling_airflow.plan_report.explanation import Explanation, explain
     from kindling_airflow.plan_report.forecasting import Forecast, forecast
     from kindling_airflow.plan_report.page import plan_page
-    from kindling_airflow.plan_report.text import visualize_plan
 
 
 def __getattr__(name: str) -> Any:

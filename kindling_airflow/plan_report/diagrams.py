@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kindling_airflow.drawing import Arrow, Box, Group, to_dot, to_mermaid
+from kindling_airflow.common.drawing import Arrow, Box, Group, to_dot, to_mermaid
 from kindling_airflow.execution_plan import ExecutionPlan
 
 __all__ = ["plan_dot", "plan_mermaid"]

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from kindling_airflow.frozen import thaw
-from kindling_airflow.graph_rules import PipeEdge
+from kindling_airflow.common.frozen import thaw
+from kindling_airflow.pipe_graph.rules import PipeEdge
 from kindling_airflow.plan_report.durations import seconds_text
 from kindling_airflow.plan_report.wording import counted
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kindling_airflow.critical_path import duration_hint, positive_seconds
+from kindling_airflow.common.frozen import FrozenDict
 from kindling_airflow.errors import ForecastError
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.frozen import FrozenDict
+from kindling_airflow.execution_plan.critical_path import duration_hint, positive_seconds
 
 __all__ = ["Ticks", "durations_of", "seconds_text"]
 

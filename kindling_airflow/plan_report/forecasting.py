@@ -13,11 +13,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kindling_airflow.bulk import collector_paused
-from kindling_airflow.critical_path import DataFlow, critical_path, data_flow, is_forward
+from kindling_airflow.common.bulk import collector_paused
+from kindling_airflow.common.frozen import thaw
 from kindling_airflow.errors import ForecastError
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.frozen import thaw
+from kindling_airflow.execution_plan.critical_path import (
+    DataFlow,
+    critical_path,
+    data_flow,
+    is_forward,
+)
 from kindling_airflow.plan_report.durations import Ticks, durations_of, seconds_text
 from kindling_airflow.plan_report.list_scheduling import Schedule, Work, list_schedule
 from kindling_airflow.plan_report.wording import counted

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kindling_airflow.critical_path import data_flow
 from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.execution_plan.critical_path import data_flow
 from kindling_airflow.plan_report.routing import lanes_of, route
 
 __all__ = ["BAND_GAP", "BOX_HEIGHT", "Band", "Layout", "Place", "layout_of"]

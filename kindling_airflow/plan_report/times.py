@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kindling_airflow.critical_path import DataFlow, critical_path, data_flow, path_through
 from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.execution_plan.critical_path import (
+    DataFlow,
+    critical_path,
+    data_flow,
+    path_through,
+)
 from kindling_airflow.plan_report.durations import Ticks, durations_of
 
 __all__ = ["Times"]

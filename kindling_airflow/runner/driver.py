@@ -17,24 +17,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from kindling_airflow.contracts import RunReport, RunRequest, RunStart
+from kindling_airflow.protocol.contracts import RunReport, RunRequest, RunStart
 from kindling_airflow.runner.fence import Fence
 from kindling_airflow.runner.hidden_report import hides_secrets, report_without_secrets
 from kindling_airflow.runner.packaged import with_project_in_place
-from kindling_airflow.runner.run_pipe import (
+from kindling_airflow.runner.pipe.run_pipe import (
     WORKER_PATH,
     Hooks,
     failed_report,
     import_path_of_workers,
     run_pipe,
 )
-from kindling_airflow.runner.session_settings import declared_early, settings_of_run
+from kindling_airflow.runner.session.session_settings import declared_early, settings_of_run
 from kindling_airflow.runner.streaming import run_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from kindling_airflow.harvest import HarvestedModules
+    from kindling_airflow.manifest.harvest import HarvestedModules
 
 __all__ = ["run_driver", "run_fenced"]
 

@@ -26,9 +26,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kindling_airflow.contracts import RunRequest, escape_component
 from kindling_airflow.errors import EntityError
-from kindling_airflow.runner.refusals import refusal_of
+from kindling_airflow.protocol.contracts import RunRequest, escape_component
+from kindling_airflow.runner.failures.refusals import refusal_of
 
 if TYPE_CHECKING:
     from kindling_airflow.runner.providers.storage import Storage

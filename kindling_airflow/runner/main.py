@@ -23,8 +23,8 @@ def main(arguments: list[str]) -> int:
     """Run the request in ``arguments[0]`` and print the report as the last line."""
     started = time.monotonic()
     _import_as_package()
-    from kindling_airflow.contracts import RunRequest
     from kindling_airflow.errors import ReportError
+    from kindling_airflow.protocol.contracts import RunRequest
     from kindling_airflow.runner.driver import run_driver
     from kindling_airflow.runner.lean_start import import_compiled_pyspark, import_pandas_on_demand
 

@@ -12,9 +12,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from kindling_airflow.contracts import RunRequest
+from kindling_airflow.deployment.project_package import find_package, unpack
 from kindling_airflow.errors import PackageError, PipeRunError
-from kindling_airflow.project_package import find_package, unpack
+from kindling_airflow.protocol.contracts import RunRequest
 
 __all__ = ["with_project_in_place"]
 

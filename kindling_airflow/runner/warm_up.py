@@ -60,11 +60,11 @@ def _run_as_tasks_do(spark: SparkSession, folder: Path) -> None:
     """Run a function and a query as pipes: classes of reading, checking, staging, publishing."""
     here = Path(__file__).resolve().parent  # its modules' names would shadow others
     sys.path[:] = [str(here.parent.parent), *(e for e in sys.path if Path(e).resolve() != here)]
-    from kindling_airflow.contracts import RunRequest
     from kindling_airflow.data_entities import DataEntityRegistry
     from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry
-    from kindling_airflow.expectations import row_count, unique
-    from kindling_airflow.harvest import HarvestedModules
+    from kindling_airflow.data_pipes.expectations import row_count, unique
+    from kindling_airflow.manifest.harvest import HarvestedModules
+    from kindling_airflow.protocol.contracts import RunRequest
     from kindling_airflow.runner.driver import run_fenced
 
     declared = HarvestedModules(DataPipesRegistry(), DataEntityRegistry())

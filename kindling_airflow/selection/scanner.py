@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from kindling_airflow.id_globs import Glob
+from kindling_airflow.common.id_globs import Glob
 from kindling_airflow.selection.syntax import SPECIAL, Kind, Word
 
 __all__ = ["A_WORD", "Scanner", "UnreadableError"]

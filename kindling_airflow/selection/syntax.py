@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from kindling_airflow.id_globs import Glob
+from kindling_airflow.common.id_globs import Glob
 
 __all__ = ["SPECIAL", "Around", "Combine", "How", "Kind", "Rebuild", "Selector", "Step", "Word"]
 

@@ -1,17 +1,17 @@
 """Priority by critical path: a narrow pool starts first what the end of the run waits for.
 
 The weight of a pipe is the length of the longest path from it to a sink, itself included; see
-:mod:`kindling_airflow.critical_path`. Behind a barrier all that follows waits for the whole
-generation, so the path goes on through the longest pipe of each generation to come. Durations are
-the ``duration_hint`` tags in whole seconds, rounded up, else 1.
+:mod:`kindling_airflow.execution_plan.critical_path`. Behind a barrier all that follows waits for
+the whole generation, so the path goes on through the longest pipe of each generation to come.
+Durations are the ``duration_hint`` tags in whole seconds, rounded up, else 1.
 """
 
 from __future__ import annotations
 
 import math
 
-from kindling_airflow.critical_path import DataFlow, data_flow, duration_hint
 from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.execution_plan.critical_path import DataFlow, data_flow, duration_hint
 from kindling_airflow.translator.options import Barrier
 
 __all__ = ["priority_weights"]

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.stream_settings import Lifetime, is_stream
+from kindling_airflow.tags.stream_settings import Lifetime, is_stream
 from kindling_airflow.translator.options import UNLIMITED, Barrier, OnError, TranslateOptions
 from kindling_airflow.translator.overrides import some_pipes
 from kindling_airflow.translator.streams import Streaming, streaming_part

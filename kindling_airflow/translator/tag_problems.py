@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kindling_airflow.critical_path import duration_hint
-from kindling_airflow.known_tags import word_problems
-from kindling_airflow.strategies.priority import priority_problems
+from kindling_airflow.execution_plan.critical_path import duration_hint
+from kindling_airflow.execution_strategy.priority import priority_problems
+from kindling_airflow.tags.known_tags import word_problems
 from kindling_airflow.translator.task_settings import TAGS, setting_problems, tag_settings
 
 __all__ = ["measure_problems", "pipe_tag_problems", "setting_tag_problems"]

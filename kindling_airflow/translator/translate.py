@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
-from kindling_airflow.critical_path import DataFlow, data_flow, is_forward
+from kindling_airflow.common.frozen import EMPTY, FrozenDict
 from kindling_airflow.errors import PlanValidationError, TranslationError
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.frozen import EMPTY, FrozenDict
+from kindling_airflow.execution_plan.critical_path import DataFlow, data_flow, is_forward
 from kindling_airflow.translator.assets import asset_identifier
 from kindling_airflow.translator.critical_path import priority_weights
 from kindling_airflow.translator.dag_spec import DagSpec, EmptySpec, GroupSpec, TaskSpec

@@ -24,8 +24,8 @@ from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from sqlalchemy import select, update
 
-from kindling_airflow.cli import stopping
 from kindling_airflow.cli.main import main as kindling_airflow
+from kindling_airflow.cli.stop import stopping
 from tests.plugin.real_scheduler import Scheduler, store_dags
 
 STREAMS = ("take", "clean")

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.cli import backfill_database
-from kindling_airflow.cli.backfill_plan import (
+from kindling_airflow.cli.backfill import backfill_database
+from kindling_airflow.cli.backfill.backfill_plan import (
     BackfillPlan,
     Request,
     Slot,

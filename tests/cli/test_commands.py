@@ -12,10 +12,11 @@ import pytest
 from kindling_airflow.cli.command_table import COMMANDS
 from kindling_airflow.cli.main import main
 from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.execution_plan.text import visualize_plan
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
+from kindling_airflow.execution_strategy.batch import BatchExecutionStrategy
 from kindling_airflow.manifest import Manifest
-from kindling_airflow.plan_report import diff, explain, forecast, plan_page, visualize_plan
-from kindling_airflow.strategies.batch import BatchExecutionStrategy
+from kindling_airflow.plan_report import diff, explain, forecast, plan_page
 from tests.cli.conftest import Shell
 from tests.dag_factory.projects import write_definition, write_project
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kindling_airflow.cli.definition_keys import KEYS, Held, kind_of, notes_on_keys
-from kindling_airflow.dag_factory.definition import Definition
-from kindling_airflow.dag_factory.schema_check import definition_schema, resolved
+from kindling_airflow.definitions.definition import Definition
+from kindling_airflow.definitions.schema_check import definition_schema, resolved
 from tests.dag_factory.projects import document
 
 _MAPPINGS = ("project", "spark", "dag_run")  # whose keys are ours; others are the user's words

@@ -13,8 +13,8 @@ import pytest
 from kindling_airflow.cli import jar_fetching
 from kindling_airflow.cli.jar_fetching import fetch_jars
 from kindling_airflow.cli.main import main
+from kindling_airflow.deployment.jars import FORMATS, Jar
 from kindling_airflow.errors import KindlingAirflowError
-from kindling_airflow.jars import FORMATS, Jar
 
 CONTENT = b"a jar"
 GOOD = Jar("org.example", "shop", "1.0", hashlib.sha256(CONTENT).hexdigest())

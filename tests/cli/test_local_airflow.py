@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kindling_airflow.cli import local_airflow
-from kindling_airflow.cli.local_airflow import LocalAirflow, free_port
+from demo import local_airflow
+from demo.local_airflow import LocalAirflow, free_port
 from kindling_airflow.errors import LocalAirflowError
 
 WAIT = 30.0

@@ -9,10 +9,10 @@ import pytest
 
 from kindling_airflow.cli import packaging
 from kindling_airflow.cli.main import main
-from kindling_airflow.dag_factory.compile import compile_definition
-from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.definitions.compile import compile_definition
+from kindling_airflow.definitions.definition import Definition
+from kindling_airflow.deployment.project_package import read_info
 from kindling_airflow.errors import DefinitionError
-from kindling_airflow.project_package import read_info
 from tests.dag_factory.projects import write_definition, write_project
 
 AGAIN = (

@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from kindling_airflow.cli.run_arguments import (
+from kindling_airflow.cli.run.run_arguments import (
     check_has_interval,
     checked_interval,
     run_name,
     run_parameters,
 )
-from kindling_airflow.dag_factory.python_objects import OBJECTS
+from kindling_airflow.definitions.python_objects import OBJECTS
 from kindling_airflow.errors import WrongCallError
 
 

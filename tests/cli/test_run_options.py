@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.cli.run_options import run_options
-from kindling_airflow.cli.run_session import session_environment, session_properties
+from kindling_airflow.cli.run.run_options import run_options
+from kindling_airflow.cli.run.run_session import session_environment, session_properties
 from kindling_airflow.cli.sources import Source
-from kindling_airflow.dag_factory.compile import Compiled, compile_definition
-from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.data_entities import DataEntityRegistry
+from kindling_airflow.definitions.compile import Compiled, compile_definition
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.errors import TranslationError
-from kindling_airflow.execution.settings import BatchOptions, pipe_settings
+from kindling_airflow.generation_executor.settings import BatchOptions, pipe_settings
 from kindling_airflow.manifest import Manifest
 from tests.builders import pipes
 from tests.dag_factory.projects import document

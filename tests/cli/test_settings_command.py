@@ -12,8 +12,8 @@ import pytest
 from kindling_airflow import __version__
 from kindling_airflow.cli.airflow_commands import get_kindling_cli_commands
 from kindling_airflow.cli.main import main
-from kindling_airflow.dag_factory.compile import compile_definition
-from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.definitions.compile import compile_definition
+from kindling_airflow.definitions.definition import Definition
 from tests.docs.pages import DOCS
 
 EXAMPLE = "overrides/dags/orders.kindling.yaml"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.cli import stopping
 from kindling_airflow.cli.main import main
-from kindling_airflow.cli.stop_database import StreamingDag, StreamingRun
+from kindling_airflow.cli.stop import stopping
+from kindling_airflow.cli.stop.stop_database import StreamingDag, StreamingRun
 
 
 class Database:

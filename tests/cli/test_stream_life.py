@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from kindling_airflow.cli.child_stream import ChildStream
-from kindling_airflow.cli.running import _told
+from kindling_airflow.cli.run.child_stream import ChildStream
+from kindling_airflow.cli.run.running import _told
+from kindling_airflow.cli.run.stream_run import StreamEnd, progress_of
 from kindling_airflow.cli.sources import Project, Source
 from kindling_airflow.cli.stream_life import read_life
-from kindling_airflow.cli.stream_run import StreamEnd, progress_of
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.errors import TranslationError, WrongCallError
-from kindling_airflow.execution_results import (
+from kindling_airflow.execution_strategy import ExecutionPlanGenerator
+from kindling_airflow.generation_executor.results import (
     ExecutionResult,
     GenerationResult,
     PipeResult,
     PipeStatus,
 )
-from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.manifest import Manifest
 from tests.builders import pipes
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.dag_factory.compile import Compiled, compile_definition
-from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.data_entities import DataEntityRegistry
+from kindling_airflow.definitions.compile import Compiled, compile_definition
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.manifest import Manifest
 from tests.builders import pipes
 

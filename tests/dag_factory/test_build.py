@@ -18,10 +18,10 @@ from airflow.timetables.base import DataInterval, TimeRestriction
 from hypothesis import given, settings
 
 from kindling_airflow.dag_factory.build import build_dag
-from kindling_airflow.dag_factory.compile import Compiled, compile_definition
-from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
+from kindling_airflow.definitions.compile import Compiled, compile_definition
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 from kindling_airflow.translator import group_id, task_id

@@ -23,11 +23,11 @@ from hypothesis import assume, given, settings
 from kindling_airflow import kindling_task_group
 from kindling_airflow.dag_factory import copied_tasks
 from kindling_airflow.dag_factory.build import build_dag
-from kindling_airflow.dag_factory.compile import Compiled, compile_definition
 from kindling_airflow.dag_factory.copied_tasks import TaskKind
-from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
+from kindling_airflow.definitions.compile import Compiled, compile_definition
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 from tests.dag_factory.projects import compiled, document

@@ -12,12 +12,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 
-from kindling_airflow.dag_factory.definition import (
-    Definition,
-    definition_schema,
-    manifest_beside,
-)
-from kindling_airflow.dag_factory.schema_check import resolved
+from kindling_airflow.definitions.definition import Definition, definition_schema, manifest_beside
+from kindling_airflow.definitions.schema_check import resolved
 from tests.dag_factory.projects import document, write_definition
 
 # Every key, none at its default.

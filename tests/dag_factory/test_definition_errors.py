@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.dag_factory.compile import compile_definition
-from kindling_airflow.dag_factory.definition import Definition, definition_schema
-from kindling_airflow.dag_factory.operator_arguments import known_arguments
-from kindling_airflow.dag_factory.yaml_file import read_definition_file
+from kindling_airflow.definitions.compile import compile_definition
+from kindling_airflow.definitions.definition import Definition, definition_schema
+from kindling_airflow.definitions.operator_arguments import known_arguments
+from kindling_airflow.definitions.yaml_file import read_definition_file
 from kindling_airflow.errors import DefinitionError
 from tests.dag_factory.projects import document, write_definition, write_project
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
 
-from kindling_airflow.dag_factory.definition import Definition, manifest_beside
 from kindling_airflow.dag_factory.definition_files import definition_files, is_ignored
 from kindling_airflow.dag_factory.factory import load_dags
+from kindling_airflow.definitions.definition import Definition, manifest_beside
 from kindling_airflow.errors import DefinitionError
-from kindling_airflow.harvest import harvest
+from kindling_airflow.manifest.harvest import harvest
 from tests.dag_factory.projects import imports_of, write_definition, write_project
 from tests.dag_factory.test_load_dags import DROP_IN, parse, tasks
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kindling_airflow.cli.local_airflow import LocalAirflow
+from demo.local_airflow import LocalAirflow
 from tests.dag_factory.misbehaving import KINDS, add_kinds, write_folder
 
 pytestmark = pytest.mark.system

@@ -73,8 +73,8 @@ def test_what_they_declare_clashes_with_nothing(dags: Path) -> None:
 
 
 def _compile(dags: Path) -> None:
-    from kindling_airflow.dag_factory.definition import Definition, manifest_beside
-    from kindling_airflow.harvest import harvest
+    from kindling_airflow.definitions.definition import Definition, manifest_beside
+    from kindling_airflow.manifest.harvest import harvest
 
     for path in dags.glob("*.kindling.yaml"):
         definition = Definition.from_file(path)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kindling_airflow.cli.local_airflow import LocalAirflow
+from demo.local_airflow import LocalAirflow
 from tests.dag_factory.projects import write_definition, write_project
 
 pytestmark = pytest.mark.system

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.dag_factory.compile import project_manifest
-from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.definitions.compile import project_manifest
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.errors import HarvestError
 
 PIPE = """\
@@ -108,7 +108,7 @@ def test_what_was_put_on_the_path_by_other_means_is_not_judged(
 
 
 def test_the_import_path_of_the_process_counts(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kindling_airflow.dag_factory import outside_modules
+    from kindling_airflow.definitions import outside_modules
 
     monkeypatch.setenv("PYTHONPATH", str(base))
     outside_modules._path_of_a_driver.cache_clear()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from kindling_airflow.dag_factory.build import build_dag
-from kindling_airflow.dag_factory.compile import compile_definition
-from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.definitions.compile import compile_definition
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.errors import DefinitionError
 
 PIPES = """\

@@ -10,15 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kindling_airflow.dag_factory import import_budget
-from kindling_airflow.dag_factory.import_budget import (
-    seconds_for_all,
-    seconds_for_one,
-    time_limit,
-)
-from kindling_airflow.dag_factory.last_manifests import last_harvested, last_manifest, remember
+from kindling_airflow.definitions import import_budget
+from kindling_airflow.definitions.import_budget import seconds_for_all, seconds_for_one, time_limit
+from kindling_airflow.definitions.last_manifests import last_harvested, last_manifest, remember
 from kindling_airflow.errors import LateHarvestError
-from kindling_airflow.harvest import harvest
+from kindling_airflow.manifest.harvest import harvest
 from tests.dag_factory.projects import imports_of, write_definition, write_project
 from tests.dag_factory.test_load_dags import DROP_IN, message, parse, tasks
 

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kindling_airflow.dag_factory.build import build_dag
-from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.task_group import kindling_task_group
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.errors import DefinitionError
 from kindling_airflow.operators.chosen_pipes import skips_unless_chosen
 from kindling_airflow.operators.run_interval import run_interval

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from kindling_airflow.dag_factory.definition import Definition, definition_schema
-from kindling_airflow.dag_factory.schema_check import resolved, schema_problems
-from kindling_airflow.dag_factory.yaml_file import read_definition_file
+from kindling_airflow.definitions.definition import Definition, definition_schema
+from kindling_airflow.definitions.schema_check import resolved, schema_problems
+from kindling_airflow.definitions.yaml_file import read_definition_file
 from kindling_airflow.errors import DefinitionError
 from kindling_airflow.translator.task_settings import TASK_KEYS
 from tests.dag_factory.projects import document

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from kindling_airflow.dag_factory.build import build_dag
-from kindling_airflow.dag_factory.compile import Compiled, compile_definition
-from kindling_airflow.dag_factory.definition import Definition
-from kindling_airflow.dag_factory.task_doc import task_doc
 from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.data_pipes.expectations import not_null, unique
+from kindling_airflow.definitions.compile import Compiled, compile_definition
+from kindling_airflow.definitions.definition import Definition
+from kindling_airflow.definitions.task_doc import task_doc
 from kindling_airflow.errors import DefinitionError
-from kindling_airflow.expectations import not_null, unique
 from tests.dag_factory.projects import document
 
 SOURCE = """\

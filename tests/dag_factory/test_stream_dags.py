@@ -20,16 +20,16 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 
 from kindling_airflow.dag_factory.build import build_dag
-from kindling_airflow.dag_factory.compile import Compiled, compile_definition
-from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.factory import try_out
-from kindling_airflow.dag_factory.task_doc import stream_text
 from kindling_airflow.dag_factory.task_group import kindling_task_group
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipesRegistry
+from kindling_airflow.definitions.compile import Compiled, compile_definition
+from kindling_airflow.definitions.definition import Definition
+from kindling_airflow.definitions.task_doc import stream_text
 from kindling_airflow.errors import DefinitionError
 from kindling_airflow.manifest import Manifest
-from kindling_airflow.pools.needs import needs_of_tasks
+from kindling_airflow.plugin.pools.needs import needs_of_tasks
 from kindling_airflow.triggers.run_states import StopRule
 from tests.builders import pipes
 from tests.dag_factory.projects import document

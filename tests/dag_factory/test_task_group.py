@@ -12,10 +12,10 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Label, TaskGroup
 
 from kindling_airflow import Manifest, kindling_task_group
-from kindling_airflow.dag_factory.compile import plan_definition
-from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.definitions.compile import plan_definition
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.errors import DefinitionError
-from kindling_airflow.harvest import harvest
+from kindling_airflow.manifest.harvest import harvest
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 from tests.dag_factory.projects import document, imports_of, write_definition, write_project
 from tests.dag_factory.test_build import edges, round_trip

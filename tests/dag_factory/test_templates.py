@@ -12,10 +12,10 @@ from airflow.sdk.definitions.context import KNOWN_CONTEXT_KEYS
 from jinja2 import UndefinedError
 
 from kindling_airflow.cli.main import main
-from kindling_airflow.dag_factory.compile import compile_definition
-from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.task_group import kindling_task_group
-from kindling_airflow.dag_factory.templates import NAMES_OF_A_RUN, template_problems
+from kindling_airflow.definitions.compile import compile_definition
+from kindling_airflow.definitions.definition import Definition
+from kindling_airflow.definitions.templates import NAMES_OF_A_RUN, template_problems
 from kindling_airflow.errors import DefinitionError
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 

@@ -9,8 +9,8 @@ from string import ascii_lowercase
 import pytest
 import yaml
 
-from kindling_airflow.dag_factory import yaml_file
-from kindling_airflow.dag_factory.yaml_file import DefinitionFile, located, read_definition_file
+from kindling_airflow.definitions import yaml_file
+from kindling_airflow.definitions.yaml_file import DefinitionFile, located, read_definition_file
 from kindling_airflow.errors import DefinitionError
 
 LOOK = "\n  Fix: look at this line and the one before."

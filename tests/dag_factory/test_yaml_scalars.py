@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.dag_factory.definition import Definition
-from kindling_airflow.dag_factory.settings_file import read_settings
-from kindling_airflow.dag_factory.yaml_file import located, read_definition_file
-from kindling_airflow.dag_factory.yaml_scalars import Scalar
+from kindling_airflow.definitions.definition import Definition
+from kindling_airflow.definitions.settings_file import read_settings
+from kindling_airflow.definitions.yaml_file import located, read_definition_file
+from kindling_airflow.definitions.yaml_scalars import Scalar
 from kindling_airflow.errors import DefinitionError, SettingsError
 
 # text: what YAML 1.1 reads (PyYAML), what YAML 1.2's core schema reads (by its tables, by hand)

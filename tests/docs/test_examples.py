@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
-from kindling_airflow.contracts import RunReport, RunRequest
-from kindling_airflow.dag_factory.compile import compile_definition
-from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.definitions.compile import compile_definition
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.errors import DefinitionError
+from kindling_airflow.protocol.contracts import RunReport, RunRequest
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks
 
 EXAMPLES = DOCS / "examples"

@@ -10,7 +10,7 @@ import pytest
 
 from kindling_airflow.cli.command_table import COMMANDS
 from kindling_airflow.provider_info import get_provider_info
-from kindling_airflow.provider_types import BUILT_IN_TYPES
+from kindling_airflow.tags.provider_types import BUILT_IN_TYPES
 from kindling_airflow.translator.task_ids import OUTCOME_ID
 from tests.docs.pages import DOCS, ROOT, generator, name
 
@@ -123,12 +123,12 @@ def test_operators_of_the_metadata_are_all_that_there_are() -> None:
         for path in sorted((PACKAGE / "operators").glob("*.py"))
         if re.search(r"^class \w+Operator\(", path.read_text("utf-8"), re.MULTILINE)
     ]
-    shown = set(made) - {"kindling_airflow.operators.submitting"}  # what pipe.py builds on
+    shown = set(made) - {"kindling_airflow.operators.driver.submitting"}  # what pipe.py builds on
     assert entry["python-modules"] == sorted(shown)
 
 
 def test_the_formats_of_jars_are_all_named() -> None:
-    from kindling_airflow.jars import FORMATS
+    from kindling_airflow.deployment.jars import FORMATS
 
     (command,) = [command for command in COMMANDS if command.name == "jars"]
     (formats,) = [a for a in command.arguments if a.flags == ("formats",)]
@@ -139,7 +139,7 @@ def test_the_formats_of_jars_are_all_named() -> None:
 def test_a_run_has_what_the_definition_page_says_and_nothing_else() -> None:
     from dataclasses import fields
 
-    from kindling_airflow.runner.run_context import RunContext
+    from kindling_airflow.runner.pipe.run_context import RunContext
 
     page = (DOCS / "definition.md").read_text("utf-8")
     table = page.partition("## The interval in a pipe")[2].partition("## Errors")[0]
@@ -164,7 +164,7 @@ def test_the_supported_versions_are_the_locked_ones() -> None:
 
 
 def test_delta_page_names_every_jar() -> None:
-    from kindling_airflow.jars import FORMATS
+    from kindling_airflow.deployment.jars import FORMATS
 
     page = (DOCS / "how-to" / "delta-and-iceberg.md").read_text("utf-8")
     jars = [jar.file_name for kind in ("delta", "iceberg") for jar in FORMATS[kind]["4.1"]]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from kindling_airflow.cli.main import main
-from kindling_airflow.dag_factory.compile import Compiled, compile_definition
-from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.dag_factory.factory import load_dags
+from kindling_airflow.definitions.compile import Compiled, compile_definition
+from kindling_airflow.definitions.definition import Definition
 from tests.docs.pages import DOCS
 
 _IGNORED = shutil.ignore_patterns("*.manifest.json", "__pycache__")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from kindling_airflow.cli.main import main
-from kindling_airflow.dag_factory.compile import compile_definition
-from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.definitions.compile import compile_definition
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.harvest import harvest
+from kindling_airflow.manifest.harvest import harvest
 from tests.docs.pages import DOCS, blocks
 
 PAGE = DOCS / "how-to" / "sql-pipes.md"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
+from demo.streams import STREAMS
 from kindling_airflow.cli.command_table import COMMANDS
-from kindling_airflow.cli.demo_streams import STREAMS
-from kindling_airflow.dag_factory.compile import compile_definition
-from kindling_airflow.dag_factory.definition import Definition
-from kindling_airflow.operators.stream_progress import PROGRESS_KEY
+from kindling_airflow.definitions.compile import compile_definition
+from kindling_airflow.definitions.definition import Definition
+from kindling_airflow.operators.driver.stream_progress import PROGRESS_KEY
 from kindling_airflow.runner.streaming.numbers import Numbers
 from tests.docs.pages import DOCS, ROOT
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kindling_airflow.ddl import read_ddl
+from kindling_airflow.tags.ddl import read_ddl
 from tests.entities.ddl_texts import READ, REFUSED, TEXTS_OF_A_LENGTH
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
-from kindling_airflow.entity_checks import check_entities, connections_of, memory_problems
 from kindling_airflow.errors import DeclarationError
+from kindling_airflow.tags.entity_checks import check_entities, connections_of, memory_problems
 
 
 def pipe(output: str, *inputs: str) -> PipeMetadata:
@@ -126,8 +126,8 @@ def test_connections_are_those_of_inputs_and_output() -> None:
 
 @pytest.mark.parametrize("memory", [False, True])
 def test_a_definition_is_checked_when_it_is_compiled(tmp_path: Path, memory: bool) -> None:
-    from kindling_airflow.dag_factory.compile import compile_definition, plan_definition
-    from kindling_airflow.dag_factory.definition import Definition
+    from kindling_airflow.definitions.compile import compile_definition, plan_definition
+    from kindling_airflow.definitions.definition import Definition
     from kindling_airflow.errors import DefinitionError
 
     tags = {"provider_type": "memory"} if memory else {"provider_typ": "x", "provider.pth": "x"}

@@ -8,8 +8,8 @@ import pytest
 
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
-from kindling_airflow.replaced_inputs import replaced_inputs
-from kindling_airflow.stream_checks import check_streams
+from kindling_airflow.tags.replaced_inputs import replaced_inputs
+from kindling_airflow.tags.stream_checks import check_streams
 
 
 def plan(

@@ -8,9 +8,9 @@ import pytest
 
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
-from kindling_airflow.expectations import not_null
-from kindling_airflow.provider_types import BUILT_IN_TYPES
-from kindling_airflow.stream_checks import check_streams, stream_problems
+from kindling_airflow.data_pipes.expectations import not_null
+from kindling_airflow.tags.provider_types import BUILT_IN_TYPES
+from kindling_airflow.tags.stream_checks import check_streams, stream_problems
 
 STREAM = {"processing_mode": "streaming"}
 

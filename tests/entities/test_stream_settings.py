@@ -8,7 +8,7 @@ import pytest
 
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.stream_settings import (
+from kindling_airflow.tags.stream_settings import (
     StreamSettings,
     StreamTrigger,
     is_stream,

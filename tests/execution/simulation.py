@@ -22,7 +22,7 @@ from typing import Any
 
 from blinker import Signal
 
-from kindling_airflow.signals import NAMESPACE, PAYLOADS
+from kindling_airflow.generation_executor.signals import NAMESPACE, PAYLOADS
 
 __all__ = [
     "Does",

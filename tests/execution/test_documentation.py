@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from kindling_airflow import signals
-from kindling_airflow.execution.settings import StreamingOptions
-from kindling_airflow.generation_executor import ErrorStrategy, GenerationExecutor, PipeStatus
-from kindling_airflow.signals import PAYLOADS
+from kindling_airflow.generation_executor import (
+    ErrorStrategy,
+    GenerationExecutor,
+    PipeStatus,
+    signals,
+)
+from kindling_airflow.generation_executor.settings import StreamingOptions
+from kindling_airflow.generation_executor.signals import PAYLOADS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "execution.md"
 TEXT = PAGE.read_text("utf-8")

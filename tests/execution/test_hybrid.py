@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from kindling_airflow.errors import ExecutionError, StreamError
-from kindling_airflow.execution.halves import batch_half, stream_half
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.generation_executor import (
     ExecutionInterrupted,
     GenerationExecutor,
     StreamingExecution,
 )
-from kindling_airflow.signals import pipe_completed
+from kindling_airflow.generation_executor.halves import batch_half, stream_half
+from kindling_airflow.generation_executor.signals import pipe_completed
 from tests.builders import plan
 from tests.execution.simulation import Does, Simulation, fails, interrupted_once, listening
 from tests.execution.test_streams import OPTIONS, Stream, Streams, outcomes

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.contracts import RunFailure, RunReport
-from kindling_airflow.execution.runners import Outcome, outcome_of, try_pipe
-from kindling_airflow.execution_results import PipeStatus
-from kindling_airflow.frozen import FrozenDict
+from kindling_airflow.common.frozen import FrozenDict
 from kindling_airflow.generation_executor import GenerationExecutor, PipeSkipped, Skipped
+from kindling_airflow.generation_executor.results import PipeStatus
+from kindling_airflow.generation_executor.runners import Outcome, outcome_of, try_pipe
+from kindling_airflow.protocol.contracts import RunFailure, RunReport
 from tests.builders import plan
 
 STATUSES = "  Fix: use one of published, success, succeeded, skipped, failed."

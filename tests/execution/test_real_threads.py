@@ -13,9 +13,8 @@ from contextvars import ContextVar
 
 import pytest
 
-from kindling_airflow import signals
-from kindling_airflow.execution.threads import DaemonThreads
-from kindling_airflow.generation_executor import GenerationExecutor, PipeStatus
+from kindling_airflow.generation_executor import GenerationExecutor, PipeStatus, signals
+from kindling_airflow.generation_executor.threads import DaemonThreads
 from tests.builders import plan
 
 PATIENCE = 30.0

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.contracts import InputReport, RunReport
 from kindling_airflow.generation_executor import (
     ExecutionResult,
     GenerationExecutor,
@@ -16,6 +15,7 @@ from kindling_airflow.generation_executor import (
     PipeResult,
     PipeStatus,
 )
+from kindling_airflow.protocol.contracts import InputReport, RunReport
 from tests.builders import plan
 from tests.execution.simulation import Does, Pipes, Simulation, fails
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kindling_airflow.errors import ExecutionError
-from kindling_airflow.execution.settings import (
+from kindling_airflow.generation_executor import GenerationExecutor
+from kindling_airflow.generation_executor.settings import (
     BatchOptions,
     ErrorStrategy,
     PipeSettings,
@@ -18,8 +19,7 @@ from kindling_airflow.execution.settings import (
     pipe_settings,
     stream_limits,
 )
-from kindling_airflow.generation_executor import GenerationExecutor
-from kindling_airflow.stream_settings import StreamSettings
+from kindling_airflow.tags.stream_settings import StreamSettings
 from tests.builders import plan
 
 RUN = {"retry_attempts": 1, "retry_interval_seconds": 10, "pipe_timeout": 60}

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from kindling_airflow import signals
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.generation_executor import GenerationExecutor, Skipped
-from kindling_airflow.signals import NAMESPACE, PAYLOADS
+from kindling_airflow.generation_executor import GenerationExecutor, Skipped, signals
+from kindling_airflow.generation_executor.signals import NAMESPACE, PAYLOADS
 from tests.builders import plan
 from tests.execution.simulation import Does, Pipes, Simulation, fails, listening
 

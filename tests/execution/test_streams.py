@@ -24,7 +24,7 @@ from kindling_airflow.generation_executor import (
     StreamingExecution,
     StreamStarter,
 )
-from kindling_airflow.signals import pipe_completed, pipe_failed, pipe_started
+from kindling_airflow.generation_executor.signals import pipe_completed, pipe_failed, pipe_started
 from tests.builders import plan
 from tests.execution.simulation import Simulation, interrupted_once, listening, never
 

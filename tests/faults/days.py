@@ -17,11 +17,11 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.contracts import RunReport, RunRequest
-from kindling_airflow.frozen import freeze, thaw
-from kindling_airflow.harvest import HarvestedModules, import_declarations
+from kindling_airflow.common.frozen import freeze, thaw
+from kindling_airflow.manifest.harvest import HarvestedModules, import_declarations
+from kindling_airflow.protocol.contracts import RunReport, RunRequest
 from kindling_airflow.runner.driver import run_fenced
-from kindling_airflow.runner.entities import provider_for
+from kindling_airflow.runner.providers.entities import provider_for
 from kindling_airflow.runner.providers.interface import ProviderContext
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -48,7 +48,7 @@ def inject(fault: str, folder: Path, notes: Callable[[str], None]) -> None:
         folder: where ``waiting`` and ``go`` lie.
         notes: takes a line for each publish.
     """
-    from kindling_airflow.runner import run_pipe
+    from kindling_airflow.runner.pipe import run_pipe
 
     found = run_pipe.writable_provider_for
 

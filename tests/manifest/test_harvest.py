@@ -17,7 +17,8 @@ import pytest
 from kindling_airflow.data_entities import DataEntities
 from kindling_airflow.data_pipes import DataPipes
 from kindling_airflow.errors import DeclarationError, HarvestError
-from kindling_airflow.harvest import (
+from kindling_airflow.manifest import FunctionRef, Manifest
+from kindling_airflow.manifest.harvest import (
     harvest,
     harvest_document,
     harvest_here,
@@ -26,7 +27,6 @@ from kindling_airflow.harvest import (
     project_modules,
     refuse_in_harvest,
 )
-from kindling_airflow.manifest import FunctionRef, Manifest
 
 Project = Callable[..., Path]
 
@@ -345,7 +345,7 @@ def test_harvest_needs_no_pyspark(project: Project) -> None:
     program = """
 import json, sys
 from pathlib import Path
-from kindling_airflow.harvest import harvest
+from kindling_airflow.manifest.harvest import harvest
 made = harvest(Path(sys.argv[1]))
 heavy = sorted({"pyspark", "airflow", "networkx", "py4j"}.intersection(sys.modules))
 print(json.dumps([made.get_pipe_ids(), heavy]))

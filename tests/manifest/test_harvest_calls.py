@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kindling_airflow import harvest_calls
-from kindling_airflow.child_process import Outcome
+from kindling_airflow.common.child_process import Outcome
 from kindling_airflow.data_entities import DataEntities
 from kindling_airflow.errors import (
     DeclarationError,
@@ -17,9 +16,13 @@ from kindling_airflow.errors import (
     ManifestError,
     ProblemsError,
 )
-from kindling_airflow.harvest import harvest
-from kindling_airflow.harvest_calls import HarvestOrder, harvest_all, something_was_declared
-from kindling_airflow.manifest import Manifest
+from kindling_airflow.manifest import Manifest, harvest_calls
+from kindling_airflow.manifest.harvest import harvest
+from kindling_airflow.manifest.harvest_calls import (
+    HarvestOrder,
+    harvest_all,
+    something_was_declared,
+)
 
 SHARED = """
 from kindling_airflow import DataEntities, DataPipes

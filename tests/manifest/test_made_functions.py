@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
+from kindling_airflow.common.executions import Execution, current_execution
 from kindling_airflow.data_entities import DataEntities, DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry
 from kindling_airflow.errors import DeclarationError, HarvestError, ManifestError
-from kindling_airflow.executions import Execution, current_execution
-from kindling_airflow.harvest import harvest
 from kindling_airflow.manifest import FunctionRef, Manifest
+from kindling_airflow.manifest.harvest import harvest
 
 PIPES = """\
 import functools
@@ -69,9 +69,9 @@ DRIVER = """\
 import json, sys
 from pathlib import Path
 
-from kindling_airflow.contracts import RunRequest
+from kindling_airflow.protocol.contracts import RunRequest
 from kindling_airflow.manifest import Manifest
-from kindling_airflow.runner.pipe_call import declarations_of, pipe_of
+from kindling_airflow.runner.pipe.pipe_call import declarations_of, pipe_of
 
 manifest = Manifest.read(Path(sys.argv[2]))
 found, declared = {}, None
@@ -111,7 +111,8 @@ def test_their_manifest_says_where_they_were_declared_and_is_always_the_same(pro
     assert [ref.by_name for ref in REFS.values()] == [False] * 6 + [True]
     again = Manifest.from_json(json.loads(manifest.dumps()))
     assert (again, again.dumps()) == (manifest, manifest.dumps())
-    script = "import sys; from pathlib import Path; from kindling_airflow.harvest import harvest; "
+    script = "import sys; from pathlib import Path; "
+    script += "from kindling_airflow.manifest.harvest import harvest; "
     script += "print(harvest(Path(sys.argv[1])).digest)"
     for seed in "12":
         done = subprocess.run(

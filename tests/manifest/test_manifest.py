@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kindling_airflow.common.frozen import digest_of
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import ManifestError
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
-from kindling_airflow.frozen import digest_of
 from kindling_airflow.manifest import FunctionRef, Manifest
 from tests.strategies import acyclic_pipes, json_tags, pipe_ids
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kindling_airflow.project_modules import declarations_passed_over, project_modules
+from kindling_airflow.manifest.project_modules import declarations_passed_over, project_modules
 
 DECLARES = "from kindling_airflow import DataPipes\nDataPipes.view('v', sql='SELECT 1')\n"
 FIX = "\n  Fix: mend that, or list the modules to import in project.modules."

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kindling_airflow.common.frozen import EMPTY, canonical_json, thaw
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import SettingsError
-from kindling_airflow.frozen import EMPTY, canonical_json, thaw
-from kindling_airflow.harvest import HarvestedModules
 from kindling_airflow.manifest import Manifest
-from kindling_airflow.project_settings import (
+from kindling_airflow.manifest.harvest import HarvestedModules
+from kindling_airflow.manifest.project_settings import (
     ENTITY_SETTINGS,
     PIPE_SETTINGS,
     SettingsLayer,

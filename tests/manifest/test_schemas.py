@@ -15,19 +15,21 @@ from jsonschema import Draft202012Validator
 
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
+from kindling_airflow.data_pipes.expectations import accepted, in_range, satisfies, unique
 from kindling_airflow.errors import ManifestError, PlanValidationError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
-from kindling_airflow.expectations import accepted, in_range, satisfies, unique
 from kindling_airflow.manifest import FunctionRef, Manifest
 from tests.strategies import acyclic_pipes, json_tags, pipe_ids
 
 Reader = Callable[[Any], object]
+SCHEMA_HOMES = {"manifest": "manifest", "plan": "execution_plan"}
 READERS: dict[str, Reader] = {"manifest": Manifest.from_json, "plan": ExecutionPlan.from_json}
 
 
 def _validator(name: str) -> Any:
-    text = files("kindling_airflow").joinpath(f"{name}.schema.json").read_text("utf-8")
+    home = files(f"kindling_airflow.{SCHEMA_HOMES[name]}")
+    text = home.joinpath(f"{name}.schema.json").read_text("utf-8")
     return Draft202012Validator(json.loads(text))
 
 

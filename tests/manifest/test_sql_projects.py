@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry
+from kindling_airflow.data_pipes.sql_file import read_sql_file
 from kindling_airflow.errors import DeclarationError, HarvestError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
-from kindling_airflow.harvest import harvest_here as harvest
-from kindling_airflow.harvest import import_declarations, is_current
 from kindling_airflow.manifest import Manifest
-from kindling_airflow.sql_file import read_sql_file
+from kindling_airflow.manifest.harvest import harvest_here as harvest
+from kindling_airflow.manifest.harvest import import_declarations, is_current
 
 Project = Callable[[dict[str, str]], Path]
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.contracts import REPORT_MARKER, START_MARKER, STREAM_MARKER
 from kindling_airflow.operators.pipe import KindlingPipeOperator
+from kindling_airflow.protocol.contracts import REPORT_MARKER, START_MARKER, STREAM_MARKER
 
 # What each stand-in of spark-submit starts with: the request, and ways to answer it.
 PROLOGUE = f"""#!{sys.executable}

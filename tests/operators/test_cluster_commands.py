@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from airflow.providers.apache.spark.hooks import spark_submit
 
-from kindling_airflow.contracts import RunRequest
 from kindling_airflow.operators.pipe import KindlingPipeOperator
+from kindling_airflow.protocol.contracts import RunRequest
 
 APPLICATION = str(Path(__file__).parents[2] / "kindling_airflow" / "runner" / "main.py")
 PROGRAM = f"""#!{sys.executable}
@@ -132,7 +132,7 @@ def test_a_driver_on_the_cluster_gets_nothing_of_this_machines(
 def test_a_definitions_package_reaches_its_tasks(tmp_path: Path) -> None:
     from kindling_airflow.cli.main import main
     from kindling_airflow.dag_factory import kindling_dag
-    from kindling_airflow.project_package import read_info
+    from kindling_airflow.deployment.project_package import read_info
     from tests.dag_factory.projects import document, write_project
 
     write_project(tmp_path / "shop")

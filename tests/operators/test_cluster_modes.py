@@ -12,8 +12,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from kindling_airflow.errors import ReportError
-from kindling_airflow.operators.report_file import _place, read_report_file, report_path
-from kindling_airflow.operators.submitting import SubmittingOperator
+from kindling_airflow.operators.driver.report_file import _place, read_report_file, report_path
+from kindling_airflow.operators.driver.submitting import SubmittingOperator
 from tests.operators.stand_ins import Master, Task, install_submit, standalone_master
 
 Submit = Callable[[str], None]
@@ -33,7 +33,7 @@ def submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submit:
 @pytest.fixture
 def master(monkeypatch: pytest.MonkeyPatch) -> Iterator[Master]:
     """A standalone master, and the connection to it in cluster deploy mode."""
-    monkeypatch.setattr("kindling_airflow.operators.report_file._PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("kindling_airflow.operators.driver.report_file._PAUSE_SECONDS", 0.0)
     with standalone_master() as served:
         extra = {"deploy-mode": "cluster", "rest-port": served.port}
         connection = {"conn_type": "spark", "host": "spark://127.0.0.1", "port": 7077}

@@ -15,8 +15,8 @@ import pytest
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from kindling_airflow.connections import Connection, read_connection, variable_name
-from kindling_airflow.operators.connections import hand_over
+from kindling_airflow.operators.driver.connections import hand_over
+from kindling_airflow.protocol.connections import Connection, read_connection, variable_name
 
 SECRET = "s3cret-canary"
 SHOP = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.contracts import RunReport, RunStart, StreamNews
-from kindling_airflow.operators.driver_output import DriverOutput
+from kindling_airflow.operators.driver.driver_output import DriverOutput
+from kindling_airflow.protocol.contracts import RunReport, RunStart, StreamNews
 
 SPARK = "26/11/24 11:27:36 INFO SparkContext: Running Spark version 4.1.3"
 ERROR = "26/11/24 11:27:42 ERROR Executor: Exception in task 0.0 in stage 1.0 (TID 1)"

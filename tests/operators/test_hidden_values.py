@@ -12,7 +12,7 @@ from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields
 from airflow.sdk.log import redact
 from airflow.serialization.serialized_objects import DagSerialization
 
-from kindling_airflow.operators.hidden_values import HiddenValue, hidden, revealed
+from kindling_airflow.operators.driver.hidden_values import HiddenValue, hidden, revealed
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 
 KEY, TOKEN = "hidden-values-key-4711", "hidden-values-token-0815"

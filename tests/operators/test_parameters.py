@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.contracts import RunRequest
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.operators.parameters import run_parameters
 from kindling_airflow.operators.pipe import KindlingPipeOperator
+from kindling_airflow.protocol.contracts import RunRequest
 
 
 def context(params: Any, conf: Any) -> dict[str, Any]:

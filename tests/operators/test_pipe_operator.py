@@ -20,10 +20,10 @@ from airflow.providers.common.compat.sdk import (
 )
 from structlog.testing import capture_logs
 
-from kindling_airflow.contracts import REPORT_MARKER, RunReport, RunRequest
-from kindling_airflow.frozen import freeze
-from kindling_airflow.operators.driver_process import interpreter_defaults
+from kindling_airflow.common.frozen import freeze
+from kindling_airflow.operators.driver.driver_process import interpreter_defaults
 from kindling_airflow.operators.pipe import KindlingPipeOperator, warehouse_root
+from kindling_airflow.protocol.contracts import REPORT_MARKER, RunReport, RunRequest
 from tests.operators.stand_ins import install_submit
 
 Driver = Callable[[str], None]

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 from airflow.configuration import AIRFLOW_HOME
 
-from kindling_airflow.operators import start_options
-from kindling_airflow.operators.start_options import profile_folder, profile_mode, submit_options
-from kindling_airflow.start_profile import ProfileMode, archive_name, find_installation
+from kindling_airflow.deployment.start_profile import ProfileMode, archive_name, find_installation
+from kindling_airflow.operators.driver import start_options
+from kindling_airflow.operators.driver.start_options import (
+    profile_folder,
+    profile_mode,
+    submit_options,
+)
 
 PROPERTY = "spark.kindling.startProfile"
 LIGHT = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"

@@ -32,7 +32,7 @@ for beat in range(150):
 @pytest.fixture
 def submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submit:
     monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", '{"conn_type": "spark", "host": "local[1]"}')
-    monkeypatch.setattr("kindling_airflow.operators.drain_order._LOOK_SECONDS", 0.3)
+    monkeypatch.setattr("kindling_airflow.operators.driver.drain_order._LOOK_SECONDS", 0.3)
     return lambda body: install_submit(tmp_path, monkeypatch, body)
 
 

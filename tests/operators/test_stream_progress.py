@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.contracts import StreamNews, StreamState
-from kindling_airflow.frozen import freeze
-from kindling_airflow.operators.stream_progress import StreamProgress, progress_text
+from kindling_airflow.common.frozen import freeze
+from kindling_airflow.operators.driver.stream_progress import StreamProgress, progress_text
+from kindling_airflow.protocol.contracts import StreamNews, StreamState
 
 
 class Listener:

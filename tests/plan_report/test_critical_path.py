@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.critical_path import (
+from kindling_airflow.execution_plan import ExecutionPlan, Generation
+from kindling_airflow.execution_plan.critical_path import (
     critical_path,
     data_flow,
     is_forward,
     path_through,
     positive_seconds,
 )
-from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.execution_strategy import BatchExecutionStrategy, ExecutionPlanGenerator
 from tests.builders import graph, plan
 from tests.strategies import acyclic_pipes, pipe_ids

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
+from kindling_airflow.data_pipes.expectations import Expectation, not_null, row_count, unique
 from kindling_airflow.errors import ForecastError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
-from kindling_airflow.expectations import Expectation, not_null, row_count, unique
 from kindling_airflow.pipe_graph import PipeEdge, PipeGraphBuilder
 from kindling_airflow.plan_report import PlanDiff, diff
 from kindling_airflow.plan_report.difference import Change, Changes, Figures, Move

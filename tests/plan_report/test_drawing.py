@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.drawing import Arrow, Box, Group, printable, to_dot, to_mermaid
+from kindling_airflow.common.drawing import Arrow, Box, Group, printable, to_dot, to_mermaid
 from kindling_airflow.execution_strategy import BatchExecutionStrategy
 from kindling_airflow.pipe_graph import PipeGraphBuilder
 from kindling_airflow.plan_report import plan_dot, plan_mermaid

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kindling_airflow.data_pipes import DataPipesRegistry
+from kindling_airflow.data_pipes.expectations import not_null, satisfies
 from kindling_airflow.errors import ForecastError, GraphValidationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.execution_strategy import BatchExecutionStrategy, ExecutionPlanGenerator
-from kindling_airflow.expectations import not_null, satisfies
 from kindling_airflow.pipe_graph import PipeGraph, PipeNode
 from kindling_airflow.plan_report import explain
 from kindling_airflow.plan_report.explanation import ChainStep, InputOrigin, Timing

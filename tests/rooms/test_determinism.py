@@ -44,11 +44,11 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.sdk import DAG
 from kindling_airflow.dag_factory import kindling_task_group
 from kindling_airflow.dag_factory.build import build_dag
-from kindling_airflow.dag_factory.compile import compile_definition
-from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.definitions.compile import compile_definition
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
-from kindling_airflow.harvest import harvest
+from kindling_airflow.manifest.harvest import harvest
 from kindling_airflow.translator import TranslateOptions, translate
 
 EVERYTHING = {

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.contracts import RunReport, RunRequest
 from kindling_airflow.data_entities import DataEntities, DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry
-from kindling_airflow.harvest import HarvestedModules
+from kindling_airflow.manifest.harvest import HarvestedModules
+from kindling_airflow.protocol.contracts import RunReport, RunRequest
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +74,7 @@ class Project:
 
     def run(self, pipe_id: str, **changes: Any) -> RunReport:
         """Run a pipe here and now."""
-        from kindling_airflow.runner.run_pipe import run_pipe
+        from kindling_airflow.runner.pipe.run_pipe import run_pipe
 
         return run_pipe(self.request(pipe_id, **changes), self.spark, declared=self.declared)
 

@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.contracts import RunRequest
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
-from kindling_airflow.harvest import HarvestedModules
+from kindling_airflow.manifest.harvest import HarvestedModules
+from kindling_airflow.protocol.contracts import RunRequest
 from tests.runner.conftest import Project
 from tests.runner.streams import CONTINUOUS, STREAMING, declare_events, drop, events, until
 

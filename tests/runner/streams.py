@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.contracts import RunReport, StreamNews, stream_news_in_line
+from kindling_airflow.protocol.contracts import RunReport, StreamNews, stream_news_in_line
 from kindling_airflow.runner.streaming import RunningStream, run_stream, start_stream
 from tests.runner.conftest import Project
 

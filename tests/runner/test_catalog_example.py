@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.harvest import import_declarations, isolated_imports
+from kindling_airflow.manifest.harvest import import_declarations, isolated_imports
 from tests.docs.pages import DOCS
 
 pytestmark = pytest.mark.system
 
 
 def test_the_table_is_found_by_its_name(spark: Any, tmp_path: Path) -> None:
-    from kindling_airflow.runner.session_runner import SessionPipeRunner
+    from kindling_airflow.runner.session.session_runner import SessionPipeRunner
 
     root = Path(
         shutil.copytree(DOCS / "examples" / "catalog_table" / "dags" / "shop", tmp_path / "shop")

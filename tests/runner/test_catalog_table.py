@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.runner.providers.catalog_table import CatalogTableProvider
 from kindling_airflow.runner.providers.contract import Case
 from kindling_airflow.runner.providers.interface import Write
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
-from kindling_airflow.runner.schema_difference import quoted
+from kindling_airflow.runner.providers.tables.catalog_table import CatalogTableProvider
+from kindling_airflow.runner.schema.schema_difference import quoted
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system
@@ -43,7 +43,7 @@ def tables(case: Case) -> list[str]:
 
 
 def test_a_pipe_writes_a_table_that_sql_can_read(project: Project) -> None:
-    from kindling_airflow.runner.run_pipe import Hooks, run_pipe
+    from kindling_airflow.runner.pipe.run_pipe import Hooks, run_pipe
 
     project.spark.sql("CREATE DATABASE IF NOT EXISTS kindling_test")
     project.entity("kindling_test.sales", tags={"provider_type": "table"}, schema="id BIGINT")

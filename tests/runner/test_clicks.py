@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.harvest import import_declarations
-from kindling_airflow.runner.session_runner import SessionPipeRunner
+from kindling_airflow.manifest.harvest import import_declarations
+from kindling_airflow.runner.session.session_runner import SessionPipeRunner
 from tests.oracle.clicks_oracle import TABLES, expected_clicks
 from tests.oracle.compare import differences
 

@@ -6,9 +6,9 @@ import csv
 
 import pytest
 
-from kindling_airflow.runner.providers.csv_header import header_of, header_problems
-from kindling_airflow.runner.providers.csv_problems import has_stray_quote
-from kindling_airflow.runner.providers.foreign_parquet import widens
+from kindling_airflow.runner.providers.files.csv_header import header_of, header_problems
+from kindling_airflow.runner.providers.files.csv_problems import has_stray_quote
+from kindling_airflow.runner.providers.parquet.foreign_parquet import widens
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.contracts import RunReport, report_in_line
+from kindling_airflow.protocol.contracts import RunReport, report_in_line
 from kindling_airflow.runner.driver import _start, _write_report, run_fenced
 from kindling_airflow.runner.main import _log_to_output
 from tests.runner.conftest import Project

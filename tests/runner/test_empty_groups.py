@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kindling_airflow.runner.providers.publish_log import SIDECAR, PublishLog
-from kindling_airflow.runner.providers.sliced_table import Group, SlicedTable
+from kindling_airflow.runner.providers.publishing.publish_log import SIDECAR, PublishLog
+from kindling_airflow.runner.providers.publishing.sliced_table import Group, SlicedTable
 from tests.runner.dying_files import DyingFiles
 
 

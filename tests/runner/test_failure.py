@@ -17,8 +17,8 @@ from kindling_airflow.errors import (
     PipeRunError,
     PipeTimeoutError,
 )
-from kindling_airflow.runner.failure import describe
-from kindling_airflow.runner.healing import is_permanent
+from kindling_airflow.runner.failures.failure import describe
+from kindling_airflow.runner.failures.healing import is_permanent
 
 ROOT = Path(__file__).parent
 Case = Callable[[Any, Path], Any]

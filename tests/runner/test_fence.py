@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.contracts import RunReport
 from kindling_airflow.errors import EntityError
+from kindling_airflow.protocol.contracts import RunReport
 from kindling_airflow.runner.driver import run_fenced
 from kindling_airflow.runner.fence import Fence, instance_name
-from kindling_airflow.runner.providers.parquet import ParquetProvider
+from kindling_airflow.runner.providers.parquet.parquet import ParquetProvider
 from kindling_airflow.runner.providers.storage import Storage
 from tests.runner.conftest import Project
 from tests.runner.streams import CONTINUOUS

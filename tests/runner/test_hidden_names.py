@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.expectations import not_null
-from kindling_airflow.runner.providers.footers import count_rows
-from kindling_airflow.runner.providers.hidden_names import has_hidden_part, is_hidden
-from kindling_airflow.runner.providers.parquet_stream import has_data
+from kindling_airflow.data_pipes.expectations import not_null
+from kindling_airflow.runner.providers.parquet.footers import count_rows
+from kindling_airflow.runner.providers.parquet.parquet_stream import has_data
+from kindling_airflow.runner.providers.publishing.hidden_names import (
+    has_hidden_part,
+    is_hidden,
+)
 from kindling_airflow.runner.providers.storage import Storage
 from tests.runner.conftest import Project
 from tests.runner.streams import EVENTS, STREAMING, drop, events, refusal

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from kindling_airflow.errors import EntityError
-from kindling_airflow.runner.providers.publish_log import SIDECAR, Commit, PublishLog
-from kindling_airflow.runner.providers.sliced_table import SlicedTable, partition_values
+from kindling_airflow.runner.providers.publishing.publish_log import SIDECAR, Commit, PublishLog
+from kindling_airflow.runner.providers.publishing.sliced_table import SlicedTable, partition_values
 from tests.runner.dying_files import DyingFiles, Killed
 
 ROOT = "/w"

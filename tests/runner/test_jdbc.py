@@ -15,10 +15,10 @@ from urllib.parse import quote
 import pytest
 
 import kindling_airflow
-from kindling_airflow.connections import Connection, variable_name
-from kindling_airflow.contracts import RunRequest
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
+from kindling_airflow.protocol.connections import Connection, variable_name
+from kindling_airflow.protocol.contracts import RunRequest
 from kindling_airflow.runner.providers.interface import ProviderContext
 from kindling_airflow.runner.providers.jdbc import JdbcProvider
 from tests.runner.conftest import Project

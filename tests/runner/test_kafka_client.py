@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.connections import Connection
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
-from kindling_airflow.runner.providers.kafka_client import client_settings, without_secrets
+from kindling_airflow.protocol.connections import Connection
+from kindling_airflow.runner.providers.kafka.kafka_client import (
+    client_settings,
+    without_secrets,
+)
 
 PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
 SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from kindling_airflow.errors import DeclarationError, EntityError
-from kindling_airflow.runner.entities import provider_for, writable_provider_for
 from kindling_airflow.runner.providers.contract import RULES, Case
+from kindling_airflow.runner.providers.entities import provider_for, writable_provider_for
 from kindling_airflow.runner.providers.interface import ProviderContext, Write
 from tests.runner.conftest import Project
 

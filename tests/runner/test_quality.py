@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kindling_airflow.data_pipes import DataPipes
-from kindling_airflow.expectations import (
+from kindling_airflow.data_pipes.expectations import (
     Expectation,
     accepted,
     in_range,
@@ -203,7 +203,7 @@ class TestOutcomes:
         ]
 
     def test_tables_in_memory_are_judged_too(self, project: Project) -> None:
-        from kindling_airflow.runner.session_runner import SessionPipeRunner
+        from kindling_airflow.runner.session.session_runner import SessionPipeRunner
 
         project.entity("out", tags={"provider_type": "memory"})
         declare(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kindling_airflow.harvest import (
+from kindling_airflow.manifest.harvest import (
     HarvestedModules,
     harvest,
     import_declarations,

@@ -18,10 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kindling_airflow.contracts import ExpectationReport
 from kindling_airflow.data_pipes import DataPipesRegistry
-from kindling_airflow.errors import ExpectationError
-from kindling_airflow.expectations import (
+from kindling_airflow.data_pipes.expectations import (
     Expectation,
     accepted,
     in_range,
@@ -30,6 +28,8 @@ from kindling_airflow.expectations import (
     satisfies,
     unique,
 )
+from kindling_airflow.errors import ExpectationError
+from kindling_airflow.protocol.contracts import ExpectationReport
 from kindling_airflow.runner.providers.interface import Staged
 from kindling_airflow.runner.quality import Audit
 
@@ -183,12 +183,12 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 from pyspark.sql import SparkSession, functions as F
-from kindling_airflow.contracts import RunRequest
+from kindling_airflow.protocol.contracts import RunRequest
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry
-from kindling_airflow.expectations import satisfies, unique
-from kindling_airflow.harvest import HarvestedModules
-from kindling_airflow.runner.run_pipe import run_pipe
+from kindling_airflow.data_pipes.expectations import satisfies, unique
+from kindling_airflow.manifest.harvest import HarvestedModules
+from kindling_airflow.runner.pipe.run_pipe import run_pipe
 
 spark = (SparkSession.builder.master("local[2,4]").config("spark.ui.enabled", "false")
     .config("spark.sql.shuffle.partitions", "3").config("spark.log.level", "OFF").getOrCreate())

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.runner.providers import footers
-from kindling_airflow.runner.providers.first_lines import surely_has_rows
-from kindling_airflow.runner.providers.footers import count_rows
+from kindling_airflow.runner.providers.files.first_lines import surely_has_rows
+from kindling_airflow.runner.providers.parquet.footers import count_rows
+from kindling_airflow.runner.providers.parquet.parquet import footers
 
 
 @pytest.fixture

@@ -248,8 +248,8 @@ def test_an_unknown_pipe_is_named_with_its_neighbour(project: Project) -> None:
 
 
 def test_a_failing_import_is_reported_with_the_module_name(spark: Any, tmp_path: Path) -> None:
-    from kindling_airflow.contracts import RunRequest
-    from kindling_airflow.runner.run_pipe import run_pipe
+    from kindling_airflow.protocol.contracts import RunRequest
+    from kindling_airflow.runner.pipe.run_pipe import run_pipe
 
     (tmp_path / "broken_module_of_a_test.py").write_text("import no_such_package\n")
     request = RunRequest("k", "p", str(tmp_path), ("broken_module_of_a_test",), str(tmp_path))
@@ -264,8 +264,8 @@ def test_a_failing_import_is_reported_with_the_module_name(spark: Any, tmp_path:
 def test_what_derives_from_base_exception_is_a_failure_like_any_other(
     spark: Any, tmp_path: Path, place: str
 ) -> None:
-    from kindling_airflow.contracts import RunRequest
-    from kindling_airflow.runner.run_pipe import run_pipe
+    from kindling_airflow.protocol.contracts import RunRequest
+    from kindling_airflow.runner.pipe.run_pipe import run_pipe
 
     name = f"skipping_module_{place.rsplit(maxsplit=1)[-1]}"
     skips = "import pytest\n{}pytest.importorskip('no_such_package')\n"

@@ -17,7 +17,7 @@ from pyspark.sql.types import (
     StructType,
 )
 
-from kindling_airflow.runner.schema_difference import schema_differences
+from kindling_airflow.runner.schema.schema_difference import schema_differences
 
 INT, LONG, TEXT = IntegerType(), LongType(), StringType()
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow import signals
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.generation_executor import (
@@ -18,8 +17,9 @@ from kindling_airflow.generation_executor import (
     GenerationExecutor,
     PipeStatus,
     SharedReads,
+    signals,
 )
-from kindling_airflow.runner.session_runner import SessionPipeRunner
+from kindling_airflow.runner.session.session_runner import SessionPipeRunner
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system

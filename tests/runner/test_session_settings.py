@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from kindling_airflow.contracts import RunRequest
-from kindling_airflow.runner.session_settings import (
+from kindling_airflow.protocol.contracts import RunRequest
+from kindling_airflow.runner.providers.session_needs import (
     DELTA_SETTINGS,
-    declared_early,
     settings_for,
     settings_missing,
-    settings_of_run,
 )
+from kindling_airflow.runner.session.session_settings import declared_early, settings_of_run
 
 PROJECT = """
 from kindling_airflow import DataEntities, DataPipes

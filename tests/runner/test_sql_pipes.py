@@ -11,8 +11,8 @@ import pytest
 from kindling_airflow.data_pipes import DataPipes
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.generation_executor import GenerationExecutor
-from kindling_airflow.harvest import import_declarations
-from kindling_airflow.runner.session_runner import SessionPipeRunner
+from kindling_airflow.manifest.harvest import import_declarations
+from kindling_airflow.runner.session.session_runner import SessionPipeRunner
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system
@@ -270,10 +270,10 @@ def test_queries_at_once_have_tables_of_their_own_and_share_what_is_kept(project
 
 
 def test_a_kept_table_is_read_from_memory_by_a_query(project: Project) -> None:
-    from kindling_airflow.contracts import RunRequest
     from kindling_airflow.data_pipes import PipeMetadata
-    from kindling_airflow.runner.query import result_of_query
-    from kindling_airflow.runner.run_context import RunContext
+    from kindling_airflow.protocol.contracts import RunRequest
+    from kindling_airflow.runner.pipe.query import result_of_query
+    from kindling_airflow.runner.pipe.run_context import RunContext
 
     publish(project, "a")
     kept = project.spark.read.parquet(str(project.table("a"))).persist()

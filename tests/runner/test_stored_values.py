@@ -12,13 +12,13 @@ from urllib.parse import unquote
 
 import pytest
 
+from kindling_airflow.data_pipes.expectations import not_null
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.expectations import not_null
-from kindling_airflow.intervals import IntervalSlice
 from kindling_airflow.runner.providers.contract import Case
-from kindling_airflow.runner.providers.foreign_folders import is_written_back
+from kindling_airflow.runner.providers.files.foreign_folders import is_written_back
 from kindling_airflow.runner.providers.interface import StreamRead, Write
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
+from kindling_airflow.tags.intervals import IntervalSlice
 from tests.runner.conftest import Project
 from tests.runner.streams import STREAMING, drop, refusal, taken
 

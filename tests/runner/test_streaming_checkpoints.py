@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from kindling_airflow.data_pipes.expectations import satisfies
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.expectations import satisfies
 from kindling_airflow.runner.streaming.checkpoint import Checkpoint, Purpose, checkpoint_path
 from kindling_airflow.runner.streaming.stateful import stateful_operators
 from tests.runner.conftest import Project

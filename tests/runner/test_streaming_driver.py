@@ -17,18 +17,18 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.contracts import InputReport, RunReport, RunRequest
 from kindling_airflow.errors import EntityError, PipeRunError
+from kindling_airflow.protocol.contracts import InputReport, RunReport, RunRequest
 from kindling_airflow.runner.driver import run_fenced
 from kindling_airflow.runner.fence import Fence
+from kindling_airflow.runner.pipe.run_pipe import Hooks
 from kindling_airflow.runner.providers.storage import Storage
-from kindling_airflow.runner.run_pipe import Hooks
 from kindling_airflow.runner.streaming import stream_driver
 from kindling_airflow.runner.streaming.leftovers import leftovers
 from kindling_airflow.runner.streaming.running import StreamFacts
 from kindling_airflow.runner.streaming.stalls import Look
 from kindling_airflow.runner.streaming.stream_inputs import NothingThereYet
-from kindling_airflow.stream_settings import StreamSettings
+from kindling_airflow.tags.stream_settings import StreamSettings
 from tests.runner.conftest import Project
 from tests.runner.killed_streams import feed_and_kill, project_of
 from tests.runner.streams import (

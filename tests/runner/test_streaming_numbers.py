@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kindling_airflow.runner.streaming.numbers import Numbers
 from kindling_airflow.runner.streaming.running import RunningStream, StreamFacts
 from kindling_airflow.runner.streaming.stalls import Look, StallWatch
-from kindling_airflow.stream_settings import StreamSettings
+from kindling_airflow.tags.stream_settings import StreamSettings
 
 WAITING, PROCESSING = "Waiting for data to arrive", "Processing new data"
 ASKING, PAUSING = "Getting offsets from FileStreamSource[x]", "Waiting for next trigger"

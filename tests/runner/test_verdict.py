@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.contracts import counted_text, quality_lines
-from kindling_airflow.expectations import Expectation, not_null, row_count
+from kindling_airflow.data_pipes.expectations import Expectation, not_null, row_count
+from kindling_airflow.protocol.contracts import counted_text, quality_lines
 from kindling_airflow.runner.quality.verdict import judged, refusal
 
 DROP: Any = {"on_violation": "drop"}

@@ -20,11 +20,11 @@ from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields
 from airflow.serialization.serialized_objects import DagSerialization
 
 from kindling_airflow.cli.main import main
-from kindling_airflow.contracts import REPORT_MARKER
 from kindling_airflow.dag_factory.build import build_dag
-from kindling_airflow.dag_factory.compile import compile_definition
-from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.definitions.compile import compile_definition
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.errors import DefinitionError, problems_of
+from kindling_airflow.protocol.contracts import REPORT_MARKER
 
 CANARIES: list[str] = []
 

@@ -15,15 +15,15 @@ from airflow.serialization.serialized_objects import DagSerialization
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.contracts import RunRequest, escape_component
 from kindling_airflow.dag_factory.build import build_dag
-from kindling_airflow.dag_factory.compile import Compiled, compile_definition
-from kindling_airflow.dag_factory.definition import Definition
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipesRegistry
+from kindling_airflow.definitions.compile import Compiled, compile_definition
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.errors import DeclarationError
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.operators.pipe import KindlingPipeOperator
+from kindling_airflow.protocol.contracts import RunRequest, escape_component
 from kindling_airflow.runner.providers.storage import location_of
 from kindling_airflow.translator import task_id
 from tests.safety.hostile import IDS, UNSTORABLE, hostile_ids, write_project

@@ -14,11 +14,11 @@ import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
-from kindling_airflow.contracts import REPORT_MARKER
 from kindling_airflow.dag_factory.build import build_dag
-from kindling_airflow.dag_factory.compile import Compiled, compile_definition
-from kindling_airflow.dag_factory.definition import Definition
+from kindling_airflow.definitions.compile import Compiled, compile_definition
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.errors import DefinitionError
+from kindling_airflow.protocol.contracts import REPORT_MARKER
 
 S3_KEY, ACCOUNT_KEY, TOKEN = "s3cr3t-4711-s3", "acc0unt-0815-key", "t0ken-2342-env"
 OVERRIDDEN, PASSWORD = "0verridden-9-secret", "passw0rd-in-conn"

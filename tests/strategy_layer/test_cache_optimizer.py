@@ -19,9 +19,9 @@ from kindling_airflow.cache_optimizer import (
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import GraphValidationError
-from kindling_airflow.execution.sharing import SharedRead, recommended_reads
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import BatchExecutionStrategy, ExecutionPlanGenerator
+from kindling_airflow.generation_executor.sharing import SharedRead, recommended_reads
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.pipe_graph import PipeGraph, PipeGraphBuilder
 from tests.builders import pipes, plan

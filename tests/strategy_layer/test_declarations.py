@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from kindling_airflow.common.frozen import FrozenDict, freeze
 from kindling_airflow.data_entities import DataEntities, DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry, PipeMetadata, argument_name
+from kindling_airflow.data_pipes.expectations import accepted
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.expectations import accepted
-from kindling_airflow.frozen import FrozenDict, freeze
 from tests.strategies import pipe_ids
 
 IN_QUOTES = "  Fix: put it in quotes."

@@ -13,10 +13,7 @@ from hypothesis import strategies as st
 
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
-from kindling_airflow.errors import DeclarationError, SettingsError
-from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.execution_strategy import ExecutionPlanGenerator
-from kindling_airflow.expectations import (
+from kindling_airflow.data_pipes.expectations import (
     Expectation,
     accepted,
     in_range,
@@ -26,8 +23,11 @@ from kindling_airflow.expectations import (
     satisfies,
     unique,
 )
+from kindling_airflow.errors import DeclarationError, SettingsError
+from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.manifest import Manifest
-from kindling_airflow.project_settings import SettingsLayer, differences_for
+from kindling_airflow.manifest.project_settings import SettingsLayer, differences_for
 
 EVERY_KIND = (
     not_null("id", "day", on_violation="drop", tolerate=0.5),

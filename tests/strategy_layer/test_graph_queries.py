@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from kindling_airflow.bulk import collector_paused
+from kindling_airflow.common.bulk import collector_paused
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import GraphValidationError, PlanValidationError
@@ -176,7 +176,7 @@ class TestHybridPlans:
         )
 
     def test_text_shows_what_each_pipe_waits_for(self) -> None:
-        from kindling_airflow.plan_report import visualize_plan
+        from kindling_airflow.execution_plan.text import visualize_plan
 
         shown = visualize_plan(self._plan("t u", "s", "a", "b")).splitlines()
         assert "  - s (deps: ['t'])" in shown

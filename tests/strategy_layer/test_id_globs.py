@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kindling_airflow.id_globs import Glob, Wildcard, glob_specificity, matches_glob
+from kindling_airflow.common.id_globs import Glob, Wildcard, glob_specificity, matches_glob
 
 
 def _matches_by_trying(pattern: str, text: str) -> bool:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from kindling_airflow.common.frozen import FrozenDict
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import GraphCycleError, GraphValidationError
-from kindling_airflow.frozen import FrozenDict
 from kindling_airflow.pipe_graph import PipeEdge, PipeGraph, PipeGraphBuilder, PipeNode
 from tests.builders import graph, pipes
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kindling_airflow.common.frozen import FrozenDict, digest_of
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import PlanValidationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
-from kindling_airflow.frozen import FrozenDict, digest_of
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.pipe_graph import PipeGraph, PipeNode
 from tests.builders import plan

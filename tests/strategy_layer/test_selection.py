@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from kindling_airflow.common.frozen import FrozenDict
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import SelectionError
-from kindling_airflow.frozen import FrozenDict
 from kindling_airflow.pipe_graph import PipeGraph, PipeGraphBuilder, PipeNode
 from kindling_airflow.selection import select
 from tests.builders import graph, pipes

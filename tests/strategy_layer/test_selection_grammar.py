@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kindling_airflow.common.id_globs import Glob, Wildcard
 from kindling_airflow.errors import SelectionError
-from kindling_airflow.id_globs import Glob, Wildcard
 from kindling_airflow.selection import Selector, parse_selector
 from kindling_airflow.selection.syntax import Around, Combine, How, Kind, Rebuild, Word
 from tests.strategies import pipe_ids

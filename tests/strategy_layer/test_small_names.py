@@ -13,7 +13,6 @@ from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipes, DataPipesManager, DataPipesRegistry
 from kindling_airflow.errors import DeclarationError, GraphValidationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
-from kindling_airflow.execution_results import ExecutionResult, GenerationResult
 from kindling_airflow.execution_strategy import (
     BatchExecutionStrategy,
     ExecutionPlanGenerator,
@@ -21,10 +20,11 @@ from kindling_airflow.execution_strategy import (
     StreamingExecutionStrategy,
 )
 from kindling_airflow.generation_executor import GenerationExecutor
+from kindling_airflow.generation_executor.results import ExecutionResult, GenerationResult
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.pipe_graph import PipeGraph, PipeNode
-from kindling_airflow.stream_checks import check_streams
-from kindling_airflow.stream_settings import is_stream
+from kindling_airflow.tags.stream_checks import check_streams
+from kindling_airflow.tags.stream_settings import is_stream
 from tests.builders import graph, pipes, plan
 
 

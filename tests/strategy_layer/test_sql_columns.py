@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from kindling_airflow.column_checks import declared_columns
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import FROM_QUERY, DataPipesRegistry
+from kindling_airflow.data_pipes.sql_columns import unknown_columns
+from kindling_airflow.data_pipes.sql_inputs import check_queries
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.sql_columns import unknown_columns
-from kindling_airflow.sql_inputs import check_queries
+from kindling_airflow.tags.column_checks import declared_columns
 
 TABLES = {
     "t": ["id", "Day", "price", "m", "arr", "j"],

@@ -18,16 +18,16 @@ from kindling_airflow.data_pipes import (
     PipeMetadata,
     argument_name,
 )
+from kindling_airflow.data_pipes.sql_inputs import check_queries, derive_inputs
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.harvest import HarvestedModules
-from kindling_airflow.pipe_graph import PipeGraphBuilder
-from kindling_airflow.project_settings import (
+from kindling_airflow.manifest.harvest import HarvestedModules
+from kindling_airflow.manifest.project_settings import (
     SettingsLayer,
     apply_differences,
     apply_settings,
     differences_for,
 )
-from kindling_airflow.sql_inputs import check_queries, derive_inputs
+from kindling_airflow.pipe_graph import PipeGraphBuilder
 from tests.strategies import pipe_ids
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.sql_flaws import comma_problems
-from kindling_airflow.sql_query import (
+from kindling_airflow.data_pipes.sql_flaws import comma_problems
+from kindling_airflow.data_pipes.sql_query import (
     Query,
     TableName,
     bare_query,

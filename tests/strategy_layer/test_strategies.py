@@ -10,6 +10,7 @@ import pytest
 from kindling_airflow import execution_strategy
 from kindling_airflow.errors import GraphValidationError, PlanValidationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
+from kindling_airflow.execution_plan.text import visualize_plan
 from kindling_airflow.execution_strategy import (
     BatchExecutionStrategy,
     ConfigBasedExecutionStrategy,
@@ -20,7 +21,6 @@ from kindling_airflow.execution_strategy import (
     StreamingExecutionStrategy,
 )
 from kindling_airflow.pipe_graph import PipeGraph, PipeGraphBuilder
-from kindling_airflow.plan_report import visualize_plan
 from tests.builders import graph, pipes, plan
 
 BUILT_IN = [

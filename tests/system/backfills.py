@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from kindling_airflow.cli.local_airflow import LocalAirflow
+from demo.local_airflow import LocalAirflow
 
 
 class Backfills:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kindling_airflow.cli.local_airflow import LocalAirflow
+from demo.local_airflow import LocalAirflow
 from kindling_airflow.cli.warming import warm_archive
-from kindling_airflow.start_profile import ProfileMode, driver_options
+from kindling_airflow.deployment.start_profile import ProfileMode, driver_options
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = ROOT / ".demo" / "profile"  # the demo's, so that it is made once

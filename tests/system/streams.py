@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import psutil
 
-from kindling_airflow.cli.local_airflow import LocalAirflow
+from demo.local_airflow import LocalAirflow
 
 __all__ = ["StreamsAirflow", "until"]
 

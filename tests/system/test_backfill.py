@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from kindling_airflow.cli.local_airflow import LocalAirflow
+from demo.local_airflow import LocalAirflow
 from tests.dag_factory.projects import write_definition, write_project
 from tests.system.backfills import Backfills
 

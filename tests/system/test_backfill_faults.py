@@ -25,7 +25,7 @@ import duckdb
 import psutil
 import pytest
 
-from kindling_airflow.cli.local_airflow import LocalAirflow
+from demo.local_airflow import LocalAirflow
 from tests.faults.days import january, land, write_project
 from tests.oracle.compare import differences
 from tests.oracle.days_oracle import expected_days

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from kindling_airflow.cli.local_airflow import LocalAirflow
-from kindling_airflow.contracts import escape_component
+from demo.local_airflow import LocalAirflow
+from kindling_airflow.protocol.contracts import escape_component
 from kindling_airflow.translator import task_id
 from tests.system.conftest import PROFILES
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kindling_airflow.contracts import RunRequest
+from kindling_airflow.protocol.contracts import RunRequest
 from kindling_airflow.runner.fence import instance_name
 from tests.system.conftest import Deployment
 from tests.system.dags.trials.trials.orphans import is_alive

@@ -13,8 +13,8 @@ import pytest
 
 from kindling_airflow.cli.main import main
 from kindling_airflow.cli.warming import warm_archive
-from kindling_airflow.operators.start_options import submit_options
-from kindling_airflow.start_profile import archive_in, archive_name, find_installation
+from kindling_airflow.deployment.start_profile import archive_in, archive_name, find_installation
+from kindling_airflow.operators.driver.start_options import submit_options
 from tests.system.conftest import PROFILES
 
 pytestmark = pytest.mark.system

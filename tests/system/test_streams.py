@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.cli.local_airflow import LocalAirflow
+from demo.local_airflow import LocalAirflow
 from tests.system.conftest import PROFILES
 from tests.system.streams import DAGS, StreamsAirflow, until
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.critical_path import duration_hint
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.execution_plan.critical_path import duration_hint
 from kindling_airflow.execution_strategy import BatchExecutionStrategy, ExecutionPlanGenerator
 from kindling_airflow.translator import Barrier, TranslateOptions, priority_weights, translate
 from tests.builders import pipes, plan

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kindling_airflow.common.id_globs import glob_specificity, matches_glob
 from kindling_airflow.errors import TranslationError
-from kindling_airflow.id_globs import glob_specificity, matches_glob
 from kindling_airflow.translator import TaskSettings, TranslateOptions, translate
 from kindling_airflow.translator.task_settings import merged, setting_problems
 from tests.builders import plan

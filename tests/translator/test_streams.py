@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.critical_path import data_flow
+from kindling_airflow.common.frozen import canonical_json
 from kindling_airflow.errors import TranslationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
+from kindling_airflow.execution_plan.critical_path import data_flow
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
-from kindling_airflow.frozen import canonical_json
 from kindling_airflow.translator import DagSpec, GateSpec, TranslateOptions, task_id, translate
 from kindling_airflow.translator.stream_problems import lifetime_problem
 from tests.builders import graph, plan

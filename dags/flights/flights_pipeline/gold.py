@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kindling_airflow.data_pipes import DataPipes
-from kindling_airflow.expectations import in_range, row_count, satisfies, unique
+from kindling_airflow.data_pipes.expectations import in_range, row_count, satisfies, unique
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kindling_airflow.data_pipes import DataPipes
-from kindling_airflow.expectations import accepted, in_range, not_null, unique
+from kindling_airflow.data_pipes.expectations import accepted, in_range, not_null, unique
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

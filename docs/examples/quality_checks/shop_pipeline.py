@@ -1,7 +1,7 @@
 """Orders, and what is promised about them."""
 
 from kindling_airflow import DataPipes
-from kindling_airflow.expectations import (
+from kindling_airflow.data_pipes.expectations import (
     accepted,
     in_range,
     not_null,

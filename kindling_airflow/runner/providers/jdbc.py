@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from kindling_airflow.connections import Connection
+from kindling_airflow.common.frozen import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
-from kindling_airflow.frozen import freeze
-from kindling_airflow.runner.healing import is_permanent, java_causes
+from kindling_airflow.protocol.connections import Connection
+from kindling_airflow.runner.failures.healing import is_permanent, java_causes
 from kindling_airflow.runner.providers.interface import EntityDescription, ProviderContext
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from functools import reduce
 from operator import and_, or_
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.contracts import ExpectationReport, quality_lines
 from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.data_pipes.expectations import EXAMPLES_TAG, ON_VIOLATION_TAG, Expectation
 from kindling_airflow.errors import EntityError, ExpectationError, PipeRunError
-from kindling_airflow.expectations import EXAMPLES_TAG, ON_VIOLATION_TAG, Expectation
+from kindling_airflow.protocol.contracts import ExpectationReport, quality_lines
 from kindling_airflow.runner.quality.verdict import judged, refusal
 from kindling_airflow.runner.quality.violations import (
     MisfitError,

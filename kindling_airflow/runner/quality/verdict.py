@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
-from kindling_airflow.contracts import ExpectationReport, Outcome, counted_text
-from kindling_airflow.expectations import Expectation
+from kindling_airflow.data_pipes.expectations import Expectation
+from kindling_airflow.protocol.contracts import ExpectationReport, Outcome, counted_text
 
 __all__ = ["judged", "refusal"]
 

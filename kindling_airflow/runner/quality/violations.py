@@ -7,9 +7,9 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any
 
+from kindling_airflow.data_pipes.expectations import Expectation
 from kindling_airflow.errors import did_you_mean
-from kindling_airflow.expectations import Expectation
-from kindling_airflow.runner.schema_difference import quoted
+from kindling_airflow.runner.schema.schema_difference import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -11,12 +11,12 @@ import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.contracts import ExpectationReport
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.intervals import WriteMode
+from kindling_airflow.protocol.contracts import ExpectationReport
+from kindling_airflow.runner.pipe.publish_result import Destination, publish_result
 from kindling_airflow.runner.providers.interface import Write
-from kindling_airflow.runner.publish_result import Destination, publish_result
 from kindling_airflow.runner.streaming.checkpoint import Checkpoint
+from kindling_airflow.tags.intervals import WriteMode
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

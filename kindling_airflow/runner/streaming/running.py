@@ -15,13 +15,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from kindling_airflow.contracts import ExpectationReport
 from kindling_airflow.errors import EntityError, PipeRunError
+from kindling_airflow.protocol.contracts import ExpectationReport
 from kindling_airflow.runner.streaming.batches import BatchPublisher
 from kindling_airflow.runner.streaming.numbers import Numbers
 from kindling_airflow.runner.streaming.stalls import Look
 from kindling_airflow.runner.streaming.work import Work
-from kindling_airflow.stream_settings import StreamSettings, StreamTrigger
+from kindling_airflow.tags.stream_settings import StreamSettings, StreamTrigger
 
 if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery

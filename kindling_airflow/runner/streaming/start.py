@@ -13,16 +13,16 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.contracts import RunRequest, escape_component
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import DeclarationError, PipeRunError
-from kindling_airflow.harvest import HarvestedModules
-from kindling_airflow.missing_inputs import missing_note
-from kindling_airflow.provider_types import provider_type_of
-from kindling_airflow.runner.entities import provider_for
-from kindling_airflow.runner.output_check import checked_output
-from kindling_airflow.runner.pipe_call import call_pipe, declarations_of, pipe_of
+from kindling_airflow.manifest.harvest import HarvestedModules
+from kindling_airflow.protocol.contracts import RunRequest, escape_component
+from kindling_airflow.runner.pipe.pipe_call import call_pipe, declarations_of, pipe_of
+from kindling_airflow.runner.pipe.publish_result import Destination
+from kindling_airflow.runner.pipe.run_context import RunContext
+from kindling_airflow.runner.pipe.run_pipe import Hooks
+from kindling_airflow.runner.providers.entities import provider_for
 from kindling_airflow.runner.providers.interface import (
     EntityProvider,
     ExplainsStreams,
@@ -33,16 +33,16 @@ from kindling_airflow.runner.providers.interface import (
     WriteModes,
 )
 from kindling_airflow.runner.providers.stream_writer import stream_writer
-from kindling_airflow.runner.publish_result import Destination
-from kindling_airflow.runner.run_context import RunContext
-from kindling_airflow.runner.run_pipe import Hooks
+from kindling_airflow.runner.schema.output_check import checked_output
 from kindling_airflow.runner.streaming.batches import WRITE_MODES, BatchPublisher
 from kindling_airflow.runner.streaming.checkpoint import Checkpoint, Purpose, checkpoint_path
 from kindling_airflow.runner.streaming.running import RunningStream, StreamFacts
 from kindling_airflow.runner.streaming.stateful import stateful_operators
 from kindling_airflow.runner.streaming.stream_inputs import NothingThereYet, read_stream_inputs
-from kindling_airflow.stream_checks import stream_problems
-from kindling_airflow.stream_settings import StreamSettings, StreamTrigger
+from kindling_airflow.tags.missing_inputs import missing_note
+from kindling_airflow.tags.provider_types import provider_type_of
+from kindling_airflow.tags.stream_checks import stream_problems
+from kindling_airflow.tags.stream_settings import StreamSettings, StreamTrigger
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -18,11 +18,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.contracts import InputReport, RunReport, RunRequest, StreamNews
+from kindling_airflow.common.frozen import freeze
 from kindling_airflow.errors import EntityError, PipeTimeoutError
-from kindling_airflow.frozen import freeze
-from kindling_airflow.harvest import HarvestedModules
-from kindling_airflow.runner.run_pipe import Hooks, failed_report
+from kindling_airflow.manifest.harvest import HarvestedModules
+from kindling_airflow.protocol.contracts import InputReport, RunReport, RunRequest, StreamNews
+from kindling_airflow.runner.pipe.run_pipe import Hooks, failed_report
 from kindling_airflow.runner.streaming.drain_signal import DrainSignal
 from kindling_airflow.runner.streaming.leftovers import leftovers
 from kindling_airflow.runner.streaming.running import RunningStream
@@ -30,7 +30,7 @@ from kindling_airflow.runner.streaming.stalls import StallWatch
 from kindling_airflow.runner.streaming.start import start_stream
 from kindling_airflow.runner.streaming.stream_inputs import NothingThereYet
 from kindling_airflow.runner.streaming.work import Work
-from kindling_airflow.stream_settings import StreamSettings
+from kindling_airflow.tags.stream_settings import StreamSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -9,8 +9,8 @@ import pytest
 
 from kindling_airflow.errors import DeclarationError
 from kindling_airflow.runner.providers.contract import Case
-from kindling_airflow.runner.providers.delta import DeltaProvider
 from kindling_airflow.runner.providers.interface import ProviderContext
+from kindling_airflow.runner.providers.tables.delta import DeltaProvider
 from tests.runner.formats.format_tests import day, day_run, flights, publish, stored, write_of
 
 

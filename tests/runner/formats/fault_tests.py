@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.contracts import RunReport
-from kindling_airflow.runner import run_pipe
+from kindling_airflow.protocol.contracts import RunReport
+from kindling_airflow.runner.pipe import run_pipe
 from tests.faults.days import PIPES, Days, january, land, write_project
 from tests.faults.days_faults import inject
 from tests.oracle.compare import differences

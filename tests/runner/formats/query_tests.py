@@ -10,8 +10,8 @@ import pytest
 
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.runner.query import result_of_query
-from kindling_airflow.runner.run_context import RunContext
+from kindling_airflow.runner.pipe.query import result_of_query
+from kindling_airflow.runner.pipe.run_context import RunContext
 
 TEXT = 'it\'s :run_id, "so" \\n `x` ${y}\n-- ö'
 

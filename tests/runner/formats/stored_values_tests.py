@@ -24,12 +24,12 @@ from hypothesis import strategies as st
 from pyspark.errors import StreamingQueryException
 
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.intervals import IntervalSlice
 from kindling_airflow.runner.providers.contract import Case
 from kindling_airflow.runner.providers.interface import StreamWrite, Write
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
-from kindling_airflow.runner.providers.storable_columns import refusals_of
-from kindling_airflow.stream_settings import StreamTrigger
+from kindling_airflow.runner.providers.publishing.storable_columns import refusals_of
+from kindling_airflow.tags.intervals import IntervalSlice
+from kindling_airflow.tags.stream_settings import StreamTrigger
 from tests.runner.formats.stored_values import KINDS, Kind, folder_problem, hostile_names
 
 _ROWS = 5

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.expectations import satisfies
+from kindling_airflow.data_pipes.expectations import satisfies
 from kindling_airflow.runner.providers.contract import Case
 from tests.runner.conftest import Project
 from tests.runner.formats.format_tests import write_of

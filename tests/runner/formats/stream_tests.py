@@ -14,7 +14,7 @@ from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.runner.providers.contract import Case
 from kindling_airflow.runner.providers.interface import StreamRead, StreamWrite
-from kindling_airflow.stream_settings import StreamTrigger
+from kindling_airflow.tags.stream_settings import StreamTrigger
 from tests.runner.formats.format_tests import (
     Rows,
     day,

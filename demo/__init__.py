@@ -1,0 +1,1 @@
+"""The demos, the throw-away Airflow that they run on, and a client of its API."""

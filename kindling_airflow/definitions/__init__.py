@@ -1,0 +1,1 @@
+"""A definition file, read and compiled. Nothing here knows Airflow."""

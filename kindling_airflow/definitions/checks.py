@@ -1,0 +1,94 @@
+"""What a schema cannot see of a definition: whether keys fit each other, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from kindling_airflow.common.variables import variable_problem
+from kindling_airflow.definitions.params import param_problems
+from kindling_airflow.definitions.python_objects import OBJECTS
+from kindling_airflow.definitions.yaml_file import Problem, Where
+from kindling_airflow.translator.task_settings import argument_problems
+
+__all__ = ["meaning_problems"]
+
+_PLACES = ("warehouse", "checkpoints", "assets")
+_NAMES = ("pool", "queue", "executor", "owner")
+_HANDED_ON = ("conf", "env_vars", "name")
+_NAMED_REFERENCES = ("queued_at", "logical_date", "average_runtime")
+
+
+def meaning_problems(
+    sound: Mapping[str, Any], given: Collection[str], pool: str
+) -> Iterator[Problem]:
+    """Yield what is wrong with the sound keys of a definition.
+
+    Args:
+        sound: the keys that fit the schema.
+        given: all keys.
+        pool: the pool of the definition.
+    """
+    if pool in sound.get("pools", {}):
+        text = f"{pool!r} is the definition's own pool\n  Fix: say its slots by 'width: ...'."
+        yield ("pools", pool), text
+    yield from param_problems(sound.get("params", {}), sound.get("schedule") is not None)
+    yield from _argument_problems(sound)
+    yield from _variable_problems(sound)
+    yield from _lifetime_problems(sound, given)
+    yield from _deadline_problems(sound.get("dag_run", {}).get("deadline", ()))
+
+
+def _variable_problems(sound: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield where a variable of a shell is named and nothing replaces it.
+
+    Spark replaces some in its own properties (``${env:HOME}``), so that ``conf`` and what else is
+    handed on as it is may hold any.
+    """
+    layers: dict[Where, Mapping[str, Any]] = {(): sound}
+    layers |= {("overrides", glob): said for glob, said in sound.get("overrides", {}).items()}
+    for where, layer in layers.items():
+        spark = layer.get("spark") or {}
+        said: dict[Where, Any] = {(key,): layer.get(key) for key in (*_PLACES, *_NAMES)}
+        said |= {("spark", key): spark[key] for key in spark if key not in _HANDED_ON}
+        for way, value in said.items():
+            text = variable_problem(value, is_path=way[-1] not in _NAMES)
+            if text is not None:
+                template = ", or a template such as '{{ var.value.warehouse }}'"
+                more = template if way == ("warehouse",) else ""
+                yield (*where, *way), f"{text}\n  Fix: write the value{more}."
+
+
+def _argument_problems(sound: Mapping[str, Any]) -> Iterator[Problem]:
+    layers: dict[Where, Mapping[str, Any]] = {(): sound}
+    layers |= {("overrides", glob): said for glob, said in sound.get("overrides", {}).items()}
+    for where, layer in layers.items():
+        for name, text in argument_problems(layer.get("arguments") or {}):
+            yield (*where, "arguments", name), text
+
+
+def _lifetime_problems(sound: Mapping[str, Any], given: Collection[str]) -> Iterator[Problem]:
+    if "lifetime" in given and "lifetime" not in sound:
+        return
+    bounded = sound.get("lifetime") == "bounded"
+    if bounded and "duration" not in given:
+        yield ("lifetime",), "'bounded' needs a duration\n  Fix: add 'duration: 1h'."
+    elif not bounded and "duration" in sound:
+        text = "only the streams of a bounded lifetime have a duration"
+        yield ("duration",), f"{text}\n  Fix: add 'lifetime: bounded', or take it out."
+
+
+def _deadline_problems(said: Any) -> Iterator[Problem]:
+    is_list = isinstance(said, (list, tuple))
+    for n, alert in enumerate(said if is_list else [said]):
+        where = ("dag_run", "deadline", *((n,) if is_list else ()))
+        if isinstance(alert, str):
+            if not alert.startswith(f"{OBJECTS}:"):
+                text = f"must be a mapping, not {alert!r}"
+                yield where, f"{text}\n  Fix: write reference, interval_seconds and callback."
+        elif alert["reference"] not in _NAMED_REFERENCES:
+            try:
+                datetime.fromisoformat(alert["reference"].replace("Z", "+00:00"))
+            except ValueError as error:
+                yield (*where, "reference"), f"{alert['reference']!r} is no moment: {error}"

@@ -1,0 +1,348 @@
+"""Definition -> manifest -> plan -> DagSpec: the chain of pure steps behind one DAG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.definitions.definition import Definition
+from kindling_airflow.definitions.import_budget import seconds_for_all, seconds_for_one
+from kindling_airflow.definitions.operator_arguments import argument_name_problems
+from kindling_airflow.definitions.outside_modules import outside_module_problems
+from kindling_airflow.definitions.plan_schedule import schedule_problems
+from kindling_airflow.definitions.query_params import query_param_problems
+from kindling_airflow.definitions.references import reference_problems
+from kindling_airflow.definitions.settings_file import read_settings
+from kindling_airflow.definitions.stream_keys import stream_key_problems
+from kindling_airflow.definitions.templates import template_problems
+from kindling_airflow.definitions.yaml_file import Problem
+from kindling_airflow.deployment.project_package import package_problems, read_info
+from kindling_airflow.errors import (
+    DefinitionError,
+    HarvestError,
+    ManifestError,
+    PackageError,
+    ProblemsError,
+    TranslationError,
+)
+from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.execution_strategy import ExecutionPlanGenerator
+from kindling_airflow.manifest import Manifest
+from kindling_airflow.manifest.harvest import harvest, is_current
+from kindling_airflow.selection import select as select_pipes
+from kindling_airflow.tags.entity_checks import check_entities, memory_problems
+from kindling_airflow.tags.stream_checks import check_streams
+from kindling_airflow.translator import (
+    Barrier,
+    Closing,
+    DagSpec,
+    OnError,
+    TranslateOptions,
+    translate,
+)
+from kindling_airflow.translator.overrides import unmatched_patterns
+from kindling_airflow.translator.streams import streaming_part
+
+__all__ = [
+    "Compiled",
+    "Planned",
+    "compile_definition",
+    "compile_planned",
+    "current_manifest",
+    "options_of",
+    "plan_definition",
+    "plan_of",
+    "planned_as",
+    "project_manifest",
+    "wrapped",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A definition with its plan.
+
+    Attributes:
+        definition: the definition.
+        base: the declarations as the project's modules make them.
+        manifest: the declarations under the deployment's settings.
+        plan: the plan of the chosen pipes.
+    """
+
+    definition: Definition
+    base: Manifest
+    manifest: Manifest
+    plan: ExecutionPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled(Planned):
+    """A definition with everything that follows from it.
+
+    Attributes:
+        spec: the plan, compiled.
+    """
+
+    spec: DagSpec
+
+
+def project_manifest(definition: Definition) -> Manifest:
+    """Return the project's manifest: the compiled one while it is current, else a fresh harvest.
+
+    Raises:
+        ManifestError: the manifest that is named or lies there cannot be read.
+        HarvestError, DeclarationError: the project's modules cannot be imported, here or by a
+            driver.
+    """
+    compiled = current_manifest(definition)
+    if compiled is not None:
+        return compiled
+    manifest = harvest(
+        definition.project_root,
+        definition.modules,
+        seconds=seconds_for_one() or seconds_for_all(),
+    )
+    problems = outside_module_problems(definition, manifest.sources)
+    if problems:
+        raise HarvestError(problems)
+    return manifest
+
+
+def current_manifest(definition: Definition) -> Manifest | None:
+    """Return the compiled manifest of the project, or None where none is current.
+
+    Raises:
+        ManifestError: the manifest that is named or lies there cannot be read.
+    """
+    if definition.manifest is None:
+        return None
+    if not definition.manifest.is_file():
+        problem = (
+            f"there is no manifest {str(definition.manifest)!r}\n"
+            "  Fix: write it with 'kindling-airflow compile', or leave the key 'manifest' out."
+        )
+        raise ManifestError([problem])
+    compiled = Manifest.read(definition.manifest)
+    current = is_current(compiled, definition.project_root, definition.modules)
+    return compiled if current else None
+
+
+def plan_definition(definition: Definition, manifest: Manifest | None = None) -> Planned:
+    """Plan a definition: settings, selection and strategy applied.
+
+    Args:
+        definition: what to plan.
+        manifest: the project's manifest, where the caller has it already.
+
+    Raises:
+        DefinitionError: wrapping whatever is wrong on the way, with the definition's name.
+    """
+    with wrapped(definition):
+        base, effective = _manifests(definition, manifest)
+        plan = plan_of(
+            effective,
+            strategy=definition.strategy,
+            pipes=definition.pipes,
+            select=definition.select,
+            exclude=definition.exclude,
+            warehouse=definition.warehouse,
+        )
+    return Planned(definition, base, effective, plan)
+
+
+def planned_as(definition: Definition, plan: ExecutionPlan) -> Planned:
+    """Return a definition with a plan that was made elsewhere, of its project.
+
+    Raises:
+        DefinitionError: as :func:`plan_definition`.
+    """
+    with wrapped(definition):
+        base, effective = _manifests(definition, None)
+        check_entities(_pipes_of(plan, effective), effective.entities, definition.warehouse)
+    return Planned(definition, base, effective, plan)
+
+
+def _manifests(definition: Definition, manifest: Manifest | None) -> tuple[Manifest, Manifest]:
+    """Return a project's declarations as its modules make them, and under the settings."""
+    base = project_manifest(definition) if manifest is None else manifest
+    layers = read_settings(definition.project_root, definition.settings)
+    return base, base.with_settings(layers) if layers else base
+
+
+def compile_definition(
+    definition: Definition, manifest: Manifest | None = None, *, complete: bool = True
+) -> Compiled:
+    """Compile a definition as far as that goes without Airflow.
+
+    Args:
+        definition: what to compile.
+        manifest: the project's manifest, where the caller has it already.
+        complete: find all that building the DAG would find, references that stand for nothing
+            among it; who goes on to build it need not.
+
+    Raises:
+        DefinitionError: wrapping whatever is wrong on the way, with the definition's name.
+    """
+    return compile_planned(plan_definition(definition, manifest), complete=complete)
+
+
+def compile_planned(
+    planned: Planned, *, closing: Closing = Closing.AS_NEEDED, complete: bool = True
+) -> Compiled:
+    """Compile a definition that has its plan already.
+
+    Args:
+        planned: the definition with its plan.
+        closing: when there is a task behind all pipes.
+        complete: as for :func:`compile_definition`.
+
+    Raises:
+        DefinitionError: as :func:`compile_definition`.
+    """
+    definition = planned.definition
+    _check_keys(planned, complete, closing)
+    with wrapped(definition):
+        _check_package(definition, planned.base)
+        pipes = _pipes_of(planned.plan, planned.manifest)
+        problems = memory_problems(pipes, planned.manifest.entities)
+        problems += query_param_problems(planned.plan, definition.params)
+        streaming = streaming_part(planned.plan, definition.lifetime)
+        streams = () if streaming is None else tuple(streaming.settings)
+        consumers_first = streaming is not None and streaming.lives_on
+        problems += check_streams(
+            pipes, planned.manifest.entities, streams, consumers_first=consumers_first
+        )
+        spec = _translated(planned.plan, options_of(definition, closing), problems)
+    return Compiled(definition, planned.base, planned.manifest, planned.plan, spec)
+
+
+def _translated(plan: ExecutionPlan, options: TranslateOptions, problems: Sequence[str]) -> DagSpec:
+    """Translate a plan of which some problems are known already.
+
+    Raises:
+        TranslationError: those, and what the translation finds besides.
+    """
+    try:
+        spec = translate(plan, options)
+    except TranslationError as error:
+        more = [text for text in error.problems if not text.endswith(tuple(problems))]
+        raise TranslationError([*problems, *more]) from error
+    if problems:
+        raise TranslationError(problems)
+    return spec
+
+
+def _check_keys(planned: Planned, complete: bool, closing: Closing) -> None:
+    """Refuse keys of a definition that the plan or the installation shows to be wrong.
+
+    Raises:
+        DefinitionError: listing each with its line.
+    """
+    definition, known = planned.definition, dict.fromkeys(planned.plan.pipe_ids)
+    found: list[Problem] = [
+        (("overrides", pattern), text)
+        for pattern, text in unmatched_patterns(definition.overrides, known)
+    ]
+    found += argument_name_problems(definition) if complete else ()
+    is_group = closing is Closing.ALWAYS
+    if not is_group:  # it runs when its DAG does
+        found += schedule_problems(definition, planned.plan)
+    found += stream_key_problems(definition, planned.plan, is_group=is_group)
+    found += template_problems(definition, is_group=is_group)
+    problems = [definition.located(problem) for problem in found]
+    problems += reference_problems(definition) if complete else ()
+    if problems:
+        raise DefinitionError(problems)
+
+
+def _check_package(definition: Definition, base: Manifest) -> None:
+    """Refuse a package of another state of the project; one that lies elsewhere the driver checks.
+
+    Raises:
+        PackageError: the package is not there, or of another state.
+    """
+    if definition.package is None or "://" in definition.package:
+        return
+    path = Path(definition.package)
+    problems = package_problems(path, read_info(path), base.digest, base.sources)
+    if problems:
+        raise PackageError(problems)
+
+
+@contextmanager
+def wrapped(definition: Definition) -> Iterator[None]:
+    """Name a definition in whatever is found to be wrong on the way from it to its DAG.
+
+    Raises:
+        DefinitionError: in place of every other error that lists problems.
+    """
+    try:
+        yield
+    except ProblemsError as error:
+        raise DefinitionError(
+            definition.without_secrets(f"{definition.source}: {problem}")
+            for problem in error.problems
+        ) from error
+    except OSError as error:
+        text = definition.without_secrets(f"{definition.source}: {error}")
+        raise DefinitionError([text]) from error
+
+
+def plan_of(
+    manifest: Manifest,
+    *,
+    strategy: str = "batch",
+    pipes: Sequence[str] | None = None,
+    select: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    warehouse: str | None = None,
+) -> ExecutionPlan:
+    """Return the validated plan of the chosen pipes.
+
+    Args:
+        manifest: the declarations.
+        strategy: the name of the strategy.
+        pipes: ids of pipes; default: all.
+        select: which of these, in the selection grammar; default: all.
+        exclude: which of these not.
+        warehouse: the root of the entities' relative paths, as far as it is known.
+
+    Raises:
+        SelectionError: what is selected or excluded matches nothing, or leaves nothing.
+        GraphValidationError: the pipes do not form a valid graph.
+        DeclarationError: the tags of their entities make no sense.
+    """
+    generator = ExecutionPlanGenerator(manifest)
+    if select or exclude:
+        graph = generator.graph_builder.build_graph(pipes)
+        pipes = select_pipes(graph, select or "**", exclude)
+    plan = generator.generate_plan(pipes, strategy)
+    check_entities(_pipes_of(plan, manifest), manifest.entities, warehouse)
+    return plan
+
+
+def _pipes_of(plan: ExecutionPlan, manifest: Manifest) -> list[PipeMetadata]:
+    found = map(manifest.get_pipe_definition, plan.pipe_ids)
+    return [pipe for pipe in found if pipe is not None]
+
+
+def options_of(definition: Definition, closing: Closing = Closing.AS_NEEDED) -> TranslateOptions:
+    """Return what a definition decides about the DAG of its plan."""
+    return TranslateOptions(
+        dag_id=definition.dag_id,
+        pool=definition.pool,
+        width=definition.width,
+        pools=definition.pools,
+        on_error=OnError(definition.on_error),
+        barrier=Barrier(definition.barrier),
+        group_by=definition.group_by,
+        settings=definition.task,
+        overrides=definition.overrides,
+        assets=definition.assets,
+        closing=closing,
+        lifetime=definition.lifetime,
+        duration_seconds=definition.duration,
+    )

@@ -1,0 +1,70 @@
+"""Parameters of a run, as a definition says them: a default, or a mapping with a JSON Schema.
+
+    params:
+      region: EU                                   a default of any type
+      days: {default: 7, type: integer, minimum: 1, description: How far back.}
+      day: {type: string, format: date}            no default: asked for when a run is started
+
+A default that is itself a mapping is written out: ``{default: {...}, type: object}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kindling_airflow.common.frozen import thaw
+from kindling_airflow.definitions.python_objects import OBJECTS
+from kindling_airflow.definitions.yaml_file import Problem
+
+__all__ = ["param_parts", "param_problems"]
+
+_ITSELF = ("default", "description")
+
+
+def param_parts(said: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a parameter's default and description, as far as they are said, and its schema.
+
+    >>> param_parts({"default": 7, "type": "integer"}), param_parts("EU")
+    (({'default': 7}, {'type': 'integer'}), ({'default': 'EU'}, {}))
+    """
+    if not isinstance(said, Mapping):
+        return {"default": said}, {}
+    itself = {key: value for key, value in said.items() if key in _ITSELF}
+    return itself, {key: value for key, value in said.items() if key not in _ITSELF}
+
+
+def param_problems(params: Mapping[str, Any], is_scheduled: bool) -> Iterator[Problem]:
+    """Yield what is wrong with the parameters of a definition.
+
+    Args:
+        params: as the definition says them.
+        is_scheduled: whether runs start without anybody who could be asked.
+    """
+    from jsonschema import Draft202012Validator, FormatChecker, SchemaError
+
+    for name, said in params.items():
+        if name == "select":
+            text = "is what every run has, to choose pipes by\n  Fix: call the parameter otherwise."
+            yield ("params", name), text
+        if isinstance(said, str) and said.startswith(f"{OBJECTS}:"):
+            continue  # an object from Python checks itself
+        itself, schema = param_parts(thaw(said))
+        where = ("params", name)
+        try:
+            Draft202012Validator.check_schema(schema)
+        except SchemaError as error:
+            key = ".".join(map(str, error.absolute_path))
+            at = f"{key}: " if key else ""
+            yield where, f"is no JSON Schema: {at}{error.message}\n  Fix: correct the schema."
+            continue
+        if not isinstance(itself.get("description", ""), str):
+            yield (*where, "description"), f"must be text, not {itself['description']!r}"
+        if "default" not in itself:
+            if is_scheduled:
+                yield where, "has no default, and a scheduled run asks nobody\n  Fix: add one."
+            continue
+        checker = Draft202012Validator(schema, format_checker=FormatChecker())
+        for flaw in checker.iter_errors(itself["default"]):
+            fix = "change the default, or the schema"
+            yield where, f"its default breaks its schema: {flaw.message}\n  Fix: {fix}."

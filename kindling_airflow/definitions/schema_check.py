@@ -1,0 +1,255 @@
+"""What a schema can see: the keys of a definition against ``definition.schema.json``.
+
+The schema is published for editors; what is wrong is said here in words of its own, one text per
+problem, each with its way from the root.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import PurePath
+from typing import Any
+
+from jsonschema import Draft202012Validator, validators
+
+from kindling_airflow.common.secret_keys import MASK, is_secret_key, secret_values, without_secrets
+from kindling_airflow.definitions.yaml_file import DEEPEST, MOST_VALUES, Problem, Where
+from kindling_airflow.errors import did_you_mean
+
+__all__ = ["as_json", "definition_schema", "resolved", "schema_problems"]
+
+_TYPES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "null": "null",
+    "number": "a number",
+    "object": "a mapping",
+    "string": "text",
+}
+_LARGEST = 2**63
+_LONGEST_SHOWN = 80
+
+
+@lru_cache(maxsize=1)
+def definition_schema() -> dict[str, Any]:
+    """Return the published JSON Schema of definition files."""
+    text = (
+        files("kindling_airflow.definitions").joinpath("definition.schema.json").read_text("utf-8")
+    )
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+def resolved(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a part of the schema with what it refers to in place of the reference.
+
+    A part that may be null as well is the part; its own description comes before another's.
+    """
+    found = dict(schema)
+    for inner in found.pop("anyOf", ()):
+        if inner != {"type": "null"}:
+            found = {**resolved(inner), **found}
+    reference = found.pop("$ref", None)
+    if reference is None:
+        return found
+    target: Any = definition_schema()
+    for key in reference.removeprefix("#/").split("/"):
+        target = target[key]
+    return {**resolved(target), **found}
+
+
+def schema_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield where a document (as :func:`as_json` returns it) breaks the schema."""
+    for error in _validator().iter_errors(document):
+        where: Where = tuple(error.absolute_path)
+        for step, text in _TEXTS.get(str(error.validator), _other)(error):
+            yield (*where, *step), _without_secrets(text, where, error.instance, document)
+
+
+def _without_secrets(text: str, where: Where, value: Any, document: Mapping[str, Any]) -> str:
+    """Return a text without the secrets of the document that it is about: it goes to logs."""
+    if any(is_secret_key(step) for step in where):
+        text = text.replace(_shown(value), MASK)
+    return without_secrets(text, secret_values(document))
+
+
+def as_json(document: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """Return a document as JSON has it, and what cannot be said in JSON.
+
+    Dates become ISO text, paths text, tuples lists. What has no place in JSON is left out.
+    """
+    problems: list[Problem] = []
+    left = [MOST_VALUES]
+
+    def convert(value: Any, where: Where) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            problems.append(((), f"more than {MOST_VALUES} values\n  Fix: say less."))
+        if left[0] <= 0:
+            return None
+        if isinstance(value, (Mapping, list, tuple)) and len(where) == DEEPEST:
+            problems.append((where, f"nested deeper than {DEEPEST} levels\n  Fix: say it flatly."))
+            return None
+        if isinstance(value, Mapping):
+            keys = [key for key in value if isinstance(key, str) and not _flaw(key)]
+            if len(keys) < len(value):
+                problems.append((where, "a key must be text\n  Fix: put the key in quotes."))
+            return {str(key): convert(value[key], (*where, str(key))) for key in keys}
+        if isinstance(value, (list, tuple)):
+            return [convert(item, (*where, n)) for n, item in enumerate(value)]
+        if isinstance(value, (date, PurePath)):
+            value = value.isoformat() if isinstance(value, date) else str(value)
+        flaw = _flaw(value)
+        if flaw:
+            problems.append((where, flaw))
+        return None if flaw else value
+
+    return convert(document, ()), problems
+
+
+def _flaw(value: Any) -> str | None:
+    """Return why a value cannot be kept as JSON, or None."""
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "holds half a character\n  Fix: write it as UTF-8 text."
+        return "holds a NUL character\n  Fix: remove it." if "\0" in value else None
+    if isinstance(value, (int, float)):
+        if abs(value) < _LARGEST:  # false for NaN
+            return None
+        return "is no number that can be kept\n  Fix: write a finite one of usual size."
+    return f"a {type(value).__name__} has no place here\n  Fix: use text, numbers, lists, mappings."
+
+
+@lru_cache(maxsize=1)
+def _validator() -> Any:
+    """Return the validator; to it 2.0 is no whole number, because to Airflow it is none."""
+    checker = Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    )
+    extend: Any = validators.extend
+    return extend(Draft202012Validator, type_checker=checker)(definition_schema())
+
+
+Texts = Iterator[tuple[Where, str]]
+
+
+def _additional(error: Any) -> Texts:
+    known = list(error.schema.get("properties", {}))
+    for key in error.instance:
+        if key not in known:
+            hint = did_you_mean(key, known) or f" Known keys: {', '.join(known)}."
+            yield (key,), f"unknown key {_shown(key)}.{hint}"
+
+
+def _required(error: Any) -> Texts:
+    for key in error.validator_value:
+        if key not in error.instance:
+            yield (), f"key {key!r} is missing\n  Fix: add '{key}: ...'."
+
+
+def _type(error: Any) -> Texts:
+    wanted = error.validator_value
+    wanted = [wanted] if isinstance(wanted, str) else wanted
+    fix = ""
+    if wanted == ["array"]:
+        fix = "\n  Fix: write it as a list: [...]."
+    elif "string" in wanted and isinstance(error.instance, (int, float)):
+        fix = "\n  Fix: put it in quotes."
+    yield (), f"must be {' or '.join(_TYPES[t] for t in wanted)}, not {_shown(error.instance)}{fix}"
+
+
+def _pattern(error: Any) -> Texts:
+    yield (), f"must be {error.schema['$comment']}, not {_shown(error.instance)}"
+
+
+def _enum(error: Any) -> Texts:
+    allowed = ", ".join(map(repr, error.validator_value))
+    yield (), f"must be one of {allowed}, not {_shown(error.instance)}"
+
+
+def _unique(error: Any) -> Texts:
+    for item, times in Counter(error.instance).items():
+        if times > 1:
+            yield (), f"{_shown(item)} is given {times} times\n  Fix: keep one."
+
+
+def _minimum(error: Any) -> Texts:
+    yield (), f"must be at least {error.validator_value}, not {error.instance}"
+
+
+def _maximum(error: Any) -> Texts:
+    yield (), f"must be at most {error.validator_value}, not {error.instance}"
+
+
+def _empty(_: Any) -> Texts:
+    yield (), "must not be empty\n  Fix: fill it in, or leave the key out."
+
+
+def _too_long(error: Any) -> Texts:
+    yield (), f"must have at most {error.validator_value} characters, not {len(error.instance)}"
+
+
+def _above(error: Any) -> Texts:
+    yield (), f"must be above {error.validator_value}, not {error.instance}"
+
+
+def _one_of_them(error: Any) -> Texts:
+    """One alternative says that the value may be left empty; what counts is the other."""
+    for inner in error.context:
+        if inner.validator_value != "null":
+            for step, text in _TEXTS.get(str(inner.validator), _other)(inner):
+                yield (*inner.relative_path, *step), text
+
+
+def _text_or_list(error: Any) -> Texts:
+    """What is a list is to be a good one, and anything else a text."""
+    is_list = isinstance(error.instance, list)
+    for inner in error.context:
+        alternative = error.validator_value[inner.schema_path[0]]
+        if (alternative["type"] == "array") is is_list:
+            for step, text in _TEXTS.get(str(inner.validator), _other)(inner):
+                yield (*inner.relative_path, *step), text
+
+
+def _exactly_one(error: Any) -> Texts:
+    known = ", ".join(map(repr, error.schema["properties"]))
+    yield (), f"must have exactly one of the keys {known}"
+
+
+def _other(error: Any) -> Texts:
+    yield (), error.message
+
+
+_TEXTS: Mapping[str, Callable[[Any], Texts]] = {
+    "additionalProperties": _additional,
+    "anyOf": _one_of_them,
+    "enum": _enum,
+    "exclusiveMinimum": _above,
+    "maxLength": _too_long,
+    "maxProperties": _exactly_one,
+    "maximum": _maximum,
+    "minItems": _empty,
+    "minLength": _empty,
+    "minProperties": _exactly_one,
+    "minimum": _minimum,
+    "oneOf": _text_or_list,
+    "pattern": _pattern,
+    "required": _required,
+    "type": _type,
+    "uniqueItems": _unique,
+}
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

@@ -1,0 +1,1 @@
+"""What a deployment brings to a driver: the project's package, jars, a start-up profile."""

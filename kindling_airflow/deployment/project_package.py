@@ -1,0 +1,180 @@
+"""A project as one zip: what a cluster's drivers and executors import it from.
+
+    <modules and files of the project>     as they lie in its folder
+    kindling_airflow/...                   what the runner needs, without Airflow
+    kindling-package.json                  what it was made of
+
+``airflow kindling package`` makes it (:mod:`~kindling_airflow.deployment.package_content` says what
+goes in).
+It says which state of the project it holds, by the manifest's digest, which covers every source:
+a DAG that was compiled from another state refuses it, and so does its driver. This module reads; it
+travels with the runner.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kindling_airflow import __version__
+from kindling_airflow.common.frozen import FrozenDict
+from kindling_airflow.common.short_lists import first_of
+from kindling_airflow.errors import PackageError
+
+__all__ = [
+    "INFO_NAME",
+    "PACKAGE_VERSION",
+    "RUNTIME",
+    "PackageInfo",
+    "find_package",
+    "package_problems",
+    "read_info",
+    "unpack",
+]
+
+INFO_NAME = "kindling-package.json"
+PACKAGE_VERSION = 1
+RUNTIME = "kindling_airflow"
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PackageInfo:
+    """What a package says of itself.
+
+    Attributes:
+        manifest: digest of the manifest of the project that is in it.
+        modules: the modules that make the declarations.
+        release: the release of this package that made it.
+        files: SHA-256 of each file of the project, by its path in the zip.
+    """
+
+    manifest: str
+    modules: tuple[str, ...]
+    release: str
+    files: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON document."""
+        return {
+            "package_version": PACKAGE_VERSION,
+            "manifest": self.manifest,
+            "modules": list(self.modules),
+            "release": self.release,
+            "files": dict(self.files),
+        }
+
+
+def read_info(path: Path) -> PackageInfo:
+    """Return what a package says of itself.
+
+    Raises:
+        PackageError: there is none, or it is no package of this version.
+    """
+    remedy = "\n  Fix: make it with 'airflow kindling package'."
+    try:
+        with zipfile.ZipFile(path) as package:
+            document = json.loads(package.read(INFO_NAME))
+        if document["package_version"] != PACKAGE_VERSION:
+            problem = f"the package {str(path)!r} is not of version {PACKAGE_VERSION}{remedy}"
+            raise PackageError([problem])
+        return PackageInfo(
+            str(document["manifest"]),
+            tuple(map(str, document["modules"])),
+            str(document["release"]),
+            FrozenDict({str(k): str(v) for k, v in document["files"].items()}),
+        )
+    except FileNotFoundError as error:
+        raise PackageError([f"there is no package {str(path)!r}{remedy}"]) from error
+    except (OSError, zipfile.BadZipFile) as error:
+        raise PackageError(
+            [f"the package {str(path)!r} cannot be read: {error}{remedy}"]
+        ) from error
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise PackageError([f"{str(path)!r} is no package of a project{remedy}"]) from error
+
+
+def package_problems(
+    path: Path, info: PackageInfo, manifest: str, sources: Mapping[str, str]
+) -> list[str]:
+    """Return why a package does not go with the declarations of a project; empty where it does.
+
+    Args:
+        path: the package; for messages.
+        info: what it says of itself.
+        manifest: the digest of the project's manifest.
+        sources: SHA-256 of the project's files, by their paths in the project.
+    """
+    if info.release != __version__:
+        problem = (
+            f"the package {str(path)!r} was made by release {info.release}, and this is release "
+            f"{__version__}\n  Fix: make it again with 'airflow kindling package'."
+        )
+        return [problem]
+    if info.manifest == manifest and all(info.files.get(k) == v for k, v in sources.items()):
+        return []
+    changed = [name for name, digest in sorted(sources.items()) if info.files.get(name) != digest]
+    shown = first_of(list(map(repr, changed)), _SHOWN)
+    why = f"changed since: {shown}" if changed else "other modules are imported"
+    problem = (
+        f"the package {str(path)!r} is of another state of the project ({why}), so drivers would "
+        "run other code than the plan was made from\n"
+        "  Fix: make it again with 'airflow kindling package'."
+    )
+    return [problem]
+
+
+def find_package(manifest: str, import_path: Iterable[str] | None = None) -> Path:
+    """Return the package of a manifest on the import path, where spark-submit has put it.
+
+    Args:
+        manifest: the digest of the manifest that the task was compiled from.
+        import_path: entries of the import path; default: this process's own.
+
+    Raises:
+        PackageError: there is none, or only others.
+    """
+    others = []
+    for entry in sys.path if import_path is None else import_path:
+        path = Path(entry)
+        if path.suffix != ".zip" or not path.is_file():
+            continue
+        try:
+            info = read_info(path)
+        except PackageError:
+            continue
+        if info.manifest == manifest:
+            return path
+        others.append(path.name)
+    found = f"there is only {', '.join(map(repr, others))}" if others else "there is none"
+    problem = (
+        f"the driver needs the package of manifest {manifest}, but {found} on its import path\n"
+        "  Fix: make the package again with 'airflow kindling package' and put it where the "
+        "definition's 'package' says."
+    )
+    raise PackageError([problem])
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Write the project in a package into a folder, so that its files can be opened.
+
+    Raises:
+        PackageError: what is in it is not what it says.
+    """
+    info = read_info(path)
+    with zipfile.ZipFile(path) as package:
+        for name, digest in info.files.items():
+            content = package.read(name)
+            target = (folder / name).resolve()
+            if hashlib.sha256(content).hexdigest() != digest or folder.resolve() not in (
+                target.parents
+            ):
+                raise PackageError([f"the package {str(path)!r} is damaged: {name!r}"])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)

@@ -1,0 +1,129 @@
+"""The batch order, in which urgent pipes come first wherever the dependencies allow.
+
+    a -> b -> urgent        batch order     priority order
+    c -> d                  0: a c          0: a        (9, for the sake of urgent)
+                            1: b d          1: c        (0)
+    urgent has priority 9   2: urgent       2: b        (9)
+                                            3: d        (0)
+                                            4: urgent   (9)
+
+What an urgent pipe waits for is as urgent as the pipe itself, or it would be held up by it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from kindling_airflow.cache_optimizer import cache_metadata
+from kindling_airflow.errors import GraphValidationError
+from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.execution_strategy.base import (
+    ExecutionStrategy,
+    Neighbours,
+    members_of,
+    numbered,
+    within,
+)
+from kindling_airflow.pipe_graph import PipeGraph
+from kindling_airflow.pipe_graph.rules import layers
+
+__all__ = ["PriorityExecutionStrategy", "priority_problems"]
+
+
+class PriorityExecutionStrategy(ExecutionStrategy):
+    """Forward, as batch; each generation is split by priority, the most urgent pipes first.
+
+    The tag ``priority`` is a number, by default 0; larger is more urgent. A pipe counts as urgent
+    as the most urgent pipe of the plan that depends on it, directly or not.
+
+    Args:
+        logger_provider: see :class:`ExecutionStrategy`.
+        memory_budget_bytes: see :class:`BatchExecutionStrategy`.
+    """
+
+    def __init__(
+        self, logger_provider: Any = None, *, memory_budget_bytes: int | None = None
+    ) -> None:
+        super().__init__(logger_provider)
+        self.memory_budget_bytes = memory_budget_bytes
+
+    def plan(self, graph: PipeGraph, pipe_ids: Sequence[str]) -> ExecutionPlan:
+        """Return the batch plan with its generations split by priority.
+
+        The metadata has the priorities that occur (``priority_levels``, the most urgent first) and
+        that of each generation (``generation_priorities``), inherited ones included.
+
+        Raises:
+            GraphValidationError: as under batch, or a ``priority`` is no finite number; lists every
+                pipe of which it is none.
+        """
+        members = members_of(graph, pipe_ids)
+        own = _priorities(graph, pipe_ids)
+        order, producers = within(members, graph.topological_order, graph.reverse_adjacency)
+        order = tuple(order)
+        _, consumers = within(members, (), graph.adjacency)
+        urgency = _inherited(own, reversed(order), consumers)
+        columns = [
+            list(column)
+            for layer in layers(pipe_ids, order, producers)
+            for _, column in groupby(
+                sorted(layer, key=urgency.__getitem__, reverse=True), urgency.__getitem__
+            )
+        ]
+        metadata = {
+            "execution_order": "forward",
+            "priority_levels": sorted(set(urgency.values()), reverse=True),
+            "generation_priorities": [urgency[column[0]] for column in columns],
+            **cache_metadata(graph, pipe_ids, self.memory_budget_bytes),
+        }
+        generations = numbered(columns, producers)
+        return self._planned(
+            ExecutionPlan(tuple(pipe_ids), generations, graph, "priority", metadata)
+        )
+
+    def get_strategy_name(self) -> str:
+        """Return ``"priority"``."""
+        return "priority"
+
+
+def _priorities(graph: PipeGraph, pipe_ids: Iterable[str]) -> dict[str, float]:
+    own = {pipe_id: graph.nodes[pipe_id].tags.get("priority", 0) for pipe_id in pipe_ids}
+    problems = list(priority_problems(own))
+    if problems:
+        raise GraphValidationError(problems)
+    return own
+
+
+def priority_problems(priorities: Mapping[str, object]) -> Iterator[str]:
+    """Yield which of the tags ``priority``, by pipe, are no finite numbers."""
+    for pipe_id, priority in priorities.items():
+        if not _is_number(priority):
+            yield (
+                f"pipe {pipe_id!r}: tag priority must be a finite number, not {priority!r}\n"
+                "  Fix: correct the tag, or leave it out for 0; larger is more urgent."
+            )
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _inherited(
+    own: dict[str, float], order: Iterable[str], consumers: Neighbours
+) -> dict[str, float]:
+    """Return the largest priority of each pipe and of all that depend on it.
+
+    Args:
+        own: the pipes' own priorities.
+        order: the pipes, consumers first.
+        consumers: what reads each pipe's output.
+    """
+    urgency: dict[str, float] = {}
+    for pipe_id in order:
+        urgency[pipe_id] = max([own[pipe_id], *[urgency[p] for p in consumers[pipe_id]]])
+    return urgency

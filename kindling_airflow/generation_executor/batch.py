@@ -1,0 +1,314 @@
+"""Runs a plan to its end, generation by generation.
+
+    the thread that called                           a daemon thread for each try
+    ----------------------                           ----------------------------
+    begin pipes while there are slots         ---->  run_pipe(pipe_id)
+    wait: a message, or the next moment       <----  how it ended
+    record, announce, decide what follows
+
+Everything is decided, recorded and announced in the thread that called, so signals come one after
+the other, and in the order in which things happened.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from blinker import Signal
+
+from kindling_airflow.execution_plan import ExecutionPlan, Generation
+from kindling_airflow.generation_executor.announcer import Announcer
+from kindling_airflow.generation_executor.results import (
+    ExecutionInterrupted,
+    ExecutionResult,
+    GenerationResult,
+    PipeResult,
+    PipeStatus,
+    told_error,
+)
+from kindling_airflow.generation_executor.runners import PipeRunner
+from kindling_airflow.generation_executor.settings import BatchOptions, ErrorStrategy, PipeSettings
+from kindling_airflow.generation_executor.sharing import Sharing
+from kindling_airflow.generation_executor.signals import (
+    execution_completed,
+    execution_failed,
+    execution_started,
+    generation_completed,
+    generation_failed,
+    generation_started,
+    pipe_completed,
+    pipe_failed,
+    pipe_retrying,
+    pipe_skipped,
+    pipe_started,
+)
+from kindling_airflow.generation_executor.threads import Threads
+from kindling_airflow.generation_executor.tries import PipeEnd, Retry, Tries
+
+__all__ = ["BatchRun", "Watch"]
+
+_INTERRUPTED = "the execution was interrupted"
+_MOST_CAUSES = (
+    10  # a failure in a wide plan would otherwise be named by thousands, thousands of times
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What goes on beside a run, and may be a reason to begin nothing more.
+
+    Attributes:
+        trouble: returns the reason, or "".
+        every_seconds: how often it is asked, at least.
+    """
+
+    trouble: Callable[[], str]
+    every_seconds: float
+
+
+class BatchRun:
+    """One execution of a plan, or the batch half of one.
+
+    Args:
+        plan: a valid plan.
+        run_pipe: runs a pipe.
+        options: what holds for the run.
+        settings: what holds for each pipe.
+        threads: time and threads of this execution alone.
+        sharing: the shared entities.
+        announcer: sends the signals.
+    """
+
+    def __init__(
+        self,
+        plan: ExecutionPlan,
+        run_pipe: PipeRunner,
+        *,
+        options: BatchOptions,
+        settings: Mapping[str, PipeSettings],
+        threads: Threads,
+        sharing: Sharing,
+        announcer: Announcer,
+    ) -> None:
+        self._plan = plan
+        self._strategy = ErrorStrategy(options.error_strategy)
+        self._threads = threads
+        self._sharing = sharing
+        self._announcer = announcer
+        self._tries = Tries(
+            run_pipe,
+            options,
+            settings,
+            threads,
+            announcer.log,
+            on_retry=self._retrying,
+            on_message=sharing.reported,
+        )
+        self._began = threads.now()
+        self._results: dict[str, PipeResult] = {}
+        self._causes: dict[str, tuple[str, ...]] = {}  # by pipe that others cannot build on
+        self._stop = ""  # why nothing more is begun
+        self._current: tuple[Generation, float] | None = None
+        self._seconds: dict[int, float] = {}  # by generation
+        self._watch: Watch | None = None
+
+    @property
+    def results(self) -> Mapping[str, PipeResult]:
+        """What became of the pipes that have ended, or will not run."""
+        return self._results
+
+    @property
+    def seconds(self) -> Mapping[int, float]:
+        """How long the generations took that have ended, by number."""
+        return self._seconds
+
+    def run(self) -> ExecutionResult:
+        """Run the plan and return what became of every pipe.
+
+        Raises:
+            ExecutionInterrupted: ``KeyboardInterrupt``, with the results so far.
+        """
+        try:
+            with self._wound_down():
+                self._announcer.tell(execution_started)
+                self._run_all()
+        except KeyboardInterrupt as interrupt:
+            raise ExecutionInterrupted(self._finish()) from interrupt
+        except BaseException:
+            self._finish()
+            raise
+        return self._finish()
+
+    def run_half(self, watch: Watch) -> None:
+        """Run the plan as a part of an execution that somebody else begins, ends and announces.
+
+        Every pipe is in :attr:`results` afterwards, also when something is raised.
+
+        Args:
+            watch: the other part.
+        """
+        self._watch = watch
+        with self._wound_down():
+            self._run_all()
+
+    def _run_all(self) -> None:
+        self._sharing.recommend()
+        for generation in self._plan.generations:
+            self._run_generation(generation)
+
+    @contextmanager
+    def _wound_down(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._wind_down()
+            raise
+        finally:
+            self._sharing.release_all()
+
+    def _run_generation(self, generation: Generation) -> None:
+        ready = deque(self._admitted(generation))
+        if not ready:
+            return
+        self._current = (generation, self._threads.now())
+        self._announcer.tell(generation_started, generation=generation, pipe_ids=tuple(ready))
+        self._sharing.before(ready)
+        while ready or self._tries.any_left():
+            self._tries.resume()
+            while ready and self._tries.has_slot():
+                pipe_id = ready.popleft()
+                self._say(pipe_started, pipe_id)
+                self._tries.begin(pipe_id)
+            end = self._tries.next_end(None if self._watch is None else self._watch.every_seconds)
+            if end is not None:
+                self._record(end)
+            if self._watch is not None and not self._stop:
+                self._stop = self._watch.trouble()
+            if self._stop:
+                self._drop(ready)
+        self._generation_ended()
+
+    def _drop(self, ready: deque[str]) -> None:
+        for pipe_id in ready:
+            self._not_run(pipe_id, self._stop)
+        ready.clear()
+        self._tries.try_no_more(self._stop)
+
+    def _generation_ended(self) -> None:
+        if self._current is None:
+            return
+        generation, began = self._current
+        self._current = None
+        self._seconds[generation.number] = self._threads.now() - began
+        result = self._generation_result(generation)
+        signal = generation_completed if result.all_succeeded else generation_failed
+        self._announcer.tell(signal, generation=generation, result=result)
+
+    def _wind_down(self) -> None:
+        """Leave in order: every pipe has a result, every announcement its counterpart."""
+        self._stop = _INTERRUPTED
+        self._tries.abandon(_INTERRUPTED)
+        for end in self._tries.ends():
+            self._record(end)
+        for pipe_id in self._plan.pipe_ids:
+            if pipe_id not in self._results:
+                self._not_run(pipe_id, _INTERRUPTED)
+        self._generation_ended()
+
+    def _finish(self) -> ExecutionResult:
+        result = ExecutionResult(
+            plan=self._plan,
+            generation_results=tuple(map(self._generation_result, self._plan.generations)),
+            duration_seconds=self._threads.now() - self._began,
+            run_id=self._announcer.run_id,
+            cache_metrics=self._sharing.metrics(),
+        )
+        signal = execution_completed if result.all_succeeded else execution_failed
+        self._announcer.tell(signal, result=result)
+        return result
+
+    def _generation_result(self, generation: Generation) -> GenerationResult:
+        missing = PipeStatus.NOT_RUN  # only if the interrupt was itself interrupted
+        results = tuple(
+            self._results.get(p) or PipeResult(p, missing, reason=_INTERRUPTED) for p in generation
+        )
+        seconds = self._seconds.get(generation.number, 0.0)
+        return GenerationResult(generation.number, results, seconds)
+
+    def _admitted(self, generation: Generation) -> list[str]:
+        """Return the pipes of a generation that are to run; the others are recorded."""
+        admitted = []
+        for pipe_id in generation:
+            causes = self._unmet(pipe_id)
+            if self._stop:
+                self._not_run(pipe_id, self._stop)
+            elif causes:
+                self._causes[pipe_id] = causes
+                what = "pipe" if len(causes) == 1 else "pipes"
+                self._not_run(pipe_id, f"upstream {what} {', '.join(map(repr, causes))} failed")
+            else:
+                admitted.append(pipe_id)
+        return admitted
+
+    def _unmet(self, pipe_id: str) -> tuple[str, ...]:
+        """Return the failed pipes that a pipe cannot run without, ten at most."""
+        producers = self._plan.graph.get_dependencies(pipe_id)
+        found = {cause: None for p in producers for cause in self._causes.get(p, ())}
+        return tuple(found)[:_MOST_CAUSES]
+
+    def _record(self, end: PipeEnd) -> None:
+        outcome = end.outcome
+        result = PipeResult(
+            pipe_id=end.pipe_id,
+            status=outcome.status,
+            duration_seconds=end.duration_seconds,
+            error=outcome.error,
+            error_type=outcome.error_type,
+            attempts=end.attempts,
+            report=outcome.report,
+            reason=end.reason,
+        )
+        self._results[end.pipe_id] = result
+        log = self._announcer.log
+        if result.status is PipeStatus.FAILED:
+            log.failure(f"pipe {end.pipe_id!r} failed: {result.error_text}", outcome.exception)
+            if self._strategy is ErrorStrategy.SKIP_DEPENDENTS:
+                self._causes[end.pipe_id] = (end.pipe_id,)
+            elif self._strategy is ErrorStrategy.FAIL_FAST and not self._stop:
+                self._stop = f"pipe {end.pipe_id!r} failed (fail_fast)"
+            self._say(pipe_failed, end.pipe_id, result=result, exception=outcome.exception)
+        else:
+            done = result.status is PipeStatus.SUCCESS
+            log.info(f"pipe {end.pipe_id!r} {'done' if done else f'skipped: {end.reason}'}")
+            self._say(pipe_completed if done else pipe_skipped, end.pipe_id, result=result)
+        self._sharing.ended(end.pipe_id)
+
+    def _not_run(self, pipe_id: str, reason: str) -> None:
+        result = PipeResult(pipe_id, PipeStatus.NOT_RUN, reason=reason)
+        self._results[pipe_id] = result
+        self._announcer.log.warning(f"pipe {pipe_id!r} is not run: {reason}")
+        self._say(pipe_skipped, pipe_id, result=result)
+        self._sharing.ended(pipe_id)
+
+    def _retrying(self, retry: Retry) -> None:
+        outcome = retry.outcome
+        self._announcer.log.warning(
+            f"pipe {retry.pipe_id!r}: try {retry.attempt} failed, the next one follows in "
+            f"{retry.wait_seconds:g} s: {told_error(outcome.error_type, outcome.error or '')}"
+        )
+        self._say(
+            pipe_retrying,
+            retry.pipe_id,
+            attempt=retry.attempt,
+            error=outcome.error,
+            exception=outcome.exception,
+            wait_seconds=retry.wait_seconds,
+        )
+
+    def _say(self, signal: Signal, pipe_id: str, **payload: Any) -> None:
+        number = self._plan.find_pipe_generation(pipe_id)
+        self._announcer.tell(signal, pipe_id=pipe_id, generation_number=number, **payload)

@@ -1,0 +1,122 @@
+"""Airflow's database: the pools that there are, and the DAGs that need some.
+
+Works where the database can be reached, as in the scheduler and on the command line; tasks and DAG
+files cannot. Whoever calls these functions has Airflow.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from kindling_airflow.plugin.pools.needs import PoolNeed, needs_of_tasks
+
+__all__ = [
+    "add_note",
+    "bundle_folders",
+    "create_missing",
+    "existing_pools",
+    "needs_of_stored_dags",
+]
+
+log = logging.getLogger(__name__)
+_DESCRIPTION = "Created by airflow-provider-kindling; tune its slots freely."
+_LONGEST_NOTE = 1000
+
+
+def existing_pools(names: Iterable[str] | None = None) -> dict[str, int]:
+    """Return the slots of the pools that there are.
+
+    Args:
+        names: which; default: all.
+    """
+    from airflow.models.pool import Pool
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    query = select(Pool.pool, Pool.slots)
+    if names is not None:
+        query = query.where(Pool.pool.in_(sorted(names)))
+    with create_session() as session:
+        return {str(name): int(slots) for name, slots in session.execute(query)}
+
+
+def create_missing(wanted: Mapping[str, int]) -> list[str]:
+    """Create the pools that do not exist, and return their names; what exists is left alone.
+
+    Args:
+        wanted: the slots of each pool.
+    """
+    from airflow.models.pool import Pool
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    created = []
+    with create_session() as session:
+        existing = set(session.scalars(select(Pool.pool).where(Pool.pool.in_(wanted))))
+        for name, slots in sorted(wanted.items()):
+            if name not in existing:
+                session.add(
+                    Pool(pool=name, slots=slots, description=_DESCRIPTION, include_deferred=False)
+                )
+                created.append(name)
+    if created:
+        log.info("Created missing pools: %s", {name: wanted[name] for name in created})
+    return created
+
+
+def add_note(dag_run_id: int, text: str) -> None:
+    """Put a text into the note of a run, which the UI shows, below what stands there already.
+
+    Args:
+        dag_run_id: the run's key in the database.
+        text: what to say; not said twice.
+    """
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        run = session.get(DagRun, dag_run_id)
+        if run is None or text in (run.note or ""):
+            return
+        note = f"{run.note}\n\n{text}" if run.note else text
+        if run.dag_run_note is None:
+            run.note = note[:_LONGEST_NOTE]
+        else:
+            run.dag_run_note.content = note[:_LONGEST_NOTE]
+
+
+def needs_of_stored_dags() -> list[PoolNeed]:
+    """Return what the DAGs need that Airflow knows, as their newest versions say it."""
+    from airflow.models.dag import DagModel
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        query = select(DagModel.dag_id).where(~DagModel.is_stale).order_by(DagModel.dag_id)
+        dag_ids = list(session.scalars(query))
+    found: list[PoolNeed] = []
+    for dag_id in dag_ids:
+        dag = SerializedDagModel.get_dag(dag_id)
+        if dag is not None:
+            found += needs_of_tasks(dag_id, dag.task_dict.values(), dag.max_active_tasks)
+    return found
+
+
+def bundle_folders() -> list[Path]:
+    """Return the folders that DAG files lie in, as far as they are on this machine."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    folders = []
+    manager = DagBundlesManager()  # type: ignore[no-untyped-call]
+    for bundle in manager.get_all_dag_bundles():
+        try:
+            path = Path(bundle.path)
+        except Exception as error:  # one that lies elsewhere may not be there yet
+            log.info("Bundle %r is not on this machine: %s", bundle.name, error)
+            continue
+        if path.is_dir():
+            folders.append(path)
+    return folders

@@ -1,0 +1,415 @@
+"""What crosses the wire between an Airflow task and its Spark driver: the request and the report.
+
+    task  -- RunRequest, one JSON argument ------------------------->  driver
+    task  <-- RunStart, one marked line, when Spark is up -----------  driver
+    task  <-- StreamNews, a marked line every 2 s, of a stream ------  driver
+    task  -- SIGUSR1: drain, to the process that StreamNews names -->  driver
+    task  <-- RunReport, one marked line, or a file (cluster mode) --  driver
+
+All carry the attempt's key, a fresh one for every try: a report counts only for the attempt that
+asked for it, so nothing that an earlier driver left behind can make a later try green.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, Literal, TypeVar, get_args
+
+from kindling_airflow.common.frozen import EMPTY, canonical_json, freeze, thaw
+from kindling_airflow.errors import ReportError
+
+__all__ = [
+    "CONTRACT_VERSION",
+    "REPORT_MARKER",
+    "START_MARKER",
+    "STREAM_MARKER",
+    "ExpectationReport",
+    "InputReport",
+    "RunFailure",
+    "RunReport",
+    "RunRequest",
+    "RunStart",
+    "StreamNews",
+    "escape_component",
+    "quality_lines",
+    "report_in_line",
+    "start_in_line",
+    "stream_news_in_line",
+]
+
+CONTRACT_VERSION = 1
+REPORT_MARKER = "KINDLING-REPORT "
+START_MARKER = "KINDLING-START "
+STREAM_MARKER = "KINDLING-STREAM "
+
+_UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]")
+_LONGEST_COMPONENT = 150
+
+Status = Literal["published", "skipped", "failed"]
+Outcome = Literal["passed", "tolerated", "warned", "dropped", "failed"]
+StreamState = Literal["starting", "ready", "draining"]
+T = TypeVar(
+    "T",
+    bound="RunRequest | RunStart | RunReport | StreamNews | InputReport | ExpectationReport | "
+    "RunFailure",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a driver is asked to do.
+
+    Attributes:
+        attempt_key: names this try of this task; a fresh one each time.
+        pipe_id: the pipe to run.
+        project_root: the folder that goes on the driver's import path.
+        modules: what to import for the declarations.
+        warehouse: root of the entities' tables, a path or URI.
+        plan_digest: the plan that the task was compiled from.
+        run_id, dag_id, task_id, try_number: the Airflow task instance.
+        interval_start, interval_end: the run's data interval, ISO 8601, or None where it has none.
+        settings: what the deployment lays over the declarations that the modules make.
+        parameters: what the run was started with, by name; of JSON types, and no place for secrets.
+        attempt_order: orders the tries of one task instance: a later one's compares greater. With
+            "" nothing is compared.
+        report_path: where the driver also writes its report, because its output does not reach the
+            task; or "".
+        package: digest of the manifest whose package the project is taken from, in place of the
+            folder; or "".
+        on_missing_interval: what a run without an interval does: ``full`` (all rows, all slices),
+            ``fail``, or ``run_after``, for which the task has found an interval.
+        stream: how a stream runs: its ``lifetime``, and ``checkpoints``, the root of checkpoints or
+            "" for the warehouse's own; empty for a batch run.
+    """
+
+    attempt_key: str
+    pipe_id: str
+    project_root: str
+    modules: tuple[str, ...]
+    warehouse: str
+    plan_digest: str = ""
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+    try_number: int = 1
+    interval_start: str | None = None
+    interval_end: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    parameters: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    attempt_order: str = ""
+    report_path: str = ""
+    package: str = ""
+    on_missing_interval: str = "full"
+    stream: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+    def dumps(self) -> str:
+        """Return the request as one line of JSON."""
+        return canonical_json({"version": CONTRACT_VERSION, **asdict(self)})
+
+    @classmethod
+    def loads(cls, text: str) -> RunRequest:
+        """Read a request.
+
+        Raises:
+            ReportError: the text is no request of this version.
+        """
+        return _build(cls, _document(text, "run request"), "run request")
+
+
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """That a driver is up: Spark's name for the run, and where its user interface is, or ""."""
+
+    attempt_key: str
+    application_id: str
+    ui_url: str = ""
+
+    def line(self) -> str:
+        """Return the marked line that goes to the driver's standard output."""
+        return START_MARKER + canonical_json({"version": CONTRACT_VERSION, **asdict(self)})
+
+    @classmethod
+    def loads(cls, text: str) -> RunStart:
+        """Read the news.
+
+        Raises:
+            ReportError: the text is none of this version.
+        """
+        return _build(cls, _document(text, "run start"), "run start")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamNews:
+    """How a stream is; said every few seconds, so that silence means that its driver is gone.
+
+    Attributes:
+        attempt_key: the key of the request.
+        state: ``starting``, ``ready`` (it takes in data) or ``draining``.
+        pid: the process to which SIGUSR1 says that the stream is to drain.
+        progress: numbers of the query: ``batch_id``, ``batches``, ``rows_in`` (since this driver
+            began), ``rows_per_second``, ``input_rows_per_second``, ``lag`` (how far it is behind
+            its source), ``state_rows``, ``state_bytes``, ``last_progress`` (ISO 8601),
+            ``idle_seconds``, and ``status``, Spark's own words. What is not known is null.
+    """
+
+    attempt_key: str
+    state: StreamState
+    pid: int
+    progress: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+    def line(self) -> str:
+        """Return the marked line that goes to the driver's standard output."""
+        return STREAM_MARKER + canonical_json({"version": CONTRACT_VERSION, **asdict(self)})
+
+    @classmethod
+    def loads(cls, text: str) -> StreamNews:
+        """Read the news.
+
+        Raises:
+            ReportError: the text is none of this version.
+        """
+        return _build(cls, _document(text, "stream news"), "stream news")
+
+
+@dataclass(frozen=True, slots=True)
+class InputReport:
+    """One input of a run; ``rows`` is None where counting would have cost a pass over the data."""
+
+    entity_id: str
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectationReport:
+    """What became of one expectation.
+
+    Attributes:
+        name: the expectation.
+        expects: what was expected, for people.
+        on_violation: what was to happen otherwise, under the deployment's settings.
+        outcome: ``passed`` (no violation), ``tolerated`` (not more than the declaration puts up
+            with), ``warned``, ``dropped`` (the violating rows were left out) or ``failed``.
+        rows: how many rows were looked at: those of the output, and for ``drop`` also those that
+            were left out.
+        violations: how many of them violate it; None where it is about the number of rows.
+    """
+
+    name: str
+    expects: str
+    on_violation: str
+    outcome: Outcome
+    rows: int
+    violations: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailure:
+    """Why a pipe failed: the error's class, its text, and the traceback from the user's code on."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+    @property
+    def place(self) -> str:
+        """The last of the user's own lines, as ``a.py:3, in f``; "" without a traceback."""
+        frames = [f"{at['file']}:{at['line']}, in {at['name']}" for at in _frames(self.traceback)]
+        return frames[-1] if frames else ""
+
+
+_frames = re.compile(
+    r'^  File "(?P<file>[^"\n]+)", line (?P<line>[0-9]+), in (?P<name>.+)$', re.MULTILINE
+).finditer
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a driver did.
+
+    Attributes:
+        attempt_key: the key of the request.
+        pipe_id: the pipe.
+        status: ``published`` (the output is in place), ``skipped`` (nothing to do) or ``failed``.
+        output_entity_id, location: what was written, and where.
+        rows_written: rows in the published output; None unless published.
+        inputs: what was read, in the order of the declaration.
+        duration_seconds: from the start of the driver's Python to the end of publishing.
+        application_id: Spark's own name for the run.
+        plan_digest: from the request.
+        reason: why it was skipped.
+        error: why it failed.
+        expectations: what became of each, in the order of the declaration; empty if the run did
+            not come so far.
+        extra: whatever else there is to say, of JSON types.
+    """
+
+    attempt_key: str
+    pipe_id: str
+    status: Status
+    output_entity_id: str = ""
+    location: str = ""
+    rows_written: int | None = None
+    inputs: tuple[InputReport, ...] = ()
+    duration_seconds: float = 0.0
+    application_id: str = ""
+    plan_digest: str = ""
+    reason: str = ""
+    error: RunFailure | None = None
+    expectations: tuple[ExpectationReport, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON document; this is the task's XCom."""
+        document = asdict(self)
+        document["inputs"] = [asdict(item) for item in self.inputs]
+        document["expectations"] = [asdict(item) for item in self.expectations]
+        document["extra"] = thaw(self.extra)
+        return {"version": CONTRACT_VERSION, **document}
+
+    def line(self) -> str:
+        """Return the marked line that goes to the driver's standard output."""
+        return REPORT_MARKER + canonical_json(self.to_json())
+
+    @classmethod
+    def loads(cls, text: str) -> RunReport:
+        """Read a report.
+
+        Raises:
+            ReportError: the text is no report of this version.
+        """
+        return _build(cls, _document(text, "run report"), "run report")
+
+
+_REMEDY = "  Fix: use the same release of airflow-provider-kindling on workers and in the driver."
+
+
+def _document(text: str, what: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+        canonical_json(document)  # refuses NaN and infinities, which Python reads but JSON has not
+        document = freeze(document)
+    except (ValueError, RecursionError) as error:
+        raise ReportError(f"the {what} is no JSON document: {error}") from error
+    version = document.get("version") if isinstance(document, dict) else None
+    if type(version) is not int or version != CONTRACT_VERSION:
+        raise ReportError(f"the {what} is not of version {CONTRACT_VERSION}\n{_REMEDY}")
+    return dict(document)
+
+
+def _build(cls: type[T], document: Any, what: str) -> T:
+    """Return the record in a document; fields that this release does not know are ignored."""
+    if not isinstance(document, dict):
+        raise ReportError(f"the {what} must be an object, not {document!r}\n{_REMEDY}")
+    said: dict[str, Any] = {}
+    problems = []
+    for item in fields(cls):
+        description, fits = _FITS[str(item.type)]
+        if item.name not in document:
+            if item.default is MISSING and item.default_factory is MISSING:
+                problems.append(f"{item.name} is missing")
+        elif fits(document[item.name]):
+            said[item.name] = document[item.name]
+        else:
+            problems.append(f"{item.name} must be {description}, not {document[item.name]!r}")
+    if problems:
+        raise ReportError(f"the {what} is wrong: {'; '.join(problems)}\n{_REMEDY}")
+    if said.get("inputs"):
+        said["inputs"] = tuple(_build(InputReport, i, f"{what}'s input") for i in said["inputs"])
+    if said.get("expectations"):
+        said["expectations"] = tuple(
+            _build(ExpectationReport, e, f"{what}'s expectation") for e in said["expectations"]
+        )
+    if said.get("error") is not None:
+        said["error"] = _build(RunFailure, said["error"], f"{what}'s error")
+    return cls(**said)
+
+
+# By the fields' annotations: what a value must be, and whether it is.
+_FITS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "str": ("a string", lambda v: type(v) is str),
+    "str | None": ("a string or null", lambda v: v is None or type(v) is str),
+    "int": ("a whole number", lambda v: type(v) is int),
+    "int | None": ("a whole number or null", lambda v: v is None or type(v) is int),
+    "float": ("a number", lambda v: type(v) in (int, float)),
+    "Status": ("one of " + ", ".join(get_args(Status)), lambda v: v in get_args(Status)),
+    "StreamState": (
+        "one of " + ", ".join(get_args(StreamState)),
+        lambda v: v in get_args(StreamState),
+    ),
+    "Outcome": ("one of " + ", ".join(get_args(Outcome)), lambda v: v in get_args(Outcome)),
+    "Mapping[str, Any]": ("an object", lambda v: isinstance(v, dict)),
+    "tuple[str, ...]": (
+        "a list of strings",
+        lambda v: type(v) is tuple and all(type(item) is str for item in v),
+    ),
+    "tuple[InputReport, ...]": ("a list", lambda v: type(v) is tuple),
+    "tuple[ExpectationReport, ...]": ("a list", lambda v: type(v) is tuple),
+    "RunFailure | None": ("an object or null", lambda v: v is None or isinstance(v, dict)),
+}
+
+
+def quality_lines(report: Mapping[str, Any]) -> list[str]:
+    """Return what a report, as a JSON document, says of expectations that did not simply pass.
+
+    >>> bad = {"name": "key", "expects": "id is unique", "outcome": "warned"}
+    >>> quality_lines({"expectations": [{**bad, "violations": 3, "rows": 1000}]})
+    ["expectation 'key' warned (id is unique): 3 of 1,000 rows (0.3 %)"]
+    """
+    return [
+        f"expectation {item['name']!r} {item['outcome']} ({item['expects']}): {counted_text(item)}"
+        for item in report.get("expectations") or ()
+        if item["outcome"] != "passed"
+    ]
+
+
+def counted_text(item: Mapping[str, Any]) -> str:
+    """Return the counts of an :class:`ExpectationReport`, as a JSON document, for people."""
+    rows, violations = item["rows"], item["violations"]
+    if violations is None:
+        return f"{rows:,} rows"
+    return f"{violations:,} of {rows:,} rows ({100 * violations / max(rows, 1):.3g} %)"
+
+
+def report_in_line(line: str) -> str | None:
+    """Return the JSON text of the report in a line of driver output, or None where there is none.
+
+    The marker may stand behind other text, because user code may print without a line end.
+    """
+    return _behind(REPORT_MARKER, line)
+
+
+def start_in_line(line: str) -> str | None:
+    """Return the JSON text of the driver's start in a line of its output, or None."""
+    return _behind(START_MARKER, line)
+
+
+def stream_news_in_line(line: str) -> str | None:
+    """Return the JSON text of a stream's news in a line of its driver's output, or None."""
+    return _behind(STREAM_MARKER, line)
+
+
+def _behind(marker: str, line: str) -> str | None:
+    _, found, text = line.partition(marker)
+    return text.strip() if found else None
+
+
+def escape_component(text: str, *, longest: int = _LONGEST_COMPONENT) -> str:
+    """Return a string as one harmless path component; different strings give different ones.
+
+    Unsafe characters, a leading dot or underscore (Spark hides such paths) and ``%`` are
+    percent-encoded; what is longer than ``longest`` (at least 20) is cut and gets its digest.
+
+    >>> escape_component("silver.orders"), escape_component("../a b"), escape_component("_x")
+    ('silver.orders', '%2E.%2Fa%20b', '%5Fx')
+    """
+    raw = text.encode("utf-8", "surrogatepass")
+    encoded = _UNSAFE.sub(lambda found: b"%%%02X" % ord(found[0]), raw).decode("ascii")
+    if encoded[:1] in (".", "_"):
+        encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
+    if len(encoded) <= longest:
+        return encoded or "%"
+    return f"{encoded[: longest - 20].rstrip('%')}%%{hashlib.sha256(raw).hexdigest()[:16]}"

@@ -1,0 +1,1 @@
+"""Why a pipe failed, and whether another try can help."""

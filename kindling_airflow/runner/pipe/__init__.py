@@ -1,0 +1,1 @@
+"""One pipe: its inputs, its call, what it publishes."""

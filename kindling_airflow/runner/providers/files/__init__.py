@@ -1,0 +1,1 @@
+"""Files that others write: CSV and JSON, read as sources."""

@@ -1,0 +1,88 @@
+"""Why Spark has failed at a CSV file: looked up once it has, to name the lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.runner.providers.files.file_lines import digest_of, lines_of, plain_path
+from kindling_airflow.runner.providers.files.malformed import EXAMPLES
+from kindling_airflow.runner.providers.storage import literal_path
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+    from pyspark.sql.types import StructType
+
+__all__ = ["has_stray_quote", "stray_quotes", "unread_lines"]
+
+_CORRUPT = "_kindling_corrupt"
+_MISFIT = "does not fit the columns and types (MALFORMED_RECORD_IN_PARSING)"
+
+Found = list[tuple[str, str, str]]
+
+
+def unread_lines(
+    session: SparkSession, name: str, schema: StructType, options: Mapping[str, str]
+) -> Found:
+    """Return the first lines of a file that are no rows of a schema: file, digest and reason."""
+    from pyspark.sql import functions as F
+
+    strict = ("mode", "enforceschema", "unescapedquotehandling", "columnnameofcorruptrecord")
+    said: dict[str, Any] = {k: v for k, v in options.items() if k.lower() not in strict}
+    kind = type(schema)
+    wanted = kind([field for field in schema if field.name != _CORRUPT]).add(_CORRUPT, "string")
+    said |= {"mode": "PERMISSIVE", "enforceSchema": "true", "columnNameOfCorruptRecord": _CORRUPT}
+    place = literal_path(plain_path(session, name))
+    frame = session.read.schema(wanted).options(**said).format("csv").load(place)
+    # All columns are read: Spark does not read the malformed records alone.
+    rows = frame.where(F.col(_CORRUPT).isNotNull()).limit(EXAMPLES).collect()
+    return [(name, digest_of(row[_CORRUPT].encode()), _MISFIT) for row in rows]
+
+
+def stray_quotes(session: SparkSession, name: str, options: Mapping[str, str]) -> Found:
+    """Return the first lines of a file that have a quote within quotes."""
+    said = {key.lower(): value for key, value in options.items()}
+    separator = said.get("sep", said.get("delimiter", ",")).replace("\\t", "\t")
+    quote, escape = said.get("quote", '"'), said.get("escape", "\\")
+    found: Found = []
+    for line in lines_of(session, name):
+        text = line.decode("utf-8", errors="replace")
+        if has_stray_quote(text, separator, quote, escape):
+            reason = "has a quote within a quoted value that is not escaped"
+            found.append((name, digest_of(line), reason))
+        if len(found) == EXAMPLES:
+            break
+    return found
+
+
+def has_stray_quote(line: str, separator: str, quote: str, escape: str) -> bool:
+    r"""Return whether a quoted value goes on behind its closing quote.
+
+    >>> has_stray_quote('1,"a ""b"" c"', ",", '"', "\\")
+    True
+    >>> has_stray_quote('1,"a ""b"" c"', ",", '"', '"')
+    False
+    >>> has_stray_quote('1,"a \\"b\\" c" ,5" disk', ",", '"', "\\")
+    False
+    """
+    at, is_start = 0, True
+    while at < len(line):
+        if is_start and line[at:].lstrip(" ").startswith(quote):
+            at = line.index(quote, at) + 1
+            while at < len(line):
+                if line.startswith(escape + quote, at) and len(line) > at + 1:
+                    at += 2
+                elif line[at] == quote:
+                    break
+                else:
+                    at += 1
+            rest = line[at + 1 :].lstrip(" ")
+            if rest and not rest.startswith(separator):
+                return True
+            at = len(line) - len(rest)
+            is_start = False
+        elif line.startswith(separator, at):
+            at, is_start = at + len(separator), True
+        else:
+            at, is_start = at + 1, False
+    return False

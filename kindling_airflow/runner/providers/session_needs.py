@@ -1,0 +1,76 @@
+"""The properties of a session that formats need, and whether their classes are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+__all__ = ["DELTA_SETTINGS", "check_jars", "settings_for", "settings_missing"]
+
+_EXTENSIONS = "spark.sql.extensions"
+
+DELTA_SETTINGS: Mapping[str, str] = {
+    _EXTENSIONS: "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+
+
+def settings_for(
+    formats: Collection[str], configured: Callable[[str], str | None]
+) -> dict[str, str]:
+    """Return the properties that a session for these formats lacks.
+
+    Args:
+        formats: provider types.
+        configured: returns what a property is set to, or None.
+    """
+    return settings_missing(DELTA_SETTINGS, configured) if "delta" in formats else {}
+
+
+def settings_missing(
+    needed: Mapping[str, str], configured: Callable[[str], str | None]
+) -> dict[str, str]:
+    """Return what must be set so that all that is needed is there; extensions come to others.
+
+    A session catalog of somebody else is left alone: it may hand on to this one.
+
+    >>> settings_missing(DELTA_SETTINGS, {"spark.sql.extensions": "shop.Extension"}.get)
+    ... # doctest: +NORMALIZE_WHITESPACE
+    {'spark.sql.extensions': 'shop.Extension,io.delta.sql.DeltaSparkSessionExtension',
+     'spark.sql.catalog.spark_catalog': 'org.apache.spark.sql.delta.catalog.DeltaCatalog'}
+    """
+    found = {}
+    for key, value in needed.items():
+        said = configured(key) or ""
+        if key == _EXTENSIONS:
+            names = [name.strip() for name in said.split(",") if name.strip()]
+            if value not in names:
+                found[key] = ",".join([*names, value])
+        elif not said or said == "builtin":
+            found[key] = value
+    return found
+
+
+def check_jars(spark: SparkSession, provider_type: str, class_name: str) -> None:
+    """Check that the driver has a format's classes.
+
+    Raises:
+        DeclarationError: it has not.
+    """
+    from py4j.java_gateway import JavaClass
+
+    found: Any = spark._jvm
+    for part in class_name.split("."):
+        found = getattr(found, part)
+    if not isinstance(found, JavaClass):
+        problem = (
+            f"provider_type {provider_type!r}: the driver does not have its jars\n"
+            f"  Fix: fetch them with 'airflow kindling jars {provider_type}', which prints the "
+            "setting spark.jars for the definition."
+        )
+        raise DeclarationError([problem])

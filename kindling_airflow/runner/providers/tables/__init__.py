@@ -1,0 +1,1 @@
+"""Tables of formats that keep a log or a catalog: Delta, Iceberg, tables of a catalog."""

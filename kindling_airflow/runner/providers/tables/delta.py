@@ -1,0 +1,267 @@
+"""Delta tables: what was staged is taken over by one transaction of the table's log.
+
+| write mode | transaction | done twice |
+|---|---|---|
+| overwrite | overwrite, columns included | the same rows again |
+| overwrite_interval | overwrite with ``replaceWhere``: the slice | the same rows again |
+| append | append with ``txnAppId`` and ``txnVersion``: the run | dropped by the log |
+| merge | MERGE on ``merge_columns`` | the same rows again |
+
+A stream is written by Delta's own sink, each batch with the query and its own number in the place
+of ``txnAppId`` and ``txnVersion``.
+
+The jars of Delta must be on the driver's class path when it starts, and the session needs Delta's
+extension and catalog (:mod:`kindling_airflow.runner.providers.session_needs`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.common.frozen import freeze
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
+from kindling_airflow.runner.providers.interface import (
+    EntityDescription,
+    ProviderContext,
+    StreamRead,
+    StreamWrite,
+    Write,
+)
+from kindling_airflow.runner.providers.publishing.staged_beside import (
+    check_columns,
+    java_names,
+    new_columns,
+    replaces_all,
+)
+from kindling_airflow.runner.providers.session_needs import (
+    DELTA_SETTINGS,
+    check_jars,
+    settings_missing,
+)
+from kindling_airflow.runner.providers.stream_writer import stream_writer
+from kindling_airflow.runner.providers.tables.logged_table import LoggedTableProvider
+from kindling_airflow.runner.providers.tables.table_stream import (
+    changed_table_problem,
+    found_in,
+    replaced_table_problem,
+)
+from kindling_airflow.runner.schema.schema_difference import quoted
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from pyspark.sql.streaming.query import StreamingQuery
+
+__all__ = ["DeltaProvider"]
+
+_CONFLICT = re.compile(r"\.(Concurrent\w+|MetadataChanged|ProtocolChanged)Exception$")
+_CHANGED = re.compile(
+    r"\[DELTA_SOURCE_(?:TABLE_IGNORE_CHANGES|IGNORE_DELETES?)\].* at version (\d+)", re.DOTALL
+)
+_REPLACED = re.compile(
+    r"\[(?:DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE"
+    r"|DELTA_LOG_FILE_NOT_FOUND_FOR_STREAMING_SOURCE)\]"
+)
+_REPARTITIONS = "spark.databricks.delta.merge.repartitionBeforeWrite.enabled"
+_TRANSACTION = "1"  # a run appends once; txnAppId names it
+
+
+class DeltaProvider(LoggedTableProvider):
+    """Reads and writes Delta tables by their folders.
+
+    Raises:
+        DeclarationError: the session lacks Delta's jars, its extension or its catalog.
+    """
+
+    kind = "delta"
+
+    def __init__(self, context: ProviderContext) -> None:
+        super().__init__(context)
+        check_jars(self._spark, "delta", "io.delta.tables.DeltaTable")
+        missing = settings_missing(DELTA_SETTINGS, lambda key: self._spark.conf.get(key, None))
+        if missing:
+            lines = "\n".join(f"        {key}: {value}" for key, value in missing.items())
+            problem = (
+                "provider_type 'delta': the Spark session was made without what Delta needs\n"
+                f"  Fix: add to the definition\n    spark:\n      conf:\n{lines}"
+            )
+            raise DeclarationError([problem])
+
+    def describe(self, entity: EntityMetadata) -> EntityDescription:
+        """Return the table's folder, and by what it is partitioned."""
+        parts = entity.partition_columns
+        details = freeze({"partition_columns": list(parts)} if parts else {})
+        return EntityDescription(self._context.location_of(entity), "delta", details)
+
+    def exists(self, entity: EntityMetadata) -> bool:
+        """Tell whether the folder has a table's log."""
+        jvm: Any = self._spark._jvm
+        location = self._context.location_of(entity)
+        return bool(jvm.io.delta.tables.DeltaTable.isDeltaTable(self._session, location))
+
+    def read(self, entity: EntityMetadata) -> DataFrame:
+        """Return the rows of the newest version."""
+        location = self._context.location_of(entity)
+        if not self.exists(entity):
+            raise EntityError(f"entity {entity.entityid!r}: no Delta table at {location!r}")
+        options = self._context.options_of(entity)
+        return self._spark.read.format("delta").options(**options).load(location)
+
+    def read_stream(self, entity: EntityMetadata, read: StreamRead) -> DataFrame:
+        """Return the table's rows, and then those that are added.
+
+        Without a place to begin, that is the newest version as a whole. ``latest`` is what comes
+        next; a number is a version, and a time the first version from then on.
+        """
+        options = {**self._context.options_of(entity), **read.options}
+        begin = read.starting_offsets
+        if begin == "latest" or (begin is not None and begin.isdecimal()):
+            options["startingVersion"] = begin
+        elif begin not in (None, "earliest"):
+            options["startingTimestamp"] = str(begin)
+        location = self._context.location_of(entity)
+        return self._spark.readStream.format("delta").options(**options).load(location)
+
+    def start(self, entity: EntityMetadata, frame: DataFrame, write: StreamWrite) -> StreamingQuery:
+        """Start the query that adds the rows of a stream, each batch once.
+
+        Raises:
+            PipeRunError: its columns are not those of the table.
+        """
+        self._check_instants(entity, frame)
+        frame = self._checked_stream(entity, frame)
+        if not self.exists(entity):
+            self._create_once(entity, self._spark.createDataFrame([], frame.schema))
+        stored = self.read(entity).schema
+        check_columns(entity, stored, frame.schema)
+        writer = stream_writer(frame, write).options(**self._context.options_of(entity))
+        if new_columns(entity, stored, frame.schema):
+            writer = writer.option("mergeSchema", "true")
+        return writer.format("delta").start(self._context.location_of(entity))
+
+    def _check_instants(self, entity: EntityMetadata, frame: DataFrame) -> None:
+        """Refuse instants in names of folders that a stream's sink would write as local times.
+
+        Raises:
+            PipeRunError: clocks change in the session's time zone.
+        """
+        from pyspark.sql.types import TimestampType
+
+        parts = [field for field in frame.schema if field.name in entity.partition_columns]
+        found = [repr(field.name) for field in parts if isinstance(field.dataType, TimestampType)]
+        zone = str(self._spark.conf.get("spark.sql.session.timeZone"))
+        jvm: Any = self._spark._jvm
+        rules = jvm.org.apache.spark.sql.catalyst.util.DateTimeUtils.getZoneId(zone).getRules()
+        if found and not rules.isFixedOffset():
+            raise PipeRunError(
+                f"entity {entity.entityid!r}: a stream writes the TIMESTAMP {', '.join(found)}, by "
+                f"which the table is partitioned, as a local time of {zone}, where two instants "
+                "may have the same one\n"
+                "  Fix: partition the table by a DATE, or set spark.sql.session.timeZone to UTC."
+            )
+
+    def stream_problem(self, entity: EntityMetadata, error: Exception) -> str | None:
+        """Return whether a stream has met rows that were changed, or another table."""
+        changed = found_in(error, _CHANGED)
+        if changed is not None:
+            return changed_table_problem(
+                entity, f"version {changed[1]}", "the pipe's tag stream.option.skipChangeCommits"
+            )
+        return None if found_in(error, _REPLACED) is None else replaced_table_problem(entity)
+
+    def _create(self, entity: EntityMetadata, rows: DataFrame) -> None:
+        writer = rows.write.format("delta").options(**self._context.options_of(entity))
+        if entity.partition_columns:
+            writer = writer.partitionBy(*entity.partition_columns)
+        writer.mode("append").save(self._context.location_of(entity))
+
+    def _add_columns(self, entity: EntityMetadata, rows: DataFrame) -> None:
+        writer = rows.limit(0).write.format("delta").options(**self._context.options_of(entity))
+        writer = writer.option("mergeSchema", "true").mode("append")
+        writer.save(self._context.location_of(entity))
+
+    @property
+    def _session(self) -> Any:
+        return self._spark._jsparkSession
+
+    def _has_appended(self, entity: EntityMetadata, write: Write) -> bool:
+        self.read(entity)  # brings what is known of the log up to date
+        jvm: Any = self._spark._jvm
+        location = self._context.location_of(entity)
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self._session, location)
+        return bool(log.unsafeVolatileSnapshot().transactions().contains(_name_of(write)))
+
+    def _write(self, entity: EntityMetadata, rows: DataFrame, write: Write) -> None:
+        location = self._context.location_of(entity)
+        options = self._context.options_of(entity)
+        writer = rows.write.format("delta").options(**options)
+        if write.mode == "append":
+            writer = writer.option("txnAppId", _name_of(write))
+            writer = writer.option("txnVersion", _TRANSACTION)
+        exists = self.exists(entity)
+        if replaces_all(write) or not exists:
+            if entity.partition_columns:
+                writer = writer.partitionBy(*entity.partition_columns)
+            if replaces_all(write):
+                writer.mode("overwrite").option("overwriteSchema", "true").save(location)
+            else:  # of two that make the table at once, one fails, and finds it when it tries again
+                writer.mode("append").save(location)
+            return
+        stored = self.read(entity).schema
+        check_columns(entity, stored, rows.schema)
+        grows = bool(new_columns(entity, stored, rows.schema))
+        if write.mode == "merge":
+            self._merge(entity, rows, location, grows)
+            return
+        if grows:
+            writer = writer.option("mergeSchema", "true")
+        if write.slice is None:
+            writer.mode("append").save(location)
+            return
+        kind = rows.schema[write.slice.column].dataType.simpleString()
+        condition = write.slice.condition(kind)
+        writer.mode("overwrite").option("replaceWhere", condition).save(location)
+
+    def _merge(self, entity: EntityMetadata, rows: DataFrame, location: str, grows: bool) -> None:
+        jvm: Any = self._spark._jvm
+        table = jvm.io.delta.tables.DeltaTable.forPath(self._session, location)
+        names = map(quoted, entity.merge_columns)
+        condition = " AND ".join(f"target.{name} = source.{name}" for name in names)
+        merge = getattr(table, "as")("target").merge(rows.alias("source")._jdf, condition)
+        # In place of updateAll() and insertAll(), which take a backquote in a name for a quote.
+        values = self._to_java({quoted(n): f"source.{quoted(n)}" for n in rows.columns})
+        merge = merge.whenMatched().updateExpr(values).whenNotMatched().insertExpr(values)
+        with self._parts_as_they_are(entity):
+            (merge.withSchemaEvolution() if grows else merge).execute()
+
+    @contextmanager
+    def _parts_as_they_are(self, entity: EntityMetadata) -> Iterator[None]:
+        """Let a merge not sort rows by partitions whose names Delta would not quote for that."""
+        if not any("." in name or "`" in name for name in entity.partition_columns):
+            yield
+            return
+        before = self._spark.conf.get(_REPARTITIONS, None)
+        self._spark.conf.set(_REPARTITIONS, "false")
+        try:
+            yield
+        finally:
+            self._spark.conf.set(_REPARTITIONS, before or "true")
+
+    def _to_java(self, texts: dict[str, str]) -> Any:
+        gateway: Any = self._spark.sparkContext._gateway
+        made = gateway.jvm.java.util.HashMap()
+        for name, text in texts.items():
+            made.put(name, text)
+        return made
+
+    @staticmethod
+    def _is_conflict(error: Exception) -> bool:
+        return any(map(_CONFLICT.search, java_names(error)))
+
+
+def _name_of(write: Write) -> str:
+    """Return the name under which the table's log keeps an append."""
+    return f"kindling-{write.instance}"

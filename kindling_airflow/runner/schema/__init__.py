@@ -1,0 +1,1 @@
+"""Columns that are there against columns that are declared."""

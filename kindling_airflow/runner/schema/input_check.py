@@ -1,0 +1,55 @@
+"""Is what was read what was declared? A column that is not there must not become nulls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.errors import PipeRunError
+from kindling_airflow.runner.schema.schema_difference import (
+    arranged,
+    declared_schema,
+    quoted,
+    schema_differences,
+)
+from kindling_airflow.tags.provider_types import BUILT_IN_TYPES, provider_type_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["checked_input"]
+
+_EXTRA_COLUMNS_TAG = "provider.extra_columns"
+
+
+def checked_input(entity: EntityMetadata, frame: DataFrame) -> DataFrame:
+    """Return an entity's rows, with its columns in the declared order where a schema is declared.
+
+    Columns that are not declared are an error, or left out (``provider.extra_columns: ignore``).
+    Whether a column may be null is not checked: storage formats say of every column that it may.
+
+    Raises:
+        PipeRunError: the columns do not fit; lists every difference.
+    """
+    declared = declared_schema(entity, frame.sparkSession)
+    if declared is None:
+        return frame
+    if entity.tags.get(_EXTRA_COLUMNS_TAG) == "ignore":
+        wanted = {field.name for field in declared}
+        frame = frame.select(*(quoted(name) for name in frame.columns if name in wanted))
+    problems = schema_differences(declared, frame.schema)
+    if problems:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        kind = BUILT_IN_TYPES.get(provider_type_of(entity))
+        knows_tag = kind is None or _EXTRA_COLUMNS_TAG in kind.tags
+        can_leave_out = knows_tag and entity.tags.get(_EXTRA_COLUMNS_TAG) != "ignore"
+        remedy = (
+            f"; columns that are too many can be left out with {_EXTRA_COLUMNS_TAG}: ignore"
+            if can_leave_out
+            else ""
+        )
+        raise PipeRunError(
+            f"entity {entity.entityid!r}: what is stored does not fit its declared schema\n{listed}"
+            f"\n  Fix: correct the declared schema, or have the entity written anew{remedy}."
+        )
+    return arranged(frame, declared)

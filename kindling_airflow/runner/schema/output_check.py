@@ -1,0 +1,121 @@
+"""Is what a pipe returned what it promised? Checked before anything is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.errors import PipeRunError
+from kindling_airflow.runner.schema.schema_difference import (
+    arranged,
+    declared_lengths,
+    declared_schema,
+    nulls_at,
+    quoted,
+    schema_differences,
+    too_long,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructField, StructType
+
+__all__ = ["checked_output"]
+
+
+def checked_output(
+    pipe: PipeMetadata,
+    output: EntityMetadata,
+    result: Any,
+    spark: SparkSession,
+    kept: Callable[[DataFrame], DataFrame] = lambda frame: frame,
+) -> DataFrame:
+    """Return a pipe's result, with its columns in the declared order where a schema is declared.
+
+    Nulls where ``NOT NULL`` is declared can only be seen in the rows: they fail the write.
+
+    Args:
+        pipe: the pipe.
+        output: what it writes.
+        result: what it returned.
+        spark: the session.
+        kept: takes the rows out that are dropped, before nulls are looked for.
+
+    Raises:
+        PipeRunError: the result is no DataFrame, has a column twice, lacks a partition column, or
+            does not fit the declared schema; lists every difference.
+    """
+    from pyspark.sql import DataFrame
+
+    if not isinstance(result, DataFrame):
+        what = "returned nothing" if result is None else f"returned a {type(result).__name__}"
+        raise PipeRunError(
+            f"pipe {pipe.pipeid!r} {what} where a DataFrame belongs\n"
+            "  Fix: end the function with 'return <DataFrame>'."
+        )
+    problems = [f"column {name!r} comes {n} times" for name, n in _repeated(result.columns).items()]
+    problems += [
+        f"partition column {name!r} is missing"
+        for name in output.partition_columns
+        if name not in result.columns
+    ]
+    declared = declared_schema(output, spark)
+    if declared is not None:
+        problems += schema_differences(declared, result.schema)
+    if problems:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise PipeRunError(
+            f"pipe {pipe.pipeid!r}: its result does not fit entity {output.entityid!r}\n{listed}\n"
+            "  Fix: change the pipe's result, or the entity's declaration."
+        )
+    if declared is None:
+        return kept(result)
+    return _without_nulls(pipe, output, kept(arranged(result, declared)), declared)
+
+
+def _repeated(names: list[str]) -> dict[str, int]:
+    """Return the names that come more than once; Spark does not tell upper case from lower case."""
+    return {name: n for name, n in Counter(name.lower() for name in names).items() if n > 1}
+
+
+def _without_nulls(
+    pipe: PipeMetadata, output: EntityMetadata, frame: DataFrame, declared: StructType
+) -> DataFrame:
+    """Let nulls where ``NOT NULL`` is declared, and texts longer than declared, be errors.
+
+    They are raised when the rows are computed.
+    """
+    from pyspark.sql import functions as F
+
+    columns = []
+    lengths = declared_lengths(output) or declared
+    for field, found in zip(declared, frame.schema, strict=True):
+        column = F.col(quoted(field.name))
+        wrong = nulls_at(column, field.dataType, field.nullable or not found.nullable)
+        if wrong is not None:
+            message = (
+                f"pipe {pipe.pipeid!r}: its result has a null in column {field.name!r}, which "
+                f"entity {output.entityid!r} declares as {_with_not_null(field)}\n"
+                "  Fix: leave such rows out, or fill them, or allow nulls in the declaration."
+            )
+            error = F.raise_error(F.lit(message)).cast(found.dataType)
+            column = F.when(wrong, error).otherwise(column).alias(field.name)
+        lengthy = too_long(F.col(quoted(field.name)), lengths[field.name].dataType)
+        if lengthy is not None:
+            message = (
+                f"pipe {pipe.pipeid!r}: its result has a text in column {field.name!r} that is "
+                f"longer than entity {output.entityid!r} declares: "
+                f"{lengths[field.name].dataType.simpleString()}\n"
+                "  Fix: shorten such texts, or declare a longer one, or STRING."
+            )
+            error = F.raise_error(F.lit(message)).cast(found.dataType)
+            column = F.when(lengthy, error).otherwise(column).alias(field.name)
+        columns.append(column)
+    return frame.select(*columns)
+
+
+def _with_not_null(field: StructField) -> str:
+    return f"{field.dataType.simpleString()} NOT NULL" if not field.nullable else "NOT NULL inside"

@@ -1,0 +1,1 @@
+"""A session that many pipes share: the driver behind ``kindling-airflow run``."""

@@ -1,0 +1,1 @@
+"""What the tags of entities and pipes mean, and what is wrong with them."""
