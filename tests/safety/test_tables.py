@@ -74,7 +74,7 @@ def test_a_relative_path_into_the_staging_area_or_to_the_root_is_refused(
 
 @pytest.mark.parametrize(
     "path",
-    ["%2e%2e/x", "$(touch injected)", "~root/x", "a b/--conf", "Zoë/注文", "..x/x..", "*[a]{b}"],
+    ["%2e%2e/x", "$(touch injected)", "a~root/x", "a b/--conf", "Zoë/注文", "..x/x..", "*[a]{b}"],
 )
 def test_any_other_relative_path_is_taken_literally(
     project: Project, tmp_path: Path, path: str
@@ -86,6 +86,16 @@ def test_any_other_relative_path_is_taken_literally(
     assert (project.warehouse / path / "_SUCCESS").is_file()
     assert project.run("again").rows_written == 1
     assert {path.name for path in tmp_path.iterdir()} == {project.warehouse.name}
+
+
+@pytest.mark.parametrize("path", ["~root/x", "$HOME/x", "lake/${LAKE}/x"])
+def test_a_variable_of_a_shell_is_refused(project: Project, tmp_path: Path, path: str) -> None:
+    project.entity("out", tags={"provider.path": path})
+    project.pipe("out", lambda: project.spark.range(1))
+    report = project.run("out")
+    assert report.error is not None
+    assert "variables of a shell are not replaced here" in report.error.message
+    assert _files(tmp_path) == set()
 
 
 def test_a_warehouse_at_the_root_of_a_file_system_names_no_host() -> None:

@@ -208,7 +208,7 @@ def test_a_run_without_an_interval_fails_at_once_where_it_is_to(trial: Trial) ->
     assert "has no data interval" in trial.api.log("strict", run_id, "a")
 
 
-def test_a_choice_that_is_none_fails_the_run(trial: Trial) -> None:
+def test_a_choice_that_is_none_fails_the_run_once(trial: Trial) -> None:
     said = ("--run-id", "wrong", "--conf", '{"select": "lonee"}')
     with trial.holding_still():
         done = trial.airflow.run("dags", "trigger", "daily", *said)
@@ -217,9 +217,10 @@ def test_a_choice_that_is_none_fails_the_run(trial: Trial) -> None:
     assert trial.tasks("daily", "wrong") == {
         "a": "failed",
         "b": "upstream_failed",
-        "lone": "failed",
+        "lone": "skipped",
     }
     assert "Did you mean 'lone'?" in trial.api.log("daily", "wrong", "a")
+    assert "the task of pipe 'a' has failed for it" in trial.api.log("daily", "wrong", "lone")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["stateful_operators"]
 
+_READERS_OWN = "_kindling_"  # in the names of a reader's own columns
 _IDS = re.compile(r"#\d+L?(-T\d+(ms)?)?")
 _BY_KEYS = {
     "Deduplicate": "rows once by",
@@ -72,14 +73,17 @@ def _aggregates(expression: Any) -> bool:
 
 
 def _definitions(nodes: list[Any]) -> dict[int, str]:
-    """Return what the named expressions of a plan stand for, by their ids."""
+    """Return what the named expressions of a plan stand for, by their ids.
+
+    What a source's reader makes its columns of is not the pipe's: the state is the same without.
+    """
     found = {}
     for node in nodes:
         if str(node.nodeName()) == "Project":
             for item in _each(node.projectList()):
                 if str(item.nodeName()) == "Alias":
                     found[int(item.exprId().id())] = _text(item.child(), {})
-    return found
+    return {name: text for name, text in found.items() if _READERS_OWN not in text}
 
 
 def _texts(expressions: Any, names: Mapping[int, str]) -> str:
