@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from kindling_airflow.runner.providers.files.first_lines import surely_has_rows
-from kindling_airflow.runner.providers.parquet.footers import count_rows
 from kindling_airflow.runner.providers.parquet.parquet import footers
+from kindling_airflow.runner.providers.publishing.footers import count_rows
 
 
 @pytest.fixture

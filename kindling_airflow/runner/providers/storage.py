@@ -20,7 +20,7 @@ from kindling_airflow.tags.provider_types import PATH_TAG, is_absolute, path_pro
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["Storage", "literal_path", "location_of", "reader_options"]
+__all__ = ["Storage", "area_of", "literal_path", "location_of", "reader_options"]
 
 _OPTION_TAG = "provider.option."
 _GLOB_CHARACTERS = re.compile(r"([{}\[\]*?\\])")
@@ -44,6 +44,12 @@ def location_of(entity: EntityMetadata, warehouse: str) -> str:
     if wrong:
         raise EntityError(f"entity {entity.entityid!r}: {wrong}")
     return f"{root}/{'/'.join(part for part in text.split('/') if part not in ('', '.'))}"
+
+
+def area_of(table: str, kind: str) -> str:
+    """Return a hidden folder on the table's own file system, where a rename is a rename."""
+    parent, _, name = table.rstrip("/").rpartition("/")
+    return f"{parent}/_kindling/{kind}/{name}"
 
 
 def literal_path(path: str) -> str:

@@ -31,7 +31,6 @@ from kindling_airflow.runner.providers.interface import (
     StreamWrite,
     Write,
 )
-from kindling_airflow.runner.providers.parquet.footers import count_rows
 from kindling_airflow.runner.providers.parquet.foreign_parquet import read_foreign
 from kindling_airflow.runner.providers.parquet.parquet_stream import (
     create_empty,
@@ -41,11 +40,11 @@ from kindling_airflow.runner.providers.parquet.parquet_stream import (
     take_over,
 )
 from kindling_airflow.runner.providers.parquet.parquet_whole import (
-    area_of,
     publish_whole,
     put_back,
     readable,
 )
+from kindling_airflow.runner.providers.publishing.footers import count_rows
 from kindling_airflow.runner.providers.publishing.parquet_sidecar import (
     FOLDER_OPTIONS,
     Sidecar,
@@ -61,7 +60,7 @@ from kindling_airflow.runner.providers.publishing.storable_columns import (
     check_columns_storable,
     refusals_of,
 )
-from kindling_airflow.runner.providers.storage import literal_path
+from kindling_airflow.runner.providers.storage import area_of, literal_path
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.schema.schema_difference import declared_schema, schema_differences
 from kindling_airflow.tags.intervals import IntervalSlice, write_mode_of

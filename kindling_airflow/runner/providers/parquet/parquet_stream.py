@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
-from kindling_airflow.runner.providers.parquet.parquet_whole import area_of, readable
+from kindling_airflow.runner.providers.parquet.parquet_whole import readable
 from kindling_airflow.runner.providers.publishing.hidden_names import is_hidden
 from kindling_airflow.runner.providers.publishing.parquet_sidecar import (
     SIDECAR_VERSION,
@@ -26,7 +26,7 @@ from kindling_airflow.runner.providers.publishing.parquet_sidecar import (
     sidecar_text,
 )
 from kindling_airflow.runner.providers.publishing.publish_log import SIDECAR
-from kindling_airflow.runner.providers.storage import Storage, literal_path
+from kindling_airflow.runner.providers.storage import Storage, area_of, literal_path
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType

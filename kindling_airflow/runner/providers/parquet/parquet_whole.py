@@ -15,16 +15,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kindling_airflow.runner.providers.storage import area_of
+
 if TYPE_CHECKING:
     from kindling_airflow.runner.providers.storage import Storage
 
-__all__ = ["area_of", "publish_whole", "put_back", "readable"]
-
-
-def area_of(table: str, kind: str) -> str:
-    """Return a hidden folder on the table's own file system, where a rename is a rename."""
-    parent, _, name = table.rstrip("/").rpartition("/")
-    return f"{parent}/_kindling/{kind}/{name}"
+__all__ = ["publish_whole", "put_back", "readable"]
 
 
 def readable(storage: Storage, table: str) -> str | None:

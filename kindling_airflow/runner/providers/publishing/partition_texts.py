@@ -23,7 +23,7 @@ from urllib.parse import quote_plus
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.runner.providers.parquet.footers import count_rows
+from kindling_airflow.runner.providers.publishing.footers import count_rows
 from kindling_airflow.runner.providers.publishing.hidden_names import BEING_COPIED
 from kindling_airflow.runner.providers.publishing.sliced_table import NULL_FOLDER, partition_values
 from kindling_airflow.runner.providers.storage import Storage, literal_path

@@ -28,9 +28,8 @@ from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.runner.failures.healing import java_causes
 from kindling_airflow.runner.providers.interface import ProviderContext, Published, Staged, Write
-from kindling_airflow.runner.providers.parquet.parquet_whole import area_of
 from kindling_airflow.runner.providers.publishing.partition_texts import partition_texts
-from kindling_airflow.runner.providers.storage import Storage, literal_path
+from kindling_airflow.runner.providers.storage import Storage, area_of, literal_path
 from kindling_airflow.runner.schema.schema_difference import (
     arranged,
     declared_schema,
