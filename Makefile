@@ -16,7 +16,7 @@ SLOW := -m system -n 2 --dist loadfile --no-loadscope-reorder
 LOWEST := $(VENV)-lowest
 ON_LOWEST := $(RUN) PATH="$(abspath $(VENV)/bin):$$PATH" PYSPARK_PYTHON="$(abspath $(PY))" \
 	$(LOWEST)/bin/python -m pytest
-ON_AIRFLOW := tests/dag_factory tests/operators tests/triggers tests/plugin tests/cli tests/translator \
+ON_AIRFLOW := tests/dag_factory tests/operators tests/triggers tests/plugin tests/cli tests/translator tests/definitions \
 	tests/safety tests/rooms/test_determinism.py tests/test_provider_info.py \
 	--ignore tests/safety/test_tables.py
 
@@ -76,7 +76,7 @@ soak: env ## two minutes of parsing; 100,000 records through streams; 5,000 colu
 	$(RUN) KINDLING_STORED_EXAMPLES=5000 $(PY) -m pytest -m system -n 2 --dist loadfile \
 		tests/runner/test_format_parquet.py tests/runner/test_format_delta.py \
 		tests/runner/test_format_iceberg.py
-	$(RUN) KINDLING_CLOCK_EXAMPLES=5000 $(PY) -m pytest tests/test_schedule_times.py
+	$(RUN) KINDLING_CLOCK_EXAMPLES=5000 $(PY) -m pytest tests/common/test_schedule_times.py
 
 ui-at-size: env ## time and pictures of a DAG of 1,211 pipes in the real UI
 	$(RUN) $(PY) docs/ui_at_size.py

@@ -14,7 +14,7 @@ from rich.text import Text
 from kindling_airflow.cli.inside_airflow import asked_of_database
 from kindling_airflow.cli.own_output import printed_to_stderr
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError, problems_of
-from kindling_airflow.plugin.pools.needs import (
+from kindling_airflow.pools.needs import (
     DEFAULT_POOL,
     PoolNeed,
     PoolState,
@@ -45,7 +45,7 @@ def show_pools(called: argparse.Namespace) -> int:
 
 def _found(called: argparse.Namespace) -> tuple[tuple[PoolVerdict, ...], list[str], list[str]]:
     """Return every pool that is needed, those that were created, and what is wrong on the way."""
-    from kindling_airflow.plugin.pools import database
+    from kindling_airflow.pools import database
 
     existing = database.existing_pools()
     folders = [Path(name) for name in called.folders] or database.bundle_folders()

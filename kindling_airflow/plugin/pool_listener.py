@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.configuration import conf
 from airflow.listeners import hookimpl
 
-from kindling_airflow.plugin.pools import database
-from kindling_airflow.plugin.pools.needs import DEFAULT_POOL, PoolNeed, compare, needs_of_tasks
+from kindling_airflow.pools import database
+from kindling_airflow.pools.needs import DEFAULT_POOL, PoolNeed, compare, needs_of_tasks
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun

@@ -29,7 +29,7 @@ from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.task_doc import stream_text
 from kindling_airflow.errors import DefinitionError
 from kindling_airflow.manifest import Manifest
-from kindling_airflow.plugin.pools.needs import needs_of_tasks
+from kindling_airflow.pools.needs import needs_of_tasks
 from kindling_airflow.triggers.run_states import StopRule
 from tests.builders import pipes
 from tests.dag_factory.projects import document

@@ -34,8 +34,8 @@ from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import event, select
 
 from kindling_airflow.plugin import pool_listener
-from kindling_airflow.plugin.pools import database
-from kindling_airflow.plugin.pools.needs import PoolNeed
+from kindling_airflow.pools import database
+from kindling_airflow.pools.needs import PoolNeed
 
 WAIT = 60.0
 

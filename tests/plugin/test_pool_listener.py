@@ -17,7 +17,7 @@ from airflow.plugins_manager import get_plugin_info
 from kindling_airflow.dag_factory.factory import kindling_dag
 from kindling_airflow.plugin import KindlingPlugin, asset_listener, pool_listener
 from kindling_airflow.plugin.pool_listener import needed_pools, see_to_pools
-from kindling_airflow.plugin.pools.needs import PoolNeed
+from kindling_airflow.pools.needs import PoolNeed
 from tests.dag_factory.projects import document, write_definition, write_project
 
 MADE = "Created by airflow-provider-kindling; tune its slots freely."

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.plugin.pools.needs import (
+from kindling_airflow.pools.needs import (
     PoolNeed,
     PoolState,
     PoolVerdict,

@@ -57,7 +57,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "kindling_airflow.triggers",
         "kindling_airflow.triggers.run_states",
         "kindling_airflow.dag_factory",
-        "kindling_airflow.plugin.pools.*",
+        "kindling_airflow.pools*",
         "kindling_airflow.cli*",
     ),
     # What is imported when a DAG is parsed.

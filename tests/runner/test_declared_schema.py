@@ -10,7 +10,7 @@ import pytest
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError
 from kindling_airflow.runner.schema.schema_difference import declared_schema
-from tests.entities.ddl_texts import READ, REFUSED, TEXTS_OF_A_LENGTH
+from tests.tags.ddl_texts import READ, REFUSED, TEXTS_OF_A_LENGTH
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system

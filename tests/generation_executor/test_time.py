@@ -15,7 +15,7 @@ from kindling_airflow.generation_executor import (
     PipeStatus,
 )
 from tests.builders import plan
-from tests.execution.simulation import (
+from tests.generation_executor.simulation import (
     Does,
     Pipes,
     Simulation,

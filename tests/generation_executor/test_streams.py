@@ -26,7 +26,7 @@ from kindling_airflow.generation_executor import (
 )
 from kindling_airflow.generation_executor.signals import pipe_completed, pipe_failed, pipe_started
 from tests.builders import plan
-from tests.execution.simulation import Simulation, interrupted_once, listening, never
+from tests.generation_executor.simulation import Simulation, interrupted_once, listening, never
 
 PATIENCE = 30.0
 

@@ -20,7 +20,7 @@ PLENTY = 120.0  # seconds: never reached
 
 
 def call(name: str, seconds: float | None = PLENTY, **arguments: Any) -> Call:
-    return Call(f"tests.called_in_children:{name}", arguments, seconds)
+    return Call(f"tests.common.called_in_children:{name}", arguments, seconds)
 
 
 @pytest.fixture(params=[True, False], ids=["forked", "fresh"])
@@ -200,5 +200,5 @@ def test_a_fork_gets_ready_to_share_a_channel_which_is_silent_when_it_is_ended()
 
 
 def test_an_answer_is_a_document() -> None:
-    assert answer_of("tests.called_in_children:back", {"value": 1}) == b'{"answer": 1}'
+    assert answer_of("tests.common.called_in_children:back", {"value": 1}) == b'{"answer": 1}'
     assert answer_of("no_such_module:name", {}).startswith(b'{"raised": "ModuleNotFoundError"')

@@ -17,7 +17,7 @@ from kindling_airflow.generation_executor import (
 )
 from kindling_airflow.protocol.contracts import InputReport, RunReport
 from tests.builders import plan
-from tests.execution.simulation import Does, Pipes, Simulation, fails
+from tests.generation_executor.simulation import Does, Pipes, Simulation, fails
 
 
 def result_of(outcome: Any) -> ExecutionResult:

@@ -11,8 +11,8 @@ from kindling_airflow.execution_orchestrator import ExecutionOrchestrator
 from kindling_airflow.execution_strategy import BatchExecutionStrategy, ExecutionPlanGenerator
 from kindling_airflow.generation_executor import GenerationExecutor, StreamingOptions
 from tests.builders import pipes
-from tests.execution.simulation import Does, Pipes, Simulation, fails, listening
-from tests.execution.test_streams import Streams
+from tests.generation_executor.simulation import Does, Pipes, Simulation, fails, listening
+from tests.generation_executor.test_streams import Streams
 
 
 def orchestrator_of(runner: Pipes, drawing: str = "a -> b, c") -> ExecutionOrchestrator:

@@ -9,7 +9,7 @@ from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.generation_executor import GenerationExecutor, Skipped, signals
 from kindling_airflow.generation_executor.signals import NAMESPACE, PAYLOADS
 from tests.builders import plan
-from tests.execution.simulation import Does, Pipes, Simulation, fails, listening
+from tests.generation_executor.simulation import Does, Pipes, Simulation, fails, listening
 
 
 def executor_of(script: Any = None, logger_provider: Any = None) -> GenerationExecutor:

@@ -18,7 +18,7 @@ from kindling_airflow.generation_executor import (
     Skipped,
 )
 from tests.builders import graph, plan
-from tests.execution.simulation import Does, Pipes, Simulation, Span, fails, listening
+from tests.generation_executor.simulation import Does, Pipes, Simulation, Span, fails, listening
 
 DIAMOND = "a -> b -> d, a -> c -> d, lone"
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from kindling_airflow.plugin.pools.needs import PoolNeed, needs_of_tasks
+from kindling_airflow.pools.needs import PoolNeed, needs_of_tasks
 
 __all__ = [
     "add_note",

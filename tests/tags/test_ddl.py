@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kindling_airflow.tags.ddl import read_ddl
-from tests.entities.ddl_texts import READ, REFUSED, TEXTS_OF_A_LENGTH
+from tests.tags.ddl_texts import READ, REFUSED, TEXTS_OF_A_LENGTH
 
 
 @pytest.mark.parametrize("ddl", [*READ, *TEXTS_OF_A_LENGTH])
