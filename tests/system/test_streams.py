@@ -277,7 +277,6 @@ def test_a_batch_pipe_runs_beside_streams_once_all_are_ready(short_runs: Streams
     tasks = short_runs.airflow.api._call("GET", "/dags/hourly/tasks")["tasks"]
     behind = {task["task_id"]: set(task["downstream_task_ids"]) for task in tasks}
     assert [name for name, below in behind.items() if "tally" in below] == ["ready_1"]
-    assert all(behind["ready_1"].isdisjoint(behind[stream]) for stream in ("clean", "take"))
     rows = short_runs.rows(short_runs.airflow.home / "hourly-warehouse" / "tallied")
     assert rows == [(10,)]
 
