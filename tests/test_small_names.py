@@ -134,7 +134,7 @@ class TestOwnStrategies:
             ExecutionPlanGenerator(pipes("a, b")).generate_plan(None, Bare)
             ExecutionPlanGenerator(pipes("a, b")).generate_plan(None, "batch")  # says nothing
         assert caplog.record_tuples == [
-            ("kindling_airflow.strategies.Bare", logging.INFO, "planning")
+            ("kindling_airflow.execution_strategy.Bare", logging.INFO, "planning")
         ]
 
 

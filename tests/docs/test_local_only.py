@@ -47,7 +47,7 @@ def test_a_server_of_the_docs_listens_on_this_machine_alone(where: str, text: st
 def test_whatever_makes_everyone_an_admin_binds_to_this_machine() -> None:
     openers = [
         path
-        for path in [*ROOT.rglob("docs/**/*.sh"), *ROOT.rglob("kindling_airflow/**/*.py")]
+        for path in [*ROOT.rglob("docs/**/*.sh"), *(ROOT / "demo").glob("*.py")]
         if "SIMPLE_AUTH_MANAGER_ALL_ADMINS" in path.read_text("utf-8")
     ]
     assert len(openers) >= 2

@@ -17,7 +17,13 @@ from kindling_airflow.generation_executor import (
 from kindling_airflow.generation_executor.halves import batch_half, stream_half
 from kindling_airflow.generation_executor.signals import pipe_completed
 from tests.builders import plan
-from tests.generation_executor.simulation import Does, Simulation, fails, interrupted_once, listening
+from tests.generation_executor.simulation import (
+    Does,
+    Simulation,
+    fails,
+    interrupted_once,
+    listening,
+)
 from tests.generation_executor.test_streams import OPTIONS, Stream, Streams, outcomes
 
 SHOP = "ingest -> clean -> alert, clean -> daily -> report"

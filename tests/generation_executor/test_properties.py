@@ -24,7 +24,15 @@ from kindling_airflow.generation_executor import (
     Skipped,
 )
 from tests.builders import plan
-from tests.generation_executor.simulation import Does, Pipes, Simulation, busy, fails, listening, never
+from tests.generation_executor.simulation import (
+    Does,
+    Pipes,
+    Simulation,
+    busy,
+    fails,
+    listening,
+    never,
+)
 from tests.strategies import acyclic_pipes
 
 GRACE = 10  # how long after the interval a try that ran out of time may still end

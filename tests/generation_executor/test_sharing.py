@@ -17,7 +17,15 @@ from kindling_airflow.generation_executor import (
     PipeStatus,
 )
 from tests.builders import plan
-from tests.generation_executor.simulation import Does, Pipes, Simulation, busy, fails, listening, never
+from tests.generation_executor.simulation import (
+    Does,
+    Pipes,
+    Simulation,
+    busy,
+    fails,
+    listening,
+    never,
+)
 
 READ = {"entity_id": "a.out", "consumers": ["b", "c"], "level": "MEMORY_AND_DISK"}
 

@@ -10,8 +10,8 @@ import pytest
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError
 from kindling_airflow.runner.schema.schema_difference import declared_schema
-from tests.tags.ddl_texts import READ, REFUSED, TEXTS_OF_A_LENGTH
 from tests.runner.conftest import Project
+from tests.tags.ddl_texts import READ, REFUSED, TEXTS_OF_A_LENGTH
 
 pytestmark = pytest.mark.system
 
