@@ -35,6 +35,14 @@ class Deployment:
         api.unpause(dag_id)
         return api.wait_for_run(dag_id, api.trigger(dag_id, run_id))
 
+    def succeed(self, dag_id: str, run_id: str) -> None:
+        """Trigger a run that must succeed; else fail with the logs of the tasks that did not."""
+        state = self.run_to_end(dag_id, run_id)
+        if state != "success":
+            failed = [t for t, found in self.states(dag_id, run_id).items() if found == "failed"]
+            logs = [f"{t}:\n{self.airflow.api.log(dag_id, run_id, t)[-4000:]}" for t in failed]
+            pytest.fail("\n".join([f"{dag_id} {run_id} ended as {state}", *logs]))
+
     def states(self, dag_id: str, run_id: str) -> dict[str, str]:
         """Return the state of each task of a run."""
         return {i["task_id"]: i["state"] for i in self.airflow.api.task_instances(dag_id, run_id)}

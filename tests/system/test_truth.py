@@ -40,7 +40,7 @@ def _tables(deployment: Deployment) -> dict[str, dict[str, str]]:
 def before_bad(deployment: Deployment) -> dict[str, dict[str, str]]:
     """A good run, then a bad one; the tables as they were between the two."""
     _control(deployment, "good", 1)
-    assert deployment.run_to_end("truth", "good-1") == "success"
+    deployment.succeed("truth", "good-1")
     tables = _tables(deployment)
     assert all(tables.values())
     _control(deployment, "bad", 2)
@@ -127,7 +127,7 @@ def test_the_next_good_run_publishes_and_leaves_nothing_behind(
     deployment: Deployment, before_bad: dict[str, dict[str, str]]
 ) -> None:
     _control(deployment, "good", 3)
-    assert deployment.run_to_end("truth", "good-3") == "success"
+    deployment.succeed("truth", "good-3")
     assert set(deployment.states("truth", "good-3").values()) == {"success"}
     after = _tables(deployment)
     assert all(after[name] != before_bad[name] for name in BAD)
