@@ -14,7 +14,7 @@ RUN = "main-job"
 
 @pytest.fixture(scope="module")
 def run(deployment: Deployment) -> Deployment:
-    assert deployment.run_to_end("flights", RUN) == "success"
+    deployment.succeed("flights", RUN)
     return deployment
 
 

@@ -13,7 +13,7 @@ RUN = "width"
 def test_a_pool_of_two_is_never_exceeded_and_is_kept_full(deployment: Deployment) -> None:
     # The pipes are built so that this run can only end well if the pool is kept full: see
     # trials/width.py.
-    assert deployment.run_to_end("width", RUN) == "success"
+    deployment.succeed("width", RUN)
     instances = deployment.airflow.api.task_instances("width", RUN)
     assert len(instances) == 5
     assert not (deployment.trials / "too-many").exists()
