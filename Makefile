@@ -51,18 +51,23 @@ lowest: env ## the tests that stand on Airflow, with the lowest supported releas
 	$(ON_LOWEST) -m "not system or versions" -n 2 --dist loadfile --no-loadscope-reorder \
 		tests/system/test_versions.py $(ON_AIRFLOW)
 
-lint: env ## ruff, mypy strict, import-linter
+lint: env ## ruff, mypy strict, import-linter; wording and links of the pages
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
+	$(PY) docs/prose.py
+	$(PY) -m pytest -q tests/docs/test_links.py
 
-fmt: env ## format, and mend what ruff can mend by itself
+fmt: env ## format code and pages, and apply the fixes that ruff has
 	$(PY) -m ruff format
 	$(PY) -m ruff check --fix
+	$(PY) docs/prose.py --wrap
 
-docs: env ## renew the generated parts of the pages
+docs: env ## renew the generated parts of the pages, and build the site into build/docs (Python 3.11 or newer)
 	$(RUN) $(PY) docs/generate.py
+	$(PY) -m sphinx -q -n -W --keep-going -j auto -c docs . build/docs
+	@echo "Open build/docs/index.html"
 
 dist: env ## build sdist and wheel, install the wheel in a clean environment, run the first pipeline from it
 	@bash .ci/dist $(VENV)

@@ -2,15 +2,13 @@
 
 The source folder is the repository, so that a link between pages is the same on the site and on the
 hosting site's view of the files. Navigation is the index page: each ``##`` section of ``index.md``
-becomes a part of the sidebar, its links the pages of that part.
+becomes a part of the sidebar, its links the pages of that part; so do those of ``*/index.md``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from importlib.metadata import version as installed
-from pathlib import Path
 from typing import Any
 
 project = "airflow-provider-kindling"
@@ -19,7 +17,7 @@ version = release = installed(project)
 
 extensions = ["myst_parser"]
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/**.md"]
+include_patterns = ["*.md", "docs/**.md", "tests/graphs/README.md"]
 exclude_patterns = [".*", "build", "dist"]
 myst_heading_anchors = 6  # the anchors that the hosting site gives headings
 suppress_warnings = [
@@ -33,7 +31,7 @@ html_extra_path = ["site"]  # a start page that leads to the index
 html_show_copyright = False
 
 _SECTION = re.compile(r"^## (.+)\n((?:(?!^## ).*\n?)*)", re.MULTILINE)
-_PAGE = re.compile(r"\]\(((?!https?:)[^)\s#]+)\.md\)")
+_PAGE = re.compile(r"\]\(((?!https?:)[^)\s#]+)\.md[)#]")
 
 
 def navigation(index: str) -> str:
@@ -47,19 +45,11 @@ def navigation(index: str) -> str:
 
 
 def _add_navigation(_app: object, page: str, source: list[str]) -> None:
-    if page == root_doc:
+    if page == root_doc or page.endswith("/index"):
         source[0] += f"\n\n{navigation(source[0])}\n"
 
 
-def _is_in_the_repository(app: Any, _env: object, node: Any, contents: Any) -> Any:
-    """Show the target of a link to a folder or a file that is no page as text."""
-    target = node.get("reftarget", "")
-    page = Path(app.srcdir) / node.get("refdoc", "")
-    return contents if (page.parent / target).resolve().exists() else None
-
-
-def setup(app: Any) -> dict[str, Callable[..., object] | bool]:
-    """Connect the steps above to Sphinx."""
+def setup(app: Any) -> dict[str, bool]:
+    """Connect the navigation to Sphinx."""
     app.connect("source-read", _add_navigation)
-    app.connect("missing-reference", _is_in_the_repository)
     return {"parallel_read_safe": True}
