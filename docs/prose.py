@@ -180,9 +180,10 @@ def _wrap(paragraph: list[str]) -> list[str]:
     found = _ITEM.match(paragraph[0])
     mark = found[0] if found else ""
     words = " ".join(line.strip() for line in (paragraph[0][len(mark) :], *paragraph[1:]))
-    # A link's text and its address, and code, stay on one line where they fit.
+    # Code stays on one line.
     kept: Callable[[re.Match[str]], str] = lambda m: m[0].replace(" ", "\0")  # noqa: E731
     words = re.sub(r"`[^`]+`", kept, words)
+    words = re.sub(r" (?=(?:[-+*>#|]|\d+[.)]) )", "\0", words)  # would begin an item or a heading
     done = textwrap.wrap(
         words,
         WIDTH,
