@@ -70,12 +70,12 @@ def _is(file: Path, text: str) -> bool:
 
 
 def pages() -> list[Path]:
-    """Return every page: the readme, and what lies in ``docs``."""
+    """Return every page: the readme, and those in ``docs``."""
     return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def renewed(page: Path) -> str:
-    """Return a page's text with every generated part made anew."""
+    """Return a page's text with every generated part renewed."""
 
     def part(found: re.Match[str]) -> str:
         name, *words = found["call"].split()
@@ -118,7 +118,7 @@ def definition_schema(*path: str) -> dict[str, Any]:
     for key in path:
         schema = resolved(schema["properties"][key])
         if "properties" not in schema and "additionalProperties" in schema:
-            schema = resolved(schema["additionalProperties"])  # a mapping with keys of one's own
+            schema = resolved(schema["additionalProperties"])  # a mapping with free keys
     properties = {key: resolved(said) for key, said in schema["properties"].items()}
     return {**schema, "properties": properties}
 
