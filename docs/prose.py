@@ -44,6 +44,8 @@ WORDS = {
     r"mend(s|ed)?": "fix",
     r"anew": "again",
     r"for good": "permanently",
+    r"for ever": "forever",
+    r"without a word": "silently",
     r"falls? silent|fell silent": "stops reporting",
     r"became of": "the status of",
     r"(lie|lies|lay) (in|beside|beneath|on|over|there|outside|under|within)": "is in",
