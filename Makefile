@@ -11,8 +11,8 @@ RUN := . $(VENV)/java.env &&
 QUICK := -m "not system" -n 2 --dist loadfile
 SLOW := -m system -n 2 --dist loadfile --no-loadscope-reorder
 
-# The lowest supported releases, and what of the tests stands on Airflow. Their drivers run on the
-# Spark of $(VENV): a driver knows no Airflow.
+# The lowest supported releases, and the tests that need Airflow. Their drivers run on the Spark of
+# $(VENV): a driver does not use Airflow.
 LOWEST := $(VENV)-lowest
 ON_LOWEST := $(RUN) PATH="$(abspath $(VENV)/bin):$$PATH" PYSPARK_PYTHON="$(abspath $(PY))" \
 	$(LOWEST)/bin/python -m pytest
@@ -26,10 +26,10 @@ help: ## list the targets
 env: ## create or refresh the environment from the lock file
 	@bash .ci/bootstrap $(VENV)
 
-demo: env ## run the flights pipeline on a real Airflow and keep its UI up (DEMO_ONCE=1 ends instead)
+demo: env ## run the flights pipeline on a real Airflow and keep its UI running (DEMO_ONCE=1: end)
 	@$(RUN) $(PY) -m demo.flights
 
-demo-streams: env ## run the sample of streams on a real Airflow until Ctrl-C (DEMO_ONCE=1 ends instead)
+demo-streams: env ## run the streams sample on a real Airflow until Ctrl-C (DEMO_ONCE=1: end)
 	@$(RUN) $(PY) -m demo.streams
 
 test: env lint ## everything: lint, types, import rules, tests on the newest and the lowest Airflow
@@ -46,23 +46,28 @@ system: env ## the tests with a real scheduler and real Spark
 one: env ## one test, file or folder: make one T=tests/...; or by a word: make one T="-k watermark"
 	$(RUN) $(PY) -m pytest -x --showlocals $(or $(T),$(error Name a test: make one T=tests/...))
 
-lowest: env ## the tests that stand on Airflow, with the lowest supported releases
+lowest: env ## the tests that need Airflow, with the lowest supported releases
 	@bash .ci/bootstrap $(LOWEST) requirements-lowest.lock
 	$(ON_LOWEST) -m "not system or versions" -n 2 --dist loadfile --no-loadscope-reorder \
 		tests/system/test_versions.py $(ON_AIRFLOW)
 
-lint: env ## ruff, mypy strict, import-linter
+lint: env ## ruff, mypy strict, import-linter; wording and links of the pages
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
+	$(PY) docs/prose.py
+	$(PY) -m pytest -q tests/docs/test_links.py
 
-fmt: env ## format, and mend what ruff can mend by itself
+fmt: env ## format code and pages, and apply the fixes that ruff has
 	$(PY) -m ruff format
 	$(PY) -m ruff check --fix
+	$(PY) docs/prose.py --wrap
 
-docs: env ## renew the generated parts of the pages
+docs: env ## renew the generated parts of the pages, and build the site into build/docs (Python 3.11 or newer)
 	$(RUN) $(PY) docs/generate.py
+	$(PY) -m sphinx -q -n -W --keep-going -j auto -c docs . build/docs
+	@echo "Open build/docs/index.html"
 
 dist: env ## build sdist and wheel, install the wheel in a clean environment, run the first pipeline from it
 	@bash .ci/dist $(VENV)
@@ -78,21 +83,21 @@ soak: env ## two minutes of parsing; 100,000 records through streams; 5,000 colu
 		tests/runner/test_format_iceberg.py
 	$(RUN) KINDLING_CLOCK_EXAMPLES=5000 $(PY) -m pytest tests/common/test_schedule_times.py
 
-ui-at-size: env ## time and pictures of a DAG of 1,211 pipes in the real UI
+ui-at-size: env ## times and pictures of a DAG of 1,211 pipes in the real UI
 	$(RUN) $(PY) docs/ui_at_size.py
 
 screenshots: env ## pictures of the samples in the real UI, for the README
 	$(RUN) $(PY) docs/screenshots.py
 
-# A release of Airflow goes with the packages of its days: the lowest one with what there was soon
-# after it. Its provider's pyspark is left out, because it would only stand beside the one in $(VENV).
+# A release of Airflow needs packages of its time: the lowest one is locked with those that existed
+# soon after it. Its provider's pyspark is left out, because drivers use the one in $(VENV).
 COMPILE := uv pip compile --quiet --universal --python-version 3.10 --no-emit-index-url --no-header
 
-lock: ## compile the lock files anew (needs uv)
+lock: ## compile the lock files (needs uv)
 	$(COMPILE) --extra spark --group demo --group dev pyproject.toml -o requirements.lock
 	$(COMPILE) --resolution lowest-direct --exclude-newer 2026-04-20 \
 		--no-emit-package pyspark --no-emit-package py4j \
 		--group test pyproject.toml -o requirements-lowest.lock
 
-clean: ## remove what the targets made
+clean: ## remove the output of the targets
 	rm -rf .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def run_month(place: Path) -> str:
-    """Run the month on an Airflow of its own; return the part of the page."""
+    """Run the month on a throw-away Airflow; return the part of the page."""
     dags, warehouse = place / "dags", place / "warehouse"
     shutil.copytree(EXAMPLE, dags, ignore=shutil.ignore_patterns("__pycache__"))
     land = [sys.executable, "-m", "flights_pipeline.landing", str(warehouse)]

@@ -179,13 +179,13 @@ class Browser:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        told = self._profile / "DevToolsActivePort"
+        port_file = self._profile / "DevToolsActivePort"
         deadline = time.monotonic() + _STARTUP_SECONDS
-        while not (told.is_file() and len(told.read_text().split()) == 2):
+        while not (port_file.is_file() and len(port_file.read_text().split()) == 2):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise BrowserError(f"{self._executable} did not start")
             time.sleep(0.1)
-        port, path = told.read_text().split()
+        port, path = port_file.read_text().split()
         address = f"ws://127.0.0.1:{port}{path}"
         connection = connect(address, max_size=None, ping_interval=None)
         self._socket = self._open.enter_context(connection)

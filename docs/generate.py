@@ -6,7 +6,8 @@ A page marks such a part, and everything between the two marks is replaced:
     ...
     <!-- end -->
 
-With ``--check`` nothing is written; the exit status is 1 where a page is out of date.
+Whole files, such as a drawing, are in ``FILES``. With ``--check`` nothing is written; the exit
+status is 1 where a page or file is out of date.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from docs.rooms import rooms_svg, rooms_table
 from kindling_airflow.cli.command_table import COMMANDS, Argument
 from kindling_airflow.cli.definition_keys import KEYS, Held
 from kindling_airflow.cli.main import main as command_line
@@ -38,7 +40,6 @@ from kindling_airflow.manifest.harvest import harvest
 from kindling_airflow.provider_info import get_provider_info
 
 ROOT = Path(__file__).resolve().parent.parent
-_PROJECT = ROOT / "pyproject.toml"
 SCHEMA = ROOT / "kindling_airflow" / "definitions" / "definition.schema.json"
 _PART = re.compile(r"<!-- generated: (?P<call>.+?) -->\n.*?<!-- end -->", re.DOTALL)
 _LANGUAGES = {
@@ -55,7 +56,8 @@ def main(arguments: list[str]) -> int:
     """Renew every page; return the exit status."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["AIRFLOW_HOME"] = home  # importing airflow puts its configuration there
-        stale = {p: new for p in pages() if (new := renewed(p)) != p.read_text("utf-8")}
+        now = {page: renewed(page) for page in pages()} | {f: make() for f, make in FILES.items()}
+        stale = {f: text for f, text in now.items() if not _is(f, text)}
     for page, text in stale.items():
         if "--check" not in arguments:
             page.write_text(text, "utf-8")
@@ -63,13 +65,17 @@ def main(arguments: list[str]) -> int:
     return 1 if stale and "--check" in arguments else 0
 
 
+def _is(file: Path, text: str) -> bool:
+    return file.is_file() and file.read_text("utf-8") == text
+
+
 def pages() -> list[Path]:
-    """Return every page: the readme, and what lies in ``docs``."""
+    """Return every page: the readme, and those in ``docs``."""
     return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def renewed(page: Path) -> str:
-    """Return a page's text with every generated part made anew."""
+    """Return a page's text with every generated part renewed."""
 
     def part(found: re.Match[str]) -> str:
         name, *words = found["call"].split()
@@ -112,7 +118,7 @@ def definition_schema(*path: str) -> dict[str, Any]:
     for key in path:
         schema = resolved(schema["properties"][key])
         if "properties" not in schema and "additionalProperties" in schema:
-            schema = resolved(schema["additionalProperties"])  # a mapping with keys of one's own
+            schema = resolved(schema["additionalProperties"])  # a mapping with free keys
     properties = {key: resolved(said) for key, said in schema["properties"].items()}
     return {**schema, "properties": properties}
 
@@ -192,11 +198,11 @@ def effective_block(path: str, pipe_id: str) -> str:
     return _fenced("text", printed.getvalue())
 
 
-def layers_block() -> str:
-    """Return the layers that import-linter holds the package to."""
-    found = re.search(r"^layers = \[\n(.*?)^\]", _PROJECT.read_text("utf-8"), re.DOTALL | re.M)
-    lines = re.findall(r'"(.*?)"', found[1]) if found is not None else []
-    return _fenced("text", "\n".join(line.replace("kindling_airflow.", "") for line in lines))
+def decisions() -> str:
+    """Return a list of the decisions, by their titles."""
+    found = sorted((ROOT / "docs" / "adr").glob("0*.md"))
+    titles = {page: page.read_text("utf-8").partition("\n")[0] for page in found}
+    return "\n".join(f"- [{title.lstrip('# ')}]({page.name})" for page, title in titles.items())
 
 
 def compile_block(path: str) -> str:
@@ -364,20 +370,23 @@ def jars_block(*formats: str) -> str:
     return _fenced("yaml", f"spark:\n  conf:\n    spark.jars: >-\n      {lines}")
 
 
+FILES: Mapping[Path, Callable[[], str]] = {ROOT / "docs" / "images" / "rooms.svg": rooms_svg}
+
 _PARTS: Mapping[str, Callable[..., str]] = {
     "airflow-settings": airflow_settings_block,
     "commands": commands_block,
     "module": module_reference,
     "compile": compile_block,
+    "decisions": decisions,
     "effective": effective_block,
     "file": file_block,
     "function": function_block,
     "jars": jars_block,
     "keys": definition_keys,
-    "layers": layers_block,
     "manifest": manifest_entry,
     "operator": operator_block,
     "plan": plan_block,
+    "rooms": rooms_table,
     "run-keys": keys_in_one_process,
     "settings": settings_block,
     "session": session_block,

@@ -4,7 +4,7 @@
 
 The flights when their run is over; the streams while they run. Nothing is posed: groups are opened,
 panels are sized and the graph is moved, as a person would. A run in which a task had to be tried
-again is not pictured. The tables lie in a temporary folder.
+again is not pictured. The tables are in a temporary folder.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _check_run(airflow: LocalAirflow, dag_id: str, run_id: str, state: str, want
     if state != wanted or odd:
         raise BrowserError(
             f"run {run_id} ended as {state!r}; tasks with more than one try: {odd or 'none'}\n"
-            "  Fix: read their logs, mend what is wrong, and run this again."
+            "  Fix: read their logs, fix the cause, and run this again."
         )
 
 

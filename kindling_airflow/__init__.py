@@ -45,8 +45,6 @@ __all__ = [
     "translate",
 ]
 
-__version__ = "0.1.0"
-
 _HOMES = {
     "BatchExecutionStrategy": "execution_strategy",
     "CacheLevel": "cache_optimizer",
@@ -113,9 +111,29 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def _version() -> str:
+    """Return the installed release; in a package on a cluster, the release that built the package.
+
+    ``pyproject.toml`` states it; a package's zip has no metadata, but its info file repeats it.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("airflow-provider-kindling")
+    except PackageNotFoundError:
+        import json
+        import zipfile
+        from pathlib import Path
+
+        with zipfile.ZipFile(Path(__file__).parents[1]) as package:
+            return str(json.loads(package.read("kindling-package.json"))["release"])
 
 
 def __dir__() -> list[str]:

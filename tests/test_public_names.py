@@ -30,6 +30,8 @@ def test_public_name_is_that_of_its_home(name: str) -> None:
 
 def test_version_is_that_of_the_distribution() -> None:
     assert kindling_airflow.__version__ == version("airflow-provider-kindling")
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
+    assert f'\nversion = "{kindling_airflow.__version__}"\n' in text
 
 
 @pytest.mark.parametrize("package", LAZY)

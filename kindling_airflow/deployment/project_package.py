@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow import __version__
 from kindling_airflow.common.frozen import FrozenDict
 from kindling_airflow.common.short_lists import first_of
 from kindling_airflow.errors import PackageError
@@ -111,6 +110,8 @@ def package_problems(
         manifest: the digest of the project's manifest.
         sources: SHA-256 of the project's files, by their paths in the project.
     """
+    from kindling_airflow import __version__
+
     if info.release != __version__:
         problem = (
             f"the package {str(path)!r} was made by release {info.release}, and this is release "

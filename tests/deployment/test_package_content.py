@@ -198,3 +198,24 @@ class TestBytes:
         assert names == sorted(names)
         assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}
         assert {entry.external_attr >> 16 for entry in entries} == {0o100644}
+
+    def test_a_driver_without_metadata_takes_the_version_from_its_package(
+        self, shop: Path, tmp_path: Path
+    ) -> None:
+        write_package(tmp_path / "p.zip", project_files(shop), harvest(shop), "9.8.7")
+        program = (
+            "import sys\n"
+            "own = [entry for entry in sys.path if 'site-packages' not in entry]\n"
+            f"sys.path[:] = [{str(tmp_path / 'p.zip')!r}, *own]\n"
+            "sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]\n"
+            "import kindling_airflow\n"
+            "print(kindling_airflow.__version__)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout == "9.8.7\n", done.stderr

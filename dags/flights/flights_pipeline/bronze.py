@@ -1,7 +1,6 @@
 """Bronze: each source file as a typed table, nothing added and nothing left out.
 
-After this step nobody reads text files any more, and a file that breaks its schema has failed
-early.
+Later steps read no text files, and a file that breaks its schema fails here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the source files look like, and which tables need to be told how they are stored.
+"""What the source files look like, and which tables need a declared storage.
 
-An entity that is not declared here is a parquet table with its id as its name, beneath the
-warehouse: the pipes' outputs need no declaration unless they want one.
+An entity that is not declared here is a parquet table with its id as its name, below the
+warehouse: outputs of pipes need no declaration.
 """
 
 from kindling_airflow.data_entities import DataEntities

@@ -1,6 +1,6 @@
 """Gold: answers. Each table is small, and each of its columns means something to its readers.
 
-Most are functions; two are queries, one of them in a file of its own.
+Most are functions; two are queries, one of them in a separate file.
 """
 
 from __future__ import annotations

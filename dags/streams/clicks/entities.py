@@ -1,7 +1,7 @@
 """What comes in and what goes out.
 
-A stream starts before the one that feeds it, so what it reads may not exist yet: it is created from
-the schema that is declared here.
+A stream starts before the one that feeds it, so its input may not exist yet: it is created from the
+schema that is declared here.
 """
 
 from kindling_airflow.data_entities import DataEntities
@@ -22,14 +22,14 @@ DataEntities.entity(
 
 DataEntities.entity(
     entityid="clicks.alerts",
-    name="Clicks that somebody has to look at",
+    name="Clicks that need attention",
     tags={"write_mode": "append"},
     schema="id BIGINT, at TIMESTAMP, page STRING, reason STRING",
 )
 
 DataEntities.entity(
     entityid="clicks.per_minute",
-    name="What became of each page, minute by minute",
+    name="Requests of each page, by minute",
     schema=(
         "minute TIMESTAMP, page STRING, clicks BIGINT, failed BIGINT, slowest_milliseconds INT"
     ),

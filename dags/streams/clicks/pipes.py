@@ -1,7 +1,7 @@
-"""One pipe cleans, two read what it has cleaned. Each is a query of its own that does not end.
+"""One pipe cleans, two read its output. Each is a separate query that does not end.
 
-The first input of a streaming pipe comes as a streaming DataFrame; the function is written as for
-any other one.
+The first input of a streaming pipe is a streaming DataFrame; the function is written as for any
+other pipe.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SLOW_MILLISECONDS = 2_000
     pipeid="clicks.clean",
     name="Clicks, each once",
     # A click may come a second time within ten minutes; older ones are forgotten, or the state
-    # would grow for ever.
+    # would grow forever.
     tags={**STREAM, "stream.watermark": "at 10m"},
     input_entity_ids=["raw.clicks"],
     output_entity_id="clicks.clean",
@@ -32,7 +32,7 @@ def clean(raw_clicks: DataFrame) -> DataFrame:
 
 @DataPipes.pipe(
     pipeid="clicks.alerts",
-    name="Clicks that somebody has to look at",
+    name="Clicks that need attention",
     tags=STREAM,
     input_entity_ids=["clicks.clean"],
     output_entity_id="clicks.alerts",
@@ -50,9 +50,9 @@ def alerts(clicks_clean: DataFrame) -> DataFrame:
 
 @DataPipes.pipe(
     pipeid="clicks.per_minute",
-    name="What became of each page, minute by minute",
-    # The whole result with each batch: as large as there are pages and minutes. Where these are
-    # many, use append and a watermark, and a minute is written once, when it is over.
+    name="Requests of each page, by minute",
+    # Each batch writes the whole result, one row per page and minute. For large results use append
+    # and a watermark: each minute is then written once, when it has ended.
     tags={**STREAM, "stream.output_mode": "complete"},
     input_entity_ids=["clicks.clean"],
     output_entity_id="clicks.per_minute",

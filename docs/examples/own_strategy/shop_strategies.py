@@ -1,4 +1,4 @@
-"""A strategy of one's own: the layers of a lakehouse, one after the other."""
+"""A custom strategy: the layers of a lakehouse, one after the other."""
 
 from collections.abc import Sequence
 

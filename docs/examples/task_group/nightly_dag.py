@@ -1,4 +1,4 @@
-"""A plan between other tasks, in a DAG of one's own."""
+"""A plan between other tasks, in a custom DAG."""
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
