@@ -19,7 +19,7 @@ from enum import Enum
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from kindling_airflow.common.frozen import FrozenDict
+from kindling_airflow.common.immutable import FrozenDict
 from kindling_airflow.data_entities import list_problems
 from kindling_airflow.errors import GraphValidationError
 from kindling_airflow.pipe_graph import PipeGraph

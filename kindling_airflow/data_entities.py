@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from kindling_airflow.common.executions import Execution, current_execution
-from kindling_airflow.common.frozen import EMPTY, FrozenDict, freeze, json_problems, same_json
+from kindling_airflow.common.immutable import EMPTY, FrozenDict, freeze, json_problems, same_json
 from kindling_airflow.common.schema_text import schema_text
 from kindling_airflow.errors import DeclarationError
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from kindling_airflow.cli.sources import Source
-from kindling_airflow.common.frozen import thaw
-from kindling_airflow.common.short_lists import first_of
+from kindling_airflow.common.immutable import thaw
+from kindling_airflow.common.wording import first_of
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.errors import did_you_mean
 from kindling_airflow.tags.entity_places import places_of

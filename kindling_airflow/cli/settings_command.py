@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.cli.sources import read_source
-from kindling_airflow.common.frozen import EMPTY
+from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.errors import WrongCallError, did_you_mean
 
 if TYPE_CHECKING:

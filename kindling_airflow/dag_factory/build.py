@@ -11,7 +11,7 @@ from airflow import sdk as airflow_sdk
 from airflow.configuration import conf
 from airflow.sdk import DAG, Param
 
-from kindling_airflow.common.frozen import thaw
+from kindling_airflow.common.immutable import thaw
 from kindling_airflow.common.secret_keys import without_secrets
 from kindling_airflow.dag_factory.schedules import airflow_schedule
 from kindling_airflow.dag_factory.tasks import TaskBuilder

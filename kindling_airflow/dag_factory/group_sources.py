@@ -9,7 +9,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.common.bulk import collector_paused
+from kindling_airflow.common.gc_pause import collector_paused
 from kindling_airflow.definitions.compile import Planned, plan_definition, planned_as
 from kindling_airflow.definitions.definition import Definition, definition_schema
 from kindling_airflow.definitions.yaml_file import read_definition_file

@@ -16,7 +16,7 @@ from types import MethodType
 from typing import Any
 
 from kindling_airflow.common.executions import Execution, current_execution
-from kindling_airflow.common.frozen import EMPTY, FrozenDict, freeze, same_json
+from kindling_airflow.common.immutable import EMPTY, FrozenDict, freeze, same_json
 from kindling_airflow.data_entities import (
     freeze_declared,
     id_problems,

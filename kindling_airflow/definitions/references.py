@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY
+from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.common.interrupts import noticed_interrupts
 from kindling_airflow.data_entities import DataEntities, DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry

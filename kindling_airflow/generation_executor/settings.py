@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY
+from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.errors import ExecutionError, did_you_mean
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.tags.stream_settings import seconds_of

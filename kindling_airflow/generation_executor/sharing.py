@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kindling_airflow.common.short_lists import first_of
+from kindling_airflow.common.wording import first_of
 from kindling_airflow.errors import did_you_mean
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.generation_executor.announcer import Announcer

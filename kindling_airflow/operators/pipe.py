@@ -21,7 +21,7 @@ from airflow.providers.common.compat.sdk import (
     redact,
 )
 
-from kindling_airflow.common.frozen import EMPTY
+from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.errors import ReportError
 from kindling_airflow.operators.driver.connections import hand_over
 from kindling_airflow.operators.driver.driver_output import DriverOutput

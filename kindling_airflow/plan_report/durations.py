@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kindling_airflow.common.frozen import FrozenDict
+from kindling_airflow.common.immutable import FrozenDict
 from kindling_airflow.errors import ForecastError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import duration_hint, positive_seconds

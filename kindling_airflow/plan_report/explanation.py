@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from kindling_airflow.common.drawing import printable
-from kindling_airflow.common.frozen import thaw
+from kindling_airflow.common.immutable import thaw
 from kindling_airflow.data_pipes.expectations import ON_VIOLATION_TAG
 from kindling_airflow.data_pipes.sql_query import query_text
 from kindling_airflow.errors import GraphValidationError, did_you_mean

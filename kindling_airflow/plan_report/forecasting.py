@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kindling_airflow.common.bulk import collector_paused
-from kindling_airflow.common.frozen import thaw
+from kindling_airflow.common.gc_pause import collector_paused
+from kindling_airflow.common.immutable import thaw
 from kindling_airflow.errors import ForecastError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import (

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kindling_airflow.common.drawing import printable
-from kindling_airflow.common.frozen import thaw
+from kindling_airflow.common.immutable import thaw
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.data_pipes.sql_query import query_text
 from kindling_airflow.execution_plan import ExecutionPlan

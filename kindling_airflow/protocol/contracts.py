@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args
 
-from kindling_airflow.common.frozen import EMPTY, canonical_json, freeze, thaw
+from kindling_airflow.common.immutable import EMPTY, canonical_json, freeze, thaw
 from kindling_airflow.errors import ReportError
 
 __all__ = [

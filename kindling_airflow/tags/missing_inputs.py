@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from kindling_airflow.common.frozen import FrozenDict
+from kindling_airflow.common.immutable import FrozenDict
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.protocol.contracts import RunFailure, RunReport
 

@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import thaw
+from kindling_airflow.common.immutable import thaw
 from kindling_airflow.common.secret_keys import without_secrets
 from kindling_airflow.common.variables import variable_problem
 from kindling_airflow.data_entities import EntityMetadata

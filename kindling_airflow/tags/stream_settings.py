@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
-from kindling_airflow.common.frozen import EMPTY, FrozenDict
+from kindling_airflow.common.immutable import EMPTY, FrozenDict
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import DeclarationError, did_you_mean
 from kindling_airflow.protocol.contracts import escape_component

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kindling_airflow.common.frozen import canonical_json, thaw
+from kindling_airflow.common.immutable import canonical_json, thaw
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import DataFlow
 from kindling_airflow.translator.options import TranslateOptions

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY, freeze
+from kindling_airflow.common.immutable import EMPTY, freeze
 from kindling_airflow.data_entities import id_problems
 from kindling_airflow.errors import TranslationError, did_you_mean
 from kindling_airflow.tags.stream_settings import LIFETIMES, Lifetime

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY, canonical_json
 from kindling_airflow.common.id_globs import Glob, glob_specificity
+from kindling_airflow.common.immutable import EMPTY, canonical_json
 from kindling_airflow.errors import did_you_mean
 from kindling_airflow.translator.options import TranslateOptions
 from kindling_airflow.translator.tag_problems import setting_tag_problems

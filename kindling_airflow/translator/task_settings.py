@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY, FrozenDict, freeze, thaw
+from kindling_airflow.common.immutable import EMPTY, FrozenDict, freeze, thaw
 from kindling_airflow.errors import did_you_mean
 
 __all__ = [

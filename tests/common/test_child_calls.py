@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.common.child_calls import Call, Outcome, in_children
-from kindling_airflow.common.child_side import answer_of
+from kindling_airflow.common.child.calls import Call, Outcome, in_children
+from kindling_airflow.common.child.serving import answer_of
 
 PLENTY = 120.0  # seconds: never reached
 
@@ -147,7 +147,7 @@ def test_an_interrupt_ends_the_children(monkeypatch: pytest.MonkeyPatch) -> None
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kindling_airflow.common.child_calls._read", interrupt)
+    monkeypatch.setattr("kindling_airflow.common.child.calls._read", interrupt)
     with pytest.raises(KeyboardInterrupt):
         in_children([call("hang", seconds=None)])
     with pytest.raises(ChildProcessError):  # none is left, not even as a zombie
@@ -167,7 +167,7 @@ def test_a_child_that_something_else_has_reaped_is_over(monkeypatch: pytest.Monk
 def test_a_fresh_interpreter_that_ends_at_once_gives_no_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kindling_airflow.common.child_process._FRESH", "raise SystemExit(5)")
+    monkeypatch.setattr("kindling_airflow.common.child.process._FRESH", "raise SystemExit(5)")
     big = call("back", value="x" * 1_000_000)
     assert outcome(big, False).failure == "ended its process with exit code 5"
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from kindling_airflow.common.frozen import FrozenDict, freeze
+from kindling_airflow.common.immutable import FrozenDict, freeze
 from kindling_airflow.data_entities import DataEntities, DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry, PipeMetadata, argument_name
 from kindling_airflow.data_pipes.expectations import accepted

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.common.frozen import digest_of
+from kindling_airflow.common.immutable import digest_of
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import ManifestError

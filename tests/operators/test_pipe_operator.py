@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import (
 )
 from structlog.testing import capture_logs
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.operators.driver.driver_process import interpreter_defaults
 from kindling_airflow.operators.pipe import KindlingPipeOperator, warehouse_root
 from kindling_airflow.protocol.contracts import REPORT_MARKER, RunReport, RunRequest

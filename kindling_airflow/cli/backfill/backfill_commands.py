@@ -22,7 +22,7 @@ from kindling_airflow.cli.backfill.backfill_plan import (
 )
 from kindling_airflow.cli.inside_airflow import asked_quietly
 from kindling_airflow.cli.own_output import printed_to_stderr
-from kindling_airflow.common.frozen import EMPTY
+from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 
 __all__ = ["show_backfill"]

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from itertools import groupby
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY, thaw
+from kindling_airflow.common.immutable import EMPTY, thaw
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.tags.intervals import interval_column_of, write_mode_of
 

@@ -47,7 +47,7 @@ def run_parameters(source: Source, called: argparse.Namespace) -> dict[str, Any]
 
 def _declared(params: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """Yield the parameters of a definition: name, default and description, schema."""
-    from kindling_airflow.common.frozen import thaw
+    from kindling_airflow.common.immutable import thaw
     from kindling_airflow.definitions.params import param_parts
     from kindling_airflow.definitions.python_objects import OBJECTS
 

@@ -38,7 +38,7 @@ from kindling_airflow.cli.run.spark_child import SparkChild
 from kindling_airflow.cli.run.stream_run import STYLES, StreamEnd, run_streams, undrained
 from kindling_airflow.cli.sources import Source, read_source
 from kindling_airflow.cli.stream_life import StreamLife, read_life
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.errors import DeclarationError, WrongCallError
 from kindling_airflow.generation_executor import GenerationExecutor
 from kindling_airflow.generation_executor.results import ExecutionInterrupted

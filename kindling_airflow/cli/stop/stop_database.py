@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY
+from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.errors import WrongCallError, did_you_mean
 
 __all__ = [

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import FrozenDict, freeze
+from kindling_airflow.common.immutable import FrozenDict, freeze
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.manifest.harvest import HarvestedModules
 from kindling_airflow.protocol.contracts import RunReport, RunRequest, escape_component

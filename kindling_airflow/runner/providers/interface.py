@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from kindling_airflow.common.frozen import EMPTY, thaw
+from kindling_airflow.common.immutable import EMPTY, thaw
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.protocol.connections import Connection, read_connection
 from kindling_airflow.runner.providers.memory_tables import MemoryTables

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.protocol.connections import Connection

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import EntityError, PipeRunError

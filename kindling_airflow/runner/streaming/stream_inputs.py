@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import EMPTY
+from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata, argument_name
 from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError

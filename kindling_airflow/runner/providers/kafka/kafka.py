@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
 from kindling_airflow.protocol.connections import Connection

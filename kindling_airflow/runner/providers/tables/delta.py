@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
 from kindling_airflow.runner.providers.interface import (

@@ -23,7 +23,7 @@ import re
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError
 from kindling_airflow.runner.failures.healing import java_causes

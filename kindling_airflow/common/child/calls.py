@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from kindling_airflow.common.child_process import Call, Channel, Child, Outcome
+from kindling_airflow.common.child.process import Call, Channel, Child, Outcome
 
 __all__ = ["Call", "Outcome", "in_children"]
 

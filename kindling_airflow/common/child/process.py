@@ -22,7 +22,7 @@ __all__ = ["Call", "Channel", "Child", "Outcome"]
 _FRESH = (
     "import json, sys; request = json.loads(sys.stdin.buffer.read()); "
     "sys.path[:] = request['path']; "
-    "from kindling_airflow.common.child_side import serve; serve(request)"
+    "from kindling_airflow.common.child.serving import serve; serve(request)"
 )
 _STDERR = 2
 _CHUNK = 65_536
@@ -30,7 +30,7 @@ _READS = 64
 _KEPT = 65_536  # bytes of what a call prints
 _LENGTH = 8  # bytes in front of an answer
 _FRAMES = 6
-_MACHINERY = ("kindling_airflow/manifest/harvest.py", "kindling_airflow/common/child_side.py")
+_MACHINERY = ("kindling_airflow/manifest/harvest.py", "kindling_airflow/common/child/serving.py")
 _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)$', re.MULTILINE)
 
 
@@ -151,7 +151,7 @@ class Child:
                 os.close(pipe.writer)
 
     def _forked(self, call: Call, channel: Channel | None) -> int:
-        from kindling_airflow.common.child_side import run_and_exit
+        from kindling_airflow.common.child.serving import run_and_exit
 
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):  # what is in a buffer would be written twice
