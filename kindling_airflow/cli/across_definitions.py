@@ -23,8 +23,8 @@ from kindling_airflow.common.immutable import thaw
 from kindling_airflow.common.wording import first_of
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.errors import did_you_mean
-from kindling_airflow.tags.entity_places import places_of
-from kindling_airflow.tags.provider_types import provider_type_of
+from kindling_airflow.tags.places import places_of
+from kindling_airflow.tags.storage_types import provider_type_of
 from kindling_airflow.translator.streams import streaming_part
 
 __all__ = ["Waiting", "notes_across", "same_dag_id", "waiting_dags"]

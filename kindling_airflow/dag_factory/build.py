@@ -12,7 +12,7 @@ from airflow.configuration import conf
 from airflow.sdk import DAG, Param
 
 from kindling_airflow.common.immutable import thaw
-from kindling_airflow.common.secret_keys import without_secrets
+from kindling_airflow.common.redaction import without_secrets
 from kindling_airflow.dag_factory.schedules import airflow_schedule
 from kindling_airflow.dag_factory.tasks import TaskBuilder
 from kindling_airflow.definitions.compile import Compiled

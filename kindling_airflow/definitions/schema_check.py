@@ -17,7 +17,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, validators
 
-from kindling_airflow.common.secret_keys import MASK, is_secret_key, secret_values, without_secrets
+from kindling_airflow.common.redaction import MASK, is_secret_key, secret_values, without_secrets
 from kindling_airflow.definitions.yaml_file import DEEPEST, MOST_VALUES, Problem, Where
 from kindling_airflow.errors import did_you_mean
 

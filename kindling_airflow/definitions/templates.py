@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kindling_airflow.common.secret_keys import without_secrets
+from kindling_airflow.common.redaction import without_secrets
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.yaml_file import Problem, Where
 from kindling_airflow.errors import did_you_mean

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kindling_airflow.common.secret_keys import MASK, is_secret_key
+from kindling_airflow.common.redaction import MASK, is_secret_key
 
 __all__ = ["Scalar", "as_written", "reading_problems"]
 

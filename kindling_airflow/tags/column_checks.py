@@ -14,7 +14,7 @@ from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import did_you_mean
 from kindling_airflow.tags.ddl import read_ddl
 from kindling_airflow.tags.intervals import COLUMN_TAG
-from kindling_airflow.tags.provider_types import BUILT_IN_TYPES, provider_type_of
+from kindling_airflow.tags.storage_types import BUILT_IN_TYPES, provider_type_of
 from kindling_airflow.tags.stream_settings import is_stream
 
 __all__ = ["declared_columns", "pipe_column_problems", "schema_problems"]

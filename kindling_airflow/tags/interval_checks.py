@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import did_you_mean
-from kindling_airflow.tags.driving_inputs import driving_inputs, driving_problems
+from kindling_airflow.tags.inputs import driving_inputs, driving_problems
 from kindling_airflow.tags.intervals import (
     COLUMN_TAG,
     LOOKBACK_TAG,

@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.tags.intervals import write_mode_of
-from kindling_airflow.tags.provider_types import provider_type_of
+from kindling_airflow.tags.storage_types import provider_type_of
 from kindling_airflow.tags.stream_settings import read_settings
 
 __all__ = ["replaced_inputs"]

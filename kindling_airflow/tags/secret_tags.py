@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from kindling_airflow.common.secret_keys import is_secret_key, text_has_secret
+from kindling_airflow.common.redaction import is_secret_key, text_has_secret
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.tags.provider_types import OPTION_TAG, provider_type_of
+from kindling_airflow.tags.storage_types import OPTION_TAG, provider_type_of
 
 __all__ = ["secret_tag_problems"]
 

@@ -15,11 +15,11 @@ from datetime import datetime
 
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.tags.driving_inputs import driving_inputs
+from kindling_airflow.tags.inputs import driving_inputs
 from kindling_airflow.tags.intervals import WRITE_MODE_TAG
-from kindling_airflow.tags.provider_types import BUILT_IN_TYPES, names_secret, provider_type_of
 from kindling_airflow.tags.replaced_inputs import replaced_inputs
 from kindling_airflow.tags.source_tags import MALFORMED_TAG, keeps_aside
+from kindling_airflow.tags.storage_types import BUILT_IN_TYPES, names_secret, provider_type_of
 from kindling_airflow.tags.stream_settings import (
     MODE_TAG,
     OPTION_TAG,

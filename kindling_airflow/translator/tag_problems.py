@@ -7,7 +7,7 @@ from typing import Any
 
 from kindling_airflow.execution_plan.critical_path import duration_hint
 from kindling_airflow.execution_strategy.priority import priority_problems
-from kindling_airflow.tags.known_tags import word_problems
+from kindling_airflow.tags.unknown_tags import word_problems
 from kindling_airflow.translator.task_settings import TAGS, setting_problems, tag_settings
 
 __all__ = ["measure_problems", "pipe_tag_problems", "setting_tag_problems"]

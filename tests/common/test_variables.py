@@ -8,8 +8,8 @@ from kindling_airflow.common.variables import variable_problem
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.tags.entity_checks import check_entities
-from kindling_airflow.tags.provider_types import tag_problems_of
+from kindling_airflow.tags.checks import check_entities
+from kindling_airflow.tags.storage_types import tag_problems_of
 
 
 @pytest.mark.parametrize(

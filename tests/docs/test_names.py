@@ -10,7 +10,7 @@ import pytest
 
 from kindling_airflow.cli.command_table import COMMANDS
 from kindling_airflow.provider_info import get_provider_info
-from kindling_airflow.tags.provider_types import BUILT_IN_TYPES
+from kindling_airflow.tags.storage_types import BUILT_IN_TYPES
 from kindling_airflow.translator.task_ids import OUTCOME_ID
 from tests.docs.pages import DOCS, ROOT, generator, name
 

@@ -10,8 +10,8 @@ from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.data_pipes.expectations import in_range, not_null, row_count, unique
 from kindling_airflow.errors import DeclarationError
+from kindling_airflow.tags.checks import check_entities
 from kindling_airflow.tags.column_checks import pipe_column_problems, schema_problems
-from kindling_airflow.tags.entity_checks import check_entities
 
 SCHEMA = "id BIGINT, Day DATE, price STRUCT<net: INT>"
 

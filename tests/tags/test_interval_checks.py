@@ -9,7 +9,7 @@ import pytest
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.tags.entity_checks import check_entities
+from kindling_airflow.tags.checks import check_entities
 
 
 def problems_of(

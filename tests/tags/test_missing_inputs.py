@@ -9,7 +9,7 @@ import pytest
 from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.protocol.contracts import RunReport
-from kindling_airflow.tags.missing_inputs import end_of, missing_note, with_missing_judged
+from kindling_airflow.tags.inputs import end_of, missing_note, with_missing_judged
 
 
 def project() -> DataPipesRegistry:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.tags.provider_types import tag_problems_of
 from kindling_airflow.tags.source_tags import keeps_aside
+from kindling_airflow.tags.storage_types import tag_problems_of
 
 
 def problems(kind: str, tags: dict[str, Any]) -> list[str]:

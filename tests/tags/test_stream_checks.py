@@ -9,7 +9,7 @@ import pytest
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.data_pipes.expectations import not_null
-from kindling_airflow.tags.provider_types import BUILT_IN_TYPES
+from kindling_airflow.tags.storage_types import BUILT_IN_TYPES
 from kindling_airflow.tags.stream_checks import check_streams, stream_problems
 
 STREAM = {"processing_mode": "streaming"}

@@ -44,8 +44,8 @@ from kindling_airflow.generation_executor import GenerationExecutor
 from kindling_airflow.generation_executor.results import ExecutionInterrupted
 from kindling_airflow.manifest.project_settings import differences_for
 from kindling_airflow.protocol.contracts import RunFailure, RunRequest, quality_lines
-from kindling_airflow.tags.entity_places import place_problems
 from kindling_airflow.tags.intervals import zone_named
+from kindling_airflow.tags.places import place_problems
 
 if TYPE_CHECKING:
     from kindling_airflow.execution_plan import ExecutionPlan

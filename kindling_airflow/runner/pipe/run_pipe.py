@@ -33,8 +33,8 @@ from kindling_airflow.runner.pipe.run_interval import interval_of
 from kindling_airflow.runner.providers.entities import writable_mode, writable_provider_for
 from kindling_airflow.runner.providers.interface import ProviderContext, Write
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
+from kindling_airflow.tags.inputs import missing_note
 from kindling_airflow.tags.intervals import slice_of
-from kindling_airflow.tags.missing_inputs import missing_note
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

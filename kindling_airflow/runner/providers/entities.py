@@ -17,7 +17,7 @@ from kindling_airflow.runner.providers.interface import (
 )
 from kindling_airflow.runner.schema.input_check import checked_input
 from kindling_airflow.tags.intervals import WriteMode, write_mode_of
-from kindling_airflow.tags.provider_types import (
+from kindling_airflow.tags.storage_types import (
     is_class_reference,
     provider_type_of,
     registered_types,

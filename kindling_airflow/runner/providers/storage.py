@@ -15,7 +15,7 @@ from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
 from kindling_airflow.protocol.contracts import escape_component
 from kindling_airflow.runner.java import java_class
-from kindling_airflow.tags.provider_types import PATH_TAG, is_absolute, path_problem
+from kindling_airflow.tags.storage_types import PATH_TAG, is_absolute, path_problem
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

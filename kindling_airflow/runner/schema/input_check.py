@@ -12,7 +12,7 @@ from kindling_airflow.runner.schema.schema_difference import (
     quoted,
     schema_differences,
 )
-from kindling_airflow.tags.provider_types import BUILT_IN_TYPES, provider_type_of
+from kindling_airflow.tags.storage_types import BUILT_IN_TYPES, provider_type_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

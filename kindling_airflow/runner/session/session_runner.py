@@ -31,8 +31,8 @@ from kindling_airflow.runner.providers.interface import EntityProvider
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.runner.session.session_stream import SessionStream
 from kindling_airflow.runner.streaming import run_stream, start_stream
+from kindling_airflow.tags.inputs import WriterEnd, end_of, with_missing_judged
 from kindling_airflow.tags.intervals import IntervalSlice
-from kindling_airflow.tags.missing_inputs import WriterEnd, end_of, with_missing_judged
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -39,8 +39,8 @@ from kindling_airflow.runner.streaming.checkpoint import Checkpoint, Purpose, ch
 from kindling_airflow.runner.streaming.running import RunningStream, StreamFacts
 from kindling_airflow.runner.streaming.stateful import stateful_operators
 from kindling_airflow.runner.streaming.stream_inputs import NothingThereYet, read_stream_inputs
-from kindling_airflow.tags.missing_inputs import missing_note
-from kindling_airflow.tags.provider_types import provider_type_of
+from kindling_airflow.tags.inputs import missing_note
+from kindling_airflow.tags.storage_types import provider_type_of
 from kindling_airflow.tags.stream_checks import stream_problems
 from kindling_airflow.tags.stream_settings import StreamSettings, StreamTrigger
 

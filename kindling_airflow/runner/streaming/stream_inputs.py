@@ -15,7 +15,7 @@ from kindling_airflow.runner.providers.interface import ProviderContext, StreamR
 from kindling_airflow.runner.providers.stream_writer import milliseconds
 from kindling_airflow.runner.schema.input_check import checked_input
 from kindling_airflow.runner.schema.schema_difference import quoted
-from kindling_airflow.tags.provider_types import provider_type_of
+from kindling_airflow.tags.storage_types import provider_type_of
 from kindling_airflow.tags.stream_settings import StreamSettings
 
 if TYPE_CHECKING:

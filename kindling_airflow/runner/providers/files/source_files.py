@@ -25,8 +25,8 @@ from kindling_airflow.runner.providers.interface import (
     StreamRead,
 )
 from kindling_airflow.runner.providers.storage import literal_path
-from kindling_airflow.tags.provider_types import PATH_TAG, is_absolute
 from kindling_airflow.tags.source_tags import keeps_aside
+from kindling_airflow.tags.storage_types import PATH_TAG, is_absolute
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -26,7 +26,7 @@ from kindling_airflow.runner.providers.kafka.kafka_topics import Topics
 from kindling_airflow.runner.providers.kafka.kafka_values import records_of, rows_of
 from kindling_airflow.runner.providers.session_needs import check_jars
 from kindling_airflow.runner.providers.stream_writer import stream_writer
-from kindling_airflow.tags.kafka_tags import PARTITIONS_TAG, topic_of, value_format_of
+from kindling_airflow.tags.kafka import PARTITIONS_TAG, topic_of, value_format_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -45,7 +45,7 @@ from kindling_airflow.runner.providers.publishing.storable_columns import (
 )
 from kindling_airflow.runner.providers.storage import literal_path
 from kindling_airflow.runner.schema.schema_difference import quoted, sql_type
-from kindling_airflow.tags.provider_types import table_name_of
+from kindling_airflow.tags.storage_types import table_name_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

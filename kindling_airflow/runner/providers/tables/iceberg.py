@@ -49,7 +49,7 @@ from kindling_airflow.runner.providers.tables.table_stream import (
     replaced_table_problem,
 )
 from kindling_airflow.runner.schema.schema_difference import quoted, sql_type
-from kindling_airflow.tags.provider_types import table_name_of
+from kindling_airflow.tags.storage_types import table_name_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -14,8 +14,8 @@ from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.data_pipes.expectations import EXAMPLES_TAG, ON_VIOLATION_TAG
 from kindling_airflow.data_pipes.sql_inputs import CHECK_TAG
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.tags.driving_inputs import ON_EMPTY_TAG
-from kindling_airflow.tags.entity_checks import check_entities
+from kindling_airflow.tags.checks import check_entities
+from kindling_airflow.tags.inputs import ON_EMPTY_TAG
 from kindling_airflow.tags.intervals import (
     COLUMN_TAG,
     LOOKBACK_TAG,
@@ -23,10 +23,10 @@ from kindling_airflow.tags.intervals import (
     TIMEZONE_TAG,
     WRITE_MODE_TAG,
 )
-from kindling_airflow.tags.known_tags import KNOWN_TAGS, word_problems
-from kindling_airflow.tags.provider_types import BUILT_IN_TYPES, OPTION_TAG, tag_problems_of
+from kindling_airflow.tags.storage_types import BUILT_IN_TYPES, OPTION_TAG, tag_problems_of
 from kindling_airflow.tags.stream_settings import MODE_TAG, STREAM_TAGS
 from kindling_airflow.tags.stream_settings import OPTION_TAG as STREAM_OPTION_TAG
+from kindling_airflow.tags.unknown_tags import KNOWN_TAGS, word_problems
 from kindling_airflow.translator.task_settings import TAGS
 
 PACKAGE = Path(__file__).parents[2] / "kindling_airflow"

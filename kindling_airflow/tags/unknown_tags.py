@@ -152,7 +152,7 @@ def word_problems(kind: Kind, tags: Mapping[str, Any], own_provider: bool = Fals
     """Yield what is wrong with the names of tags that seem to be meant for this package.
 
     What ``provider.*`` an entity may have depends on its type, and ``interval.*`` on its inputs;
-    :mod:`~kindling_airflow.tags.provider_types` and
+    :mod:`~kindling_airflow.tags.storage_types` and
     :mod:`~kindling_airflow.tags.interval_checks` look at them.
 
     Args:

@@ -14,16 +14,16 @@ from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import DeclarationError
 from kindling_airflow.tags.column_checks import pipe_column_problems, schema_problems
-from kindling_airflow.tags.entity_places import place_problems
 from kindling_airflow.tags.interval_checks import pipe_interval_problems
-from kindling_airflow.tags.known_tags import word_problems
-from kindling_airflow.tags.provider_types import (
+from kindling_airflow.tags.places import place_problems
+from kindling_airflow.tags.secret_tags import secret_tag_problems
+from kindling_airflow.tags.storage_types import (
     BUILT_IN_TYPES,
     CONNECTION_TAG,
     provider_type_of,
     tag_problems_of,
 )
-from kindling_airflow.tags.secret_tags import secret_tag_problems
+from kindling_airflow.tags.unknown_tags import word_problems
 
 __all__ = ["check_entities", "connections_of", "memory_problems"]
 

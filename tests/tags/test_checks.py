@@ -10,7 +10,7 @@ import pytest
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.tags.entity_checks import check_entities, connections_of, memory_problems
+from kindling_airflow.tags.checks import check_entities, connections_of, memory_problems
 
 
 def pipe(output: str, *inputs: str) -> PipeMetadata:

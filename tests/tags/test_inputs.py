@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.tags.driving_inputs import driving_inputs, driving_problems, skips_empty
+from kindling_airflow.tags.inputs import driving_inputs, driving_problems, skips_empty
 
 
 def pipe(**said: Any) -> PipeMetadata:

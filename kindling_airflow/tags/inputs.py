@@ -1,28 +1,77 @@
-"""Inputs that are missing: outside data that has not come yet, or a table of this project.
+"""Which inputs drive a pipe: without them, or without anything new in them, its run is skipped.
 
-    driver   skipped, and noted in its report: where the input should be, and which pipe writes it
-    caller   knows how that pipe ended in this run
-                 skipped, or a stream that runs    nothing has come yet: stays a skip
-                 anything else                     the table should be there: fails
+| driving input                                  | the run                                     |
+|------------------------------------------------|---------------------------------------------|
+| does not exist (never written, nothing landed) | is skipped                                  |
+| has gained nothing, with ``use_watermark``     | is skipped                                  |
+| exists and is empty, or its slice is           | publishes the result, perhaps without a row |
+| the same, with ``on_empty_input: skip``        | is skipped if all driving inputs are empty  |
 
-A driver cannot know it, because it has no connection to Airflow. The task that started it does, and
-so does a session that runs several pipes.
+An empty input is a value: what was computed from the rows that it had would be stale otherwise. A
+function is driven by its first input, unless it declares others. A query is driven by all that it
+reads, because the order of tables in its text says nothing about them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
 from kindling_airflow.common.immutable import FrozenDict
-from kindling_airflow.data_pipes import DataPipesRegistry
+from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
+from kindling_airflow.errors import did_you_mean
 from kindling_airflow.protocol.contracts import RunFailure, RunReport
 
-__all__ = ["WriterEnd", "end_of", "missing_note", "with_missing_judged"]
+__all__ = [
+    "ON_EMPTY_TAG",
+    "WriterEnd",
+    "driving_inputs",
+    "driving_problems",
+    "end_of",
+    "missing_note",
+    "skips_empty",
+    "with_missing_judged",
+]
+
+ON_EMPTY_TAG = "on_empty_input"
+_ON_EMPTY = ("run", "skip")
 
 WriterEnd = Literal["skipped", "running", "other"]
 _KEY = "missing_inputs"
+
+
+def driving_inputs(pipe: PipeMetadata) -> tuple[str, ...]:
+    """Return the ids of the inputs that decide whether there is work."""
+    if pipe.driving_entity_ids:
+        return pipe.driving_entity_ids
+    if pipe.sql is None:
+        return pipe.input_entity_ids[:1]
+    return tuple(e for e in pipe.input_entity_ids if e != pipe.output_entity_id)
+
+
+def skips_empty(pipe: PipeMetadata) -> bool:
+    """Return whether a run is skipped where all driving inputs exist and are empty."""
+    return pipe.tags.get(ON_EMPTY_TAG) == "skip"
+
+
+def driving_problems(pipe: PipeMetadata) -> Iterator[str]:
+    """Yield what is wrong with what a pipe declares about its driving inputs."""
+    value = pipe.tags.get(ON_EMPTY_TAG, _ON_EMPTY[0])
+    if value not in _ON_EMPTY:
+        yield (
+            f"pipe {pipe.pipeid!r}: tag {ON_EMPTY_TAG} is {value!r}."
+            f"{did_you_mean(str(value), _ON_EMPTY)}\n  Fix: use one of {', '.join(_ON_EMPTY)}."
+        )
+    if pipe.use_watermark and pipe.sql is not None and not pipe.driving_entity_ids:
+        others = driving_inputs(pipe)
+        if len(others) > 1:
+            yield (
+                f"pipe {pipe.pipeid!r}: use_watermark on a query with several inputs "
+                f"({', '.join(map(repr, others))}), and nothing declares which of them is read by "
+                "what it has gained\n"
+                f"  Fix: name it, for example driving_entity_ids=[{others[0]!r}]."
+            )
 
 
 def missing_note(

@@ -8,7 +8,7 @@ import pytest
 
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.tags.entity_places import place_problems
+from kindling_airflow.tags.places import place_problems
 
 WAREHOUSE = "/data/ware house"
 

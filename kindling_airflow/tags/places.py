@@ -22,8 +22,8 @@ from typing import NamedTuple
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.protocol.contracts import escape_component
-from kindling_airflow.tags.kafka_tags import SERVERS_TAG, TOPIC_TAG, topic_of
-from kindling_airflow.tags.provider_types import (
+from kindling_airflow.tags.kafka import SERVERS_TAG, TOPIC_TAG, topic_of
+from kindling_airflow.tags.storage_types import (
     BUILT_IN_TYPES,
     CONNECTION_TAG,
     PATH_TAG,

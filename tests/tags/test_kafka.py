@@ -9,9 +9,9 @@ import pytest
 from kindling_airflow.data_entities import DataEntities, DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.tags.entity_checks import check_entities
-from kindling_airflow.tags.kafka_tags import malformed_of, topic_of, value_format_of
-from kindling_airflow.tags.provider_types import tag_problems_of
+from kindling_airflow.tags.checks import check_entities
+from kindling_airflow.tags.kafka import malformed_of, topic_of, value_format_of
+from kindling_airflow.tags.storage_types import tag_problems_of
 from kindling_airflow.tags.stream_checks import check_streams
 
 SERVERS = {"provider.servers": "a:9092"}

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.tags import provider_types
-from kindling_airflow.tags.provider_types import (
+from kindling_airflow.tags import storage_types as provider_types
+from kindling_airflow.tags.storage_types import (
     is_class_reference,
     path_problem,
     table_name_of,

@@ -8,13 +8,15 @@ import time
 
 import pytest
 
-from kindling_airflow.common.secret_keys import (
+from kindling_airflow.common.redaction import (
     document_without_secrets,
+    is_secret_key,
     secret_values,
+    secrets_in,
+    spans_of_secrets,
     text_has_secret,
     without_secrets,
 )
-from kindling_airflow.common.secret_text import is_secret_key, secrets_in, spans_of_secrets
 
 S = "h0rse-Battery.77"
 BASIC = base64.b64encode(f"elastic:{S}".encode()).decode()

@@ -20,15 +20,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.common.immutable import thaw
-from kindling_airflow.common.secret_keys import without_secrets
+from kindling_airflow.common.redaction import without_secrets
 from kindling_airflow.common.variables import variable_problem
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import did_you_mean
 from kindling_airflow.tags.interval_checks import entity_interval_problems
 from kindling_airflow.tags.intervals import WRITE_MODES
-from kindling_airflow.tags.kafka_tags import KAFKA_TAGS, kafka_problems
-from kindling_airflow.tags.known_tags import likely_tag, word_problems
+from kindling_airflow.tags.kafka import KAFKA_TAGS, kafka_problems
 from kindling_airflow.tags.source_tags import MALFORMED_TAG, source_problems
+from kindling_airflow.tags.unknown_tags import likely_tag, word_problems
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
