@@ -23,6 +23,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, ClassVar, NoReturn, TypeVar
 
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_pipes.checks import argument_name
 from kindling_airflow.data_pipes.registry import (
     BOTH,
@@ -32,7 +33,7 @@ from kindling_airflow.data_pipes.registry import (
     PipeMetadata,
     read_query,
 )
-from kindling_airflow.errors import DeclarationError, did_you_mean
+from kindling_airflow.errors import DeclarationError
 
 __all__ = [
     "FROM_QUERY",

@@ -23,11 +23,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_entities import id_problems, list_problems
-from kindling_airflow.errors import did_you_mean
 
 __all__ = [
     "EXAMPLES_TAG",
+    "MOST_EXAMPLES",
     "ON_VIOLATION_TAG",
     "Expectation",
     "accepted",
@@ -49,7 +50,7 @@ Tolerance = int | float | None
 _ACTIONS = ("fail", "warn", "drop")
 _CHECKS = ("not_null", "unique", "accepted", "in_range", "row_count", "satisfies")
 _LONGEST_NAME = 60
-_MOST_EXAMPLES = 20
+MOST_EXAMPLES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,8 +414,8 @@ def quality_tag_problems(tags: Mapping[str, Any]) -> list[str]:
     action, examples = tags.get(ON_VIOLATION_TAG), tags.get(EXAMPLES_TAG)
     if action not in (None, "fail", "warn"):
         problems.append(f"tag {ON_VIOLATION_TAG} must be fail or warn, not {action!r}")
-    if examples is not None and (type(examples) is not int or not 0 <= examples <= _MOST_EXAMPLES):
+    if examples is not None and (type(examples) is not int or not 0 <= examples <= MOST_EXAMPLES):
         problems.append(
-            f"tag {EXAMPLES_TAG} must be a number from 0 to {_MOST_EXAMPLES}, not {examples!r}"
+            f"tag {EXAMPLES_TAG} must be a number from 0 to {MOST_EXAMPLES}, not {examples!r}"
         )
     return problems

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata, argument_name
 from kindling_airflow.data_pipes.sql_columns import unknown_columns
 from kindling_airflow.data_pipes.sql_query import (
@@ -21,7 +22,7 @@ from kindling_airflow.data_pipes.sql_query import (
     read_query,
     sql_parser_is_installed,
 )
-from kindling_airflow.errors import DeclarationError, did_you_mean
+from kindling_airflow.errors import DeclarationError
 
 __all__ = ["CHECK_TAG", "check_queries", "derive_inputs"]
 

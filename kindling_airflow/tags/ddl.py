@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from kindling_airflow.errors import did_you_mean
+from kindling_airflow.common.wording import did_you_mean
 
 __all__ = ["Ddl", "read_ddl"]
 

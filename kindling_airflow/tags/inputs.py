@@ -20,11 +20,11 @@ from typing import Any, Literal
 
 from kindling_airflow.common.immutable import FrozenDict
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
-from kindling_airflow.errors import did_you_mean
 from kindling_airflow.protocol.contracts import RunFailure, RunReport
+from kindling_airflow.tags.names import ON_EMPTY_TAG
+from kindling_airflow.tags.registry import value_problems
 
 __all__ = [
-    "ON_EMPTY_TAG",
     "WriterEnd",
     "driving_inputs",
     "driving_problems",
@@ -33,9 +33,6 @@ __all__ = [
     "skips_empty",
     "with_missing_judged",
 ]
-
-ON_EMPTY_TAG = "on_empty_input"
-_ON_EMPTY = ("run", "skip")
 
 WriterEnd = Literal["skipped", "running", "other"]
 _KEY = "missing_inputs"
@@ -57,12 +54,8 @@ def skips_empty(pipe: PipeMetadata) -> bool:
 
 def driving_problems(pipe: PipeMetadata) -> Iterator[str]:
     """Yield what is wrong with what a pipe declares about its driving inputs."""
-    value = pipe.tags.get(ON_EMPTY_TAG, _ON_EMPTY[0])
-    if value not in _ON_EMPTY:
-        yield (
-            f"pipe {pipe.pipeid!r}: tag {ON_EMPTY_TAG} is {value!r}."
-            f"{did_you_mean(str(value), _ON_EMPTY)}\n  Fix: use one of {', '.join(_ON_EMPTY)}."
-        )
+    for text in value_problems("pipe", pipe.tags, (ON_EMPTY_TAG,)):
+        yield f"pipe {pipe.pipeid!r}: {text}"
     if pipe.use_watermark and pipe.sql is not None and not pipe.driving_entity_ids:
         others = driving_inputs(pipe)
         if len(others) > 1:

@@ -17,16 +17,21 @@ from typing import Any, Literal, get_args
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.tags.names import (
+    COLUMN_TAG,
+    LOOKBACK_TAG,
+    READ_TAG,
+    TIMEZONE_TAG,
+    WRITE_MODE_TAG,
+)
+from kindling_airflow.tags.values import Value
 
 __all__ = [
-    "COLUMN_TAG",
     "KINDS",
-    "LOOKBACK_TAG",
+    "LOOKBACK",
     "READS",
-    "READ_TAG",
-    "TIMEZONE_TAG",
+    "TIME_ZONE",
     "WRITE_MODES",
-    "WRITE_MODE_TAG",
     "IntervalSlice",
     "WriteMode",
     "interval_column_of",
@@ -36,12 +41,6 @@ __all__ = [
     "write_mode_of",
     "zone_named",
 ]
-
-WRITE_MODE_TAG = "write_mode"
-COLUMN_TAG = "interval.column"
-TIMEZONE_TAG = "interval.timezone"
-READ_TAG = "interval.read"
-LOOKBACK_TAG = "interval.lookback"
 
 WriteMode = Literal["overwrite", "overwrite_interval", "append", "merge"]
 WRITE_MODES: tuple[WriteMode, ...] = get_args(WriteMode)
@@ -182,11 +181,6 @@ def lookback_of(pipe: PipeMetadata) -> str:
     return str(pipe.tags.get(LOOKBACK_TAG, ""))
 
 
-def is_lookback(text: object) -> bool:
-    """Tell whether a text is a time to look back: a number of minutes, hours, days or weeks."""
-    return isinstance(text, str) and _LOOKBACK.fullmatch(text) is not None
-
-
 def zone_named(name: str) -> tzinfo:
     """Return a time zone; UTC needs no database of zones.
 
@@ -269,3 +263,19 @@ def _literal(value: date | datetime | str) -> str:
         moment = value if value.tzinfo is None else value.astimezone(timezone.utc)
         return f"{kind}'{moment.isoformat()}'"
     return f"DATE'{value.isoformat()}'"
+
+
+def _is_zone(name: object) -> bool:
+    try:
+        zone_named(str(name))
+    except ValueError:
+        return False
+    return True
+
+
+LOOKBACK = Value(
+    "a number of minutes, hours, days or weeks, such as 90m, 6h, 2d, 1w",
+    {"type": "string", "pattern": f"^{_LOOKBACK.pattern}$"},
+    lambda text: isinstance(text, str) and _LOOKBACK.fullmatch(text) is not None,
+)
+TIME_ZONE = Value("a time zone, such as 'Europe/Zurich' or 'UTC'", {"type": "string"}, _is_zone)

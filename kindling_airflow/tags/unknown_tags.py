@@ -1,8 +1,8 @@
-"""The tags that this package reads, in one table, and the words that look like them.
+"""Tags that are not in the registry, and were likely meant to be.
 
-Tags are free: what an entity or a pipe has of its own goes into the manifest and is left alone. But
-a misspelt one would go there, too, and what it was written for would not happen. So a tag that this
-package does not read is refused where it is likely to be meant for it:
+Tags are free: custom tags go into the manifest and have no effect. But so would a misspelt one, and
+what it was written for would not happen. So an unknown tag is refused where it is likely to be
+meant for this package:
 
 - it is spelled like a known one, but for a letter or two, for case, dashes, dots and underscores;
 - it lies in a namespace of this package (``retry.``, ``stream.``, ``provider.``, ...);
@@ -15,111 +15,23 @@ Everything else is free (``layer``, ``team.owner``), and so is all that begins w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
-__all__ = ["FREE", "KNOWN_TAGS", "KnownTag", "likely_tag", "word_problems"]
+from kindling_airflow.tags.registry import REGISTRY, Kind
 
-Kind = Literal["entity", "pipe"]
+__all__ = ["FREE", "likely_tag", "unknown_tag_problems"]
 
 FREE = "x."
 """What begins with this is never looked at."""
 
-
-@dataclass(frozen=True, slots=True)
-class KnownTag:
-    """One tag.
-
-    Attributes:
-        name: its name; of a family of tags what they begin with, with a dot at its end.
-        of: what has it.
-        values: what it may be, for a reader of messages and pages.
-        meaning: what it is for, in one line.
-    """
-
-    name: str
-    of: Kind
-    values: str
-    meaning: str
-
-    def text(self) -> str:
-        """Return its name as messages have it: a family with a placeholder."""
-        return f"{self.name}NAME" if self.name.endswith(".") else self.name
-
-
-def _tags(of: Kind, table: str) -> Iterator[KnownTag]:
-    for line in table.strip().splitlines():
-        name, values, meaning = (cell.strip() for cell in line.split("|"))
-        yield KnownTag(name, of, values, meaning)
-
-
-KNOWN_TAGS: tuple[KnownTag, ...] = (
-    *_tags(
-        "entity",
-        """
-        provider_type          | a type's name                | how the entity is stored
-        provider.path          | a path                       | where its data is
-        provider.extra_columns | fail, ignore                 | stored columns that are not declared
-        provider.new_columns   | fail, add                    | columns that the table does not have
-        provider.option.       | any                          | an option of Spark's reader
-        provider.table         | a name                       | the table of a catalog or database
-        provider.format        | parquet, orc                 | what the files of a table are
-        provider.connection    | an id                        | the Airflow connection
-        provider.url           | a JDBC URL                   | the database
-        provider.query         | a query                      | what is read in place of a table
-        provider.driver        | a class                      | the JDBC driver
-        provider.servers       | host:port, ...               | the brokers of Kafka
-        provider.topic         | a name                       | the topic
-        provider.value_format  | json, raw                    | what the values of records are
-        provider.malformed     | fail, aside, drop, keep      | records that are not as declared
-        provider.key           | a column                     | the key of the records
-        provider.partitions    | a whole number               | the partitions of a new topic
-        write_mode             | overwrite, append, ...       | how the entity is written
-        interval.column        | a column                     | in which slice a row lies
-        interval.timezone      | a time zone                  | the zone of that column's days
-        size_bytes             | a whole number               | how large the entity is
-        """,
-    ),
-    *_tags(
-        "pipe",
-        """
-        duration_hint           | a number of seconds         | how long the pipe takes
-        processing_mode         | batch, streaming            | whether it runs as a stream
-        priority                | a number                    | how urgent it is
-        retry.attempts          | a whole number              | how often a failed pipe is retried
-        retry.interval_seconds  | a number of seconds         | the pause before each retry
-        timeout_seconds         | a number of seconds         | how long one try may take
-        on_empty_input          | run, skip                   | what a run does if inputs are empty
-        pool_slots              | a whole number              | the slots of its pool that it takes
-        owner                   | a name                      | the owner of its task
-        interval.read           | all, slice, lookback        | how much of its inputs is read
-        interval.read.          | all, slice, lookback        | the same for one input, by its id
-        interval.lookback       | a length of time            | how far before its interval it reads
-        sql.check               | true, false                 | whether its query is parsed
-        quality.on_violation    | fail, warn                  | what failed expectations do
-        quality.examples        | a whole number              | how many violating rows are quoted
-        stream.trigger          | default, 10s, ...           | when the next batch is taken
-        stream.output_mode      | append, update, complete    | what of a batch is written
-        stream.watermark        | a column and a delay        | how late rows may be
-        stream.checkpoint       | a path                      | where its progress is kept
-        stream.starting_offsets | an offset                   | where a new query begins
-        stream.option.          | any                         | an option of the stream's reader
-        stream.ready_timeout    | a duration                  | how long it may take to get ready
-        stream.drain_timeout    | a duration                  | how long it may take to finish
-        stream.silence_timeout  | a duration                  | how long its driver may be silent
-        stream.stall_timeout    | a duration                  | how long it may make no progress
-        """,
-    ),
-)
-
-_NAMESPACES = ("provider", "interval", "stream", "quality", "retry", "sql")
+_NAMESPACES = frozenset(row.name.partition(".")[0] for row in REGISTRY if "." in row.name)
 _ON_BOTH = frozenset({"owner", "priority"})  # words that entities may well have for themselves
 _SHORT, _LONG = 6, 8  # letters from which on one, two wrong letters still are the same word
 _SEPARATORS = re.compile(r"[._\-\s]+")
 _HISTORY = (
-    "tables keep no history of their rows by themselves here. SCD type 1, rows that replace those "
+    "tables keep no history of their rows. SCD type 1, rows that replace those "
     "with the same key: set write_mode: merge and merge_columns. SCD type 2, a history: let the "
     "pipe read its own output and return all versions with columns for their validity, or add "
     "versions by write_mode: append"
@@ -148,24 +60,26 @@ _ELSEWHERE: Mapping[Kind, Mapping[str, str]] = {
 }
 
 
-def word_problems(kind: Kind, tags: Mapping[str, Any], own_provider: bool = False) -> Iterator[str]:
+def unknown_tag_problems(
+    kind: Kind, tags: Mapping[str, Any], custom_provider: bool = False
+) -> Iterator[str]:
     """Yield what is wrong with the names of tags that seem to be meant for this package.
 
-    What ``provider.*`` an entity may have depends on its type, and ``interval.*`` on its inputs;
-    :mod:`~kindling_airflow.tags.storage_types` and
-    :mod:`~kindling_airflow.tags.interval_checks` look at them.
+    Which ``provider.*`` an entity may have depends on its type, and which ``interval.*`` on its
+    inputs; :mod:`~kindling_airflow.tags.entity_checks` and
+    :mod:`~kindling_airflow.tags.interval_checks` check them.
 
     Args:
         kind: what has the tags.
         tags: the tags.
-        own_provider: whether they are of an entity whose type comes from elsewhere: its provider
+        custom_provider: whether they are of an entity whose type is not built-in: its provider
             may read any tag.
     """
     plain = _PLAIN[kind]
     if plain.issuperset(tags):
         return  # as nearly always
     for key in tags:
-        if key not in plain and (text := _problem(kind, key, own_provider)):
+        if key not in plain and (text := _problem(kind, key, custom_provider)):
             yield text
 
 
@@ -179,7 +93,7 @@ def likely_tag(kind: Kind, key: str) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def _problem(kind: Kind, key: str, own_provider: bool) -> str | None:
+def _problem(kind: Kind, key: str, custom_provider: bool) -> str | None:
     """Return what is wrong with a tag's name, or None; a plan may have 100,000 tags of one name."""
     if key.startswith((FREE, "interval.", *_FAMILIES[kind])) and key not in _FAMILIES[kind]:
         return None
@@ -192,14 +106,14 @@ def _problem(kind: Kind, key: str, own_provider: bool) -> str | None:
         whose = "entities" if other == "entity" else "pipes"
         where = "the entity that the pipe reads or writes" if kind == "pipe" else "the pipe"
         return f"tag {key!r} is for {whose} and has no effect here\n  Fix: set it on {where}."
-    text = _elsewhere(kind, key) or _misspelt(kind, other, key, own_provider)
+    text = _elsewhere(kind, key) or _misspelt(kind, other, key, custom_provider)
     if text is None:
         return None
-    return f"unknown tag {key!r}{text}, or name it '{FREE}{key}' if it is for your own readers."
+    return f"unknown tag {key!r}{text}, or name it '{FREE}{key}' if it is a custom tag."
 
 
 def _elsewhere(kind: Kind, key: str) -> str | None:
-    """Return what to write for a word of another place, or None."""
+    """Return what to write for a tag that belongs elsewhere, or None."""
     remedy = _ELSEWHERE[kind].get(_bare(key))
     for namespace, framework_remedy in _FRAMEWORKS.items():
         if key.casefold().startswith(namespace):
@@ -207,15 +121,15 @@ def _elsewhere(kind: Kind, key: str) -> str | None:
     return None if remedy is None else f", which has no effect\n  Fix: {remedy}"
 
 
-def _misspelt(kind: Kind, other: Kind, key: str, own_provider: bool) -> str | None:
-    """Return what a word was likely meant to be, or what its namespace has; None for a free one."""
+def _misspelt(kind: Kind, other: Kind, key: str, custom_provider: bool) -> str | None:
+    """Return what a tag was likely meant to be, or what its namespace has; None for a free one."""
     nearest = likely_tag(kind, key) or likely_tag(other, key)
-    if nearest is not None and not (own_provider and nearest.startswith("provider.")):
+    if nearest is not None and not (custom_provider and nearest.startswith("provider.")):
         return f". Did you mean {nearest!r}?\n  Fix: correct it"
     first, dot, _ = key.casefold().partition(".")
     if not dot or first not in _NAMESPACES:
         return None
-    known = [tag.text() for tag in KNOWN_TAGS if tag.name.startswith(f"{first}.")]
+    known = dict.fromkeys(row.text() for row in REGISTRY if row.name.startswith(f"{first}."))
     return f". Known tags: {', '.join(known)}.\n  Fix: correct it"
 
 
@@ -267,11 +181,13 @@ def _distance(one: str, other: str, most: int) -> int:
     return min(row[-1], most + 1)
 
 
-def _named(kind: Kind, *, families: bool) -> Iterable[str]:
-    return (tag.name for tag in KNOWN_TAGS if tag.of == kind and tag.name.endswith(".") is families)
+def _names(kind: Kind, *, families: bool) -> frozenset[str]:
+    return frozenset(
+        row.name for row in REGISTRY if row.of == kind and row.name.endswith(".") is families
+    )
 
 
 _KINDS: tuple[Kind, ...] = ("entity", "pipe")
-_PLAIN = {kind: frozenset(_named(kind, families=False)) for kind in _KINDS}
-_FAMILIES = {kind: tuple(_named(kind, families=True)) for kind in _KINDS}
+_PLAIN = {kind: _names(kind, families=False) for kind in _KINDS}
+_FAMILIES = {kind: tuple(sorted(_names(kind, families=True))) for kind in _KINDS}
 _BARE = {kind: {_bare(name): name for name in sorted(_PLAIN[kind])} for kind in _KINDS}

@@ -112,7 +112,7 @@ def test_the_password_in_basic_credentials_is_known_as_well() -> None:
         "ssh://git@github.com/x",
         'token_count = F.size(F.split("text"))',
         "    tokens = df.withColumn(F.lit(1))",
-        "tag 'provider.option.password' names a secret, and tags stand in the manifest",
+        "tag 'provider.option.password' names a secret, and tags are stored in the manifest",
         "name that: provider.connection: my_connection.",
         "columns ['token', 'text'], 'password', 'name'",
         "spark.authenticate.secret.enabled=true",

@@ -40,11 +40,11 @@ def test_empty_inputs_are_skipped_only_where_that_is_declared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "hint"), [("skp", " Did you mean 'skip'?"), (True, ""), (None, "")]
+    ("value", "hint"), [("skp", ". Did you mean 'skip'?"), (True, ""), (None, "")]
 )
 def test_another_value_is_refused(value: object, hint: str) -> None:
     assert list(driving_problems(pipe(tags={"on_empty_input": value}))) == [
-        f"pipe 'p': tag on_empty_input is {value!r}.{hint}\n  Fix: use one of run, skip."
+        f"pipe 'p': tag on_empty_input is {value!r}{hint}\n  Fix: use one of run, skip."
     ]
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kindling_airflow.common.immutable import EMPTY
-from kindling_airflow.errors import WrongCallError, did_you_mean
+from kindling_airflow.common.wording import did_you_mean
+from kindling_airflow.errors import WrongCallError
 
 __all__ = [
     "StreamingDag",

@@ -22,9 +22,10 @@ from kindling_airflow.runner.providers.interface import (
 )
 from kindling_airflow.runner.schema.input_check import checked_input
 from kindling_airflow.runner.schema.schema_difference import declared_schema
-from kindling_airflow.tags.inputs import ON_EMPTY_TAG, driving_inputs, skips_empty
+from kindling_airflow.tags.inputs import driving_inputs, skips_empty
 from kindling_airflow.tags.interval_checks import pipe_interval_problems
 from kindling_airflow.tags.intervals import KINDS, IntervalSlice, lookback_of, read_of, slice_of
+from kindling_airflow.tags.names import ON_EMPTY_TAG
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

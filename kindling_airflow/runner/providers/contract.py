@@ -28,7 +28,8 @@ from kindling_airflow.runner.providers.interface import (
     WriteModes,
 )
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
-from kindling_airflow.tags.intervals import COLUMN_TAG, WRITE_MODE_TAG, IntervalSlice
+from kindling_airflow.tags.intervals import IntervalSlice
+from kindling_airflow.tags.names import COLUMN_TAG, WRITE_MODE_TAG
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -25,7 +25,7 @@ from kindling_airflow.protocol.connections import Connection, read_connection
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.runner.providers.storage import Storage, location_of, reader_options
 from kindling_airflow.tags.intervals import IntervalSlice, WriteMode
-from kindling_airflow.tags.storage_types import CONNECTION_TAG
+from kindling_airflow.tags.names import CONNECTION_TAG
 from kindling_airflow.tags.stream_settings import OutputMode, StreamTrigger
 
 if TYPE_CHECKING:

@@ -26,7 +26,8 @@ from kindling_airflow.runner.providers.kafka.kafka_topics import Topics
 from kindling_airflow.runner.providers.kafka.kafka_values import records_of, rows_of
 from kindling_airflow.runner.providers.session_needs import check_jars
 from kindling_airflow.runner.providers.stream_writer import stream_writer
-from kindling_airflow.tags.kafka import PARTITIONS_TAG, topic_of, value_format_of
+from kindling_airflow.tags.kafka import topic_of, value_format_of
+from kindling_airflow.tags.names import PARTITIONS_TAG
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
