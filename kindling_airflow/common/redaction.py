@@ -34,7 +34,7 @@ __all__ = [
 
 MASK = "***"
 
-_SHORTEST = 5  # what is shorter, or says so little, would be found everywhere
+_SHORTEST = 5  # shorter or common values would be found everywhere
 _HARMLESS = re.compile(r"(?i:true|false|none|null)|[\d.]{1,7}|([a-z][a-z0-9_]*\.){2,}[A-Z][\w$]*")
 _WORKING_FOLDERS = ("PWD", "OLDPWD")  # variables of every shell
 
@@ -195,7 +195,7 @@ def _patterns(text: str, named: re.Match[str]) -> tuple[re.Pattern[str], ...]:
 
 
 def _password_in_base64(secret: str) -> Iterator[str]:
-    """Yield the password of ``Basic`` credentials, which a server may say back."""
+    """Yield the password of ``Basic`` credentials, which a server may echo."""
     try:
         user, found, password = b64decode(secret, validate=True).decode("ascii").partition(":")
     except (Base64Error, ValueError):

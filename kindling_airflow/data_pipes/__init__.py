@@ -1,4 +1,4 @@
-"""WHAT: the declarations of pipes, the functions that turn input entities into one output entity.
+"""The declarations of pipes, the functions that turn input entities into one output entity.
 
     @DataPipes.pipe(
         pipeid="silver.orders",
@@ -69,10 +69,10 @@ class PipeIds:
             return found[0]
         if found:
             raise AttributeError(
-                f"{name!r} stands for several pipes: {', '.join(map(repr, found))}"
+                f"{name!r} is the name of several pipes: {', '.join(map(repr, found))}"
             )
         hint = did_you_mean(name, [argument_name(pipe_id) for pipe_id in known])
-        raise AttributeError(f"no pipe is declared whose id would be {name!r}.{hint}")
+        raise AttributeError(f"no pipe is declared with the id {name!r}.{hint}")
 
     def __dir__(self) -> list[str]:
         """Return the names of all ids."""
@@ -154,7 +154,7 @@ class DataPipes:
         output_entity_id: str | None = None,
         **declaration: Any,
     ) -> Callable[[F], F]:
-        """Declare a query as a pipe, by default one that writes an entity of its own id.
+        """Declare a query as a pipe, by default one that writes an entity with its id.
 
         As a decorator, it lets the function make the output of the query's rows:
 

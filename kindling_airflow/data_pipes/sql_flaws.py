@@ -102,4 +102,4 @@ def _is_quoted(token: Any) -> bool:
 def _comma_text(sql: str, start: int, behind: str) -> str:
     line = sql.count("\n", 0, start) + 1
     what = f" before {behind}" if behind else " at its end"
-    return f"its query has a comma too many, line {line},{what}\n  Fix: take it out."
+    return f"its query has an extra comma, line {line},{what}\n  Fix: remove it."

@@ -55,9 +55,9 @@ def check_queries(
         columns_of: returns which columns an entity has, or None where that is not certain.
 
     Raises:
-        DeclarationError: a query is none or breaks the grammar, names a table that is no input or
-            no entity, or several entities at once, or a column that its tables do not have, or
-            cannot be read without the parser; lists every problem.
+        DeclarationError: a text is not a query or breaks the grammar, names a table that is not
+            an input or an entity, or several entities at once, or a column that its tables do not
+            have, or cannot be read without the parser; lists every problem.
     """
     _check(pipes, [pipe for pipe in pipes if pipe.sql is not None], entity_ids)
     if columns_of is None or not sql_parser_is_installed():
@@ -85,10 +85,10 @@ def _column_problems(
     where = f"pipe {pipe.pipeid!r}: its query" + (f" ({pipe.sql_file})" if pipe.sql_file else "")
     for name, hint in unknown_columns(pipe.sql or "", tables):
         yield (
-            f"{where} names column {name!r}, which its tables do not have as they are declared."
+            f"{where} names column {name!r}, which the declared schemas of its tables do not have."
             f"{hint}\n"
-            "  Fix: correct the name, or the schema of the entity; if Spark does take the query as "
-            f"it is, set the tag {CHECK_TAG!r} to False."
+            "  Fix: correct the name, or the schema of the entity; if Spark accepts the query, "
+            f"set the tag {CHECK_TAG!r} to False."
         )
 
 
@@ -120,14 +120,14 @@ def _check(
 def _settle(
     pipes: DataPipesRegistry, pipe: PipeMetadata, known: Mapping[str, tuple[str, ...]]
 ) -> list[str]:
-    """Give a pipe what its query says; returns what is wrong with that."""
+    """Give a pipe what follows from its query; return what is wrong with that."""
     query = read_query(pipe.sql or "")
     inputs, problems = _inputs(pipe, query, known)
     if not problems:
-        said = {item.name: getattr(pipe, item.name) for item in fields(pipe)}
-        said |= {"input_entity_ids": inputs, "sql_parameters": query.parameters}
+        declared = {item.name: getattr(pipe, item.name) for item in fields(pipe)}
+        declared |= {"input_entity_ids": inputs, "sql_parameters": query.parameters}
         try:
-            pipes.register_pipe(**said)
+            pipes.register_pipe(**declared)
         except DeclarationError as error:
             return list(error.problems)
     return problems
@@ -180,11 +180,11 @@ def _unknown_text(
     if own is not None:
         hint = did_you_mean(name.casefold(), own)
         return (
-            f"which is none of its inputs.{hint}\n"
+            f"which is not one of its inputs.{hint}\n"
             "  Fix: correct the name, or add the entity to input_entity_ids."
         )
     return (
-        f"which is no entity of the project.{did_you_mean(name.casefold(), known)}\n"
+        f"which is not an entity of the project.{did_you_mean(name.casefold(), known)}\n"
         "  Fix: correct the name, declare the entity, or name the inputs in input_entity_ids."
     )
 
@@ -201,7 +201,7 @@ def _no_parser_text(pipe_ids: Sequence[str]) -> str:
     first, more = pipe_ids[0], len(pipe_ids) - 1
     which = f"pipe {first!r}" + (f" (and {more} more)" if more else "")
     return (
-        f"{which}: deriving inputs from queries takes the package 'sqlglot', which is not "
+        f"{which}: deriving inputs from queries requires the package 'sqlglot', which is not "
         "installed here\n"
         "  Fix: install 'sqlglot>=27' where projects are compiled and DAG files are parsed, or "
         "name the inputs in input_entity_ids."

@@ -9,7 +9,7 @@
 
 An empty input is a value: what was computed from the rows that it had would be stale otherwise. A
 function is driven by its first input, unless it declares others. A query is driven by all that it
-reads, because the order of tables in its text says nothing about them.
+reads, because the order of tables in its text means nothing.
 """
 
 from __future__ import annotations

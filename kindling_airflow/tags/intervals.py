@@ -104,14 +104,14 @@ class IntervalSlice:
         return f"({column} >= {first} AND {column} < {behind})"
 
     def contains(self, value: Any, kind: str) -> bool:
-        """Tell whether a row with this value is one of the slice; nulls are in none."""
+        """Return whether a row with this value is one of the slice; nulls are in none."""
         if value is None:
             return False
         first, behind = self.bounds(kind)
         return bool(first <= value < behind)
 
     def contains_text(self, value: str | None, kind: str) -> bool:
-        """Tell the same of a value as the folders of partitions have it: dates in ISO 8601."""
+        """Return the same for a value as the folders of partitions have it: dates in ISO 8601."""
         if kind != "date" or value is None:
             return self.contains(value, kind)
         try:
@@ -131,25 +131,25 @@ class IntervalSlice:
         return IntervalSlice(self.column, start.astimezone(timezone.utc), self.end, self.zone)
 
     def __str__(self) -> str:
-        """Return the slice for people."""
+        """Return the slice, human-readable."""
         return f"{self.column} in [{self.start.isoformat()}, {self.end.isoformat()})"
 
 
 def write_mode_of(entity: EntityMetadata) -> WriteMode:
     """Return how an entity is written: its tag ``write_mode``, default ``overwrite``."""
-    said: WriteMode = entity.tags.get(WRITE_MODE_TAG, "overwrite")
-    return said
+    value: WriteMode = entity.tags.get(WRITE_MODE_TAG, "overwrite")
+    return value
 
 
 def interval_column_of(entity: EntityMetadata) -> str | None:
-    """Return the column that says in which slice a row lies.
+    """Return the column that assigns a row to a slice.
 
     It is the tag ``interval.column``; without it, where slices are replaced, the only partition
     column.
     """
-    said = entity.tags.get(COLUMN_TAG)
-    if said is not None:
-        return str(said)
+    value = entity.tags.get(COLUMN_TAG)
+    if value is not None:
+        return str(value)
     if write_mode_of(entity) == "overwrite_interval" and len(entity.partition_columns) == 1:
         return entity.partition_columns[0]
     return None
@@ -168,8 +168,8 @@ def slice_of(
 def read_of(pipe: PipeMetadata, entity_id: str) -> str:
     """Return how much a pipe reads of an input that has slices: one of :data:`READS`.
 
-    The tag ``interval.read.<entity>`` comes before ``interval.read``; a pipe that says how far it
-    looks back does so by default; else everything is read.
+    The tag ``interval.read.<entity>`` comes before ``interval.read``; a pipe with a lookback uses
+    it by default; else everything is read.
     """
     default = "lookback" if LOOKBACK_TAG in pipe.tags else "all"
     general = pipe.tags.get(READ_TAG, default)
@@ -177,7 +177,7 @@ def read_of(pipe: PipeMetadata, entity_id: str) -> str:
 
 
 def lookback_of(pipe: PipeMetadata) -> str:
-    """Return how far a pipe looks back, like ``2d``; "" if it does not say."""
+    """Return how far a pipe looks back, like ``2d``; "" without one."""
     return str(pipe.tags.get(LOOKBACK_TAG, ""))
 
 

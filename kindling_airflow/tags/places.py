@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kindling_airflow.common.path_names import escape_component
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.protocol.contracts import escape_component
 from kindling_airflow.tags.kafka import topic_of
 from kindling_airflow.tags.names import (
     CONNECTION_TAG,

@@ -16,10 +16,10 @@ from typing import Any, Literal, TypeVar, get_args
 
 from kindling_airflow.common.durations import seconds_of
 from kindling_airflow.common.immutable import EMPTY, FrozenDict
+from kindling_airflow.common.path_names import escape_component
 from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.protocol.contracts import escape_component
 from kindling_airflow.tags import names as n
 from kindling_airflow.tags.registry import REGISTRY, tag_row
 

@@ -88,12 +88,12 @@ def test_what_is_printed_is_kept_but_not_all_of_it(untouched: bool) -> None:
         (call("leave", code=0), "ended its process with exit code 0"),
         (call("leave", code=3), "ended its process with exit code 3"),
         (call("leave_a_fork", code=4), "ended its process with exit code 4"),
-        (call("end_by", number=int(signal.SIGSEGV)), "was ended by SIGSEGV"),
+        (call("end_by", number=int(signal.SIGSEGV)), "was killed by SIGSEGV"),
         (
             call("end_by", number=int(signal.SIGKILL)),
-            "was ended by SIGKILL; the machine may be out of memory",
+            "was killed by SIGKILL; the machine may be out of memory",
         ),
-        (call("close_all"), "closed what its answer would have gone through"),
+        (call("close_all"), "closed the pipe of its answer"),
     ],
 )
 def test_ends_without_an_answer_are_told_apart(one: Call, failure: str, untouched: bool) -> None:
@@ -104,7 +104,7 @@ def test_ends_without_an_answer_are_told_apart(one: Call, failure: str, untouche
 def test_an_answer_that_is_none_is_told_apart(untouched: bool) -> None:
     open_here = [int(path.name) for path in Path("/proc/self/fd").iterdir()]  # the call has others
     found = outcome(call("write_nonsense", besides=open_here), untouched)
-    assert (found.failure, found.answer) == ("gave an answer that cannot be read", None)
+    assert (found.failure, found.answer) == ("returned an answer that cannot be read", None)
 
 
 def test_what_is_raised_is_there_with_its_traceback(untouched: bool) -> None:
@@ -140,7 +140,7 @@ def test_calls_that_hang_leave_their_share_of_the_time_to_the_others() -> None:
 
 def test_what_cannot_begin_in_time_is_late() -> None:
     (found,) = in_children([call("back", value=1)], seconds=0.0)
-    assert found == Outcome(failure="was not begun in time", is_late=True)
+    assert found == Outcome(failure="was not started in time", is_late=True)
 
 
 def test_an_interrupt_ends_the_children(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from kindling_airflow.tags.plan_checks import check_entities
 )
 def test_a_variable_is_named(text: str, shown: str) -> None:
     assert variable_problem(text) == (
-        f"{text!r} names {shown!r}, and variables of a shell are not replaced here"
+        f"{text!r} names {shown!r}, and shell variables are not expanded here"
     )
 
 
@@ -46,8 +46,8 @@ def test_the_places_of_entities_and_checkpoints_hold_none() -> None:
     fix = "  Fix: write the value; what differs between deployments belongs in a settings file."
     (problem,) = entity_tag_problems(EntityMetadata("a", tags={"provider.path": "${LAKE}/a"}))
     assert problem == (
-        "entity 'a': tag provider.path: '${LAKE}/a' names '${LAKE}', and variables of a shell are "
-        f"not replaced here\n{fix}"
+        "entity 'a': tag provider.path: '${LAKE}/a' names '${LAKE}', and shell variables are not "
+        f"expanded here\n{fix}"
     )
     pipes = DataPipesRegistry()
     tags = {"processing_mode": "streaming", "stream.checkpoint": "$HOME/c"}
@@ -55,6 +55,6 @@ def test_the_places_of_entities_and_checkpoints_hold_none() -> None:
     with pytest.raises(DeclarationError) as raised:
         check_entities(pipes, DataEntityRegistry())
     assert str(raised.value) == (
-        "pipe 'p': tag stream.checkpoint: '$HOME/c' names '$HOME', and variables of a shell are "
-        f"not replaced here\n{fix}"
+        "pipe 'p': tag stream.checkpoint: '$HOME/c' names '$HOME', and shell variables are not "
+        f"expanded here\n{fix}"
     )

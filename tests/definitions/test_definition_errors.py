@@ -242,7 +242,7 @@ def test_variables_of_a_shell_are_not_replaced(base: Path) -> None:
         spark={"jars": "/x/$JARS/a.jar", "conf": {"spark.x": "${env:HOME}"}},
         overrides={"*": {"owner": "$OWNER", "spark": {"env_vars": {"A": "$B"}}}},
     )
-    end = "and variables of a shell are not replaced here\n  Fix: write the value"
+    end = "and shell variables are not expanded here\n  Fix: write the value"
     assert said == (
         "5 problems in the definition:\n"
         f"1. here: checkpoints: '~/checkpoints' names '~', {end}.\n"

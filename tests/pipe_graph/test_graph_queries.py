@@ -82,7 +82,7 @@ class TestCycles:
     @pytest.mark.parametrize(
         ("pipe_ids", "text"),
         [
-            ("a", "pipe_ids is the string 'a' where a list belongs\n  Fix: write ['a']"),
+            ("a", "pipe_ids is the string 'a' where a list is expected\n  Fix: write ['a']"),
             (
                 ["z"],
                 (

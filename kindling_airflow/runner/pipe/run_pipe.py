@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.common.immutable import FrozenDict, freeze
+from kindling_airflow.common.path_names import escape_component
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.manifest.harvest import HarvestedModules
-from kindling_airflow.protocol.contracts import RunReport, RunRequest, escape_component
+from kindling_airflow.protocol.contracts import RunReport, RunRequest
 from kindling_airflow.runner.failures.failure import describe, is_permanent
 from kindling_airflow.runner.fence import instance_name
 from kindling_airflow.runner.pipe.inputs import ReadInput, RunPart, read_entity, read_inputs

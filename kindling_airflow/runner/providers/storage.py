@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from kindling_airflow.common.path_names import escape_component
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
-from kindling_airflow.protocol.contracts import escape_component
 from kindling_airflow.runner.java import java_class
 from kindling_airflow.tags.names import OPTION_TAGS, PATH_TAG
 from kindling_airflow.tags.paths import is_absolute, path_problem

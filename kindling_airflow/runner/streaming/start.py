@@ -13,11 +13,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from kindling_airflow.common.path_names import escape_component
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import DeclarationError, PipeRunError
 from kindling_airflow.manifest.harvest import HarvestedModules
-from kindling_airflow.protocol.contracts import RunRequest, escape_component
+from kindling_airflow.protocol.contracts import RunRequest
 from kindling_airflow.runner.pipe.pipe_call import call_pipe, declarations_of, pipe_of
 from kindling_airflow.runner.pipe.publish_result import Destination
 from kindling_airflow.runner.pipe.run_context import RunContext
