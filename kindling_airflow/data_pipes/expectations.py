@@ -312,7 +312,12 @@ def _problems(item: Expectation) -> list[str]:
         problems.append("row_count cannot drop: no single row is wrong\n  Fix: use fail or warn.")
     problems += _tolerance_problems(item)
     problems += _column_problems(item)
-    problems += _PROBLEMS_OF.get(item.check, _nothing_more)(item)
+    if item.check in _PROBLEMS_OF:
+        problems += _PROBLEMS_OF[item.check](item)
+    elif item.check == "satisfies" and not (
+        isinstance(item.predicate, str) and item.predicate.strip()
+    ):
+        problems.append(f"predicate must be a SQL expression, not {item.predicate!r}")
     return problems
 
 
@@ -340,10 +345,6 @@ def _column_problems(item: Expectation) -> list[str]:
     if not problems and len(item.columns) > 1 and item.check in ("accepted", "in_range"):
         problems.append(f"{item.check} takes one column, not {len(item.columns)}")
     return problems
-
-
-def _nothing_more(_item: Expectation) -> list[str]:
-    return []
 
 
 def _value_problems(item: Expectation) -> list[str]:
@@ -396,17 +397,10 @@ def _count_problems(item: Expectation) -> list[str]:
     return problems
 
 
-def _predicate_problems(item: Expectation) -> list[str]:
-    if isinstance(item.predicate, str) and item.predicate.strip():
-        return []
-    return [f"predicate must be a SQL expression, not {item.predicate!r}"]
-
-
 _PROBLEMS_OF = {
     "accepted": _value_problems,
     "in_range": _bound_problems,
     "row_count": _count_problems,
-    "satisfies": _predicate_problems,
 }
 
 

@@ -13,12 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 
-from kindling_airflow.common.wording import did_you_mean
+from kindling_airflow.common.wording import did_you_mean, some_pipes
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata, argument_name
 from kindling_airflow.data_pipes.sql_columns import unknown_columns
 from kindling_airflow.data_pipes.sql_query import (
     Query,
-    TableName,
     read_query,
     sql_parser_is_installed,
 )
@@ -106,13 +105,21 @@ def _check(
     for pipe in queries:
         checked = pipe.tags.get(CHECK_TAG) is not False
         if pipe.awaits_inputs and not checked:
-            problems.append(_unread_text(pipe))
+            problems.append(
+                f"pipe {pipe.pipeid!r}: its inputs cannot be derived from a query that is not read "
+                f"(tag {CHECK_TAG!r})\n  Fix: name the inputs in input_entity_ids."
+            )
         elif pipe.awaits_inputs and not readable:
             without_parser.append(pipe.pipeid)
         elif readable and checked:
             problems += _settle(pipes, pipe, known)
     if without_parser:
-        problems.append(_no_parser_text(without_parser))
+        problems.append(  # one text for all: one package is missing
+            f"{some_pipes(without_parser)}: deriving inputs from queries requires the package "
+            "'sqlglot', which is not installed here\n"
+            "  Fix: install 'sqlglot>=27' where projects are compiled and DAG files are parsed, or "
+            "name the inputs in input_entity_ids."
+        )
     if problems:
         raise DeclarationError(problems)
 
@@ -139,12 +146,16 @@ def _inputs(
     problems = [f"pipe {pipe.pipeid!r}: {problem}" for problem in query.problems]
     own = None if pipe.awaits_inputs else _by_table(pipe.input_entity_ids)
     found: dict[str, None] = {}
+    place = "" if pipe.sql_file is None else f"{pipe.sql_file}, "
     for table in query.tables:
         name = ".".join(table.parts)
-        where = f"pipe {pipe.pipeid!r}: its query reads {name!r} ({_line(pipe, table)})"
+        where = f"pipe {pipe.pipeid!r}: its query reads {name!r} ({place}line {table.line})"
         candidates = (known if own is None else own).get(table.parts[-1].casefold(), ())
         if len(table.parts) > 1:
-            problems.append(f"{where}, a name of {len(table.parts)} parts\n{_two_parts(name)}")
+            problems.append(
+                f"{where}, a name of {len(table.parts)} parts\n"
+                f"  Fix: write {argument_name(name)}, or `{name}` in backquotes."
+            )
         elif not candidates:
             problems.append(f"{where}, {_unknown_text(name, known, own)}")
         elif len(candidates) > 1:
@@ -166,14 +177,6 @@ def _by_table(entity_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _line(pipe: PipeMetadata, table: TableName) -> str:
-    return f"line {table.line}" if pipe.sql_file is None else f"{pipe.sql_file}, line {table.line}"
-
-
-def _two_parts(name: str) -> str:
-    return f"  Fix: write {argument_name(name)}, or `{name}` in backquotes."
-
-
 def _unknown_text(
     name: str, known: Mapping[str, Iterable[str]], own: Mapping[str, Iterable[str]] | None
 ) -> str:
@@ -186,23 +189,4 @@ def _unknown_text(
     return (
         f"which is not an entity of the project.{did_you_mean(name.casefold(), known)}\n"
         "  Fix: correct the name, declare the entity, or name the inputs in input_entity_ids."
-    )
-
-
-def _unread_text(pipe: PipeMetadata) -> str:
-    return (
-        f"pipe {pipe.pipeid!r}: its inputs cannot be derived from a query that is not read "
-        f"(tag {CHECK_TAG!r})\n  Fix: name the inputs in input_entity_ids."
-    )
-
-
-def _no_parser_text(pipe_ids: Sequence[str]) -> str:
-    """Return one text for all pipes: one package is missing, not one for each."""
-    first, more = pipe_ids[0], len(pipe_ids) - 1
-    which = f"pipe {first!r}" + (f" (and {more} more)" if more else "")
-    return (
-        f"{which}: deriving inputs from queries requires the package 'sqlglot', which is not "
-        "installed here\n"
-        "  Fix: install 'sqlglot>=27' where projects are compiled and DAG files are parsed, or "
-        "name the inputs in input_entity_ids."
     )

@@ -10,18 +10,22 @@
 An empty input is a value: what was computed from the rows that it had would be stale otherwise. A
 function is driven by its first input, unless it declares others. A query is driven by all that it
 reads, because the order of tables in its text means nothing.
+
+A missing input is outside data that has not come yet, or a table of this project. The driver cannot
+know which, so it skips the run and notes what is missing; its caller knows how the writing pipe has
+ended, and lets the run fail where that pipe was neither skipped nor is still streaming.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
 from kindling_airflow.common.immutable import FrozenDict
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.protocol.contracts import RunFailure, RunReport
-from kindling_airflow.tags.names import ON_EMPTY_TAG
+from kindling_airflow.tags.names import ON_EMPTY_TAG, PATH_TAG
 from kindling_airflow.tags.registry import value_problems
 
 __all__ = [
@@ -100,7 +104,7 @@ def end_of(document: Mapping[str, Any]) -> WriterEnd:
 
 
 def with_missing_judged(report: RunReport, writer_end: Callable[[str], WriterEnd]) -> RunReport:
-    """Return a report, failed where it was skipped for want of a table that should be there.
+    """Return a report, failed where it was skipped for lack of a table that should be there.
 
     Args:
         report: of a driver.
@@ -111,25 +115,20 @@ def with_missing_judged(report: RunReport, writer_end: Callable[[str], WriterEnd
     note = report.extra.get(_KEY) if report.status == "skipped" else None
     if not isinstance(note, Mapping):
         return report
-    gone = [
-        _text(report.pipe_id, entity_id, found)
+    gone = {
+        entity_id: found
         for entity_id, found in note.items()
         if found["written_by"] is not None and writer_end(found["written_by"]) == "other"
+    }
+    if not gone:
+        return report
+    texts = [
+        f"pipe {report.pipe_id!r}: input {entity_id!r} does not exist at {found['location']!r}; "
+        f"pipe {found['written_by']!r} writes it, and was not skipped in this run for lack of data"
+        f"\n  Fix: run pipe {found['written_by']!r} first; if it has run, look for what moved or "
+        f"deleted the table, or for a warehouse or {PATH_TAG} that differs between the two."
+        for entity_id, found in gone.items()
     ]
-    return _failed(report, gone) if gone else report
-
-
-def _text(pipe_id: str, entity_id: str, found: Mapping[str, Any]) -> str:
-    writer = found["written_by"]
-    return (
-        f"pipe {pipe_id!r}: input {entity_id!r} does not exist at {found['location']!r}; pipe "
-        f"{writer!r} writes it, and was not skipped in this run for want of data\n"
-        f"  Fix: run pipe {writer!r} first; if it has run, look for what moved or deleted the "
-        "table, or for a warehouse or provider.path that differs between the two."
-    )
-
-
-def _failed(report: RunReport, texts: Iterable[str]) -> RunReport:
     return replace(
         report,
         status="failed",

@@ -234,7 +234,7 @@ class TestWrongDocuments:
         )
 
     def test_what_json_cannot_express(self) -> None:
-        assert _refusal(_document(later=object())).startswith("the plan holds what JSON cannot")
+        assert _refusal(_document(later=object())).startswith("the plan contains values that JSON cannot")
 
     @given(
         st.recursive(

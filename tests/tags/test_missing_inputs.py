@@ -44,7 +44,7 @@ def test_a_table_that_should_be_there_is_a_failure_for_good(missing: tuple[str, 
     assert (report.status, report.reason, report.error.type) == ("failed", "", "EntityError")
     assert report.error.message == (
         "pipe 'sum': input 'silver' does not exist at '/w/silver'; pipe 'clean' writes it, and was "
-        "not skipped in this run for want of data\n"
+        "not skipped in this run for lack of data\n"
         "  Fix: run pipe 'clean' first; if it has run, look for what moved or deleted the table, "
         "or for a warehouse or provider.path that differs between the two."
     )
