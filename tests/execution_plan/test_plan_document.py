@@ -234,7 +234,8 @@ class TestWrongDocuments:
         )
 
     def test_what_json_cannot_express(self) -> None:
-        assert _refusal(_document(later=object())).startswith("the plan contains values that JSON cannot")
+        refused = _refusal(_document(later=object()))
+        assert refused.startswith("the plan contains values that JSON cannot")
 
     @given(
         st.recursive(
