@@ -84,7 +84,7 @@ def test_a_login_of_ones_own_is_left_alone() -> None:
             Connection(),
             (
                 "its connection names no broker\n  Fix: give the connection a host and a port, or "
-                "bootstrap.servers in its extra, or set provider.servers."
+                "bootstrap.servers in its extra, or write provider.servers."
             ),
         ),
         (

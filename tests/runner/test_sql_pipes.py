@@ -188,7 +188,7 @@ def test_a_table_that_is_no_input_is_an_error_that_names_the_inputs(project: Pro
         input_entity_ids=["bronze.orders"],
     )
     assert error_of(project, "b") == (
-        "PipeRunError: pipe 'b': its query reads 'bronze_ordres', which is not one of its inputs. "
+        "PipeRunError: pipe 'b': its query reads 'bronze_ordres', which is none of its inputs. "
         "Did you mean 'bronze_orders'? It has: bronze_orders.\n"
         "  Fix: correct the name, or add the entity to input_entity_ids."
     )
