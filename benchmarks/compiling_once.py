@@ -35,7 +35,7 @@ def main(graph: str, rounds: str) -> None:
 
         load_dags(dag_file)
         first = time.process_time() - start
-        from kindling_airflow.common.bulk import collector_paused
+        from kindling_airflow.common.gc_pause import collector_paused
 
         by_hand = _by_hand(load_dags(dag_file)["bench"])
         found = paired(

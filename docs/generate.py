@@ -37,10 +37,15 @@ from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.schema_check import resolved
 from kindling_airflow.execution_plan.text import visualize_plan
 from kindling_airflow.manifest.harvest import harvest
+from kindling_airflow.manifest.project_settings import ENTITY_SETTINGS, PIPE_SETTINGS
 from kindling_airflow.provider_info import get_provider_info
+from kindling_airflow.tags.names import PROVIDER_TYPE_TAG
+from kindling_airflow.tags.registry import REGISTRY, Kind, Tag
+from kindling_airflow.tags.storage_types import STORAGE_TYPES
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "kindling_airflow" / "definitions" / "definition.schema.json"
+SETTINGS_SCHEMA = ROOT / "kindling_airflow" / "tags" / "settings.schema.json"
 _PART = re.compile(r"<!-- generated: (?P<call>.+?) -->\n.*?<!-- end -->", re.DOTALL)
 _LANGUAGES = {
     ".py": "python",
@@ -121,6 +126,86 @@ def definition_schema(*path: str) -> dict[str, Any]:
             schema = resolved(schema["additionalProperties"])  # a mapping with free keys
     properties = {key: resolved(said) for key, said in schema["properties"].items()}
     return {**schema, "properties": properties}
+
+
+def tags_block(*sections: str) -> str:
+    """Return the tables of some sections of the registry of tags, as one."""
+    rows = [
+        f"| `{row.text()}` | {_cell(row.default)} | {_cell(_meaning(row))} |"
+        for row in REGISTRY
+        if row.section in sections
+    ]
+    return "\n".join(["| tag | default | meaning |", "|---|---|---|", *rows])
+
+
+def _meaning(row: Tag) -> str:
+    having = [name for name, known in STORAGE_TYPES.items() if row.name in known.tags]
+    listed = {"{types}": having, "{storage types}": sorted(STORAGE_TYPES)}
+    text = row.meaning
+    for mark, names in listed.items():
+        text = text.replace(mark, ", ".join(f"`{name}`" for name in names))
+    return text
+
+
+def storage_types_block() -> str:
+    """Return a table of what streams can do with each storage type."""
+    rows = []
+    for name, known in sorted(STORAGE_TYPES.items()):
+        schema = ", with a declared `schema`" if known.source and known.source.needs_schema else ""
+        drives = f"yes{schema}" if known.source else ""
+        batch = known.write_modes if known.is_written else ()
+        cells = (", ".join(f"`{mode}`" for mode in modes) for modes in (batch, known.stream_modes))
+        rows.append(f"| `{name}` | {' | '.join([next(cells), drives, next(cells)])} |")
+    head = "| type | `write_mode` of pipes | drives a stream | `stream.output_mode` of streams |"
+    return "\n".join([head, "|---|---|---|---|", *rows])
+
+
+def settings_schema() -> str:
+    """Return the JSON Schema of a settings file, with which editors complete tags."""
+    fields: dict[str, Any] = {
+        "name": {"type": "string"},
+        "output_type": {"type": "string"},
+        "schema": {"type": "string"},
+        "use_watermark": {"type": "boolean"},
+    }
+    names = {"type": "array", "items": {"type": "string"}}
+
+    def section(kind: Kind, keys: tuple[str, ...]) -> dict[str, Any]:
+        settings = {key: fields.get(key, names) for key in keys}
+        settings["tags"] = _tags_schema(kind)
+        one = {"type": "object", "properties": settings, "additionalProperties": False}
+        return {"type": ["object", "null"], "additionalProperties": one}
+
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Settings of a deployment",
+        "type": ["object", "null"],
+        "properties": {
+            "pipes": section("pipe", PIPE_SETTINGS),
+            "entities": section("entity", ENTITY_SETTINGS),
+        },
+        "additionalProperties": False,
+    }
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _tags_schema(kind: Kind) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    families: dict[str, Any] = {}
+    for row in REGISTRY:
+        if row.of != kind:
+            continue
+        found, key = plain, row.name
+        if row.name.endswith("."):
+            found, key = families, f"^{re.escape(row.name)}."
+        also = found.setdefault(key, {"description": "", "anyOf": [{"type": "null"}]})
+        texts = [also["description"], re.sub(r"\[(.+?)\]\(.+?\)", r"\1", _meaning(row))]
+        also["description"] = " Or: ".join(filter(None, texts))
+        if row.value.schema not in also["anyOf"]:
+            also["anyOf"].append(dict(row.value.schema))
+        if row.name == PROVIDER_TYPE_TAG:
+            also["examples"] = sorted(STORAGE_TYPES)
+    return {"type": "object", "properties": plain, "patternProperties": families}
 
 
 def keys_in_one_process() -> str:
@@ -370,7 +455,10 @@ def jars_block(*formats: str) -> str:
     return _fenced("yaml", f"spark:\n  conf:\n    spark.jars: >-\n      {lines}")
 
 
-FILES: Mapping[Path, Callable[[], str]] = {ROOT / "docs" / "images" / "rooms.svg": rooms_svg}
+FILES: Mapping[Path, Callable[[], str]] = {
+    ROOT / "docs" / "images" / "rooms.svg": rooms_svg,
+    SETTINGS_SCHEMA: settings_schema,
+}
 
 _PARTS: Mapping[str, Callable[..., str]] = {
     "airflow-settings": airflow_settings_block,
@@ -389,6 +477,8 @@ _PARTS: Mapping[str, Callable[..., str]] = {
     "rooms": rooms_table,
     "run-keys": keys_in_one_process,
     "settings": settings_block,
+    "storage-types": storage_types_block,
+    "tags": tags_block,
     "session": session_block,
     "task-spec": task_spec,
     "versions": versions_block,

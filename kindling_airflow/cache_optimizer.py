@@ -19,10 +19,11 @@ from enum import Enum
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from kindling_airflow.common.frozen import FrozenDict
+from kindling_airflow.common.immutable import FrozenDict
 from kindling_airflow.data_entities import list_problems
 from kindling_airflow.errors import GraphValidationError
 from kindling_airflow.pipe_graph import PipeGraph
+from kindling_airflow.tags.names import SIZE_TAG
 
 __all__ = ["CacheLevel", "CacheRecommendation", "cache_metadata", "recommend_cache"]
 
@@ -241,9 +242,9 @@ def _sizes(entity_tags: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, int]
     sizes: dict[str, int] = {}
     problems = []
     for entity_id, tags in entity_tags.items():
-        if "size_bytes" not in tags:
+        if SIZE_TAG not in tags:
             continue
-        size = _whole_bytes(tags["size_bytes"])
+        size = _whole_bytes(tags[SIZE_TAG])
         if size is None:
             problems.append(
                 f"entity {entity_id!r}: tag size_bytes must be a whole number of bytes, 0 or more, "

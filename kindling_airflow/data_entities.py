@@ -1,11 +1,11 @@
-"""WHAT: the declarations of entities, the datasets between pipes.
+"""The declarations of entities, the datasets between pipes.
 
 Declaring is plain bookkeeping: it needs no set-up, no Spark session and no pyspark, because an
 Airflow process that parses DAG files imports these declarations again and again.
 
     DataEntities.entity(entityid="bronze.orders", tags={"provider_type": "parquet"})
 
-An entity that no one declares is legal; it is a parquet table beneath the warehouse root.
+An undeclared entity is legal; it is a parquet table beneath the warehouse root.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from kindling_airflow.common.executions import Execution, current_execution
-from kindling_airflow.common.frozen import EMPTY, FrozenDict, freeze, json_problems, same_json
+from kindling_airflow.common.immutable import EMPTY, FrozenDict, freeze, json_problems, same_json
 from kindling_airflow.common.schema_text import schema_text
 from kindling_airflow.errors import DeclarationError
 
@@ -46,7 +46,7 @@ class EntityMetadata:
 
     Attributes:
         entityid: unique id, by convention dotted (``silver.orders``).
-        name: what people call it; the id when not given.
+        name: its display name; the id when not given.
         merge_columns: columns that identify a row.
         tags: ``provider_type`` (default parquet), ``provider.path``, ``provider.option.*`` and
             your own.
@@ -84,12 +84,12 @@ def id_problems(what: str, value: object) -> list[str]:
     if not value or value != value.strip():
         return [f"{what} must be a non-empty string without surrounding spaces: {value!r}"]
     if not is_storable(value):
-        return [f"{what} holds a NUL or half a surrogate pair, which nothing can store: {value!r}"]
+        return [f"{what} holds a NUL or half a surrogate pair, which cannot be stored: {value!r}"]
     return []
 
 
 def is_storable(text: str) -> bool:
-    """Tell whether databases, file names and JSON readers take a text."""
+    """Return whether databases, file names and JSON readers take a text."""
     return (text.isascii() and "\0" not in text) or _UNSTORABLE.search(text) is None
 
 
@@ -98,7 +98,9 @@ def list_problems(what: str, value: object) -> list[str]:
     if not value and (type(value) is list or type(value) is tuple):
         return []
     if isinstance(value, str):
-        return [f"{what} is the string {value!r} where a list belongs\n  Fix: write [{value!r}]"]
+        return [
+            f"{what} is the string {value!r} where a list is expected\n  Fix: write [{value!r}]"
+        ]
     if not isinstance(value, (list, tuple)):
         return [f"{what} must be a list of ids, not {type(value).__name__}: {value!r}"]
     return [
@@ -128,7 +130,7 @@ def tag_problems(what: str, value: object) -> list[str]:
 
 
 def freeze_declared(declared: Any, where: str, lists: Iterable[str]) -> None:
-    """Freeze the lists and the tags of a declaration, which somebody may have made by hand.
+    """Freeze the lists and the tags of a declaration, which may be hand-made.
 
     Raises:
         DeclarationError: they are no lists, or tags that JSON cannot express; lists every problem.
@@ -201,7 +203,7 @@ class DataEntityRegistry:
         if is_other and not is_again:
             problem = (
                 f"entity {entityid!r} is declared twice, differently\n"
-                "  Fix: keep one declaration, or give the second entity an id of its own."
+                "  Fix: keep one declaration, or give the second entity its own id."
             )
             raise DeclarationError([problem])
         if execution is not None and (known is None or is_again):

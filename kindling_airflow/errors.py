@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
-from heapq import nlargest
+
+from kindling_airflow.common.wording import shortened
 
 __all__ = [
     "DeclarationError",
@@ -39,9 +39,7 @@ __all__ = [
     "StreamError",
     "TranslationError",
     "WrongCallError",
-    "did_you_mean",
     "problems_of",
-    "shortened",
 ]
 
 
@@ -247,43 +245,3 @@ def _natural_order(text: str) -> tuple[object, ...]:
 
 
 _NUMBER = re.compile("([0-9]+)")
-
-
-_FIRST, _LAST = 10, 5
-
-
-def shortened(texts: Sequence[str]) -> list[str]:
-    """Return the texts of a long list as a message has them: the first, how many more, the last.
-
-    >>> shortened(["a", "b"]), shortened([f"p{n}" for n in range(100_000)])[9:12]
-    (['a', 'b'], ['p9', '... 99,985 more ...', 'p99995'])
-    """
-    more = len(texts) - _FIRST - _LAST
-    if more < 2:
-        return list(texts)
-    return [*texts[:_FIRST], f"... {more:,} more ...", *texts[-_LAST:]]
-
-
-_FEW = 500
-
-
-def _alikeness(pairs: Iterable[str], unknown: str, known: str) -> float:
-    """Return how many pairs of letters two ids share, less what their lengths differ by."""
-    return sum(pair in known for pair in pairs) - abs(len(known) - len(unknown)) / 2
-
-
-def did_you_mean(unknown: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the known id nearest to ``unknown``, or ``""``.
-
-    >>> did_you_mean("slver.orders", ["bronze.orders", "silver.orders"])
-    " Did you mean 'silver.orders'?"
-    >>> did_you_mean("x", ["silver.orders"])
-    ''
-    """
-    ids = sorted(known)
-    if len(ids) > _FEW:  # each comparison costs 20 us, so that only the most alike are compared
-        pairs = {unknown[n : n + 2] for n in range(len(unknown) - 1)}
-        ids = nlargest(_FEW, ids, key=lambda an_id: _alikeness(pairs, unknown, an_id))
-        ids.sort()
-    matches = get_close_matches(unknown, ids, n=1, cutoff=0.6)
-    return f" Did you mean {matches[0]!r}?" if matches else ""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from kindling_airflow.common import child_calls
+from kindling_airflow.common.child import calls as child_calls
 from kindling_airflow.data_entities import DataEntities
 from kindling_airflow.data_pipes import DataPipes
 

@@ -209,7 +209,7 @@ class TestBadInput:
         with pytest.raises(GraphValidationError) as refused:
             recommend_cache(_graph(pipes("a"), {}), "a")
         assert str(refused.value) == (
-            "pipe_ids is the string 'a' where a list belongs\n  Fix: write ['a']"
+            "pipe_ids is the string 'a' where a list is expected\n  Fix: write ['a']"
         )
 
 

@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 from kindling_airflow import errors
+from kindling_airflow.common.wording import did_you_mean, shortened
 from kindling_airflow.errors import (
     DeclarationError,
     GraphCycleError,
@@ -15,8 +16,6 @@ from kindling_airflow.errors import (
     KindlingAirflowError,
     PlanValidationError,
     ProblemsError,
-    did_you_mean,
-    shortened,
 )
 
 

@@ -177,11 +177,11 @@ class TestIds:
             declared.register_pipe(pipe_id, output_entity_id=f"{pipe_id}.out")
         with pytest.raises(AttributeError) as refused:
             _ = DataPipes.ids.a_b
-        assert str(refused.value) == "'a_b' stands for several pipes: 'a.b', 'a-b'"
+        assert str(refused.value) == "'a_b' is the name of several pipes: 'a.b', 'a-b'"
         with pytest.raises(AttributeError) as refused:
             _ = DataPipes.ids.order
         assert str(refused.value) == (
-            "no pipe is declared whose id would be 'order'. Did you mean 'orders'?"
+            "no pipe is declared with the id 'order'. Did you mean 'orders'?"
         )
 
 
@@ -233,7 +233,7 @@ class TestViews:
         with pytest.raises(DeclarationError) as refused:
             DataPipes.view("v", sql="SELECT 1")(lambda: None)
         assert str(refused.value) == (
-            "pipe 'v': its function is called with the rows of its query, which it cannot be: too "
+            "pipe 'v': its function cannot be called with the rows of its query: too "
             "many positional arguments\n  Fix: let it take one DataFrame."
         )
         for wrong, problem in (

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from kindling_airflow.cli.sources import Source
-from kindling_airflow.common.frozen import thaw
-from kindling_airflow.common.short_lists import first_of
+from kindling_airflow.common.immutable import thaw
+from kindling_airflow.common.wording import did_you_mean, first_of
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
-from kindling_airflow.errors import did_you_mean
-from kindling_airflow.tags.entity_places import places_of
-from kindling_airflow.tags.provider_types import provider_type_of
+from kindling_airflow.tags.names import PROVIDER_TYPE_TAG
+from kindling_airflow.tags.places import places_of
+from kindling_airflow.tags.storage_types import provider_type_of
 from kindling_airflow.translator.streams import streaming_part
 
 __all__ = ["Waiting", "notes_across", "same_dag_id", "waiting_dags"]
@@ -200,7 +200,7 @@ def _differences(
 ) -> list[str]:
     """Return in what two declarations of one table differ: name, and both values."""
     pairs: list[tuple[str, Any, Any]] = [
-        ("provider_type", provider_type_of(entity), provider_type_of(its))
+        (PROVIDER_TYPE_TAG, provider_type_of(entity), provider_type_of(its))
     ]
     # A project that only reads a table need not declare more of it than where it lies.
     if all(
@@ -211,7 +211,7 @@ def _differences(
         )
     ):
         pairs += [(name, getattr(entity, name), getattr(its, name)) for name in _FIELDS]
-        tags = sorted({*entity.tags, *its.tags} - {"provider_type"})
+        tags = sorted({*entity.tags, *its.tags} - {PROVIDER_TYPE_TAG})
         pairs += [(tag, entity.tags.get(tag), its.tags.get(tag)) for tag in tags]
     return [
         f"{name} {_shown(own)} and {_shown(others)}" for name, own, others in pairs if own != others

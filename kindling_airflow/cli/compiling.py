@@ -16,6 +16,7 @@ from kindling_airflow.cli.across_definitions import (
 )
 from kindling_airflow.cli.notes import notes_on, notes_together
 from kindling_airflow.cli.sources import Source, read_source
+from kindling_airflow.common.wording import counted
 from kindling_airflow.errors import (
     DefinitionError,
     KindlingAirflowError,
@@ -23,7 +24,6 @@ from kindling_airflow.errors import (
     WrongCallError,
     problems_of,
 )
-from kindling_airflow.plan_report.wording import counted
 
 __all__ = ["compile_source", "validate_sources"]
 

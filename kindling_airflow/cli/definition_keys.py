@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import thaw
+from kindling_airflow.common.immutable import thaw
 
 if TYPE_CHECKING:
     from kindling_airflow.definitions.definition import Definition

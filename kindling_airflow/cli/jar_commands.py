@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kindling_airflow.cli.jar_fetching import fetch_jars
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.deployment.jars import FORMATS, Jar, packages_setting, spark_jars_setting
-from kindling_airflow.errors import WrongCallError, did_you_mean
+from kindling_airflow.errors import WrongCallError
 
 __all__ = ["fetch"]
 

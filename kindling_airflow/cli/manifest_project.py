@@ -10,7 +10,8 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from kindling_airflow.errors import SourceError, WrongCallError, did_you_mean
+from kindling_airflow.common.wording import did_you_mean
+from kindling_airflow.errors import SourceError, WrongCallError
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.manifest.harvest import harvest, is_current
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kindling_airflow.cache_optimizer import cache_metadata
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.errors import WrongCallError
 from kindling_airflow.execution_plan import ExecutionPlan
 

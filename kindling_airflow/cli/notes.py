@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from kindling_airflow.cli.sources import Source
+from kindling_airflow.common.wording import some_pipes
 from kindling_airflow.definitions.templates import NAMES_OF_A_DATE, names_in, templates_of
 from kindling_airflow.tags.intervals import read_of, write_mode_of
-from kindling_airflow.tags.provider_types import is_absolute, provider_type_of
+from kindling_airflow.tags.paths import is_absolute
+from kindling_airflow.tags.storage_types import provider_type_of
 from kindling_airflow.tags.stream_settings import is_stream
-from kindling_airflow.translator.overrides import some_pipes
 from kindling_airflow.translator.streams import streaming_part
 
 __all__ = ["notes_on", "notes_together"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from kindling_airflow.cli.memory_budget import shared_lines
 from kindling_airflow.cli.sources import read_durations, read_source
-from kindling_airflow.common.whole_file import write_whole
+from kindling_airflow.common.atomic_write import write_whole
 from kindling_airflow.errors import WrongCallError
 
 __all__ = ["draw_plan", "explain_pipe", "show_difference", "show_forecast", "show_plan"]

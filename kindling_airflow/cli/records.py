@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import FROM_QUERY, DataPipesRegistry
 from kindling_airflow.data_pipes.registry import read_query
 from kindling_airflow.data_pipes.sql_inputs import check_queries
-from kindling_airflow.errors import DeclarationError, did_you_mean
+from kindling_airflow.errors import DeclarationError
 from kindling_airflow.manifest import ENTITY_FIELDS, PIPE_FIELDS, Manifest
 from kindling_airflow.tags.column_checks import declared_columns
 

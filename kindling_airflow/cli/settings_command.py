@@ -7,8 +7,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.cli.sources import read_source
-from kindling_airflow.common.frozen import EMPTY
-from kindling_airflow.errors import WrongCallError, did_you_mean
+from kindling_airflow.common.immutable import EMPTY
+from kindling_airflow.common.wording import did_you_mean
+from kindling_airflow.errors import WrongCallError
 
 if TYPE_CHECKING:
     from kindling_airflow.translator.setting_sources import SettingSource

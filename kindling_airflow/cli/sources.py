@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.cli.memory_budget import read_budget, with_budget
 from kindling_airflow.cli.own_output import printed_to_stderr
-from kindling_airflow.common.bulk import collector_paused
-from kindling_airflow.common.short_lists import first_of
+from kindling_airflow.common.gc_pause import collector_paused
+from kindling_airflow.common.wording import first_of
 from kindling_airflow.errors import (
     KindlingAirflowError,
     ManifestError,

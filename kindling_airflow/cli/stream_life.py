@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kindling_airflow.cli.sources import Source
+from kindling_airflow.common.durations import seconds_of
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import TranslationError, WrongCallError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import data_flow
 from kindling_airflow.tags.stream_checks import check_streams
-from kindling_airflow.tags.stream_settings import Lifetime, seconds_of
+from kindling_airflow.tags.stream_settings import Lifetime
 from kindling_airflow.translator.stream_problems import trigger_problems
 from kindling_airflow.translator.streams import Streaming, forward_plan, streaming_part
 

@@ -69,8 +69,8 @@ def to_mermaid(
         if group is not None:
             lines.append("  end")
     for tail, head, label in arrows:
-        said = f'|"{_mermaid_label(label)}"|' if label else ""
-        lines.append(f"  {names[tail]} -->{said} {names[head]}")
+        text = f'|"{_mermaid_label(label)}"|' if label else ""
+        lines.append(f"  {names[tail]} -->{text} {names[head]}")
     return "\n".join(lines)
 
 
@@ -96,8 +96,8 @@ def to_dot(boxes: Sequence[Box], arrows: Iterable[Arrow] = (), groups: Sequence[
         if group is not None:
             lines.append("  }")
     for tail, head, label in arrows:
-        said = f' [label="{_dot_label(label)}"]' if label else ""
-        lines.append(f"  {names[tail]} -> {names[head]}{said};")
+        text = f' [label="{_dot_label(label)}"]' if label else ""
+        lines.append(f"  {names[tail]} -> {names[head]}{text};")
     return "\n".join([*lines, "}"])
 
 

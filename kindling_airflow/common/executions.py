@@ -1,4 +1,4 @@
-"""Which execution of which module a declaration is made by: what tells a repeat from a mistake.
+"""The execution of a module that makes a declaration: it distinguishes a repeat from a mistake.
 
 A loop or a copied line that takes an id twice does so while one module is executed once. A cell of
 a notebook that is run again, a statement typed again, and a module that is loaded anew are further
@@ -14,7 +14,7 @@ from types import CodeType, FrameType
 
 __all__ = ["Execution", "current_execution"]
 
-_PACKAGE = f"{__package__}."
+_PACKAGE = f"{__package__.partition('.')[0]}."
 _INTERACTIVE = "__main__"  # of notebooks and prompts; each cell or statement is compiled anew
 
 

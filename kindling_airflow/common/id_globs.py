@@ -129,7 +129,7 @@ class Glob:
 
 
 def matches_glob(pattern: str, id: str) -> bool:  # noqa: A002 - it is an id, and nothing else
-    """Tell whether an id matches a pattern.
+    """Return whether an id matches a pattern.
 
     >>> matches_glob("silver.*", "silver.orders"), matches_glob("silver.*", "silver.eu.orders")
     (True, False)

@@ -18,10 +18,10 @@ def variable_problem(text: object, *, is_path: bool = True) -> str | None:
 
     Args:
         text: the text; what is not a text names none.
-        is_path: whether a ``~`` at its beginning would be somebody's home.
+        is_path: whether a ``~`` at its beginning would be a home directory.
 
     >>> print(variable_problem("$HOME/lake"))
-    '$HOME/lake' names '$HOME', and variables of a shell are not replaced here
+    '$HOME/lake' names '$HOME', and shell variables are not expanded here
     >>> variable_problem("s3a://lake/_$folder$"), variable_problem("~x", is_path=False)
     (None, None)
     """
@@ -30,4 +30,4 @@ def variable_problem(text: object, *, is_path: bool = True) -> str | None:
     found = _VARIABLE.search(text) or (_HOME.match(text) if is_path else None)
     if found is None:
         return None
-    return f"{text!r} names {found.group()!r}, and variables of a shell are not replaced here"
+    return f"{text!r} names {found.group()!r}, and shell variables are not expanded here"

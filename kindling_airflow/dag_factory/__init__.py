@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.bulk import collector_paused
+from kindling_airflow.common.gc_pause import collector_paused
 
 __all__ = ["kindling_dag", "kindling_task_group", "load_dags"]
 

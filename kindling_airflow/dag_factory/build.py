@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta, timezone
 from typing import Any
 
 from airflow import sdk as airflow_sdk
 from airflow.configuration import conf
 from airflow.sdk import DAG, Param
 
-from kindling_airflow.common.frozen import thaw
-from kindling_airflow.common.secret_keys import without_secrets
+from kindling_airflow.common.durations import iso_datetime
+from kindling_airflow.common.immutable import thaw
+from kindling_airflow.common.redaction import without_secrets
 from kindling_airflow.dag_factory.schedules import airflow_schedule
 from kindling_airflow.dag_factory.tasks import TaskBuilder
 from kindling_airflow.definitions.compile import Compiled
@@ -138,7 +139,7 @@ def _alert(said: Any, references: References) -> Any:
     if said["reference"] == "average_runtime":
         reference = sdk.DeadlineReference.AVERAGE_RUNTIME()
     elif reference is None:
-        moment = datetime.fromisoformat(said["reference"].replace("Z", "+00:00"))
+        moment = iso_datetime(said["reference"])
         aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
         reference = sdk.DeadlineReference.FIXED_DATETIME(aware)
     return sdk.DeadlineAlert(

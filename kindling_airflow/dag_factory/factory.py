@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.sdk import DAG, get_parsing_context
 
-from kindling_airflow.common.bulk import collector_paused
+from kindling_airflow.common.gc_pause import collector_paused
 from kindling_airflow.common.interrupts import noticed_interrupts
 from kindling_airflow.dag_factory.broken import BrokenDefinition
 from kindling_airflow.dag_factory.build import build_dag

@@ -9,11 +9,12 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.common.bulk import collector_paused
+from kindling_airflow.common.gc_pause import collector_paused
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.definitions.compile import Planned, plan_definition, planned_as
 from kindling_airflow.definitions.definition import Definition, definition_schema
 from kindling_airflow.definitions.yaml_file import read_definition_file
-from kindling_airflow.errors import DefinitionError, ProblemsError, did_you_mean
+from kindling_airflow.errors import DefinitionError, ProblemsError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.manifest import Manifest
 

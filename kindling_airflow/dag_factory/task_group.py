@@ -26,11 +26,12 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import TaskGroup, get_parsing_context
 
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.dag_factory.group_sources import PlanSource, planned_source
 from kindling_airflow.dag_factory.tasks import TaskBuilder
 from kindling_airflow.definitions.compile import Compiled, compile_planned
 from kindling_airflow.definitions.references import References
-from kindling_airflow.errors import DefinitionError, did_you_mean
+from kindling_airflow.errors import DefinitionError
 from kindling_airflow.manifest.harvest import refuse_in_harvest
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 from kindling_airflow.translator import Closing, task_id

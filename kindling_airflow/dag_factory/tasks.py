@@ -16,9 +16,9 @@ from kindling_airflow.definitions.task_arguments import operator_arguments
 from kindling_airflow.definitions.task_doc import stream_text, task_doc
 from kindling_airflow.errors import DefinitionError
 from kindling_airflow.manifest.project_settings import differences_for
-from kindling_airflow.tags.entity_checks import connections_of
-from kindling_airflow.tags.entity_places import place_problems
-from kindling_airflow.tags.provider_types import is_absolute
+from kindling_airflow.tags.paths import is_absolute
+from kindling_airflow.tags.places import place_problems
+from kindling_airflow.tags.plan_checks import connections_of
 from kindling_airflow.translator import EmptySpec, GateSpec, NodeSpec, StopSpec, TaskSpec
 
 if TYPE_CHECKING:

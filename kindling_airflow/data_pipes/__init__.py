@@ -1,4 +1,4 @@
-"""WHAT: the declarations of pipes, the functions that turn input entities into one output entity.
+"""The declarations of pipes, the functions that turn input entities into one output entity.
 
     @DataPipes.pipe(
         pipeid="silver.orders",
@@ -23,6 +23,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, ClassVar, NoReturn, TypeVar
 
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_pipes.checks import argument_name
 from kindling_airflow.data_pipes.registry import (
     BOTH,
@@ -32,7 +33,7 @@ from kindling_airflow.data_pipes.registry import (
     PipeMetadata,
     read_query,
 )
-from kindling_airflow.errors import DeclarationError, did_you_mean
+from kindling_airflow.errors import DeclarationError
 
 __all__ = [
     "FROM_QUERY",
@@ -68,10 +69,10 @@ class PipeIds:
             return found[0]
         if found:
             raise AttributeError(
-                f"{name!r} stands for several pipes: {', '.join(map(repr, found))}"
+                f"{name!r} is the name of several pipes: {', '.join(map(repr, found))}"
             )
         hint = did_you_mean(name, [argument_name(pipe_id) for pipe_id in known])
-        raise AttributeError(f"no pipe is declared whose id would be {name!r}.{hint}")
+        raise AttributeError(f"no pipe is declared with the id {name!r}.{hint}")
 
     def __dir__(self) -> list[str]:
         """Return the names of all ids."""
@@ -153,7 +154,7 @@ class DataPipes:
         output_entity_id: str | None = None,
         **declaration: Any,
     ) -> Callable[[F], F]:
-        """Declare a query as a pipe, by default one that writes an entity of its own id.
+        """Declare a query as a pipe, by default one that writes an entity with its id.
 
         As a decorator, it lets the function make the output of the query's rows:
 

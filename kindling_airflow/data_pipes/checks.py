@@ -82,7 +82,7 @@ def signature_problems(function: object, input_entity_ids: Iterable[str]) -> lis
         return [f"execute must be a function, not {type(function).__name__}"]
     try:
         parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # a builtin without a signature: the call itself will tell
+    except (TypeError, ValueError):  # a builtin without a signature: the call itself will fail
         return []
     expected = {argument_name(entity_id): entity_id for entity_id in input_entity_ids}
     accepted = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
@@ -99,7 +99,7 @@ def signature_problems(function: object, input_entity_ids: Iterable[str]) -> lis
         if name not in accepted and not anything
     ]
     problems += [
-        f"its function wants an argument {name!r}, which is none of its inputs\n"
+        f"its function requires an argument {name!r}, which is not one of its inputs\n"
         f"  Fix: name the entity in input_entity_ids, or give the argument a default."
         for name in sorted(required - set(expected) - {"run"})
     ]
@@ -109,7 +109,7 @@ def signature_problems(function: object, input_entity_ids: Iterable[str]) -> lis
 def finish_problems(function: object, sql: object) -> list[str]:
     """Return why a function cannot be called with the rows of a query, and the run if it asks."""
     if sql is None:
-        return ["has a function that finishes a query, and no query\n  Fix: give it one."]
+        return ["has a function that finishes a query, and no query\n  Fix: give it a query."]
     if not callable(function):
         return [f"finish must be a function, not {type(function).__name__}"]
     try:
@@ -120,13 +120,13 @@ def finish_problems(function: object, sql: object) -> list[str]:
     try:
         signature.bind(None, **run)
     except TypeError as error:
-        what = "is called with the rows of its query, which it cannot be"
+        what = "cannot be called with the rows of its query"
         return [f"its function {what}: {error}\n  Fix: let it take one DataFrame."]
     return []
 
 
 def table_problems(sql: object, input_entity_ids: Iterable[str]) -> list[str]:
-    """Return why a text is no query, or why its inputs cannot be its tables."""
+    """Return why a text is not a query, or why its inputs cannot be its tables."""
     problems = query_problems(sql)
     taken: dict[str, str] = {}
     for entity_id in input_entity_ids:
@@ -134,7 +134,7 @@ def table_problems(sql: object, input_entity_ids: Iterable[str]) -> list[str]:
         first = taken.setdefault(table, entity_id)
         if argument_name(first) != argument_name(entity_id):
             problems.append(
-                f"reads {first!r} and {entity_id!r}, whose tables SQL does not tell apart: it "
-                "knows no upper and lower case\n  Fix: remove or rename one of the two inputs."
+                f"reads {first!r} and {entity_id!r}, whose tables have the same name in SQL, "
+                "which ignores upper and lower case\n  Fix: remove or rename one of the two inputs."
             )
     return problems

@@ -1,4 +1,4 @@
-"""WHAT a pipe promises about its output: checked on what is staged, before it is published.
+"""What a pipe promises about its output: checked on what is staged, before it is published.
 
     expectations=[
         not_null("order_id"),
@@ -9,7 +9,7 @@
         satisfies("shipped_at >= ordered_at OR shipped_at IS NULL", tolerate=0.001),
     ]
 
-The functions only write down what they are told; everything that is wrong is found together, when
+The functions only record their arguments; everything that is wrong is found together, when
 the pipe is declared. What is null is judged by ``not_null`` alone: the other checks of columns pass
 over it. A predicate has to be true: a row for which it is null violates it.
 """
@@ -23,11 +23,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_entities import id_problems, list_problems
-from kindling_airflow.errors import did_you_mean
 
 __all__ = [
     "EXAMPLES_TAG",
+    "MOST_EXAMPLES",
     "ON_VIOLATION_TAG",
     "Expectation",
     "accepted",
@@ -49,7 +50,7 @@ Tolerance = int | float | None
 _ACTIONS = ("fail", "warn", "drop")
 _CHECKS = ("not_null", "unique", "accepted", "in_range", "row_count", "satisfies")
 _LONGEST_NAME = 60
-_MOST_EXAMPLES = 20
+MOST_EXAMPLES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +80,16 @@ class Expectation:
     predicate: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the expectation as a JSON document, without what says nothing."""
-        said = {item.name: getattr(self, item.name) for item in fields(self)}
+        """Return the expectation as a JSON document, without fields that are not set."""
+        given = {item.name: getattr(self, item.name) for item in fields(self)}
         return {
             name: list(value) if type(value) is tuple else value
-            for name, value in said.items()
+            for name, value in given.items()
             if value is not None and value != ()
         }
 
     def text(self) -> str:
-        """Return what is expected, for people.
+        """Return what is expected, human-readable.
 
         >>> in_range("amount", 0).text(), unique("day", "shop").text()
         ('amount is at least 0', 'day, shop is unique')
@@ -108,7 +109,7 @@ class Expectation:
         """Return what is expected, and what happens otherwise.
 
         Args:
-            stern: what a deployment says in place of ``fail`` and ``warn``.
+            stern: what a deployment sets in place of ``fail`` and ``warn``.
 
         >>> not_null("id", tolerate=0.01).promise()
         'id is not null (else fail; up to 1 % are tolerated)'
@@ -220,11 +221,11 @@ def satisfies(
 
 
 def _expectation(
-    check: str, name: Any, on_violation: Any, tolerate: Any, **said: Any
+    check: str, name: Any, on_violation: Any, tolerate: Any, **given: Any
 ) -> Expectation:
     if name is None:
-        name = _default_name(check, said.get("columns", ()), said.get("predicate"))
-    return Expectation(check, name, on_violation, tolerate, **said)
+        name = _default_name(check, given.get("columns", ()), given.get("predicate"))
+    return Expectation(check, name, on_violation, tolerate, **given)
 
 
 def _default_name(check: str, columns: Any, predicate: Any) -> str:
@@ -260,7 +261,7 @@ def read_expectations(value: Any) -> tuple[tuple[Expectation, ...], list[str]]:
             item = _from_json(item)  # noqa: PLW2901 (the same thing, read)
         if not isinstance(item, Expectation):
             problems.append(
-                f"{where} is {item!r} where an expectation belongs\n"
+                f"{where} is {item!r} where an expectation is expected\n"
                 "  Fix: write it like not_null('id')."
             )
             continue
@@ -269,7 +270,7 @@ def read_expectations(value: Any) -> tuple[tuple[Expectation, ...], list[str]]:
         if not wrong and item.name in taken:
             problems.append(
                 f"{where}: the name {item.name!r} is taken by expectations[{taken[item.name]}]\n"
-                "  Fix: give one of them a name of its own."
+                "  Fix: give one of them its own name."
             )
         elif not wrong:
             taken[item.name] = n
@@ -278,16 +279,18 @@ def read_expectations(value: Any) -> tuple[tuple[Expectation, ...], list[str]]:
 
 
 def _from_json(document: Mapping[str, Any]) -> Expectation:
-    said = {item.name: document[item.name] for item in fields(Expectation) if item.name in document}
+    given = {
+        item.name: document[item.name] for item in fields(Expectation) if item.name in document
+    }
     for name in ("columns", "values"):
-        if isinstance(said.get(name), list):
-            said[name] = tuple(said[name])
-    check = said.setdefault("check", None)
-    if said.get("name") is None:
-        columns = said.get("columns")
+        if isinstance(given.get(name), list):
+            given[name] = tuple(given[name])
+    check = given.setdefault("check", None)
+    if given.get("name") is None:
+        columns = given.get("columns")
         known = columns if isinstance(columns, tuple) else ()
-        said["name"] = _default_name(str(check), known, said.get("predicate"))
-    return Expectation(**said)
+        given["name"] = _default_name(str(check), known, given.get("predicate"))
+    return Expectation(**given)
 
 
 def _problems(item: Expectation) -> list[str]:
@@ -309,21 +312,26 @@ def _problems(item: Expectation) -> list[str]:
         problems.append("row_count cannot drop: no single row is wrong\n  Fix: use fail or warn.")
     problems += _tolerance_problems(item)
     problems += _column_problems(item)
-    problems += _PROBLEMS_OF.get(item.check, _nothing_more)(item)
+    if item.check in _PROBLEMS_OF:
+        problems += _PROBLEMS_OF[item.check](item)
+    elif item.check == "satisfies" and not (
+        isinstance(item.predicate, str) and item.predicate.strip()
+    ):
+        problems.append(f"predicate must be a SQL expression, not {item.predicate!r}")
     return problems
 
 
 def _tolerance_problems(item: Expectation) -> list[str]:
-    said = item.tolerate
-    if said is None:
+    tolerate = item.tolerate
+    if tolerate is None:
         return []
     if item.check == "row_count":
-        return ["row_count takes no tolerate\n  Fix: widen its bounds."]
-    rows = type(said) is int and said >= 0
-    share = type(said) is float and 0 < said < 1
+        return ["row_count does not accept tolerate\n  Fix: widen its bounds."]
+    rows = type(tolerate) is int and tolerate >= 0
+    share = type(tolerate) is float and 0 < tolerate < 1
     if rows or share:
         return []
-    return [f"tolerate must be a number of rows (0, 1, 2 ...) or a share below 1, not {said!r}"]
+    return [f"tolerate must be a number of rows (0, 1, 2 ...) or a share below 1, not {tolerate!r}"]
 
 
 def _column_problems(item: Expectation) -> list[str]:
@@ -339,14 +347,10 @@ def _column_problems(item: Expectation) -> list[str]:
     return problems
 
 
-def _nothing_more(_item: Expectation) -> list[str]:
-    return []
-
-
 def _value_problems(item: Expectation) -> list[str]:
     if isinstance(item.values, str):
-        said = repr(item.values)
-        return [f"values is the string {said} where a list belongs\n  Fix: write [{said}]"]
+        shown = repr(item.values)
+        return [f"values is the string {shown} where a list is expected\n  Fix: write [{shown}]"]
     if not isinstance(item.values, tuple) or not item.values:
         return [f"values must be a list of at least one value, not {item.values!r}"]
     problems = [f"values: {value!r} {why}" for value in item.values if (why := _unfit(value, bool))]
@@ -375,8 +379,8 @@ def _unfit(value: Any, *further: type) -> str:
     if value is None or type(value) in (str, int, *further):
         return ""
     if type(value) is float:
-        return "" if math.isfinite(value) else "is no finite number"
-    return f"is no number, text, date or datetime but {type(value).__name__}"
+        return "" if math.isfinite(value) else "is not a finite number"
+    return f"is not a number, text, date or datetime but {type(value).__name__}"
 
 
 def _count_problems(item: Expectation) -> list[str]:
@@ -393,17 +397,10 @@ def _count_problems(item: Expectation) -> list[str]:
     return problems
 
 
-def _predicate_problems(item: Expectation) -> list[str]:
-    if isinstance(item.predicate, str) and item.predicate.strip():
-        return []
-    return [f"predicate must be a SQL expression, not {item.predicate!r}"]
-
-
 _PROBLEMS_OF = {
     "accepted": _value_problems,
     "in_range": _bound_problems,
     "row_count": _count_problems,
-    "satisfies": _predicate_problems,
 }
 
 
@@ -413,8 +410,8 @@ def quality_tag_problems(tags: Mapping[str, Any]) -> list[str]:
     action, examples = tags.get(ON_VIOLATION_TAG), tags.get(EXAMPLES_TAG)
     if action not in (None, "fail", "warn"):
         problems.append(f"tag {ON_VIOLATION_TAG} must be fail or warn, not {action!r}")
-    if examples is not None and (type(examples) is not int or not 0 <= examples <= _MOST_EXAMPLES):
+    if examples is not None and (type(examples) is not int or not 0 <= examples <= MOST_EXAMPLES):
         problems.append(
-            f"tag {EXAMPLES_TAG} must be a number from 0 to {_MOST_EXAMPLES}, not {examples!r}"
+            f"tag {EXAMPLES_TAG} must be a number from 0 to {MOST_EXAMPLES}, not {examples!r}"
         )
     return problems

@@ -16,7 +16,7 @@ from types import MethodType
 from typing import Any
 
 from kindling_airflow.common.executions import Execution, current_execution
-from kindling_airflow.common.frozen import EMPTY, FrozenDict, freeze, same_json
+from kindling_airflow.common.immutable import EMPTY, FrozenDict, freeze, same_json
 from kindling_airflow.data_entities import (
     freeze_declared,
     id_problems,
@@ -57,7 +57,7 @@ _USUAL = frozenset({"pipeid", "name", "tags", "input_entity_ids", "output_entity
 
 
 class _FromQuery(tuple[str, ...]):
-    """No inputs yet: the query will tell."""
+    """No inputs yet: they follow from the query."""
 
     __slots__ = ()
 
@@ -72,7 +72,7 @@ class PipeMetadata:
 
     Attributes:
         pipeid: unique id; task ids, and so the task history, come from it alone.
-        name: what people call it; the id when not given.
+        name: its display name; the id when not given.
         execute: the function; None for a query, and in declarations read from a manifest.
         tags: what the pipe knows of itself (``layer``, ``duration_hint`` in seconds, your own).
         input_entity_ids: the entities that it reads; the first one drives it.
@@ -268,7 +268,7 @@ class DataPipesRegistry:
             entry: the pipe as a JSON object.
 
         Returns:
-            whether it is declared now; if not, :meth:`register_pipe` can tell why.
+            whether it is declared now; if not, :meth:`register_pipe` reports why.
         """
         pipe_id, name, tags = entry.get("pipeid"), entry.get("name"), entry.get("tags")
         output, inputs = entry.get("output_entity_id"), entry.get("input_entity_ids", ())
@@ -321,7 +321,7 @@ DataPipesManager = DataPipesRegistry
 
 
 def innermost(function: Callable[..., Any]) -> Any:
-    """Return what is behind wrappers and partial applications: what somebody has written."""
+    """Return the function behind wrappers and partial applications."""
     found: Any = inspect.unwrap(function)
     while isinstance(found, functools.partial):
         found = inspect.unwrap(found.func)
@@ -353,11 +353,11 @@ def _clash(old: PipeMetadata, new: PipeMetadata) -> str:
     """Return how two declarations of one id differ; empty where they do not."""
     places = _function_place(old), _function_place(new)
     if places[0] != places[1]:
-        return f": by {places[0]} and by {places[1]}\n  Fix: give one of them an id of its own."
+        return f": by {places[0]} and by {places[1]}\n  Fix: give one of them its own id."
     if not (_are_one(old.execute, new.execute) and _are_one(old.finish, new.finish)):
         return (
-            f" by {places[0]}, which is there more than once: in a loop, or made by a function "
-            "that is called again\n  Fix: give each of them an id of its own."
+            f" by {places[0]}, which is declared more than once: in a loop, or made by a function "
+            "that is called again\n  Fix: give each of them its own id."
         )
     skipped = {"execute", "finish", "sql_parameters"}
     if old.awaits_inputs or new.awaits_inputs:
@@ -369,7 +369,7 @@ def _clash(old: PipeMetadata, new: PipeMetadata) -> str:
     where = "without a function" if old.sql is None and old.execute is None else f"by {places[0]}"
     return (
         f" {where}, differing in {', '.join(other)}\n"
-        "  Fix: keep one of the declarations, or give one of them an id of its own."
+        "  Fix: keep one of the declarations, or give one of them its own id."
     )
 
 
@@ -379,7 +379,7 @@ def _as_json(pipe: PipeMetadata, name: str) -> Any:
 
 
 def _says_less(pipe: PipeMetadata, known: PipeMetadata) -> bool:
-    """Tell whether a query has been read before, and this declaration of it has not."""
+    """Return whether a query has been read before, and this declaration of it has not."""
     unread = not known.awaits_inputs and not pipe.sql_parameters
     return pipe.sql is not None and (pipe.awaits_inputs or unread)
 
@@ -392,11 +392,11 @@ def read_query(
     Args:
         pipeid: the pipe, for messages.
         module: the names of the module that declares it, among them ``__file__``.
-        sql: the query that it says, or None.
+        sql: the query itself, or None.
         sql_file: the file that it names, or None.
 
     Raises:
-        DeclarationError: it says both or neither, or the file cannot be read.
+        DeclarationError: it has both or neither, or the file cannot be read.
     """
     if (sql is None) == (sql_file is None):
         what = "neither sql nor sql_file" if sql is None else "sql and sql_file"

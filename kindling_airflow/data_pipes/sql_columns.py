@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.errors import did_you_mean
+from kindling_airflow.common.wording import did_you_mean
 
 if TYPE_CHECKING:
     from sqlglot.optimizer.scope import Scope

@@ -1,4 +1,4 @@
-"""The text of a pipe whose query stands in a file of its own.
+"""The text of a pipe whose query is in a file.
 
 The file is looked for beside the module that declares the pipe, then from the project's folder on.
 It is read through the module's loader, so a project may lie in a zip.
@@ -24,7 +24,8 @@ def read_sql_file(name: object, module: Mapping[str, Any]) -> tuple[str, Path]:
         module: the globals of the module that names it.
 
     Raises:
-        DeclarationError: the name is no relative path, there is no such file, or it is no UTF-8.
+        DeclarationError: the name is not a relative path, the file is not found, or not valid
+            UTF-8.
     """
     if not isinstance(name, str) or not name.strip():
         raise DeclarationError([f"sql_file must be the name of a file, not {name!r}"])
@@ -44,10 +45,13 @@ def read_sql_file(name: object, module: Mapping[str, Any]) -> tuple[str, Path]:
         try:
             return content.decode("utf-8-sig"), path
         except UnicodeDecodeError as error:
-            raise DeclarationError([f"sql_file {str(path)!r} is no UTF-8: {error}"]) from error
+            raise DeclarationError(
+                [f"sql_file {str(path)!r} is not valid UTF-8: {error}"]
+            ) from error
     problem = (
-        f"there is no sql_file {name!r}; looked for {' and '.join(map(repr, tried))}\n"
-        "  Fix: correct the name; it starts beside the declaring module or at the project's folder."
+        f"sql_file not found: {name!r}; searched {' and '.join(map(repr, tried))}\n"
+        "  Fix: correct the path; it is relative to the declaring module or to the project's "
+        "folder."
     )
     raise DeclarationError([problem])
 

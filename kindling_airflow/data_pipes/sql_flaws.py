@@ -52,7 +52,11 @@ def comma_problems(sql: str) -> list[str]:
     import sqlglot
 
     tokens = sqlglot.tokenize(sql, read="spark")
-    return [_comma_text(sql, *comma) for comma in _stray_commas(tokens)]
+    return [
+        f"its query has an extra comma, line {sql.count(chr(10), 0, start) + 1},"
+        f"{f' before {behind}' if behind else ' at its end'}\n  Fix: remove it."
+        for start, behind in _stray_commas(tokens)
+    ]
 
 
 def _stray_commas(tokens: Sequence[Any]) -> Iterator[tuple[int, str]]:
@@ -61,7 +65,8 @@ def _stray_commas(tokens: Sequence[Any]) -> Iterator[tuple[int, str]]:
     The parser passes over them, Spark does not. Words that begin a clause may be names of columns
     in Spark (``SELECT id, order FROM t``), so that more than the next word is looked at.
     """
-    texts = ["a" if _is_quoted(token) else token.text.upper() for token in tokens]
+    quoted = ("IDENTIFIER", "STRING", "RAW_STRING")
+    texts = ["a" if t.token_type.name in quoted else t.text.upper() for t in tokens]
     for n, token in enumerate(tokens):
         if token.token_type.name != "COMMA":
             continue
@@ -93,13 +98,3 @@ def _begins_clause(tokens: Sequence[Any], at: int) -> bool:
         if depth == 0 and kind == "FROM":
             return is_query
     return True
-
-
-def _is_quoted(token: Any) -> bool:
-    return token.token_type.name in ("IDENTIFIER", "STRING", "RAW_STRING")
-
-
-def _comma_text(sql: str, start: int, behind: str) -> str:
-    line = sql.count("\n", 0, start) + 1
-    what = f" before {behind}" if behind else " at its end"
-    return f"its query has a comma too many, line {line},{what}\n  Fix: take it out."

@@ -13,15 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 
+from kindling_airflow.common.wording import did_you_mean, some_pipes
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata, argument_name
 from kindling_airflow.data_pipes.sql_columns import unknown_columns
 from kindling_airflow.data_pipes.sql_query import (
     Query,
-    TableName,
     read_query,
     sql_parser_is_installed,
 )
-from kindling_airflow.errors import DeclarationError, did_you_mean
+from kindling_airflow.errors import DeclarationError
 
 __all__ = ["CHECK_TAG", "check_queries", "derive_inputs"]
 
@@ -54,9 +54,9 @@ def check_queries(
         columns_of: returns which columns an entity has, or None where that is not certain.
 
     Raises:
-        DeclarationError: a query is none or breaks the grammar, names a table that is no input or
-            no entity, or several entities at once, or a column that its tables do not have, or
-            cannot be read without the parser; lists every problem.
+        DeclarationError: a text is not a query or breaks the grammar, names a table that is not
+            an input or an entity, or several entities at once, or a column that its tables do not
+            have, or cannot be read without the parser; lists every problem.
     """
     _check(pipes, [pipe for pipe in pipes if pipe.sql is not None], entity_ids)
     if columns_of is None or not sql_parser_is_installed():
@@ -84,10 +84,10 @@ def _column_problems(
     where = f"pipe {pipe.pipeid!r}: its query" + (f" ({pipe.sql_file})" if pipe.sql_file else "")
     for name, hint in unknown_columns(pipe.sql or "", tables):
         yield (
-            f"{where} names column {name!r}, which its tables do not have as they are declared."
+            f"{where} names column {name!r}, which the declared schemas of its tables do not have."
             f"{hint}\n"
-            "  Fix: correct the name, or the schema of the entity; if Spark does take the query as "
-            f"it is, set the tag {CHECK_TAG!r} to False."
+            "  Fix: correct the name, or the schema of the entity; if Spark accepts the query, "
+            f"set the tag {CHECK_TAG!r} to False."
         )
 
 
@@ -105,13 +105,21 @@ def _check(
     for pipe in queries:
         checked = pipe.tags.get(CHECK_TAG) is not False
         if pipe.awaits_inputs and not checked:
-            problems.append(_unread_text(pipe))
+            problems.append(
+                f"pipe {pipe.pipeid!r}: its inputs cannot be derived from a query that is not read "
+                f"(tag {CHECK_TAG!r})\n  Fix: name the inputs in input_entity_ids."
+            )
         elif pipe.awaits_inputs and not readable:
             without_parser.append(pipe.pipeid)
         elif readable and checked:
             problems += _settle(pipes, pipe, known)
     if without_parser:
-        problems.append(_no_parser_text(without_parser))
+        problems.append(  # one text for all: one package is missing
+            f"{some_pipes(without_parser)}: deriving inputs from queries requires the package "
+            "'sqlglot', which is not installed here\n"
+            "  Fix: install 'sqlglot>=27' where projects are compiled and DAG files are parsed, or "
+            "name the inputs in input_entity_ids."
+        )
     if problems:
         raise DeclarationError(problems)
 
@@ -119,14 +127,14 @@ def _check(
 def _settle(
     pipes: DataPipesRegistry, pipe: PipeMetadata, known: Mapping[str, tuple[str, ...]]
 ) -> list[str]:
-    """Give a pipe what its query says; returns what is wrong with that."""
+    """Give a pipe what follows from its query; return what is wrong with that."""
     query = read_query(pipe.sql or "")
     inputs, problems = _inputs(pipe, query, known)
     if not problems:
-        said = {item.name: getattr(pipe, item.name) for item in fields(pipe)}
-        said |= {"input_entity_ids": inputs, "sql_parameters": query.parameters}
+        declared = {item.name: getattr(pipe, item.name) for item in fields(pipe)}
+        declared |= {"input_entity_ids": inputs, "sql_parameters": query.parameters}
         try:
-            pipes.register_pipe(**said)
+            pipes.register_pipe(**declared)
         except DeclarationError as error:
             return list(error.problems)
     return problems
@@ -138,12 +146,16 @@ def _inputs(
     problems = [f"pipe {pipe.pipeid!r}: {problem}" for problem in query.problems]
     own = None if pipe.awaits_inputs else _by_table(pipe.input_entity_ids)
     found: dict[str, None] = {}
+    place = "" if pipe.sql_file is None else f"{pipe.sql_file}, "
     for table in query.tables:
         name = ".".join(table.parts)
-        where = f"pipe {pipe.pipeid!r}: its query reads {name!r} ({_line(pipe, table)})"
+        where = f"pipe {pipe.pipeid!r}: its query reads {name!r} ({place}line {table.line})"
         candidates = (known if own is None else own).get(table.parts[-1].casefold(), ())
         if len(table.parts) > 1:
-            problems.append(f"{where}, a name of {len(table.parts)} parts\n{_two_parts(name)}")
+            problems.append(
+                f"{where}, a name of {len(table.parts)} parts\n"
+                f"  Fix: write {argument_name(name)}, or `{name}` in backquotes."
+            )
         elif not candidates:
             problems.append(f"{where}, {_unknown_text(name, known, own)}")
         elif len(candidates) > 1:
@@ -165,43 +177,16 @@ def _by_table(entity_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _line(pipe: PipeMetadata, table: TableName) -> str:
-    return f"line {table.line}" if pipe.sql_file is None else f"{pipe.sql_file}, line {table.line}"
-
-
-def _two_parts(name: str) -> str:
-    return f"  Fix: write {argument_name(name)}, or `{name}` in backquotes."
-
-
 def _unknown_text(
     name: str, known: Mapping[str, Iterable[str]], own: Mapping[str, Iterable[str]] | None
 ) -> str:
     if own is not None:
         hint = did_you_mean(name.casefold(), own)
         return (
-            f"which is none of its inputs.{hint}\n"
+            f"which is not one of its inputs.{hint}\n"
             "  Fix: correct the name, or add the entity to input_entity_ids."
         )
     return (
-        f"which is no entity of the project.{did_you_mean(name.casefold(), known)}\n"
+        f"which is not an entity of the project.{did_you_mean(name.casefold(), known)}\n"
         "  Fix: correct the name, declare the entity, or name the inputs in input_entity_ids."
-    )
-
-
-def _unread_text(pipe: PipeMetadata) -> str:
-    return (
-        f"pipe {pipe.pipeid!r}: its inputs cannot be derived from a query that is not read "
-        f"(tag {CHECK_TAG!r})\n  Fix: name the inputs in input_entity_ids."
-    )
-
-
-def _no_parser_text(pipe_ids: Sequence[str]) -> str:
-    """Return one text for all pipes: one package is missing, not one for each."""
-    first, more = pipe_ids[0], len(pipe_ids) - 1
-    which = f"pipe {first!r}" + (f" (and {more} more)" if more else "")
-    return (
-        f"{which}: deriving inputs from queries takes the package 'sqlglot', which is not "
-        "installed here\n"
-        "  Fix: install 'sqlglot>=27' where projects are compiled and DAG files are parsed, or "
-        "name the inputs in input_entity_ids."
     )

@@ -60,7 +60,7 @@ class Query:
 
     Attributes:
         tables: the tables that it reads, in the order in which it names them; its own (WITH) and
-            table functions are none.
+            table functions are left out.
         parameters: its named parameters, sorted.
         problems: why it cannot be a pipe's query.
     """
@@ -93,7 +93,7 @@ def bare_query(sql: Any) -> Any:
 
 
 def query_problems(sql: object) -> list[str]:
-    """Return what can be said against a text without a parser: it must begin like a query.
+    """Return what is wrong with a text, without a parser: it must begin like a query.
 
     >>> query_problems("-- all of it" + chr(10) + "SELECT * FROM orders")
     []
@@ -124,7 +124,7 @@ def query_text(sql: str) -> str:
 
 
 def sql_parser_is_installed() -> bool:
-    """Tell whether :func:`read_query` can do its work here."""
+    """Return whether :func:`read_query` can do its work here."""
     return find_spec("sqlglot") is not None
 
 
@@ -138,7 +138,7 @@ def read_query(sql: str) -> Query:
     try:
         tree = query_tree(sql)
         if tree is None:
-            return Query(problems=(f"its text is no single query\n{_REMEDY}",))
+            return Query(problems=(f"its text is not a single query\n{_REMEDY}",))
         problems = comma_problems(sql)
         if problems:
             return Query(problems=tuple(problems))
@@ -211,7 +211,7 @@ def _tables(
                 found[start] = TableName(parts, sql.count("\n", 0, start) + 1)
             elif _is_unreadable(source):
                 problems[
-                    "its query names a table by an expression, which nothing can be derived from\n"
+                    "its query names a table by an expression, from which no input can be derived\n"
                     "  Fix: name the table itself."
                 ] = None
     first: dict[tuple[str, ...], TableName] = {}
@@ -229,7 +229,7 @@ def _identifiers(source: Any) -> Iterator[exp.Identifier]:
 
 
 def _is_unreadable(source: Any) -> bool:
-    """Tell whether a source is ``IDENTIFIER(...)``; other functions in FROM make rows themselves.
+    """Return whether a source is ``IDENTIFIER(...)``; other functions in FROM make rows themselves.
 
     >>> _is_unreadable("a table of the query itself")
     False
@@ -260,7 +260,7 @@ def _syntax_text(error: Exception) -> str:
     line, near = details[0].get("line"), details[0].get("highlight")
     where = f", line {line}, near {near!r}" if line else ""
     return (
-        f"its query is no SQL that can be read{where}\n"
-        "  Fix: correct the query; if Spark does take it as it is, name its inputs in "
+        f"its query is not valid SQL{where}\n"
+        "  Fix: correct the query; if Spark accepts it, name its inputs in "
         "input_entity_ids and set the tag 'sql.check' to False."
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
+from kindling_airflow.common.durations import iso_datetime
 from kindling_airflow.common.variables import variable_problem
 from kindling_airflow.definitions.params import param_problems
 from kindling_airflow.definitions.python_objects import OBJECTS
@@ -89,6 +89,6 @@ def _deadline_problems(said: Any) -> Iterator[Problem]:
                 yield where, f"{text}\n  Fix: write reference, interval_seconds and callback."
         elif alert["reference"] not in _NAMED_REFERENCES:
             try:
-                datetime.fromisoformat(alert["reference"].replace("Z", "+00:00"))
+                iso_datetime(alert["reference"])
             except ValueError as error:
                 yield (*where, "reference"), f"{alert['reference']!r} is no moment: {error}"

@@ -33,7 +33,7 @@ from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.manifest.harvest import harvest, is_current
 from kindling_airflow.selection import select as select_pipes
-from kindling_airflow.tags.entity_checks import check_entities, memory_problems
+from kindling_airflow.tags.plan_checks import check_entities, memory_problems
 from kindling_airflow.tags.stream_checks import check_streams
 from kindling_airflow.translator import (
     Barrier,

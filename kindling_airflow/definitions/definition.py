@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY, freeze
+from kindling_airflow.common.immutable import EMPTY, freeze
 from kindling_airflow.definitions.checks import meaning_problems
 from kindling_airflow.definitions.python_objects import set_aside
 from kindling_airflow.definitions.schema_check import as_json, definition_schema, schema_problems

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from kindling_airflow.common.whole_file import write_whole
+from kindling_airflow.common.atomic_write import write_whole
 from kindling_airflow.errors import ManifestError
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.manifest.harvest import is_current

@@ -13,9 +13,9 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.yaml_file import Problem, Where
-from kindling_airflow.errors import did_you_mean
 
 __all__ = ["argument_name_problems", "known_arguments"]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kindling_airflow.common.frozen import thaw
+from kindling_airflow.common.immutable import thaw
 from kindling_airflow.definitions.python_objects import OBJECTS
 from kindling_airflow.definitions.yaml_file import Problem
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from kindling_airflow.errors import did_you_mean
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.execution_plan import ExecutionPlan
 
 __all__ = ["query_param_problems"]

@@ -16,15 +16,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY
+from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.common.interrupts import noticed_interrupts
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_entities import DataEntities, DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.import_budget import seconds_for_all, seconds_for_one, time_limit
 from kindling_airflow.definitions.python_objects import OBJECTS, put_back
 from kindling_airflow.definitions.yaml_file import Where
-from kindling_airflow.errors import DefinitionError, did_you_mean
+from kindling_airflow.errors import DefinitionError
 from kindling_airflow.manifest.harvest import isolated_imports
 from kindling_airflow.manifest.harvest_calls import something_was_declared
 from kindling_airflow.translator import CALLBACKS

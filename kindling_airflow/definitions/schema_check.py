@@ -17,9 +17,9 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, validators
 
-from kindling_airflow.common.secret_keys import MASK, is_secret_key, secret_values, without_secrets
+from kindling_airflow.common.redaction import MASK, is_secret_key, secret_values, without_secrets
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.definitions.yaml_file import DEEPEST, MOST_VALUES, Problem, Where
-from kindling_airflow.errors import did_you_mean
 
 __all__ = ["as_json", "definition_schema", "resolved", "schema_problems"]
 

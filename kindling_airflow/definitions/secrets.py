@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from kindling_airflow.common.secret_keys import is_secret_key, secret_values, text_has_secret
-from kindling_airflow.common.secret_keys import without_secrets as text_without_secrets
+from kindling_airflow.common.redaction import is_secret_key, secret_values, text_has_secret
+from kindling_airflow.common.redaction import without_secrets as text_without_secrets
 from kindling_airflow.definitions.yaml_file import Problem, Where
 
 __all__ = ["hides_secrets_of", "secret_problems"]

@@ -8,7 +8,7 @@ from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.data_pipes.expectations import ON_VIOLATION_TAG
 from kindling_airflow.data_pipes.sql_query import query_text
-from kindling_airflow.tags.provider_types import provider_type_of
+from kindling_airflow.tags.storage_types import provider_type_of
 from kindling_airflow.tags.stream_settings import StreamSettings
 
 __all__ = ["stream_text", "task_doc"]

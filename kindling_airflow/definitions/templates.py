@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kindling_airflow.common.secret_keys import without_secrets
+from kindling_airflow.common.redaction import without_secrets
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.yaml_file import Problem, Where
-from kindling_airflow.errors import did_you_mean
 
 __all__ = ["NAMES_OF_A_DATE", "NAMES_OF_A_RUN", "names_in", "template_problems", "templates_of"]
 

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from kindling_airflow.common.durations import iso_datetime
 from kindling_airflow.definitions.yaml_file import Problem
 
 __all__ = [
@@ -197,5 +198,5 @@ def start_of(keys: Mapping[str, Any]) -> datetime | None:
     if said is None:
         return None
     zone = ZoneInfo(keys.get("timezone", "UTC"))
-    moment = datetime.fromisoformat(re.sub("Z$", "+00:00", said))
+    moment = iso_datetime(said)
     return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)

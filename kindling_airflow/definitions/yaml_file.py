@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from yaml.reader import Reader
 
-from kindling_airflow.common.secret_keys import MASK, is_secret_key
+from kindling_airflow.common.redaction import MASK, is_secret_key
 from kindling_airflow.definitions.yaml_scalars import as_written, reading_problems
 from kindling_airflow.errors import DefinitionError
 

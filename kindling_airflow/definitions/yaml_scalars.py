@@ -18,14 +18,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kindling_airflow.common.secret_keys import MASK, is_secret_key
+from kindling_airflow.common.redaction import MASK, is_secret_key
+from kindling_airflow.tags.names import OPTION_TAGS, STREAM_OPTION_TAGS
 
 __all__ = ["Scalar", "as_written", "reading_problems"]
 
 _Where = tuple[str | int, ...]
 
 _TEXTS_IN_SPARK = ("conf", "env_vars")
-_TEXT_TAGS = ("provider.option.", "stream.option.")
+_TEXT_TAGS = (OPTION_TAGS, STREAM_OPTION_TAGS)
 _FREE = frozenset({"params", "arguments", "executor_config", "kwargs", "tags", "access_control"})
 _OF_THE_TYPE = ("default", "enum", "const", "examples")
 

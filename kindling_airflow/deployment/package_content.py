@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from kindling_airflow.common.frozen import FrozenDict
+from kindling_airflow.common.immutable import FrozenDict
 from kindling_airflow.deployment.project_package import INFO_NAME, RUNTIME, PackageInfo
 from kindling_airflow.errors import PackageError
 from kindling_airflow.manifest import Manifest

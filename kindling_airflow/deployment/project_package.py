@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.common.frozen import FrozenDict
-from kindling_airflow.common.short_lists import first_of
+from kindling_airflow.common.immutable import FrozenDict
+from kindling_airflow.common.wording import first_of
 from kindling_airflow.errors import PackageError
 
 __all__ = [

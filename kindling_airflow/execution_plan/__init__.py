@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kindling_airflow.common.bulk import collector_paused
-from kindling_airflow.common.frozen import EMPTY, FrozenDict, digest_of, freeze, thaw
+from kindling_airflow.common.gc_pause import collector_paused
+from kindling_airflow.common.immutable import EMPTY, FrozenDict, digest_of, freeze, thaw
 from kindling_airflow.data_entities import tag_problems
 from kindling_airflow.errors import PlanValidationError
 from kindling_airflow.execution_plan.document import PLAN_SCHEMA_VERSION, plan_content, plan_fields

@@ -13,12 +13,13 @@ and edges; ways are counted in whole numbers, so that sums are exact.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kindling_airflow.common.durations import positive_seconds
 from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.tags.names import DURATION_TAG
 
 __all__ = [
     "DataFlow",
@@ -27,7 +28,6 @@ __all__ = [
     "duration_hint",
     "is_forward",
     "path_through",
-    "positive_seconds",
 ]
 
 _Neighbours = Mapping[str, tuple[str, ...]]
@@ -35,17 +35,7 @@ _Neighbours = Mapping[str, tuple[str, ...]]
 
 def duration_hint(tags: Mapping[str, Any]) -> float | None:
     """Return a pipe's ``duration_hint`` in seconds (default 1), or None where it makes no sense."""
-    return positive_seconds(tags.get("duration_hint", 1.0))
-
-
-def positive_seconds(value: Any) -> float | None:
-    """Return a value as a positive, finite number of seconds, or None where it is none."""
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    usable = math.isfinite(seconds) and seconds > 0 and not isinstance(value, bool)
-    return seconds if usable else None
+    return positive_seconds(tags.get(DURATION_TAG, 1.0))
 
 
 def is_forward(plan: ExecutionPlan) -> bool:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import TOO_DEEP, digest_problems, freeze
+from kindling_airflow.common.immutable import TOO_DEEP, digest_problems, freeze
 from kindling_airflow.data_entities import tag_problems
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.errors import DeclarationError, GraphValidationError, PlanValidationError

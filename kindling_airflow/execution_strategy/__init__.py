@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kindling_airflow.common.bulk import collector_paused
+from kindling_airflow.common.gc_pause import collector_paused
 from kindling_airflow.execution_plan import ExecutionPlan, Generation, PlanValidationError
 from kindling_airflow.execution_plan.text import visualize_plan
 from kindling_airflow.execution_strategy.base import ExecutionStrategy

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 from kindling_airflow.cache_optimizer import cache_metadata
-from kindling_airflow.common.frozen import FrozenJson
+from kindling_airflow.common.immutable import FrozenJson
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.execution_strategy.base import ExecutionStrategy, members_of, numbered, within
 from kindling_airflow.pipe_graph import PipeGraph

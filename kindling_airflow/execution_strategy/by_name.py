@@ -15,7 +15,8 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.errors import GraphValidationError, did_you_mean
+from kindling_airflow.common.wording import did_you_mean
+from kindling_airflow.errors import GraphValidationError
 from kindling_airflow.execution_strategy.base import ExecutionStrategy
 from kindling_airflow.execution_strategy.batch import BatchExecutionStrategy
 from kindling_airflow.execution_strategy.config_based import ConfigBasedExecutionStrategy

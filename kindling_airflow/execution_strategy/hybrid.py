@@ -31,6 +31,7 @@ from kindling_airflow.execution_strategy.base import (
     within,
 )
 from kindling_airflow.pipe_graph import PipeGraph
+from kindling_airflow.tags.names import MODE_TAG
 
 __all__ = ["HybridExecutionStrategy", "processing_modes"]
 
@@ -46,9 +47,9 @@ def processing_modes(graph: PipeGraph, pipe_ids: Iterable[str]) -> dict[str, str
         GraphValidationError: a tag says something else; lists every pipe of which it does.
     """
     said: dict[str, Any] = {
-        pipe_id: tags["processing_mode"]
+        pipe_id: tags[MODE_TAG]
         for pipe_id in pipe_ids
-        if "processing_mode" in (tags := graph.nodes[pipe_id].tags)
+        if MODE_TAG in (tags := graph.nodes[pipe_id].tags)
     }
     problems = [
         f"pipe {pipe_id!r}: tag processing_mode must be 'batch' or 'streaming', not {mode!r}\n"

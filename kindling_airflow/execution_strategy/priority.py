@@ -12,7 +12,6 @@ What an urgent pipe waits for is as urgent as the pipe itself, or it would be he
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -29,6 +28,8 @@ from kindling_airflow.execution_strategy.base import (
 )
 from kindling_airflow.pipe_graph import PipeGraph
 from kindling_airflow.pipe_graph.rules import layers
+from kindling_airflow.tags.names import PRIORITY_TAG
+from kindling_airflow.tags.registry import tag_row
 
 __all__ = ["PriorityExecutionStrategy", "priority_problems"]
 
@@ -90,7 +91,7 @@ class PriorityExecutionStrategy(ExecutionStrategy):
 
 
 def _priorities(graph: PipeGraph, pipe_ids: Iterable[str]) -> dict[str, float]:
-    own = {pipe_id: graph.nodes[pipe_id].tags.get("priority", 0) for pipe_id in pipe_ids}
+    own = {pipe_id: graph.nodes[pipe_id].tags.get(PRIORITY_TAG, 0) for pipe_id in pipe_ids}
     problems = list(priority_problems(own))
     if problems:
         raise GraphValidationError(problems)
@@ -99,18 +100,13 @@ def _priorities(graph: PipeGraph, pipe_ids: Iterable[str]) -> dict[str, float]:
 
 def priority_problems(priorities: Mapping[str, object]) -> Iterator[str]:
     """Yield which of the tags ``priority``, by pipe, are no finite numbers."""
+    fits = tag_row("pipe", PRIORITY_TAG).value.fits
     for pipe_id, priority in priorities.items():
-        if not _is_number(priority):
+        if fits is not None and not fits(priority):
             yield (
                 f"pipe {pipe_id!r}: tag priority must be a finite number, not {priority!r}\n"
                 "  Fix: correct the tag, or leave it out for 0; larger is more urgent."
             )
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _inherited(

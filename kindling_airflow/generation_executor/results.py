@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from kindling_airflow import errors
-from kindling_airflow.common.frozen import EMPTY, freeze, thaw
+from kindling_airflow.common.immutable import EMPTY, freeze, thaw
 from kindling_airflow.errors import PipeRunError, PipeTimeoutError
 from kindling_airflow.execution_plan import ExecutionPlan
 

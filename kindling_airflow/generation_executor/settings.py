@@ -17,15 +17,25 @@ The more specific one wins: the arguments of the call, then the pipe's own tags,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY
-from kindling_airflow.errors import ExecutionError, did_you_mean
+from kindling_airflow.common.durations import seconds_of
+from kindling_airflow.common.immutable import EMPTY
+from kindling_airflow.common.wording import did_you_mean
+from kindling_airflow.errors import ExecutionError
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.tags.stream_settings import seconds_of
+from kindling_airflow.tags.names import (
+    ATTEMPTS_TAG,
+    DRAIN_TIMEOUT_TAG,
+    READY_TIMEOUT_TAG,
+    RETRY_INTERVAL_TAG,
+    TIMEOUT_TAG,
+)
+from kindling_airflow.tags.registry import read_task_tags
+from kindling_airflow.tags.values import BOOLEAN, COUNT, Value, as_number, whole
 
 __all__ = [
     "BatchOptions",
@@ -38,10 +48,8 @@ __all__ = [
     "stream_limits",
 ]
 
-_TIMEOUT_TAG = "timeout_seconds"
-_STREAM_TAGS = (("ready", "stream.ready_timeout"), ("drain", "stream.drain_timeout"))
-_ATTEMPTS_TAG = "retry.attempts"
-_INTERVAL_TAG = "retry.interval_seconds"
+_STREAM_TAGS = (("ready", READY_TIMEOUT_TAG), ("drain", DRAIN_TIMEOUT_TAG))
+_BATCH_TAGS = (TIMEOUT_TAG, ATTEMPTS_TAG, RETRY_INTERVAL_TAG)
 _BACKOFF = "retry.backoff"
 _LONGEST = "retry.max_interval_seconds"
 _DAY = 86_400.0
@@ -76,10 +84,10 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         problems = [
-            *_bad("attempts", self.attempts, _COUNT),
-            *_bad("interval_seconds", self.interval_seconds, _SECONDS),
-            *_bad("backoff", self.backoff, _FACTOR),
-            *_bad("max_interval_seconds", self.max_interval_seconds, _LIMIT),
+            *COUNT.problems("attempts", self.attempts),
+            *_SECONDS.problems("interval_seconds", self.interval_seconds),
+            *_FACTOR.problems("backoff", self.backoff),
+            *_LIMIT.problems("max_interval_seconds", self.max_interval_seconds),
         ]
         if problems:
             raise ExecutionError(f"retry policy: {problem}" for problem in problems)
@@ -128,11 +136,11 @@ class BatchOptions:
 
     def __post_init__(self) -> None:
         problems = [
-            *_bad("parallel", self.parallel, _FLAG),
-            *_bad("max_workers", self.max_workers, _WORKERS),
-            *_bad("pipe_timeout", self.pipe_timeout, _LIMIT),
-            *_bad("retry_attempts", self.retry_attempts, _COUNT),
-            *_bad("retry_interval_seconds", self.retry_interval_seconds, _SECONDS),
+            *BOOLEAN.problems("parallel", self.parallel),
+            *_WORKERS.problems("max_workers", self.max_workers),
+            *_LIMIT.problems("pipe_timeout", self.pipe_timeout),
+            *COUNT.problems("retry_attempts", self.retry_attempts),
+            *_SECONDS.problems("retry_interval_seconds", self.retry_interval_seconds),
         ]
         strategies = [strategy.value for strategy in ErrorStrategy]
         if self.error_strategy not in strategies:
@@ -185,7 +193,7 @@ class StreamingOptions:
 
     def __post_init__(self) -> None:
         names = self.__dataclass_fields__
-        problems = [p for name in names for p in _bad(name, getattr(self, name), _POSITIVE)]
+        problems = [p for name in names for p in _POSITIVE.problems(name, getattr(self, name))]
         if problems:
             raise ExecutionError(problems)
 
@@ -237,12 +245,12 @@ def pipe_settings(plan: ExecutionPlan, options: BatchOptions) -> dict[str, PipeS
         problems += wrong
         if said and not problems:
             policy = RetryPolicy(
-                int(said.get(_ATTEMPTS_TAG, run.retry.attempts)),
-                said.get(_INTERVAL_TAG, run.retry.interval_seconds),
+                int(said.get(ATTEMPTS_TAG, run.retry.attempts)),
+                said.get(RETRY_INTERVAL_TAG, run.retry.interval_seconds),
                 said.get(_BACKOFF, run.retry.backoff),
                 said.get(_LONGEST, run.retry.max_interval_seconds),
             )
-            found[pipe_id] = PipeSettings(policy, said.get(_TIMEOUT_TAG, run.timeout_seconds))
+            found[pipe_id] = PipeSettings(policy, said.get(TIMEOUT_TAG, run.timeout_seconds))
         else:
             found[pipe_id] = run
     if problems:
@@ -298,16 +306,15 @@ def _said(
     tags = plan.graph.nodes[pipe_id].tags
     said_here = overrides.get(pipe_id)
     own = said_here if isinstance(said_here, Mapping) else EMPTY
-    if not own and not any(key in tags for key in _BATCH_KEYS):
+    if not own and not any(key in tags for key in _BATCH_TAGS):
         return {}, []
-    said: dict[str, Any] = {}
-    problems = []
-    for where, source, keys in (("tag", tags, _BATCH_KEYS), ("override", own, _OVERRIDE_KEYS)):
-        for key, kind in keys.items():
-            if key in source:
-                value = _number(source[key])
-                problems += [f"pipe {pipe_id!r}: {where} {p}" for p in _bad(key, value, kind)]
-                said[key] = value
+    tagged, wrong = read_task_tags({tag: tags[tag] for tag in _BATCH_TAGS if tag in tags})
+    said = {tag: value for tag, value in tagged.items() if value is not None or tag == TIMEOUT_TAG}
+    problems = [f"pipe {pipe_id!r}: {text}" for text in wrong]
+    for key, kind in _OVERRIDE_KEYS.items():
+        if key in own:
+            said[key] = kind.read(own[key])
+            problems += [f"pipe {pipe_id!r}: override {p}" for p in kind.problems(key, said[key])]
     return said, problems
 
 
@@ -338,44 +345,24 @@ def _override_problems(
     return problems
 
 
-def _number(value: Any) -> Any:
-    """Return a number that is written as text (as tags often are) as a number."""
-    if not isinstance(value, str):
-        return value
-    for read in (int, float):
-        try:
-            return read(value)
-        except ValueError:
-            continue
-    return value
-
-
-_Kind = tuple[str, Callable[[Any], bool]]
-
-
 def _finite(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    return type(value) is int or (type(value) is float and math.isfinite(value))
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-_FLAG: _Kind = ("True or False", lambda v: isinstance(v, bool))
-_COUNT: _Kind = ("a whole number from 0", lambda v: _whole(v) and v >= 0)
-_WORKERS: _Kind = ("a whole number from 1", lambda v: _whole(v) and v >= 1)
-_SECONDS: _Kind = ("a number of seconds from 0", lambda v: _finite(v) and v >= 0)
-_POSITIVE: _Kind = ("a number of seconds above 0", lambda v: _finite(v) and v > 0)
-_LIMIT: _Kind = (
+_WORKERS = whole(1)
+_SECONDS = Value("a number of seconds from 0", {}, lambda v: _finite(v) and v >= 0, as_number)
+_POSITIVE = Value("a number of seconds above 0", {}, lambda v: _finite(v) and v > 0, as_number)
+_LIMIT = Value(
     "a number of seconds above 0, or None for no limit",
+    {},
     lambda v: v is None or (_finite(v) and v > 0),
+    as_number,
 )
-_FACTOR: _Kind = ("a number above 0", lambda v: _finite(v) and v > 0)
-_BATCH_KEYS = {_TIMEOUT_TAG: _LIMIT, _ATTEMPTS_TAG: _COUNT, _INTERVAL_TAG: _SECONDS}
-_OVERRIDE_KEYS = {**_BATCH_KEYS, _BACKOFF: _FACTOR, _LONGEST: _LIMIT}
-
-
-def _bad(name: str, value: Any, kind: _Kind) -> list[str]:
-    description, fits = kind
-    return [] if fits(value) else [f"{name} must be {description}, not {value!r}"]
+_FACTOR = Value("a number above 0", {}, lambda v: _finite(v) and v > 0, as_number)
+_OVERRIDE_KEYS = {
+    TIMEOUT_TAG: _LIMIT,
+    ATTEMPTS_TAG: COUNT,
+    RETRY_INTERVAL_TAG: _SECONDS,
+    _BACKOFF: _FACTOR,
+    _LONGEST: _LIMIT,
+}

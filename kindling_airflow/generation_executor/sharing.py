@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kindling_airflow.common.short_lists import first_of
-from kindling_airflow.errors import did_you_mean
+from kindling_airflow.common.wording import did_you_mean, first_of
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.generation_executor.announcer import Announcer
 from kindling_airflow.generation_executor.runners import PipeRunner, SharedReads

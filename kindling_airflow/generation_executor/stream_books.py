@@ -9,7 +9,7 @@ from typing import Any
 
 from blinker import Signal
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.generation_executor.announcer import Announcer
 from kindling_airflow.generation_executor.results import (

@@ -21,8 +21,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.common.bulk import collector_paused
-from kindling_airflow.common.frozen import (
+from kindling_airflow.common.atomic_write import write_whole
+from kindling_airflow.common.gc_pause import collector_paused
+from kindling_airflow.common.immutable import (
     EMPTY,
     TOO_DEEP,
     FrozenDict,
@@ -31,7 +32,6 @@ from kindling_airflow.common.frozen import (
     freeze,
     thaw,
 )
-from kindling_airflow.common.whole_file import write_whole
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.data_pipes.registry import innermost

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from kindling_airflow import errors
-from kindling_airflow.common.child_calls import Call, Outcome, in_children
-from kindling_airflow.common.child_process import Channel
+from kindling_airflow.common.child.calls import Call, Outcome, in_children
+from kindling_airflow.common.child.process import Channel
 from kindling_airflow.data_entities import DataEntities
 from kindling_airflow.data_pipes import DataPipes
 from kindling_airflow.errors import HarvestError, LateHarvestError, ManifestError, ProblemsError

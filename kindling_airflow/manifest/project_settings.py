@@ -22,11 +22,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
-from kindling_airflow.common.frozen import EMPTY, FrozenDict, freeze, same_json, thaw
 from kindling_airflow.common.id_globs import Glob, glob_specificity
+from kindling_airflow.common.immutable import EMPTY, FrozenDict, freeze, same_json, thaw
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
-from kindling_airflow.errors import DeclarationError, SettingsError, did_you_mean
+from kindling_airflow.errors import DeclarationError, SettingsError
 
 __all__ = [
     "ENTITY_SETTINGS",

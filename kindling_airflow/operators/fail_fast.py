@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from kindling_airflow.common.short_lists import first_of
+from kindling_airflow.common.wording import first_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kindling_airflow.common.frozen import canonical_json
+from kindling_airflow.common.immutable import canonical_json
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.operators.chosen_pipes import CHOICE
 

@@ -21,7 +21,7 @@ from airflow.providers.common.compat.sdk import (
     redact,
 )
 
-from kindling_airflow.common.frozen import EMPTY
+from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.errors import ReportError
 from kindling_airflow.operators.driver.connections import hand_over
 from kindling_airflow.operators.driver.driver_output import DriverOutput
@@ -51,7 +51,7 @@ from kindling_airflow.operators.parameters import run_parameters
 from kindling_airflow.operators.rendering import permanent_if_broken
 from kindling_airflow.operators.run_interval import run_interval
 from kindling_airflow.protocol.contracts import RunReport, RunRequest, RunStart, quality_lines
-from kindling_airflow.tags.missing_inputs import with_missing_judged
+from kindling_airflow.tags.inputs import with_missing_judged
 from kindling_airflow.translator.task_ids import task_id as escaped
 
 if TYPE_CHECKING:

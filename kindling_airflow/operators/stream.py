@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from kindling_airflow.common.frozen import FrozenDict
+from kindling_airflow.common.immutable import FrozenDict
 from kindling_airflow.errors import ReportError
 from kindling_airflow.operators.driver.drain_order import DrainOrder
 from kindling_airflow.operators.driver.driver_output import DriverOutput

@@ -18,11 +18,12 @@ from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
 from kindling_airflow.common.drawing import Arrow, Box, to_mermaid
-from kindling_airflow.common.frozen import EMPTY, FrozenDict, freeze
+from kindling_airflow.common.immutable import EMPTY, FrozenDict, freeze
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_entities import DataEntityRegistry, list_problems, tag_problems
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.data_pipes.sql_inputs import derive_inputs
-from kindling_airflow.errors import GraphCycleError, GraphValidationError, did_you_mean
+from kindling_airflow.errors import GraphCycleError, GraphValidationError
 from kindling_airflow.pipe_graph.rules import PipeEdge, cycle_text, cycles, layers
 from kindling_airflow.pipe_graph.wiring import Wiring
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from kindling_airflow.errors import shortened
+from kindling_airflow.common.wording import shortened
 
 if TYPE_CHECKING:
     import networkx as nx

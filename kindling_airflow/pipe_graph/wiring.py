@@ -17,7 +17,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, Protocol
 
-from kindling_airflow.common.frozen import FrozenDict
+from kindling_airflow.common.immutable import FrozenDict
 from kindling_airflow.pipe_graph.rules import PipeEdge, grouped
 
 __all__ = ["Node", "Wiring"]

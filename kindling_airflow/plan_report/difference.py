@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from kindling_airflow.common.frozen import EMPTY, same_json, thaw
+from kindling_airflow.common.immutable import EMPTY, same_json, thaw
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import critical_path, data_flow, is_forward
 from kindling_airflow.execution_plan.document import plan_content

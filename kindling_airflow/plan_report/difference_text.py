@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from kindling_airflow.common.frozen import thaw
+from kindling_airflow.common.immutable import thaw
+from kindling_airflow.common.wording import counted
 from kindling_airflow.pipe_graph.rules import PipeEdge
 from kindling_airflow.plan_report.durations import seconds_text
-from kindling_airflow.plan_report.wording import counted
 
 if TYPE_CHECKING:
     from kindling_airflow.plan_report.difference import Change, Changes, Figures, PlanDiff

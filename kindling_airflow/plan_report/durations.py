@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kindling_airflow.common.frozen import FrozenDict
+from kindling_airflow.common.durations import positive_seconds
+from kindling_airflow.common.immutable import FrozenDict
 from kindling_airflow.errors import ForecastError
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.execution_plan.critical_path import duration_hint, positive_seconds
+from kindling_airflow.execution_plan.critical_path import duration_hint
+from kindling_airflow.tags.names import DURATION_TAG
 
 __all__ = ["Ticks", "durations_of", "seconds_text"]
 
@@ -40,8 +42,8 @@ def durations_of(
         if pipe_id in said:
             what, value = "the given duration", said[pipe_id]
             seconds = positive_seconds(value)
-        elif "duration_hint" in tags:
-            what, value = "tag duration_hint", tags["duration_hint"]
+        elif DURATION_TAG in tags:
+            what, value = f"tag {DURATION_TAG}", tags[DURATION_TAG]
             seconds = duration_hint(tags)
         else:
             found[pipe_id] = usual or 1.0

@@ -7,17 +7,17 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from kindling_airflow.common.drawing import printable
-from kindling_airflow.common.frozen import thaw
+from kindling_airflow.common.immutable import thaw
+from kindling_airflow.common.wording import counted, did_you_mean, listed
 from kindling_airflow.data_pipes.expectations import ON_VIOLATION_TAG
 from kindling_airflow.data_pipes.sql_query import query_text
-from kindling_airflow.errors import GraphValidationError, did_you_mean
+from kindling_airflow.errors import GraphValidationError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import is_forward
 from kindling_airflow.pipe_graph import PipeNode
 from kindling_airflow.plan_report.chains import chain_of, longest_chains
 from kindling_airflow.plan_report.durations import seconds_text
 from kindling_airflow.plan_report.times import Times
-from kindling_airflow.plan_report.wording import counted, listed
 from kindling_airflow.tags.stream_settings import read_settings
 
 __all__ = ["ChainStep", "Explanation", "InputOrigin", "Timing", "explain"]

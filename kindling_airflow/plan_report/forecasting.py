@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kindling_airflow.common.bulk import collector_paused
-from kindling_airflow.common.frozen import thaw
+from kindling_airflow.common.gc_pause import collector_paused
+from kindling_airflow.common.immutable import thaw
+from kindling_airflow.common.wording import counted
 from kindling_airflow.errors import ForecastError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import (
@@ -25,7 +26,6 @@ from kindling_airflow.execution_plan.critical_path import (
 )
 from kindling_airflow.plan_report.durations import Ticks, durations_of, seconds_text
 from kindling_airflow.plan_report.list_scheduling import Schedule, Work, list_schedule
-from kindling_airflow.plan_report.wording import counted
 
 __all__ = ["Forecast", "ScheduledPipe", "WidthForecast", "forecast"]
 

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kindling_airflow.common.drawing import printable
-from kindling_airflow.common.frozen import thaw
+from kindling_airflow.common.immutable import thaw
+from kindling_airflow.common.wording import counted
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.data_pipes.sql_query import query_text
 from kindling_airflow.execution_plan import ExecutionPlan
@@ -17,7 +18,6 @@ from kindling_airflow.plan_report.chains import longest_chains
 from kindling_airflow.plan_report.durations import seconds_text
 from kindling_airflow.plan_report.layout import BAND_GAP, BOX_HEIGHT, layout_of
 from kindling_airflow.plan_report.times import Times
-from kindling_airflow.plan_report.wording import counted
 
 __all__ = ["one_line", "page_data"]
 

@@ -1,1 +1,1 @@
-"""What a task and its driver say to each other, and how connections travel between them."""
+"""Messages between a task and its driver, and how connections travel between them."""

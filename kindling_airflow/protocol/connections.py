@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from kindling_airflow.common.frozen import EMPTY
+from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.errors import EntityError
 
 __all__ = ["Connection", "read_connection", "variable_name"]
@@ -77,16 +77,16 @@ def read_connection(conn_id: str, environment: Mapping[str, str]) -> Connection:
         raise EntityError(
             f"the driver has no connection {conn_id!r}: its environment holds neither {own} nor "
             f"{airflows}\n"
-            "  Fix: in Airflow, add the connection (in client and local deploy mode the task hands "
-            "it over); elsewhere set one of these variables for the driver, to a URI or JSON."
+            "  Fix: in Airflow, add the connection (in client and local deploy mode the task "
+            "passes it on); elsewhere set one of these variables for the driver, to a URI or JSON."
         )
     try:
         return _from_json(text) if text.lstrip().startswith("{") else _from_uri(text)
     except ValueError:
         pass  # not chained: the value must not be seen
     raise EntityError(
-        f"the value of {name} is no connection\n"
-        "  Fix: write it as a URI (postgres://user:password@host:5432/shop) or as a JSON object "
+        f"the value of {name} is not a connection\n  Fix: write it as a URI "
+        "(postgres://user:password@host:5432/shop) or as a JSON object "
         "with conn_type, host, port, schema, login, password, extra."
     )
 
@@ -97,8 +97,8 @@ def _from_json(text: str) -> Connection:
     extra = json.loads(extra) if isinstance(extra, str) else extra
     if not isinstance(extra, dict):
         raise ValueError  # noqa: TRY004 (one error for whatever is wrong with the value)
-    said = {name: str(document.get(name) or "") for name in _FIELDS if name != "port"}
-    return Connection(**said, port=int(port) if port else None, extra=extra)
+    texts = {name: str(document.get(name) or "") for name in _FIELDS if name != "port"}
+    return Connection(**texts, port=int(port) if port else None, extra=extra)
 
 
 def _from_uri(text: str) -> Connection:

@@ -12,14 +12,13 @@ asked for it, so nothing that an earlier driver left behind can make a later try
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
-from kindling_airflow.common.frozen import EMPTY, canonical_json, freeze, thaw
+from kindling_airflow.common.immutable import EMPTY, canonical_json, freeze, thaw
 from kindling_airflow.errors import ReportError
 
 __all__ = [
@@ -34,7 +33,6 @@ __all__ = [
     "RunRequest",
     "RunStart",
     "StreamNews",
-    "escape_component",
     "quality_lines",
     "report_in_line",
     "start_in_line",
@@ -46,25 +44,57 @@ REPORT_MARKER = "KINDLING-REPORT "
 START_MARKER = "KINDLING-START "
 STREAM_MARKER = "KINDLING-STREAM "
 
-_UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]")
-_LONGEST_COMPONENT = 150
-
 Status = Literal["published", "skipped", "failed"]
 Outcome = Literal["passed", "tolerated", "warned", "dropped", "failed"]
 StreamState = Literal["starting", "ready", "draining"]
-T = TypeVar(
-    "T",
-    bound="RunRequest | RunStart | RunReport | StreamNews | InputReport | ExpectationReport | "
-    "RunFailure",
-)
+T = TypeVar("T")
+
+
+M = TypeVar("M", bound="_Message")
+
+
+class _Message:
+    """A record that travels as one line of JSON."""
+
+    __slots__ = ()
+    what: ClassVar[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the message as a JSON document."""
+        own: Any = self
+        return {"version": CONTRACT_VERSION, **asdict(own)}
+
+    def dumps(self) -> str:
+        """Return the message as one line of JSON."""
+        return canonical_json(self.to_json())
+
+    @classmethod
+    def loads(cls: type[M], text: str) -> M:
+        """Read a message.
+
+        Raises:
+            ReportError: the text is not such a message of this version.
+        """
+        return _build(cls, _document(text, cls.what), cls.what)
+
+
+class _Line(_Message):
+    """A message that a driver writes to its standard output, behind a marker."""
+
+    __slots__ = ()
+    marker: ClassVar[str]
+
+    def line(self) -> str:
+        """Return the marked line."""
+        return self.marker + self.dumps()
 
 
 @dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(_Message):
     """What a driver is asked to do.
 
     Attributes:
-        attempt_key: names this try of this task; a fresh one each time.
+        attempt_key: the id of this attempt; a fresh one each time.
         pipe_id: the pipe to run.
         project_root: the folder that goes on the driver's import path.
         modules: what to import for the declarations.
@@ -74,7 +104,7 @@ class RunRequest:
         interval_start, interval_end: the run's data interval, ISO 8601, or None where it has none.
         settings: what the deployment lays over the declarations that the modules make.
         parameters: what the run was started with, by name; of JSON types, and no place for secrets.
-        attempt_order: orders the tries of one task instance: a later one's compares greater. With
+        attempt_order: orders the attempts of one task instance: a later one's is greater. With
             "" nothing is compared.
         report_path: where the driver also writes its report, because its output does not reach the
             task; or "".
@@ -86,6 +116,7 @@ class RunRequest:
             "" for the warehouse's own; empty for a batch run.
     """
 
+    what: ClassVar[str] = "run request"
     attempt_key: str
     pipe_id: str
     project_root: str
@@ -106,73 +137,38 @@ class RunRequest:
     on_missing_interval: str = "full"
     stream: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 
-    def dumps(self) -> str:
-        """Return the request as one line of JSON."""
-        return canonical_json({"version": CONTRACT_VERSION, **asdict(self)})
-
-    @classmethod
-    def loads(cls, text: str) -> RunRequest:
-        """Read a request.
-
-        Raises:
-            ReportError: the text is no request of this version.
-        """
-        return _build(cls, _document(text, "run request"), "run request")
-
 
 @dataclass(frozen=True, slots=True)
-class RunStart:
-    """That a driver is up: Spark's name for the run, and where its user interface is, or ""."""
+class RunStart(_Line):
+    """A driver has started: Spark's name for the run, and where its user interface is, or ""."""
 
+    what: ClassVar[str] = "run start"
+    marker: ClassVar[str] = START_MARKER
     attempt_key: str
     application_id: str
     ui_url: str = ""
 
-    def line(self) -> str:
-        """Return the marked line that goes to the driver's standard output."""
-        return START_MARKER + canonical_json({"version": CONTRACT_VERSION, **asdict(self)})
-
-    @classmethod
-    def loads(cls, text: str) -> RunStart:
-        """Read the news.
-
-        Raises:
-            ReportError: the text is none of this version.
-        """
-        return _build(cls, _document(text, "run start"), "run start")
-
 
 @dataclass(frozen=True, slots=True)
-class StreamNews:
-    """How a stream is; said every few seconds, so that silence means that its driver is gone.
+class StreamNews(_Line):
+    """The state of a stream; sent every few seconds, so that silence means a lost driver.
 
     Attributes:
         attempt_key: the key of the request.
         state: ``starting``, ``ready`` (it takes in data) or ``draining``.
-        pid: the process to which SIGUSR1 says that the stream is to drain.
+        pid: the process to which SIGUSR1 is sent for the stream to drain.
         progress: numbers of the query: ``batch_id``, ``batches``, ``rows_in`` (since this driver
             began), ``rows_per_second``, ``input_rows_per_second``, ``lag`` (how far it is behind
             its source), ``state_rows``, ``state_bytes``, ``last_progress`` (ISO 8601),
             ``idle_seconds``, and ``status``, Spark's own words. What is not known is null.
     """
 
+    what: ClassVar[str] = "stream news"
+    marker: ClassVar[str] = STREAM_MARKER
     attempt_key: str
     state: StreamState
     pid: int
     progress: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
-
-    def line(self) -> str:
-        """Return the marked line that goes to the driver's standard output."""
-        return STREAM_MARKER + canonical_json({"version": CONTRACT_VERSION, **asdict(self)})
-
-    @classmethod
-    def loads(cls, text: str) -> StreamNews:
-        """Read the news.
-
-        Raises:
-            ReportError: the text is none of this version.
-        """
-        return _build(cls, _document(text, "stream news"), "stream news")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +181,11 @@ class InputReport:
 
 @dataclass(frozen=True, slots=True)
 class ExpectationReport:
-    """What became of one expectation.
+    """The outcome of one expectation.
 
     Attributes:
         name: the expectation.
-        expects: what was expected, for people.
+        expects: what was expected, human-readable.
         on_violation: what was to happen otherwise, under the deployment's settings.
         outcome: ``passed`` (no violation), ``tolerated`` (not more than the declaration puts up
             with), ``warned``, ``dropped`` (the violating rows were left out) or ``failed``.
@@ -227,7 +223,7 @@ _frames = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class RunReport:
+class RunReport(_Line):
     """What a driver did.
 
     Attributes:
@@ -242,11 +238,13 @@ class RunReport:
         plan_digest: from the request.
         reason: why it was skipped.
         error: why it failed.
-        expectations: what became of each, in the order of the declaration; empty if the run did
+        expectations: the outcome of each, in the order of the declaration; empty if the run did
             not come so far.
-        extra: whatever else there is to say, of JSON types.
+        extra: further facts, of JSON types.
     """
 
+    what: ClassVar[str] = "run report"
+    marker: ClassVar[str] = REPORT_MARKER
     attempt_key: str
     pipe_id: str
     status: Status
@@ -264,24 +262,11 @@ class RunReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON document; this is the task's XCom."""
-        document = asdict(self)
+        document = _Message.to_json(self)
         document["inputs"] = [asdict(item) for item in self.inputs]
         document["expectations"] = [asdict(item) for item in self.expectations]
         document["extra"] = thaw(self.extra)
-        return {"version": CONTRACT_VERSION, **document}
-
-    def line(self) -> str:
-        """Return the marked line that goes to the driver's standard output."""
-        return REPORT_MARKER + canonical_json(self.to_json())
-
-    @classmethod
-    def loads(cls, text: str) -> RunReport:
-        """Read a report.
-
-        Raises:
-            ReportError: the text is no report of this version.
-        """
-        return _build(cls, _document(text, "run report"), "run report")
+        return document
 
 
 _REMEDY = "  Fix: use the same release of airflow-provider-kindling on workers and in the driver."
@@ -293,7 +278,7 @@ def _document(text: str, what: str) -> dict[str, Any]:
         canonical_json(document)  # refuses NaN and infinities, which Python reads but JSON has not
         document = freeze(document)
     except (ValueError, RecursionError) as error:
-        raise ReportError(f"the {what} is no JSON document: {error}") from error
+        raise ReportError(f"the {what} is not a JSON document: {error}") from error
     version = document.get("version") if isinstance(document, dict) else None
     if type(version) is not int or version != CONTRACT_VERSION:
         raise ReportError(f"the {what} is not of version {CONTRACT_VERSION}\n{_REMEDY}")
@@ -304,28 +289,28 @@ def _build(cls: type[T], document: Any, what: str) -> T:
     """Return the record in a document; fields that this release does not know are ignored."""
     if not isinstance(document, dict):
         raise ReportError(f"the {what} must be an object, not {document!r}\n{_REMEDY}")
-    said: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     problems = []
-    for item in fields(cls):
+    for item in fields(cls):  # type: ignore[arg-type]
         description, fits = _FITS[str(item.type)]
         if item.name not in document:
             if item.default is MISSING and item.default_factory is MISSING:
                 problems.append(f"{item.name} is missing")
         elif fits(document[item.name]):
-            said[item.name] = document[item.name]
+            found[item.name] = document[item.name]
         else:
             problems.append(f"{item.name} must be {description}, not {document[item.name]!r}")
     if problems:
         raise ReportError(f"the {what} is wrong: {'; '.join(problems)}\n{_REMEDY}")
-    if said.get("inputs"):
-        said["inputs"] = tuple(_build(InputReport, i, f"{what}'s input") for i in said["inputs"])
-    if said.get("expectations"):
-        said["expectations"] = tuple(
-            _build(ExpectationReport, e, f"{what}'s expectation") for e in said["expectations"]
+    if found.get("inputs"):
+        found["inputs"] = tuple(_build(InputReport, i, f"{what}'s input") for i in found["inputs"])
+    if found.get("expectations"):
+        found["expectations"] = tuple(
+            _build(ExpectationReport, e, f"{what}'s expectation") for e in found["expectations"]
         )
-    if said.get("error") is not None:
-        said["error"] = _build(RunFailure, said["error"], f"{what}'s error")
-    return cls(**said)
+    if found.get("error") is not None:
+        found["error"] = _build(RunFailure, found["error"], f"{what}'s error")
+    return cls(**found)
 
 
 # By the fields' annotations: what a value must be, and whether it is.
@@ -353,7 +338,7 @@ _FITS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 def quality_lines(report: Mapping[str, Any]) -> list[str]:
-    """Return what a report, as a JSON document, says of expectations that did not simply pass.
+    """Return the expectations of a report, as a JSON document, that did not simply pass.
 
     >>> bad = {"name": "key", "expects": "id is unique", "outcome": "warned"}
     >>> quality_lines({"expectations": [{**bad, "violations": 3, "rows": 1000}]})
@@ -367,7 +352,7 @@ def quality_lines(report: Mapping[str, Any]) -> list[str]:
 
 
 def counted_text(item: Mapping[str, Any]) -> str:
-    """Return the counts of an :class:`ExpectationReport`, as a JSON document, for people."""
+    """Return the counts of an :class:`ExpectationReport`, as a JSON document, human-readable."""
     rows, violations = item["rows"], item["violations"]
     if violations is None:
         return f"{rows:,} rows"
@@ -395,21 +380,3 @@ def stream_news_in_line(line: str) -> str | None:
 def _behind(marker: str, line: str) -> str | None:
     _, found, text = line.partition(marker)
     return text.strip() if found else None
-
-
-def escape_component(text: str, *, longest: int = _LONGEST_COMPONENT) -> str:
-    """Return a string as one harmless path component; different strings give different ones.
-
-    Unsafe characters, a leading dot or underscore (Spark hides such paths) and ``%`` are
-    percent-encoded; what is longer than ``longest`` (at least 20) is cut and gets its digest.
-
-    >>> escape_component("silver.orders"), escape_component("../a b"), escape_component("_x")
-    ('silver.orders', '%2E.%2Fa%20b', '%5Fx')
-    """
-    raw = text.encode("utf-8", "surrogatepass")
-    encoded = _UNSAFE.sub(lambda found: b"%%%02X" % ord(found[0]), raw).decode("ascii")
-    if encoded[:1] in (".", "_"):
-        encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
-    if len(encoded) <= longest:
-        return encoded or "%"
-    return f"{encoded[: longest - 20].rstrip('%')}%%{hashlib.sha256(raw).hexdigest()[:16]}"

@@ -26,8 +26,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kindling_airflow.common.path_names import escape_component
 from kindling_airflow.errors import EntityError
-from kindling_airflow.protocol.contracts import RunRequest, escape_component
+from kindling_airflow.protocol.contracts import RunRequest
 from kindling_airflow.runner.failures.refusals import refusal_of
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import FrozenDict
-from kindling_airflow.common.secret_keys import secret_values, without_secrets
+from kindling_airflow.common.immutable import FrozenDict
+from kindling_airflow.common.redaction import secret_values, without_secrets
 from kindling_airflow.protocol.contracts import RunReport
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from kindling_airflow.common.frozen import thaw
 from kindling_airflow.common.id_globs import Glob
-from kindling_airflow.errors import did_you_mean
+from kindling_airflow.common.immutable import thaw
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.pipe_graph import PipeGraph
 from kindling_airflow.selection.syntax import Kind, Word
 

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.errors import did_you_mean
 from kindling_airflow.tags.ddl import read_ddl
-from kindling_airflow.tags.intervals import COLUMN_TAG
-from kindling_airflow.tags.provider_types import BUILT_IN_TYPES, provider_type_of
+from kindling_airflow.tags.names import COLUMN_TAG, WATERMARK_TAG
+from kindling_airflow.tags.storage_types import storage_type_of
 from kindling_airflow.tags.stream_settings import is_stream
 
 __all__ = ["declared_columns", "pipe_column_problems", "schema_problems"]
-
-_WATERMARK_TAG = "stream.watermark"
-# Files may have columns in the names of their folders, and a topic has some of its own.
-_MORE_COLUMNS = frozenset({"csv", "json", "kafka"})
 
 
 def schema_problems(entity: EntityMetadata) -> list[str]:
@@ -56,14 +52,14 @@ def pipe_column_problems(pipe: PipeMetadata, entities: DataEntityRegistry) -> It
         output = entities.definition_or_default(pipe.output_entity_id)
         for expected in pipe.expectations:
             for text in _unknown(expected.columns, _columns_of(output), entity=output.entityid):
-                yield f"pipe {pipe.pipeid!r}: expectation {expected.name!r} is about {text}"
-    watermark = pipe.tags.get(_WATERMARK_TAG)
+                yield f"pipe {pipe.pipeid!r}: expectation {expected.name!r} uses {text}"
+    watermark = pipe.tags.get(WATERMARK_TAG)
     if isinstance(watermark, str) and watermark.split() and is_stream(pipe.tags):
         for entity_id in pipe.input_entity_ids[:1]:
             driving = entities.definition_or_default(entity_id)
             column = watermark.split()[0].strip("`")
             for text in _unknown((column,), _columns_of(driving), entity=entity_id):
-                yield f"pipe {pipe.pipeid!r}: tag {_WATERMARK_TAG} names {text}"
+                yield f"pipe {pipe.pipeid!r}: tag {WATERMARK_TAG} names {text}"
 
 
 def declared_columns(entities: DataEntityRegistry) -> Callable[[str], tuple[str, ...] | None]:
@@ -73,8 +69,8 @@ def declared_columns(entities: DataEntityRegistry) -> Callable[[str], tuple[str,
 
 def _has_all_columns(entity: EntityMetadata) -> bool:
     """Return whether an entity has no columns but the declared ones."""
-    kind = provider_type_of(entity)
-    return kind in BUILT_IN_TYPES and kind not in _MORE_COLUMNS
+    known = storage_type_of(entity)
+    return known is not None and not known.has_other_columns
 
 
 def _columns_of(entity: EntityMetadata) -> tuple[str, ...] | None:
@@ -95,7 +91,7 @@ def _unknown(
     """Yield the columns that are not declared; a field of a struct counts by its first part.
 
     Args:
-        named: names of columns; what is no text is looked at elsewhere.
+        named: names of columns; what is not text is checked elsewhere.
         declared: the declared columns; None where these are not known.
         entity: whose they are, where that needs to be mentioned.
         exact: whether upper and lower case differ.

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from kindling_airflow.errors import did_you_mean
+from kindling_airflow.common.wording import did_you_mean
 
 __all__ = ["Ddl", "read_ddl"]
 
@@ -196,7 +196,7 @@ class _Reader:
             )
         elif scale > precision:
             self.problems.append(
-                f"{what} has {scale} digits behind the point in {name}, and {precision} in all"
+                f"{what} has {scale} digits after the point in {name}, and {precision} in all"
             )
 
     def _numbers(self) -> list[int]:
@@ -238,7 +238,7 @@ class _Reader:
                 self._at += 1
         text = self._peek()[1]
         if text not in ("", ",", ">"):
-            raise _Unreadable(f"{what}: {text!r} after its type cannot be read")
+            raise _Unreadable(f"{what}: {text!r} after its type is not valid")
 
     def _peek(self, ahead: int = 0) -> tuple[str, str]:
         at = self._at + ahead

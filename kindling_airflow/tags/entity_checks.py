@@ -1,125 +1,136 @@
-"""What is wrong with the entities of a plan, found when it is compiled.
-
-check_entities(plan's pipes, entities)       tags, types, places: wherever the plan runs
-memory_problems(plan's pipes, entities)      what only fits one session: for a DAG
-connections_of(pipe, entities)               which Airflow connections a pipe's driver needs
-"""
+"""What is wrong with the tags of one entity: how it is stored, written and sliced."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator
 
 from kindling_airflow.common.variables import variable_problem
-from kindling_airflow.data_entities import DataEntityRegistry
-from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.errors import DeclarationError
-from kindling_airflow.tags.column_checks import pipe_column_problems, schema_problems
-from kindling_airflow.tags.entity_places import place_problems
-from kindling_airflow.tags.interval_checks import pipe_interval_problems
-from kindling_airflow.tags.known_tags import word_problems
-from kindling_airflow.tags.provider_types import (
-    BUILT_IN_TYPES,
+from kindling_airflow.common.wording import did_you_mean
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.tags.interval_checks import entity_interval_problems
+from kindling_airflow.tags.names import (
     CONNECTION_TAG,
-    provider_type_of,
-    tag_problems_of,
+    OPTION_TAGS,
+    PATH_TAG,
+    PROVIDER_TYPE_TAG,
+    SERVERS_TAG,
+    TABLE_TAG,
+    TOPIC_TAG,
+    URL_TAG,
 )
-from kindling_airflow.tags.secret_tags import secret_tag_problems
+from kindling_airflow.tags.paths import is_absolute, path_problem
+from kindling_airflow.tags.registry import value_problems
+from kindling_airflow.tags.storage_types import (
+    STORAGE_TYPES,
+    StorageType,
+    is_class_reference,
+    provider_type_of,
+    registered_types,
+    storage_type_of,
+)
+from kindling_airflow.tags.unknown_tags import likely_tag, unknown_tag_problems
 
-__all__ = ["check_entities", "connections_of", "memory_problems"]
+__all__ = ["WRITE_THE_VALUE", "entity_tag_problems", "names_secret"]
 
-_CHECKPOINT_TAG = "stream.checkpoint"
+WRITE_THE_VALUE = "write the value; what differs between deployments belongs in a settings file"
+_WITHOUT_VARIABLES = (PATH_TAG, TABLE_TAG, URL_TAG, SERVERS_TAG, TOPIC_TAG)
+_SECRET_OPTION = re.compile(
+    r"(?i)(pass(word|wd|phrase|code)?|pwd|secret|token|credential)s?$"
+    r"|(access|account|api|private|secret)[._-]?key$"
+)
 
 
-def check_entities(
-    pipes: Iterable[PipeMetadata],
-    entities: DataEntityRegistry,
-    warehouse: str | None = None,
-    resolve: Callable[[str], str] = lambda path: path,
-) -> None:
-    """Check the entities that pipes touch; those that nobody declares are plain parquet tables.
+def names_secret(option: str) -> bool:
+    """Return whether an option's name means that its value is a secret."""
+    return _SECRET_OPTION.search(option) is not None
 
-    Args:
-        pipes: the pipes of a plan.
-        entities: the declarations.
-        warehouse: the root of relative paths, as far as it is known.
-        resolve: makes a path of this machine plain, symbolic links among it.
 
-    Raises:
-        DeclarationError: unknown types and tags, schemas that Spark cannot read or that lack a
-            named column, sources that a pipe writes, a place that is written under one id and used
-            under another, slices and watermarks that cannot be; lists every problem.
+def entity_tag_problems(entity: EntityMetadata) -> list[str]:
+    """Return what is wrong with the tags of an entity that say how it is stored and written.
+
+    What a type from another distribution does with its tags is not known here.
     """
-    pipes = tuple(pipes)
-    touched = dict.fromkeys(
-        entity_id for pipe in pipes for entity_id in (*pipe.input_entity_ids, pipe.output_entity_id)
-    )
-    problems = [
-        problem
-        for entity_id in touched
-        if (entity := entities.get_entity_definition(entity_id)) is not None
-        for problem in (*tag_problems_of(entity), *schema_problems(entity))
+    known = storage_type_of(entity)
+    found = [*_type_problems(provider_type_of(entity))] if known is None else []
+    if known is not None:
+        found += _storage_problems(entity, known)
+    modes = None if known is None else known.write_modes if known.is_written else ()
+    found += entity_interval_problems(entity, modes)
+    found += unknown_tag_problems("entity", entity.tags, custom_provider=known is None)
+    found += [
+        f"tag {key!r} names a secret, and tags are stored in the manifest\n"
+        f"  Fix: keep it in an Airflow connection and name that: {CONNECTION_TAG}: my_connection."
+        for key in entity.tags
+        if key.startswith(OPTION_TAGS) and names_secret(key)
     ]
-    problems += [
-        f"pipe {pipe.pipeid!r}: {text}"
-        for pipe in pipes
-        if pipe.tags
-        for text in (*word_problems("pipe", pipe.tags), *_variables_of(pipe))
-    ]
-    problems += secret_tag_problems(
-        pipes, filter(None, map(entities.get_entity_definition, touched))
-    )
-    problems += [text for pipe in pipes for text in pipe_interval_problems(pipe, entities)]
-    problems += [text for pipe in pipes for text in pipe_column_problems(pipe, entities)]
-    problems += _written_sources(pipes, entities)
-    problems += place_problems(pipes, entities, warehouse, resolve)
-    if problems:
-        raise DeclarationError(problems)
+    return [f"entity {entity.entityid!r}: {text}" for text in found]
 
 
-def memory_problems(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) -> list[str]:
-    """Return which pipes could not run as tasks of a DAG, because a table would not outlive one."""
-    return [
-        f"pipe {pipe.pipeid!r} {verb} entity {entity_id!r}, whose provider_type 'memory' lives in "
-        "one Spark session: every task has a session of its own, which ends with it\n"
-        "  Fix: store the entity (provider_type: parquet, the default), or run the plan on one "
-        "session with 'kindling-airflow run'."
-        for pipe in pipes
-        for verb, ids in (("reads", pipe.input_entity_ids), ("writes", (pipe.output_entity_id,)))
-        for entity_id in ids
-        if (entity := entities.get_entity_definition(entity_id)) is not None
-        and provider_type_of(entity) == "memory"
-    ]
-
-
-def connections_of(pipe: PipeMetadata | None, entities: DataEntityRegistry) -> tuple[str, ...]:
-    """Return the ids of the Airflow connections that a pipe's entities name, sorted."""
-    if pipe is None:
-        return ()
-    named = {
-        str(entity.tags[CONNECTION_TAG])
-        for entity_id in (*pipe.input_entity_ids, pipe.output_entity_id)
-        if (entity := entities.get_entity_definition(entity_id)) is not None
-        and CONNECTION_TAG in entity.tags
-    }
-    return tuple(sorted(named))
-
-
-def _variables_of(pipe: PipeMetadata) -> Iterator[str]:
-    text = variable_problem(pipe.tags.get(_CHECKPOINT_TAG))
-    if text is not None:
+def _type_problems(kind: str) -> Iterator[str]:
+    if is_class_reference(kind):
+        return
+    registered = registered_types()
+    entries = registered.get(kind, [])
+    if len(entries) > 1:
         yield (
-            f"tag {_CHECKPOINT_TAG}: {text}\n"
-            "  Fix: write the value; what differs between deployments goes into a file of settings."
+            f"{PROVIDER_TYPE_TAG} {kind!r} is registered more than once: "
+            f"{', '.join(entry.value for entry in entries)}\n"
+            "  Fix: uninstall one of the distributions, or write the class: "
+            f"{PROVIDER_TYPE_TAG}: {entries[0].value!r}."
+        )
+    elif not entries:
+        names = sorted({*STORAGE_TYPES, *registered})
+        yield (
+            f"unknown {PROVIDER_TYPE_TAG} {kind!r}.{did_you_mean(kind, names)}\n"
+            f"  Fix: use one of {', '.join(names)}, or 'package.module:Class'."
         )
 
 
-def _written_sources(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) -> Iterator[str]:
-    for pipe in pipes:
-        entity = entities.get_entity_definition(pipe.output_entity_id)
-        kind = "parquet" if entity is None else provider_type_of(entity)
-        if kind in BUILT_IN_TYPES and not BUILT_IN_TYPES[kind].is_written:
+def _storage_problems(entity: EntityMetadata, known: StorageType) -> Iterator[str]:
+    """Yield what is wrong with the tags of an entity of a built-in type."""
+    kind, tags = provider_type_of(entity), entity.tags
+    if tags:
+        yield from _foreign_tags(entity, kind, known)
+        yield from value_problems("entity", tags, known.tags, kind)
+        path = str(tags.get(PATH_TAG, "x"))
+        if PATH_TAG in known.tags and not is_absolute(path) and (text := path_problem(path)):
+            yield text
+        for tag in _WITHOUT_VARIABLES:
+            if tag in known.tags and (text := variable_problem(tags.get(tag)) or ""):
+                yield f"tag {tag}: {text}\n  Fix: {WRITE_THE_VALUE}."
+    yield from known.problems(entity)
+    yield from _partition_problems(known, entity.partition_columns)
+
+
+def _foreign_tags(entity: EntityMetadata, kind: str, known: StorageType) -> Iterator[str]:
+    """Yield the ``provider.*`` tags that a type does not have."""
+    names = [*known.tags, *([f"{OPTION_TAGS}NAME"] if known.takes_options else [])]
+    for key in entity.tags:
+        is_option = key.startswith(OPTION_TAGS) and key != OPTION_TAGS and known.takes_options
+        if not key.startswith("provider.") or key in known.tags or is_option:
+            continue
+        what = f"{PROVIDER_TYPE_TAG} {kind!r} has no tag {key!r}"
+        if not names:
+            yield f"{what}, nor any other\n  Fix: remove the tag."
+            continue
+        likely = likely_tag("entity", key) or ""
+        hint = did_you_mean(key, names if likely.startswith("provider.") else [likely, *names])
+        yield f"{what}.{hint}\n  Fix: use one of {', '.join(names)}."
+
+
+def _partition_problems(known: StorageType, names: Collection[str]) -> Iterator[str]:
+    for name, count in Counter(name.lower() for name in names).items():
+        if count > 1:
             yield (
-                f"pipe {pipe.pipeid!r} writes entity {pipe.output_entity_id!r}, but {kind} "
-                "entities are sources\n"
-                "  Fix: let it write a parquet entity (provider_type: parquet, the default)."
+                f"partition_columns has {name!r} {count} times; upper and lower case are the same\n"
+                "  Fix: name each column once."
+            )
+    for name in names if known.partitions_are_folders else ():
+        if name.startswith("."):
+            yield (
+                f"partition column {name!r} begins with a dot; Spark ignores folders with such "
+                "names, so all rows would be lost\n"
+                "  Fix: rename the column."
             )

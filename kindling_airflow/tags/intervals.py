@@ -17,16 +17,21 @@ from typing import Any, Literal, get_args
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.tags.names import (
+    COLUMN_TAG,
+    LOOKBACK_TAG,
+    READ_TAG,
+    TIMEZONE_TAG,
+    WRITE_MODE_TAG,
+)
+from kindling_airflow.tags.values import Value
 
 __all__ = [
-    "COLUMN_TAG",
     "KINDS",
-    "LOOKBACK_TAG",
+    "LOOKBACK",
     "READS",
-    "READ_TAG",
-    "TIMEZONE_TAG",
+    "TIME_ZONE",
     "WRITE_MODES",
-    "WRITE_MODE_TAG",
     "IntervalSlice",
     "WriteMode",
     "interval_column_of",
@@ -36,12 +41,6 @@ __all__ = [
     "write_mode_of",
     "zone_named",
 ]
-
-WRITE_MODE_TAG = "write_mode"
-COLUMN_TAG = "interval.column"
-TIMEZONE_TAG = "interval.timezone"
-READ_TAG = "interval.read"
-LOOKBACK_TAG = "interval.lookback"
 
 WriteMode = Literal["overwrite", "overwrite_interval", "append", "merge"]
 WRITE_MODES: tuple[WriteMode, ...] = get_args(WriteMode)
@@ -105,14 +104,14 @@ class IntervalSlice:
         return f"({column} >= {first} AND {column} < {behind})"
 
     def contains(self, value: Any, kind: str) -> bool:
-        """Tell whether a row with this value is one of the slice; nulls are in none."""
+        """Return whether a row with this value is one of the slice; nulls are in none."""
         if value is None:
             return False
         first, behind = self.bounds(kind)
         return bool(first <= value < behind)
 
     def contains_text(self, value: str | None, kind: str) -> bool:
-        """Tell the same of a value as the folders of partitions have it: dates in ISO 8601."""
+        """Return the same for a value as the folders of partitions have it: dates in ISO 8601."""
         if kind != "date" or value is None:
             return self.contains(value, kind)
         try:
@@ -132,25 +131,25 @@ class IntervalSlice:
         return IntervalSlice(self.column, start.astimezone(timezone.utc), self.end, self.zone)
 
     def __str__(self) -> str:
-        """Return the slice for people."""
+        """Return the slice, human-readable."""
         return f"{self.column} in [{self.start.isoformat()}, {self.end.isoformat()})"
 
 
 def write_mode_of(entity: EntityMetadata) -> WriteMode:
     """Return how an entity is written: its tag ``write_mode``, default ``overwrite``."""
-    said: WriteMode = entity.tags.get(WRITE_MODE_TAG, "overwrite")
-    return said
+    value: WriteMode = entity.tags.get(WRITE_MODE_TAG, "overwrite")
+    return value
 
 
 def interval_column_of(entity: EntityMetadata) -> str | None:
-    """Return the column that says in which slice a row lies.
+    """Return the column that assigns a row to a slice.
 
     It is the tag ``interval.column``; without it, where slices are replaced, the only partition
     column.
     """
-    said = entity.tags.get(COLUMN_TAG)
-    if said is not None:
-        return str(said)
+    value = entity.tags.get(COLUMN_TAG)
+    if value is not None:
+        return str(value)
     if write_mode_of(entity) == "overwrite_interval" and len(entity.partition_columns) == 1:
         return entity.partition_columns[0]
     return None
@@ -169,8 +168,8 @@ def slice_of(
 def read_of(pipe: PipeMetadata, entity_id: str) -> str:
     """Return how much a pipe reads of an input that has slices: one of :data:`READS`.
 
-    The tag ``interval.read.<entity>`` comes before ``interval.read``; a pipe that says how far it
-    looks back does so by default; else everything is read.
+    The tag ``interval.read.<entity>`` comes before ``interval.read``; a pipe with a lookback uses
+    it by default; else everything is read.
     """
     default = "lookback" if LOOKBACK_TAG in pipe.tags else "all"
     general = pipe.tags.get(READ_TAG, default)
@@ -178,13 +177,8 @@ def read_of(pipe: PipeMetadata, entity_id: str) -> str:
 
 
 def lookback_of(pipe: PipeMetadata) -> str:
-    """Return how far a pipe looks back, like ``2d``; "" if it does not say."""
+    """Return how far a pipe looks back, like ``2d``; "" without one."""
     return str(pipe.tags.get(LOOKBACK_TAG, ""))
-
-
-def is_lookback(text: object) -> bool:
-    """Tell whether a text is a time to look back: a number of minutes, hours, days or weeks."""
-    return isinstance(text, str) and _LOOKBACK.fullmatch(text) is not None
 
 
 def zone_named(name: str) -> tzinfo:
@@ -269,3 +263,19 @@ def _literal(value: date | datetime | str) -> str:
         moment = value if value.tzinfo is None else value.astimezone(timezone.utc)
         return f"{kind}'{moment.isoformat()}'"
     return f"DATE'{value.isoformat()}'"
+
+
+def _is_zone(name: object) -> bool:
+    try:
+        zone_named(str(name))
+    except ValueError:
+        return False
+    return True
+
+
+LOOKBACK = Value(
+    "a number of minutes, hours, days or weeks, such as 90m, 6h, 2d, 1w",
+    {"type": "string", "pattern": f"^{_LOOKBACK.pattern}$"},
+    lambda text: isinstance(text, str) and _LOOKBACK.fullmatch(text) is not None,
+)
+TIME_ZONE = Value("a time zone, such as 'Europe/Zurich' or 'UTC'", {"type": "string"}, _is_zone)

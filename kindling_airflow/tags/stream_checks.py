@@ -8,22 +8,36 @@ What a type from another distribution can do as a stream is not known here.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime
 
-from kindling_airflow.data_entities import DataEntityRegistry
+from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.tags.driving_inputs import driving_inputs
-from kindling_airflow.tags.intervals import WRITE_MODE_TAG
-from kindling_airflow.tags.provider_types import BUILT_IN_TYPES, names_secret, provider_type_of
-from kindling_airflow.tags.replaced_inputs import replaced_inputs
-from kindling_airflow.tags.source_tags import MALFORMED_TAG, keeps_aside
-from kindling_airflow.tags.stream_settings import (
+from kindling_airflow.tags.entity_checks import names_secret
+from kindling_airflow.tags.inputs import driving_inputs
+from kindling_airflow.tags.intervals import write_mode_of
+from kindling_airflow.tags.names import (
+    CHECKPOINT_TAG,
+    MALFORMED_TAG,
     MODE_TAG,
-    OPTION_TAG,
-    PREFIX,
+    OFFSETS_TAG,
+    OUTPUT_MODE_TAG,
+    STALL_TIMEOUT_TAG,
+    STREAM_OPTION_TAGS,
+    TRIGGER_TAG,
+    WATERMARK_TAG,
+    WRITE_MODE_TAG,
+)
+from kindling_airflow.tags.registry import value_problems
+from kindling_airflow.tags.storage_checks import keeps_aside
+from kindling_airflow.tags.storage_types import (
+    STORAGE_TYPES,
+    StorageType,
+    StreamSource,
+    provider_type_of,
+    storage_type_of,
+)
+from kindling_airflow.tags.stream_settings import (
+    STREAM_PREFIX,
     StreamSettings,
     is_stream,
     mode_of,
@@ -32,10 +46,7 @@ from kindling_airflow.tags.stream_settings import (
 
 __all__ = ["check_streams", "stream_problems"]
 
-_FILES = ("csv", "json", "parquet")  # Spark wants the schema of a stream of files beforehand
 _COUNTERPARTS = {"append": "append", "update": "merge", "complete": "overwrite"}
-_READ_ANEW = ("delta", "iceberg")  # in every batch; other tables are read when a query begins
-_ROW_BY_ROW = (("kafka", "rate"), ("kafka",))  # what Spark reads and writes without batches
 
 
 def check_streams(
@@ -70,7 +81,7 @@ def check_streams(
     for pipe in pipes if written else ():
         if pipe.use_watermark and pipe.pipeid not in chosen:
             problems += _gains_of_streams(pipe, written)
-    problems += replaced_inputs(pipes, entities, chosen)
+    problems += _replaced_inputs(pipes, entities, chosen)
     return problems + _shared_checkpoints(running)
 
 
@@ -92,77 +103,71 @@ def _not_there_yet(
     for number, entity_id in enumerate(pipe.input_entity_ids):
         writer = writers.get(entity_id, pipe.pipeid)
         entity = entities.definition_or_default(entity_id)
-        kind = provider_type_of(entity)
-        if writer == pipe.pipeid or kind not in BUILT_IN_TYPES:
+        known = storage_type_of(entity)
+        if writer == pipe.pipeid or known is None:
             continue
-        if kind in _READ_ANEW and entity.schema is None:
+        what = (
+            f"pipe {pipe.pipeid!r}: its input {entity_id!r} is written by {writer!r}, which starts "
+            "when this stream is ready"
+        )
+        if known.reread_by_streams and entity.schema is None:
             yield (
-                f"pipe {pipe.pipeid!r}: its input {entity_id!r} is written by {writer!r}, which "
-                "starts when this stream is ready, and nothing says what is in it until then\n"
+                f"{what}, and no schema is declared for it until then\n"
                 '  Fix: declare the schema of the entity: schema: "id BIGINT, at TIMESTAMP".'
             )
-        elif number > 0 and kind not in _READ_ANEW:
+        elif number > 0 and not known.reread_by_streams:
+            reread = [name for name, each in STORAGE_TYPES.items() if each.reread_by_streams]
             yield (
-                f"pipe {pipe.pipeid!r}: its input {entity_id!r} is written by {writer!r}, which "
-                f"starts when this stream is ready, and {kind} is read as a table once, before "
-                "that\n"
-                f"  Fix: store the entity as {' or '.join(_READ_ANEW)}, make it the first input, "
+                f"{what}, and {provider_type_of(entity)} is read as a table once, before that\n"
+                f"  Fix: store the entity as {' or '.join(reread)}, make it the first input, "
                 f"or run {writer!r} in another plan."
             )
 
 
 def _gains_of_streams(pipe: PipeMetadata, written: Mapping[str, str]) -> list[str]:
-    """Return the driving inputs of a batch pipe that cannot tell what they have gained."""
+    """Return the driving inputs of a batch pipe of which it cannot read what was added."""
     return [
-        f"pipe {pipe.pipeid!r}: use_watermark wants to know what {entity_id!r} has gained, and it "
-        f"is written by the stream {written[entity_id]!r}, whose batches are nobody's runs\n"
-        f"  Fix: make the pipe a stream ({MODE_TAG}: streaming), which takes what is new, or take "
-        "use_watermark out."
+        f"pipe {pipe.pipeid!r}: use_watermark reads what runs have added to {entity_id!r}, but it "
+        f"is written by the stream {written[entity_id]!r}, whose batches belong to no run\n"
+        f"  Fix: make the pipe a stream ({MODE_TAG}: streaming), which reads what is new, or "
+        "remove use_watermark."
         for entity_id in driving_inputs(pipe)
         if entity_id in written
     ]
 
 
 def _unknown_mode(pipe: PipeMetadata) -> list[str]:
-    """Return whether a pipe says that it runs in a way that there is not.
+    """Return what is wrong with a pipe's tag ``processing_mode``.
 
-    Strategies that read the tag refuse it themselves; the others do not look at it.
+    Strategies that read it refuse it themselves; the others do not look at it.
     """
-    said = pipe.tags.get(MODE_TAG, "batch")
-    if mode_of({MODE_TAG: said}) in ("batch", "streaming"):
-        return []
-    return [
-        (
-            f"pipe {pipe.pipeid!r}: tag {MODE_TAG} must be 'batch' or 'streaming', not {said!r}\n"
-            "  Fix: correct the tag, or leave it out where the pipe is a batch pipe."
-        )
-    ]
+    return [f"pipe {pipe.pipeid!r}: {p}" for p in value_problems("pipe", pipe.tags, (MODE_TAG,))]
 
 
 def _misplaced_tags(pipe: PipeMetadata) -> list[str]:
-    """Return the ``stream.*`` tags of a pipe that is none of a plan's streams.
+    """Return the ``stream.*`` tags of a pipe that is not one of a plan's streams.
 
-    One that says that it streams may be run as a batch pipe by a plan; its tags just wait.
+    A streaming pipe may be run as a batch pipe by a plan; its tags then have no effect.
     """
-    misplaced = [key for key in pipe.tags if key.startswith(PREFIX)]
+    misplaced = [key for key in pipe.tags if key.startswith(STREAM_PREFIX)]
     if not misplaced or is_stream(pipe.tags):
         return []
     return [
         f"pipe {pipe.pipeid!r}: tag {key!r} is for streams, and this is a batch pipe\n"
-        f"  Fix: add the tag {MODE_TAG}: streaming, or take this one out."
+        f"  Fix: add the tag {MODE_TAG}: streaming, or remove this one."
         for key in misplaced
     ]
 
 
 def _streams_output(pipe: PipeMetadata, entities: DataEntityRegistry) -> list[str]:
     """Return whether a batch pipe writes what streams alone can write."""
-    kind = provider_type_of(entities.definition_or_default(pipe.output_entity_id))
-    known = BUILT_IN_TYPES.get(kind)
-    if known is None or known.write_modes or not known.streams_into:
+    entity = entities.definition_or_default(pipe.output_entity_id)
+    known, kind = storage_type_of(entity), provider_type_of(entity)
+    if known is None or known.write_modes or not known.stream_modes:
         return []
     problem = (
         f"pipe {pipe.pipeid!r}: its output {pipe.output_entity_id!r} is of type {kind!r}, which a "
-        "batch pipe cannot write: what it sends is seen at once, and sent again by each retry\n"
+        "batch pipe cannot write: records are visible at once, and each retry sends them again\n"
         f"  Fix: make it a stream ({MODE_TAG}: streaming), or let it write a table, and a stream "
         "send what is added to that."
     )
@@ -170,7 +175,7 @@ def _streams_output(pipe: PipeMetadata, entities: DataEntityRegistry) -> list[st
 
 
 def _shared_checkpoints(pipes: Iterable[PipeMetadata]) -> list[str]:
-    """Return the streams that would keep in one place how far they are."""
+    """Return the streams that would share a checkpoint."""
     taken: dict[str, str] = {}
     problems = []
     for pipe in pipes:
@@ -182,7 +187,7 @@ def _shared_checkpoints(pipes: Iterable[PipeMetadata]) -> list[str]:
             problems.append(
                 f"pipes {other!r} and {pipe.pipeid!r} have the same checkpoint {path!r}, and two "
                 "queries on one would stop each other\n"
-                "  Fix: give each a stream.checkpoint of its own, or none: the default is."
+                f"  Fix: give each its own {CHECKPOINT_TAG}, or none: the default is unique."
             )
     return problems
 
@@ -191,24 +196,24 @@ def _pipe_problems(pipe: PipeMetadata) -> Iterator[str]:
     if mode_of(pipe.tags) == "batch":
         yield (
             f"tag {MODE_TAG} is 'batch', and every pipe of a streaming plan is a stream\n"
-            "  Fix: use strategy 'hybrid' or 'config_based', or take the tag out."
+            "  Fix: use strategy 'hybrid' or 'config_based', or remove the tag."
         )
     if pipe.use_watermark:
         yield (
-            "use_watermark is for batch pipes: a stream's checkpoint says what it has taken\n"
-            "  Fix: take it out; how late rows may be is said by stream.watermark."
+            "use_watermark is for batch pipes: a stream's checkpoint holds what it has read\n"
+            f"  Fix: remove it; {WATERMARK_TAG} sets how late rows may be."
         )
     yield from (
-        f"tag {key!r} is for batch pipes: a stream has no interval\n  Fix: take it out."
+        f"tag {key!r} is for batch pipes: a stream has no interval\n  Fix: remove the tag."
         for key in pipe.tags
         if key.startswith("interval.")
     )
     yield from (
-        f"tag {key!r} names a secret, and tags stand in the manifest\n"
+        f"tag {key!r} names a secret, and tags are stored in the manifest\n"
         "  Fix: keep it in an Airflow connection, and name that in the entity's "
         "provider.connection."
         for key in pipe.tags
-        if key.startswith(OPTION_TAG) and names_secret(key)
+        if key.startswith(STREAM_OPTION_TAGS) and names_secret(key)
     )
 
 
@@ -220,44 +225,50 @@ def _driving_problems(
         return
     for entity_id in pipe.input_entity_ids:
         source = entities.definition_or_default(entity_id)
-        if provider_type_of(source) in ("csv", "json") and keeps_aside(source):
+        if keeps_aside(source):
             yield (
                 f"its input {entity_id!r} has {MALFORMED_TAG}: aside, and malformed records are "
                 "kept aside only where a batch pipe reads them\n"
-                f"  Fix: take {MALFORMED_TAG} out, or let a batch pipe read the entity."
+                f"  Fix: remove {MALFORMED_TAG}, or let a batch pipe read the entity."
             )
     driving = pipe.input_entity_ids[0]
     if pipe.driving_entity_ids not in ((), (driving,)):
         yield (
             f"a stream is driven by its first input alone, {driving!r}\n"
-            "  Fix: take driving_entity_ids out, and put first what is to drive it."
+            "  Fix: remove driving_entity_ids, and put the driving input first."
         )
     if driving == pipe.output_entity_id:
         yield (
-            f"is driven by its own output {driving!r}, and would never come to its end\n"
+            f"is driven by its own output {driving!r}, and would never end\n"
             "  Fix: put another input first."
         )
     entity = entities.definition_or_default(driving)
-    kind = provider_type_of(entity)
-    known = BUILT_IN_TYPES.get(kind)
+    known, kind = storage_type_of(entity), provider_type_of(entity)
     if known is None:
         return
-    if not known.streams_from:
-        names = ", ".join(name for name, each in BUILT_IN_TYPES.items() if each.streams_from)
+    if known.source is None:
+        names = ", ".join(name for name, each in STORAGE_TYPES.items() if each.source is not None)
         yield (
             f"its driving input {driving!r} is of type {kind!r}, which cannot be read as a stream\n"
             f"  Fix: put first an entity of one of {names}."
         )
         return
-    if kind in _FILES and entity.schema is None:
+    if known.source.needs_schema and entity.schema is None:
         yield (
-            f"its driving input {driving!r} is read as a stream of {kind} files, and nothing says "
-            "what is in them\n"
+            f"its driving input {driving!r} is read as a stream of {kind} files, and no schema is "
+            "declared for them\n"
             '  Fix: declare the schema of the entity: schema: "id BIGINT, at TIMESTAMP".'
         )
-    wrong = _offsets_problem(kind, settings.starting_offsets)
+    offsets = settings.starting_offsets
+    wrong = None if offsets is None else _offsets_problem(kind, known.source, offsets)
     if wrong is not None:
-        yield f"tag stream.starting_offsets is {settings.starting_offsets!r}: {wrong}"
+        yield f"tag {OFFSETS_TAG} is {offsets!r}: {wrong}"
+
+
+def _offsets_problem(kind: str, source: StreamSource, offsets: str) -> str | None:
+    if source.offsets is None:
+        return f"a stream of {kind} has no offsets\n  Fix: remove the tag."
+    return source.offsets(offsets)
 
 
 def _output_problems(
@@ -265,110 +276,108 @@ def _output_problems(
 ) -> Iterator[str]:
     entity = entities.definition_or_default(pipe.output_entity_id)
     kind, mode = provider_type_of(entity), settings.output_mode
-    known = BUILT_IN_TYPES.get(kind)
+    known = storage_type_of(entity)
     what = f"its output {pipe.output_entity_id!r}"
-    if known is None or not known.is_written:  # no pipe at all can write it: said elsewhere
+    if known is None or not known.is_written:  # no pipe at all can write it: reported elsewhere
         return
-    if not known.streams_into:
-        names = ", ".join(name for name, each in BUILT_IN_TYPES.items() if each.streams_into)
+    if not known.stream_modes:
+        names = ", ".join(name for name, each in STORAGE_TYPES.items() if each.stream_modes)
         yield (
             f"{what} is of type {kind!r}, which no stream can write\n"
             f"  Fix: store it as one of {names}."
         )
         return
-    if mode not in known.streams_into:
+    if mode not in known.stream_modes:
         reason = ": it cannot replace single rows" if (kind, mode) == ("parquet", "update") else ""
         yield (
             f"{what} is of type {kind!r}, which a stream cannot write by {mode!r}{reason}\n"
-            f"  Fix: set stream.output_mode to one of {', '.join(known.streams_into)}, or store it "
+            f"  Fix: set {OUTPUT_MODE_TAG} to one of {', '.join(known.stream_modes)}, or store it "
             "as another type."
         )
     elif mode == "update" and "merge" in known.write_modes and not entity.merge_columns:
         yield (
-            f"{what} is written by 'update', and nothing says which rows are the same\n"
+            f"{what} is written by 'update', and it has no merge_columns to identify a row\n"
             "  Fix: name the columns of the key in the entity's merge_columns."
         )
-    said = entity.tags.get(WRITE_MODE_TAG)
-    if said is not None and said != _COUNTERPARTS[mode]:
+    written = entity.tags.get(WRITE_MODE_TAG)
+    if written is not None and written != _COUNTERPARTS[mode]:
         yield (
-            f"{what} says {WRITE_MODE_TAG}: {said}, and stream.output_mode {mode!r} writes it by "
-            f"{_COUNTERPARTS[mode]!r}\n  Fix: make the two agree, or take {WRITE_MODE_TAG} out."
+            f"{what} has {WRITE_MODE_TAG}: {written}, and {OUTPUT_MODE_TAG} {mode!r} writes it by "
+            f"{_COUNTERPARTS[mode]!r}\n  Fix: make the two agree, or remove {WRITE_MODE_TAG}."
         )
     if pipe.expectations and mode == "append" and not known.appends_by_batch:
+        checked = [name for name, each in STORAGE_TYPES.items() if each.appends_by_batch]
         yield (
-            f"its expectations cannot be checked: rows go into {kind} as they come, and there is "
-            "no moment between a batch and its publication\n"
-            f"  Fix: store {pipe.output_entity_id!r} as {_checking_types()}, use "
+            f"its expectations cannot be checked: rows go into {kind} as they come, and a "
+            "batch is not held back before its publication\n"
+            f"  Fix: store {pipe.output_entity_id!r} as {' or '.join(checked)}, use "
             "stream.output_mode: complete, or let a batch pipe check what it reads."
         )
-    yield from _row_by_row_problems(pipe, settings, entities, kind)
+    yield from _row_by_row_problems(pipe, settings, entities, known)
 
 
 def _row_by_row_problems(
-    pipe: PipeMetadata, settings: StreamSettings, entities: DataEntityRegistry, kind: str
+    pipe: PipeMetadata, settings: StreamSettings, entities: DataEntityRegistry, sink: StorageType
 ) -> Iterator[str]:
     if settings.trigger.kind != "continuous" or not pipe.input_entity_ids:
         return
-    sources, sinks = _ROW_BY_ROW
-    source = provider_type_of(entities.definition_or_default(pipe.input_entity_ids[0]))
-    if (source in BUILT_IN_TYPES and source not in sources) or kind not in sinks:
+    source = storage_type_of(entities.definition_or_default(pipe.input_entity_ids[0]))
+    reads = source is None or (source.source is not None and source.source.by_row)
+    if not reads or not sink.written_by_row:
+        types = STORAGE_TYPES.items()
+        sources = [name for name, each in types if each.source is not None and each.source.by_row]
+        sinks = [name for name, each in types if each.written_by_row]
         yield (
-            f"tag stream.trigger is {pipe.tags['stream.trigger']!r}, and row by row Spark reads "
+            f"tag {TRIGGER_TAG} is {pipe.tags[TRIGGER_TAG]!r}, and row by row Spark reads "
             f"only {' and '.join(sources)}, and writes only {' and '.join(sinks)}\n"
             "  Fix: use a duration such as '1s', or 'default'."
         )
-    if settings.stall_timeout > 0 and "stream.stall_timeout" in pipe.tags:
+    if settings.stall_timeout > 0 and STALL_TIMEOUT_TAG in pipe.tags:
         yield (
-            f"tag stream.stall_timeout is {pipe.tags['stream.stall_timeout']!r}, and row by row "
-            "Spark does not tell how a query gets on, so no stall is ever found\n"
-            "  Fix: take it out, or let stream.trigger be a duration such as '1s', or 'default'."
+            f"tag {STALL_TIMEOUT_TAG} is {pipe.tags[STALL_TIMEOUT_TAG]!r}, and row by row Spark "
+            "does not report a query's progress, so stalls are never detected\n"
+            f"  Fix: remove it, or set {TRIGGER_TAG} to a duration such as '1s', or 'default'."
         )
 
 
-def _checking_types() -> str:
-    names = [name for name, each in BUILT_IN_TYPES.items() if each.appends_by_batch]
-    return " or ".join(names)
+def _replaced_inputs(
+    pipes: Iterable[PipeMetadata], entities: DataEntityRegistry, streams: Collection[str]
+) -> Iterator[str]:
+    """Yield the streams of a plan that would take in again what others replace, or fail.
+
+    A stream takes each row once and cannot give it back, so what writes its driving input may only
+    add rows. Slices of Delta and merged rows often only do that; where not, the query fails.
+    """
+    writers = {pipe.output_entity_id: pipe for pipe in pipes}
+    for pipe in pipes:
+        if pipe.pipeid not in streams or not pipe.input_entity_ids:
+            continue
+        driving = entities.definition_or_default(pipe.input_entity_ids[0])
+        writer, known = writers.get(driving.entityid), storage_type_of(driving)
+        if writer is None or writer is pipe or known is None or known.source is None:
+            continue
+        how = _replaces(writer, driving, known.source, writer.pipeid in streams)
+        options = {name.lower() for name in read_settings(pipe.pipeid, pipe.tags)[0].options}
+        skips = known.source.skips_replaced
+        if how and options.isdisjoint(map(str.lower, skips)):
+            other = "".join(
+                f" or skip what is not added ({STREAM_OPTION_TAGS}{option}: true)"
+                for option in skips[:1]
+            )
+            yield (
+                f"pipe {pipe.pipeid!r}: its driving input {driving.entityid!r} is written by "
+                f"{writer.pipeid!r} with {how}, which replaces rows, and a stream cannot take back "
+                f"what it has read\n  Fix: let {writer.pipeid!r} add rows (append)"
+                f"{other}, or make {pipe.pipeid!r} a batch pipe."
+            )
 
 
-_WHOLE = re.compile(r"0|[1-9][0-9]{0,17}")
-
-
-def _offsets_problem(kind: str, said: str | None) -> str | None:
-    """Return what is wrong with where a stream of a built-in type is to begin."""
-    if said is None:
-        return None
-    if kind == "kafka":
-        if said in ("earliest", "latest") or _is_json_object(said):
-            return None
-        return (
-            "no place in a topic\n"
-            """  Fix: write 'earliest', 'latest', or JSON such as '{"orders": {"0": 23}}'."""
-        )
-    if kind == "delta":
-        if said in ("earliest", "latest") or _WHOLE.fullmatch(said) or _is_moment(said):
-            return None
-        return (
-            "no version of a table\n"
-            "  Fix: write 'earliest', 'latest', a version such as '12', or a time such as "
-            "'2026-01-31T06:00:00Z'."
-        )
-    if kind == "iceberg":
-        if _is_moment(said):
-            return None
-        return "no time\n  Fix: write a time such as '2026-01-31T06:00:00Z'."
-    return f"a stream of {kind} has no offsets\n  Fix: take it out."
-
-
-def _is_json_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        return False
-    return True
+def _replaces(
+    writer: PipeMetadata, entity: EntityMetadata, source: StreamSource, is_stream: bool
+) -> str:
+    """Return how rows of an entity are replaced; "" if they are not."""
+    if is_stream:
+        mode = read_settings(writer.pipeid, writer.tags)[0].output_mode
+        return f"{OUTPUT_MODE_TAG} {mode!r}" if mode in source.replaced_by_streams else ""
+    written = write_mode_of(entity)
+    return f"{WRITE_MODE_TAG} {written!r}" if written in source.replaced_by_runs else ""

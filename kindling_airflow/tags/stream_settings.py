@@ -1,31 +1,31 @@
-"""What a streaming pipe's tags say of its query, read once: no Spark needed.
+"""The settings of a streaming pipe's query, from its tags: no Spark needed.
 
     processing_mode: streaming     its driving input, the first, is read as a stream
     stream.trigger: 10s            when the query takes its next batch
     stream.watermark: at 10m       how late rows of the driving input may be, by which column
     stream.option.maxFilesPerTrigger: 100    an option of the reader of the driving input
 
-What is wrong with them for the entities of a plan is found in
-:mod:`kindling_airflow.tags.stream_checks`.
+Whether they fit the entities of a plan is for :mod:`kindling_airflow.tags.stream_checks`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
-from kindling_airflow.common.frozen import EMPTY, FrozenDict
+from kindling_airflow.common.durations import seconds_of
+from kindling_airflow.common.immutable import EMPTY, FrozenDict
+from kindling_airflow.common.path_names import escape_component
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.errors import DeclarationError, did_you_mean
-from kindling_airflow.protocol.contracts import escape_component
+from kindling_airflow.errors import DeclarationError
+from kindling_airflow.tags import names as n
+from kindling_airflow.tags.registry import REGISTRY, tag_row
 
 __all__ = [
     "LIFETIMES",
-    "MODE_TAG",
-    "OPTION_TAG",
-    "OUTPUT_MODES",
+    "STREAM_PREFIX",
     "STREAM_TAGS",
     "Lifetime",
     "OutputMode",
@@ -34,12 +34,9 @@ __all__ = [
     "is_stream",
     "mode_of",
     "read_settings",
-    "seconds_of",
 ]
 
-MODE_TAG = "processing_mode"
-PREFIX = "stream."
-OPTION_TAG = "stream.option."
+STREAM_PREFIX = "stream."
 
 Lifetime = Literal["continuous", "bounded", "available_now"]
 LIFETIMES: tuple[Lifetime, ...] = get_args(Lifetime)
@@ -49,16 +46,14 @@ TriggerKind = Literal["default", "processing_time", "available_now", "continuous
 D = TypeVar("D")
 T = TypeVar("T")
 
-STREAM_TAGS = (
-    *("stream.trigger", "stream.output_mode", "stream.watermark", "stream.checkpoint"),
-    *("stream.starting_offsets", "stream.ready_timeout", "stream.drain_timeout"),
-    *("stream.stall_timeout", "stream.silence_timeout"),
+STREAM_TAGS = tuple(
+    row.name
+    for row in REGISTRY
+    if row.name.startswith(STREAM_PREFIX) and not row.name.endswith(".")
 )
 """The tags of a streaming pipe, those of its reader's options aside."""
 
 SHORTEST_SILENCE = 10.0
-_DURATION = re.compile(r"(0|[1-9][0-9]{0,8})(ms|s|m|h|d)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _WRITE_A_DURATION = "  Fix: write a number of milliseconds, seconds, minutes, hours or days: "
 
 
@@ -67,9 +62,9 @@ class StreamTrigger:
     """When a query takes its next batch.
 
     Attributes:
-        kind: ``default`` (as soon as the one before is done), ``processing_time`` (every so many
-            seconds), ``available_now`` (what is there, then it ends), ``continuous`` (row by row,
-            with a checkpoint every so many seconds).
+        kind: ``default`` (as soon as the previous one has ended), ``processing_time`` (every so
+            many seconds), ``available_now`` (the available data, then it ends), ``continuous``
+            (row by row, with a checkpoint every so many seconds).
         seconds: of the kinds that have any.
     """
 
@@ -77,20 +72,24 @@ class StreamTrigger:
     seconds: float | None = None
 
     def __str__(self) -> str:
-        """Return when a batch is taken, for people."""
+        """Return when a batch is taken, human-readable."""
         every = "" if self.seconds is None else f"{self.seconds:g} s"
         texts = {
-            "default": "as soon as the one before is done",
+            "default": "as soon as the previous one has ended",
             "processing_time": f"every {every}",
-            "available_now": "of what is there, then it ends",
+            "available_now": "of the available data, then it ends",
             "continuous": f"row by row, with a checkpoint every {every}",
         }
         return texts[self.kind]
 
 
+def _default(tag: str) -> float:
+    return seconds_of(tag_row("pipe", tag).default.strip("`"))
+
+
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """What a streaming pipe says of its query.
+    """The settings of a streaming pipe's query.
 
     Attributes:
         trigger: when it takes its next batch.
@@ -98,16 +97,16 @@ class StreamSettings:
             rows (``update``), or the whole result (``complete``).
         watermark_column, watermark_delay: the column of event times of the driving input, and how
             many seconds late a row may be; None without a watermark.
-        checkpoint: where it keeps how far it is: relative to the root of checkpoints, or absolute.
+        checkpoint: its path: relative to the root of checkpoints, or absolute.
         starting_offsets: where it begins when there is no checkpoint; None for the reader's
             default.
         options: options of the driving input's reader.
         ready_timeout: seconds that it may take from its start until it is ready.
-        drain_timeout: seconds that it may take to finish what is there when it is to stop.
+        drain_timeout: seconds that it may take to process the available data when it is to stop.
         stall_timeout: seconds without progress, while its source has more, after which it counts
             as stalled; 0 for never.
-        silence_timeout: seconds without a line from its driver, once that has told how it is, after
-            which the driver is killed; until then it has ``ready_timeout``. 0 for never.
+        silence_timeout: seconds without a line from its driver, after its first report, after which
+            the driver is killed; until then it has ``ready_timeout``. 0 for never.
     """
 
     trigger: StreamTrigger = StreamTrigger()
@@ -117,17 +116,17 @@ class StreamSettings:
     checkpoint: str = ""
     starting_offsets: str | None = None
     options: Mapping[str, str] = field(default_factory=lambda: EMPTY)
-    ready_timeout: float = 600.0
-    drain_timeout: float = 300.0
-    stall_timeout: float = 600.0
-    silence_timeout: float = 180.0
+    ready_timeout: float = _default(n.READY_TIMEOUT_TAG)
+    drain_timeout: float = _default(n.DRAIN_TIMEOUT_TAG)
+    stall_timeout: float = _default(n.STALL_TIMEOUT_TAG)
+    silence_timeout: float = _default(n.SILENCE_TIMEOUT_TAG)
 
     @classmethod
     def of(cls, pipe: PipeMetadata) -> StreamSettings:
         """Return the settings of a streaming pipe.
 
         Raises:
-            DeclarationError: its tags make no sense; lists every problem.
+            DeclarationError: its tags are not valid; lists every problem.
         """
         settings, problems = read_settings(pipe.pipeid, pipe.tags)
         if problems:
@@ -135,7 +134,7 @@ class StreamSettings:
         return settings
 
     def text(self, checkpoints: str = "") -> str:
-        """Return what the query does, for people.
+        """Return what the query does, human-readable.
 
         Args:
             checkpoints: the root of checkpoints; "" where it is not known.
@@ -152,69 +151,55 @@ class StreamSettings:
 
 
 def is_stream(tags: Mapping[str, Any]) -> bool:
-    """Tell whether the pipe with these tags is a streaming pipe."""
+    """Return whether the pipe with these tags is a streaming pipe."""
     return bool(mode_of(tags) == "streaming")
 
 
 def mode_of(tags: Mapping[str, Any]) -> Any:
-    """Return what the tag ``processing_mode`` says, in lower case; None without it."""
-    said = tags.get(MODE_TAG)
-    return said.lower() if isinstance(said, str) else said
-
-
-def seconds_of(text: object) -> float:
-    """Return a duration in seconds.
-
-    >>> seconds_of("10s"), seconds_of("1m"), seconds_of("250ms"), seconds_of("0s")
-    (10.0, 60.0, 0.25, 0.0)
-
-    Raises:
-        ValueError: it is none.
-    """
-    found = _DURATION.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
-        raise ValueError(f"no duration: {text!r}")
-    return int(found[1]) * _SECONDS[found[2]]
+    """Return the tag ``processing_mode`` in lower case; None without it."""
+    value = tags.get(n.MODE_TAG)
+    return value.lower() if isinstance(value, str) else value
 
 
 def read_settings(pipe_id: str, tags: Mapping[str, Any]) -> tuple[StreamSettings, list[str]]:
     """Return a streaming pipe's settings, and what is wrong with its tags.
 
-    What cannot be read is as if it were not said.
+    Tags that cannot be read count as not set.
     """
     reading = _Reading(pipe_id, tags)
-    watermark = reading.read("stream.watermark", _watermark, None)
+    usual = StreamSettings()
+    watermark = reading.read(n.WATERMARK_TAG, _watermark, (None, None))
     settings = StreamSettings(
-        trigger=reading.read("stream.trigger", _trigger, StreamTrigger()),
-        output_mode=reading.read("stream.output_mode", _output_mode, "append"),
-        watermark_column=None if watermark is None else watermark[0],
-        watermark_delay=None if watermark is None else watermark[1],
-        checkpoint=reading.read("stream.checkpoint", _checkpoint, escape_component(pipe_id)),
-        starting_offsets=reading.read("stream.starting_offsets", _offsets, None),
+        trigger=reading.read(n.TRIGGER_TAG, _trigger, usual.trigger),
+        output_mode=reading.read(n.OUTPUT_MODE_TAG, _output_mode, usual.output_mode),
+        watermark_column=watermark[0],
+        watermark_delay=watermark[1],
+        checkpoint=reading.read(n.CHECKPOINT_TAG, _checkpoint, escape_component(pipe_id)),
+        starting_offsets=reading.read(n.OFFSETS_TAG, _offsets, None),
         options=reading.options(),
-        ready_timeout=reading.read("stream.ready_timeout", _time_limit, 600.0),
-        drain_timeout=reading.read("stream.drain_timeout", _time_limit, 300.0),
-        stall_timeout=reading.read("stream.stall_timeout", _duration, 600.0),
-        silence_timeout=reading.read("stream.silence_timeout", _silence, 180.0),
+        ready_timeout=reading.read(n.READY_TIMEOUT_TAG, _time_limit, usual.ready_timeout),
+        drain_timeout=reading.read(n.DRAIN_TIMEOUT_TAG, _time_limit, usual.drain_timeout),
+        stall_timeout=reading.read(n.STALL_TIMEOUT_TAG, _duration, usual.stall_timeout),
+        silence_timeout=reading.read(n.SILENCE_TIMEOUT_TAG, _silence, usual.silence_timeout),
     )
     return settings, reading.problems
 
 
 class _Reading:
-    """One pipe's tags, with what is wrong with those that were read."""
+    """One pipe's tags, with the problems of those that were read."""
 
     def __init__(self, pipe_id: str, tags: Mapping[str, Any]) -> None:
         self.where = f"pipe {pipe_id!r}"
         self.tags = tags
         self.problems = [
             f"{self.where}: unknown tag {key!r}.{did_you_mean(key, STREAM_TAGS)}\n"
-            f"  Fix: use one of {', '.join((*STREAM_TAGS, OPTION_TAG + 'NAME'))}."
+            f"  Fix: use one of {', '.join((*STREAM_TAGS, n.STREAM_OPTION_TAGS + 'NAME'))}."
             for key in tags
-            if key.startswith(PREFIX) and key not in STREAM_TAGS and not _is_option(key)
+            if key.startswith(STREAM_PREFIX) and key not in STREAM_TAGS and not _is_option(key)
         ]
 
     def read(self, tag: str, read: Callable[[Any], T], default: D) -> T | D:
-        """Return what a tag says; the default where it is missing or cannot be read."""
+        """Return a tag's value; the default where it is missing or cannot be read."""
         if tag not in self.tags:
             return default
         try:
@@ -230,8 +215,9 @@ class _Reading:
             if not _is_option(key):
                 continue
             if isinstance(value, (str, int, float)):
-                said = str(value)
-                found[key[len(OPTION_TAG) :]] = said.lower() if value in (True, False) else said
+                text = str(value)
+                text = text.lower() if value in (True, False) else text
+                found[key.removeprefix(n.STREAM_OPTION_TAGS)] = text
             else:
                 self.problems.append(
                     f"{self.where}: tag {key} is {value!r}\n"
@@ -241,37 +227,37 @@ class _Reading:
 
 
 def _is_option(key: str) -> bool:
-    return key.startswith(OPTION_TAG) and key != OPTION_TAG
+    return key.startswith(n.STREAM_OPTION_TAGS) and key != n.STREAM_OPTION_TAGS
 
 
-def _duration(said: object) -> float:
+def _duration(value: object) -> float:
     try:
-        return seconds_of(said)
+        return seconds_of(value)
     except ValueError:
         raise ValueError(f"{_WRITE_A_DURATION}'30s', '10m'.") from None
 
 
-def _time_limit(said: object) -> float:
-    limit = _duration(said)
+def _time_limit(value: object) -> float:
+    limit = _duration(value)
     if limit == 0:
         raise ValueError("  Fix: write a duration above 0, such as '10m'.")
     return limit
 
 
-def _silence(said: object) -> float:
-    limit = _duration(said)
+def _silence(value: object) -> float:
+    limit = _duration(value)
     if 0 < limit < SHORTEST_SILENCE:
         raise ValueError(
-            "  Fix: write '10s' or more, because a driver says every two seconds how it is and may "
-            "be late, or '0s' for never."
+            "  Fix: write '10s' or more, because a driver reports every two seconds and may be "
+            "late, or '0s' for never."
         )
     return limit
 
 
-def _trigger(said: object) -> StreamTrigger:
-    if said in ("default", "available_now"):
-        return StreamTrigger(said)
-    kind, _, rest = str(said).rpartition(" ")
+def _trigger(value: object) -> StreamTrigger:
+    if value in ("default", "available_now"):
+        return StreamTrigger(value)
+    kind, _, rest = str(value).rpartition(" ")
     try:
         seconds = seconds_of(rest)
     except ValueError:
@@ -285,15 +271,15 @@ def _trigger(said: object) -> StreamTrigger:
     )
 
 
-def _output_mode(said: object) -> OutputMode:
+def _output_mode(value: object) -> OutputMode:
     for mode in OUTPUT_MODES:
-        if said == mode:
+        if value == mode:
             return mode
     raise ValueError(f"  Fix: use one of {', '.join(OUTPUT_MODES)}.")
 
 
-def _watermark(said: object) -> tuple[str, float]:
-    column, _, delay = str(said).rpartition(" ")
+def _watermark(value: object) -> tuple[str, float]:
+    column, _, delay = str(value).rpartition(" ")
     try:
         seconds = seconds_of(delay)
     except ValueError:
@@ -305,8 +291,8 @@ def _watermark(said: object) -> tuple[str, float]:
     return column.strip(), seconds
 
 
-def _checkpoint(said: object) -> str:
-    path = said.rstrip("/") if isinstance(said, str) else ""
+def _checkpoint(value: object) -> str:
+    path = value.rstrip("/") if isinstance(value, str) else ""
     if not path.strip():
         raise ValueError(
             "  Fix: write a path beneath the root of checkpoints, an absolute path or a URI."
@@ -316,10 +302,10 @@ def _checkpoint(said: object) -> str:
     return path
 
 
-def _offsets(said: object) -> str:
-    if isinstance(said, bool) or not isinstance(said, (str, int)) or not str(said).strip():
+def _offsets(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
         raise ValueError(
-            "  Fix: write 'earliest', 'latest', or where the driving input's type begins: JSON for "
-            "kafka, a version or a time for delta."
+            "  Fix: write 'earliest', 'latest', or a position of the driving input's type: JSON "
+            "for kafka, a version or a timestamp for delta."
         )
-    return str(said)
+    return str(value)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY, thaw
+from kindling_airflow.common.immutable import EMPTY, thaw
 from kindling_airflow.tags.stream_settings import Lifetime
 from kindling_airflow.translator.options import OnError
 from kindling_airflow.translator.task_settings import TaskSettings

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kindling_airflow.common.frozen import canonical_json, thaw
+from kindling_airflow.common.immutable import canonical_json, thaw
+from kindling_airflow.common.wording import counted
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import DataFlow
 from kindling_airflow.translator.options import TranslateOptions
@@ -72,7 +73,7 @@ def _value(said: Any) -> str:
 
 
 def _figures(pipe_ids: Sequence[str], options: TranslateOptions) -> str:
-    pipes = "1 pipe" if len(pipe_ids) == 1 else f"{len(pipe_ids)} pipes"
+    pipes = counted(len(pipe_ids), "pipe")
     return f"{pipes}, at most {options.width} at once in pool {options.pool!r}"
 
 

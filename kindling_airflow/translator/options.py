@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY, freeze
+from kindling_airflow.common.immutable import EMPTY, freeze
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_entities import id_problems
-from kindling_airflow.errors import TranslationError, did_you_mean
+from kindling_airflow.errors import TranslationError
 from kindling_airflow.tags.stream_settings import LIFETIMES, Lifetime
 from kindling_airflow.translator.task_settings import merged, setting_problems
 

@@ -6,12 +6,12 @@ Pipes that the same patterns match, and that say the same of themselves, share o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY, canonical_json
 from kindling_airflow.common.id_globs import Glob, glob_specificity
-from kindling_airflow.errors import did_you_mean
+from kindling_airflow.common.immutable import EMPTY, canonical_json
+from kindling_airflow.common.wording import did_you_mean, some_pipes
 from kindling_airflow.translator.options import TranslateOptions
 from kindling_airflow.translator.tag_problems import setting_tag_problems
 from kindling_airflow.translator.task_settings import (
@@ -23,7 +23,7 @@ from kindling_airflow.translator.task_settings import (
     tag_settings,
 )
 
-__all__ = ["override_problems", "settings_by_pipe", "some_pipes", "unmatched_patterns"]
+__all__ = ["override_problems", "settings_by_pipe", "unmatched_patterns"]
 
 _Tags = Mapping[str, Mapping[str, Any]]
 
@@ -120,9 +120,3 @@ def _pool_problems(options: TranslateOptions, found: Mapping[str, TaskSettings])
                 "  Fix: raise the width, or lower the slots per pipe."
             )
     return problems
-
-
-def some_pipes(pipe_ids: Sequence[str]) -> str:
-    """Return some pipes as a message names them."""
-    more = f" (and {len(pipe_ids) - 1} more)" if len(pipe_ids) > 1 else ""
-    return f"pipe {pipe_ids[0]!r}{more}"

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kindling_airflow.common.frozen import thaw
 from kindling_airflow.common.id_globs import Glob, glob_specificity
-from kindling_airflow.common.secret_keys import document_without_secrets
+from kindling_airflow.common.immutable import thaw
+from kindling_airflow.common.redaction import document_without_secrets
 from kindling_airflow.translator.options import TranslateOptions
 from kindling_airflow.translator.task_settings import TAGS, spark_property, tag_settings
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from kindling_airflow.common.wording import some_pipes
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.tags.stream_settings import Lifetime, is_stream
 from kindling_airflow.translator.options import UNLIMITED, Barrier, OnError, TranslateOptions
-from kindling_airflow.translator.overrides import some_pipes
 from kindling_airflow.translator.streams import Streaming, streaming_part
 from kindling_airflow.translator.task_settings import TaskSettings
 

@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY, FrozenDict
+from kindling_airflow.common.immutable import EMPTY, FrozenDict
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.execution_plan.critical_path import DataFlow, is_forward
 from kindling_airflow.pipe_graph.rules import layers

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kindling_airflow.execution_plan.critical_path import duration_hint
 from kindling_airflow.execution_strategy.priority import priority_problems
-from kindling_airflow.tags.known_tags import word_problems
-from kindling_airflow.translator.task_settings import TAGS, setting_problems, tag_settings
+from kindling_airflow.tags.names import DURATION_TAG, PRIORITY_TAG
+from kindling_airflow.tags.registry import read_task_tags, value_problems
+from kindling_airflow.tags.unknown_tags import unknown_tag_problems
+from kindling_airflow.translator.task_settings import TAGS
 
 __all__ = ["measure_problems", "pipe_tag_problems", "setting_tag_problems"]
 
@@ -22,29 +23,23 @@ def pipe_tag_problems(tags: Tags) -> Iterator[str]:
         tags: each pipe's own tags.
     """
     for pipe_id, own in tags.items():
-        yield from (f"pipe {pipe_id!r}: {text}" for text in word_problems("pipe", own))
+        yield from (f"pipe {pipe_id!r}: {text}" for text in unknown_tag_problems("pipe", own))
     yield from setting_tag_problems(tags)
     yield from measure_problems(tags)
 
 
 def setting_tag_problems(tags: Tags) -> Iterator[str]:
     """Yield what is wrong with tags that are settings of a pipe's task."""
-    names = {setting: tag for tag, setting in TAGS.items()}
     for pipe_id, own in tags.items():
         if not TAGS.keys().isdisjoint(own):
-            for problem in setting_problems(tag_settings(own)):
-                setting, _, text = problem.partition(" ")
-                yield f"pipe {pipe_id!r}: tag {names[setting]} {text}"
+            yield from (f"pipe {pipe_id!r}: {text}" for text in read_task_tags(own)[1])
 
 
 def measure_problems(tags: Tags) -> Iterator[str]:
     """Yield what is wrong with durations and priorities, which not every strategy looks at."""
     for pipe_id, own in tags.items():
-        if duration_hint(own) is None:
-            yield (
-                f"pipe {pipe_id!r}: tag duration_hint must be a positive number of seconds, not "
-                f"{own.get('duration_hint')!r}"
-            )
+        for text in value_problems("pipe", own, (DURATION_TAG,)):
+            yield f"pipe {pipe_id!r}: {text}"
     yield from priority_problems(
-        {p: own["priority"] for p, own in tags.items() if "priority" in own}
+        {p: own[PRIORITY_TAG] for p, own in tags.items() if PRIORITY_TAG in own}
     )

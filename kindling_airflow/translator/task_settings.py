@@ -10,12 +10,21 @@ layer says.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY, FrozenDict, freeze, thaw
-from kindling_airflow.errors import did_you_mean
+from kindling_airflow.common.immutable import EMPTY, FrozenDict, freeze, thaw
+from kindling_airflow.common.wording import did_you_mean
+from kindling_airflow.tags.names import (
+    ATTEMPTS_TAG,
+    OWNER_TAG,
+    POOL_SLOTS_TAG,
+    RETRY_INTERVAL_TAG,
+    TIMEOUT_TAG,
+)
+from kindling_airflow.tags.registry import read_task_tags, tag_row
+from kindling_airflow.tags.values import COUNT, LIMIT, TEXT, Value
 
 __all__ = [
     "CALLBACKS",
@@ -35,16 +44,14 @@ CALLBACKS = (
     *("on_skipped_callback", "on_success_callback"),
 )
 TAGS = {
-    "retry.attempts": "retries",
-    "retry.interval_seconds": "retry_delay_seconds",
-    "timeout_seconds": "execution_timeout_seconds",
-    "pool_slots": "pool_slots",
-    "owner": "owner",
+    ATTEMPTS_TAG: "retries",
+    RETRY_INTERVAL_TAG: "retry_delay_seconds",
+    TIMEOUT_TAG: "execution_timeout_seconds",
+    POOL_SLOTS_TAG: "pool_slots",
+    OWNER_TAG: "owner",
 }
 """The tags of a pipe that are settings of its task, with the setting of each."""
 
-_MOST = 2**31 - 1  # Airflow's database columns
-_YEAR = 31_536_000
 _MERGED = ("spark", "executor_config", "arguments")
 _MERGED_IN_SPARK = ("conf", "env_vars")
 
@@ -135,18 +142,7 @@ def spark_property(value: Any) -> str:
 
 def tag_settings(tags: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that a pipe's own tags make; numbers may be written as text."""
-    return {TAGS[key]: _read(TAGS[key], tags[key]) for key in TAGS if key in tags}
-
-
-def _read(key: str, value: Any) -> Any:
-    if key == "owner" or not isinstance(value, str):
-        return value
-    for read in (int, float):
-        try:
-            return read(value)
-        except ValueError:
-            continue
-    return value
+    return {TAGS[tag]: value for tag, value in read_task_tags(tags)[0].items()}
 
 
 def setting_problems(said: Mapping[str, Any]) -> Iterator[str]:
@@ -156,10 +152,9 @@ def setting_problems(said: Mapping[str, Any]) -> Iterator[str]:
             hint = did_you_mean(str(key), _KEYS) or f" Known settings: {', '.join(_KEYS)}."
             yield f"unknown setting {key!r}.{hint}"
             continue
-        kind, fits = _CHECKS[key]
-        if value is not None and not fits(value):
-            yield f"{key} must be {kind}, not {thaw(value)!r}"
-        elif key == "arguments" and value:
+        problems = [] if value is None else _CHECKS[key].problems(key, value)
+        yield from problems
+        if not problems and key == "arguments" and value:
             yield from (f"arguments: {name!r}: {text}" for name, text in argument_problems(value))
 
 
@@ -193,20 +188,6 @@ _OWN_ARGUMENTS = {
     "warehouse": "the key 'warehouse'",
 }
 
-_Check = tuple[str, Callable[[Any], bool]]
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _whole(least: int) -> Callable[[Any], bool]:
-    return lambda value: type(value) is int and least <= value <= _MOST
-
-
-def _is_seconds(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value <= _YEAR
-
 
 def _is_factor(value: Any) -> bool:
     return isinstance(value, bool) or (type(value) in (int, float) and 0 <= value < math.inf)
@@ -216,24 +197,15 @@ def _is_mapping(value: Any) -> bool:
     return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
 
 
-_TEXT: _Check = ("text", _is_text)
-_DELAY: _Check = ("a number of seconds from 0 to a year", _is_seconds)
-_LIMIT: _Check = (
-    "a number of seconds above 0, at most a year",
-    lambda value: _is_seconds(value) and value > 0,
-)
-_MAPPING: _Check = ("a mapping with text as keys", _is_mapping)
-_CHECKS: Mapping[str, _Check] = {
-    **dict.fromkeys(("pool", "queue", "executor", "owner"), _TEXT),
+_MAPPING = Value("a mapping with text as keys", {"type": "object"}, _is_mapping)
+_CHECKS: Mapping[str, Value] = {
+    **dict.fromkeys(("pool", "queue", "executor", "owner"), TEXT),
     **dict.fromkeys(("spark", "executor_config", "arguments"), _MAPPING),
-    **dict.fromkeys(CALLBACKS, ("a reference or a list of them", bool)),
-    "pool_slots": ("a whole number of at least 1", _whole(1)),
-    "retries": ("a whole number of at least 0", _whole(0)),
-    "priority": ("a whole number of at least 0", _whole(0)),
-    "retry_delay_seconds": _DELAY,
-    "max_retry_delay_seconds": _LIMIT,
-    "execution_timeout_seconds": _LIMIT,
-    "retry_exponential_backoff": ("true, false or a factor of at least 0", _is_factor),
+    **dict.fromkeys(CALLBACKS, Value("a reference or a list of them", {}, bool)),
+    **{setting: tag_row("pipe", tag).value for tag, setting in TAGS.items()},
+    "priority": COUNT,
+    "max_retry_delay_seconds": LIMIT,
+    "retry_exponential_backoff": Value("true, false or a factor of at least 0", {}, _is_factor),
 }
 
 

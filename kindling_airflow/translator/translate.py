@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
-from kindling_airflow.common.frozen import EMPTY, FrozenDict
+from kindling_airflow.common.immutable import EMPTY, FrozenDict
 from kindling_airflow.errors import PlanValidationError, TranslationError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import DataFlow, data_flow, is_forward

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from kindling_airflow.common.short_lists import first_of
+from kindling_airflow.common.wording import first_of
 
 __all__ = ["States", "StopRule", "all_ended", "ended", "failed_for_good", "named"]
 

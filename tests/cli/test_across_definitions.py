@@ -10,7 +10,7 @@ import pytest
 
 from kindling_airflow.cli.main import main
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.tags.entity_places import places_of
+from kindling_airflow.tags.places import places_of
 from tests.dag_factory.projects import write_definition, write_project
 
 RUNS = (

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.common.child_calls import Call, Outcome, in_children
-from kindling_airflow.common.child_side import answer_of
+from kindling_airflow.common.child.calls import Call, Outcome, in_children
+from kindling_airflow.common.child.serving import answer_of
 
 PLENTY = 120.0  # seconds: never reached
 
@@ -88,12 +88,12 @@ def test_what_is_printed_is_kept_but_not_all_of_it(untouched: bool) -> None:
         (call("leave", code=0), "ended its process with exit code 0"),
         (call("leave", code=3), "ended its process with exit code 3"),
         (call("leave_a_fork", code=4), "ended its process with exit code 4"),
-        (call("end_by", number=int(signal.SIGSEGV)), "was ended by SIGSEGV"),
+        (call("end_by", number=int(signal.SIGSEGV)), "was killed by SIGSEGV"),
         (
             call("end_by", number=int(signal.SIGKILL)),
-            "was ended by SIGKILL; the machine may be out of memory",
+            "was killed by SIGKILL; the machine may be out of memory",
         ),
-        (call("close_all"), "closed what its answer would have gone through"),
+        (call("close_all"), "closed the pipe of its answer"),
     ],
 )
 def test_ends_without_an_answer_are_told_apart(one: Call, failure: str, untouched: bool) -> None:
@@ -104,7 +104,7 @@ def test_ends_without_an_answer_are_told_apart(one: Call, failure: str, untouche
 def test_an_answer_that_is_none_is_told_apart(untouched: bool) -> None:
     open_here = [int(path.name) for path in Path("/proc/self/fd").iterdir()]  # the call has others
     found = outcome(call("write_nonsense", besides=open_here), untouched)
-    assert (found.failure, found.answer) == ("gave an answer that cannot be read", None)
+    assert (found.failure, found.answer) == ("returned an answer that cannot be read", None)
 
 
 def test_what_is_raised_is_there_with_its_traceback(untouched: bool) -> None:
@@ -140,14 +140,14 @@ def test_calls_that_hang_leave_their_share_of_the_time_to_the_others() -> None:
 
 def test_what_cannot_begin_in_time_is_late() -> None:
     (found,) = in_children([call("back", value=1)], seconds=0.0)
-    assert found == Outcome(failure="was not begun in time", is_late=True)
+    assert found == Outcome(failure="was not started in time", is_late=True)
 
 
 def test_an_interrupt_ends_the_children(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kindling_airflow.common.child_calls._read", interrupt)
+    monkeypatch.setattr("kindling_airflow.common.child.calls._read", interrupt)
     with pytest.raises(KeyboardInterrupt):
         in_children([call("hang", seconds=None)])
     with pytest.raises(ChildProcessError):  # none is left, not even as a zombie
@@ -167,7 +167,7 @@ def test_a_child_that_something_else_has_reaped_is_over(monkeypatch: pytest.Monk
 def test_a_fresh_interpreter_that_ends_at_once_gives_no_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kindling_airflow.common.child_process._FRESH", "raise SystemExit(5)")
+    monkeypatch.setattr("kindling_airflow.common.child.process._FRESH", "raise SystemExit(5)")
     big = call("back", value="x" * 1_000_000)
     assert outcome(big, False).failure == "ended its process with exit code 5"
 

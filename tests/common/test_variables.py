@@ -8,8 +8,8 @@ from kindling_airflow.common.variables import variable_problem
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.tags.entity_checks import check_entities
-from kindling_airflow.tags.provider_types import tag_problems_of
+from kindling_airflow.tags.entity_checks import entity_tag_problems
+from kindling_airflow.tags.plan_checks import check_entities
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from kindling_airflow.tags.provider_types import tag_problems_of
 )
 def test_a_variable_is_named(text: str, shown: str) -> None:
     assert variable_problem(text) == (
-        f"{text!r} names {shown!r}, and variables of a shell are not replaced here"
+        f"{text!r} names {shown!r}, and shell variables are not expanded here"
     )
 
 
@@ -43,11 +43,11 @@ def test_a_tilde_is_somebody_s_home_in_paths_alone() -> None:
 
 
 def test_the_places_of_entities_and_checkpoints_hold_none() -> None:
-    fix = "  Fix: write the value; what differs between deployments goes into a file of settings."
-    (problem,) = tag_problems_of(EntityMetadata("a", tags={"provider.path": "${LAKE}/a"}))
+    fix = "  Fix: write the value; what differs between deployments belongs in a settings file."
+    (problem,) = entity_tag_problems(EntityMetadata("a", tags={"provider.path": "${LAKE}/a"}))
     assert problem == (
-        "entity 'a': tag provider.path: '${LAKE}/a' names '${LAKE}', and variables of a shell are "
-        f"not replaced here\n{fix}"
+        "entity 'a': tag provider.path: '${LAKE}/a' names '${LAKE}', and shell variables are not "
+        f"expanded here\n{fix}"
     )
     pipes = DataPipesRegistry()
     tags = {"processing_mode": "streaming", "stream.checkpoint": "$HOME/c"}
@@ -55,6 +55,6 @@ def test_the_places_of_entities_and_checkpoints_hold_none() -> None:
     with pytest.raises(DeclarationError) as raised:
         check_entities(pipes, DataEntityRegistry())
     assert str(raised.value) == (
-        "pipe 'p': tag stream.checkpoint: '$HOME/c' names '$HOME', and variables of a shell are "
-        f"not replaced here\n{fix}"
+        "pipe 'p': tag stream.checkpoint: '$HOME/c' names '$HOME', and shell variables are not "
+        f"expanded here\n{fix}"
     )

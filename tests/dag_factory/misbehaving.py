@@ -56,10 +56,10 @@ KINDS = {
     ),
     "crashes": Kind(
         "import ctypes\nctypes.string_at(0)",
-        "was ended by SIGSEGV",
+        "was killed by SIGSEGV",
     ),
     "ends_its_process_group": Kind(
-        "import os, signal\nos.killpg(0, signal.SIGTERM)", "was ended by SIGTERM"
+        "import os, signal\nos.killpg(0, signal.SIGTERM)", "was killed by SIGTERM"
     ),
     "interrupts": Kind("raise KeyboardInterrupt", "failed to import: KeyboardInterrupt"),
     "skips": Kind(

@@ -173,7 +173,8 @@ class TestLivingStreams:
         assert dag.get_task("alert").doc.endswith("checkpoint s3a://lake/points/alert.")
         other = build_dag(compiled(folder, manifest(clean={"stream.checkpoint": "/own/place"})))
         assert other.get_task("clean").doc.endswith(
-            "a batch as soon as the one before is done; writes by append; checkpoint /own/place."
+            "a batch as soon as the previous one has ended; writes by append; checkpoint "
+            "/own/place."
         )
         assert other.get_task("alert").doc.endswith(
             "checkpoint <warehouse>/_kindling/checkpoints/alert."
@@ -487,9 +488,8 @@ class TestGroup:
 
 def test_a_task_says_where_rows_may_come_twice() -> None:
     pipe = DataPipesRegistry().register_pipe("send", input_entity_ids=["a"], output_entity_id="b")
-    text = (
-        "Stream: a batch as soon as the one before is done; writes by append; checkpoint /c/send."
-    )
+    query = "a batch as soon as the previous one has ended; writes by append; checkpoint /c/send"
+    text = f"Stream: {query}."
     assert stream_text(pipe, "/c", EntityMetadata("b")) == text
     topic = EntityMetadata("b", tags={"provider_type": "kafka"})
     assert stream_text(pipe, "/c", topic) == (

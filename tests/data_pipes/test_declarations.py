@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from kindling_airflow.common.frozen import FrozenDict, freeze
+from kindling_airflow.common.immutable import FrozenDict, freeze
 from kindling_airflow.data_entities import DataEntities, DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry, PipeMetadata, argument_name
 from kindling_airflow.data_pipes.expectations import accepted
@@ -76,7 +76,7 @@ class TestEntities:
         registry.register_entity("a")
         assert _refusal(registry.register_entity, "a", name="other") == (
             "entity 'a' is declared twice, differently\n"
-            "  Fix: keep one declaration, or give the second entity an id of its own."
+            "  Fix: keep one declaration, or give the second entity its own id."
         )
 
     def test_all_problems_are_reported_at_once(self) -> None:
@@ -95,7 +95,7 @@ class TestEntities:
             "1. entity ' a': cluster_columns[1] must be a string, not int: 2\n"
             "2. entity ' a': cluster_columns[2] must be a non-empty string without surrounding "
             "spaces: ''\n"
-            "3. entity ' a': merge_columns is the string 'id' where a list belongs\n"
+            "3. entity ' a': merge_columns is the string 'id' where a list is expected\n"
             "  Fix: write ['id']\n"
             "4. entity ' a': name must be a string, not int: 1\n"
             "5. entity ' a': partition_columns must be a list of ids, not NoneType: None\n"
@@ -135,16 +135,16 @@ class TestEntities:
     def test_tags_may_be_a_hundred_deep_and_no_deeper(self, depth: int) -> None:
         assert DataEntities.entity("a", tags=_nested(100)).tags == freeze(_nested(100))
         assert _refusal(DataEntities.entity, "b", tags=_nested(depth)) == (
-            "entity 'b': tags['x']['x']['x']['x']['x']['x']...: lists and mappings stand more than "
-            "100 deep in one another\n  Fix: write it flatter."
+            "entity 'b': tags['x']['x']['x']['x']['x']['x']...: lists and mappings are nested "
+            "more than 100 deep\n  Fix: flatten it."
         )
 
     def test_tags_that_hold_themselves_are_refused(self) -> None:
         tags: dict[str, Any] = {}
         tags["s"] = [tags, tags]
         assert _refusal(DataEntities.entity, "a", tags=tags) == (
-            "entity 'a': tags['s'][1]['s'][1]['s'][1]['s'][...: lists and mappings stand more "
-            "than 100 deep in one another\n  Fix: write it flatter."
+            "entity 'a': tags['s'][1]['s'][1]['s'][1]['s'][...: lists and mappings are nested "
+            "more than 100 deep\n  Fix: flatten it."
         )
 
     @pytest.mark.parametrize("other", [True, 1.0])
@@ -154,7 +154,7 @@ class TestEntities:
         registry.register_entity("a", tags={"x": (1,)})
         assert _refusal(registry.register_entity, "a", tags={"x": [other]}) == (
             "entity 'a' is declared twice, differently\n"
-            "  Fix: keep one declaration, or give the second entity an id of its own."
+            "  Fix: keep one declaration, or give the second entity its own id."
         )
 
     def test_entity_that_is_made_by_hand_is_frozen_too(self) -> None:
@@ -168,7 +168,7 @@ class TestEntities:
     def test_entity_that_is_made_by_hand_wrongly_is_refused(self) -> None:
         assert _refusal(EntityMetadata, "a", partition_columns="day", tags={1: 2}) == (
             "2 problems in the declarations:\n"
-            "1. entity 'a': partition_columns is the string 'day' where a list belongs\n"
+            "1. entity 'a': partition_columns is the string 'day' where a list is expected\n"
             "  Fix: write ['day']\n"
             f"2. entity 'a': tags: key 1 must be a string, not int\n{IN_QUOTES}"
         )
@@ -244,7 +244,7 @@ class TestPipes:
         assert refusal == (
             "8 problems in the declarations:\n"
             "1. pipe 5: driving_entity_ids[0] must be a string, not NoneType: None\n"
-            "2. pipe 5: input_entity_ids is the string 'raw.a' where a list belongs\n"
+            "2. pipe 5: input_entity_ids is the string 'raw.a' where a list is expected\n"
             "  Fix: write ['raw.a']\n"
             "3. pipe 5: name must be a string, not int: 1\n"
             "4. pipe 5: output_entity_id must be a non-empty string without surrounding "
@@ -293,7 +293,8 @@ class TestFunctions:
 
         assert _refusal(self._declare, function, "raw.a", "raw.b") == (
             "2 problems in the declarations:\n"
-            "1. pipe 'p': its function wants an argument 'other', which is none of its inputs\n"
+            "1. pipe 'p': its function requires an argument 'other', which is not one of its "
+            "inputs\n"
             "  Fix: name the entity in input_entity_ids, or give the argument a default.\n"
             "2. pipe 'p': reads 'raw.a', but its function has no argument 'raw_a'\n"
             "  Fix: add 'raw_a' to the function's arguments."
@@ -357,7 +358,7 @@ class TestRepeatedDeclarations:
         DataPipes.pipe("a", output_entity_id="a.out")(make)
         assert _refusal(DataPipes.pipe("a", output_entity_id="other"), make) == (
             f"pipe 'a' is declared twice by {place}, differing in output_entity_id\n"
-            "  Fix: keep one of the declarations, or give one of them an id of its own."
+            "  Fix: keep one of the declarations, or give one of them its own id."
         )
 
     def test_pipe_without_its_function_has_no_place_but_what_differs(self) -> None:
@@ -365,7 +366,7 @@ class TestRepeatedDeclarations:
         registry.register_pipe("a", output_entity_id="a.out")
         assert _refusal(registry.register_pipe, "a", output_entity_id="b", tags={"x": 1}) == (
             "pipe 'a' is declared twice without a function, differing in tags, output_entity_id\n"
-            "  Fix: keep one of the declarations, or give one of them an id of its own."
+            "  Fix: keep one of the declarations, or give one of them its own id."
         )
 
     @pytest.mark.parametrize("other", [True, 1.0])
@@ -374,7 +375,7 @@ class TestRepeatedDeclarations:
         registry.register_pipe("a", output_entity_id="b", tags={"x": 1})
         assert _refusal(registry.register_pipe, "a", output_entity_id="b", tags={"x": other}) == (
             "pipe 'a' is declared twice without a function, differing in tags\n"
-            "  Fix: keep one of the declarations, or give one of them an id of its own."
+            "  Fix: keep one of the declarations, or give one of them its own id."
         )
 
     @pytest.mark.parametrize("other", [True, 1.0])
@@ -386,7 +387,7 @@ class TestRepeatedDeclarations:
         refusal = _refusal(registry.register_pipe, "a", output_entity_id="b", expectations=wanted)
         assert refusal == (
             "pipe 'a' is declared twice without a function, differing in expectations\n"
-            "  Fix: keep one of the declarations, or give one of them an id of its own."
+            "  Fix: keep one of the declarations, or give one of them its own id."
         )
 
     def test_pipe_that_is_made_by_hand_is_frozen_too(self) -> None:
@@ -400,7 +401,7 @@ class TestRepeatedDeclarations:
     def test_pipe_that_is_made_by_hand_wrongly_is_refused(self) -> None:
         assert _refusal(PipeMetadata, "a", "a", None, {"x": {1: 2}}, "raw") == (
             "2 problems in the declarations:\n"
-            "1. pipe 'a': input_entity_ids is the string 'raw' where a list belongs\n"
+            "1. pipe 'a': input_entity_ids is the string 'raw' where a list is expected\n"
             "  Fix: write ['raw']\n"
             f"2. pipe 'a': tags['x']: key 1 must be a string, not int\n{IN_QUOTES}"
         )
@@ -419,7 +420,7 @@ class TestRepeatedDeclarations:
         assert _refusal(DataPipes.pipe("a", output_entity_id="a.out"), make) == (
             f"pipe 'a' is declared twice: by {place} (line {first.__code__.co_firstlineno}) "
             f"and by {place} (line {make.__code__.co_firstlineno})\n"
-            "  Fix: give one of them an id of its own."
+            "  Fix: give one of them its own id."
         )
         kept = DataPipes.registry().get_pipe_definition("a")
         assert kept is not None

@@ -166,7 +166,7 @@ class TestOnTheWay:
 
 DROP: Any = "drop"
 WRONG: list[tuple[Any, str]] = [
-    (5, "is 5 where an expectation belongs\n  Fix: write it like not_null('id')."),
+    (5, "is 5 where an expectation is expected\n  Fix: write it like not_null('id')."),
     (
         {"check": "notnull", "columns": ["id"]},
         (
@@ -214,14 +214,14 @@ WRONG: list[tuple[Any, str]] = [
     ),
     (
         {"check": "row_count", "minimum": 1, "tolerate": 2},
-        "row_count takes no tolerate\n  Fix: widen its bounds.",
+        "row_count does not accept tolerate\n  Fix: widen its bounds.",
     ),
     (not_null(), "not_null needs a column"),
     (not_null(5), "columns[0] must be a string, not int: 5"),  # type: ignore[arg-type]
     (unique("a", "b", "a"), "columns has a column twice: a, b, a"),
     (
         {"check": "unique", "columns": "id"},
-        "columns is the string 'id' where a list belongs\n  Fix: write ['id']",
+        "columns is the string 'id' where a list is expected\n  Fix: write ['id']",
     ),
     (
         {"check": "in_range", "columns": ["a", "b"], "minimum": 0},
@@ -230,7 +230,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"check": "satisfies", "predicate": "a", "columns": ["a"]}, "satisfies takes no columns"),
     (
         accepted("a", "open"),
-        "values is the string 'open' where a list belongs\n  Fix: write ['open']",
+        "values is the string 'open' where a list is expected\n  Fix: write ['open']",
     ),
     (accepted("a", []), "values must be a list of at least one value, not ()"),
     (accepted("a", 5), "values must be a list of at least one value, not 5"),  # type: ignore[arg-type]
@@ -240,12 +240,12 @@ WRONG: list[tuple[Any, str]] = [
     ),
     (
         accepted("a", [b"x"]),
-        "values: b'x' is no number, text, date or datetime but bytes",
+        "values: b'x' is not a number, text, date or datetime but bytes",
     ),
-    (accepted("a", [float("nan")]), "values: nan is no finite number"),
+    (accepted("a", [float("nan")]), "values: nan is not a finite number"),
     (in_range("a"), "in_range needs a minimum or a maximum"),
-    (in_range("a", True), "minimum True is no number, text, date or datetime but bool"),
-    (in_range("a", 0, float("inf")), "maximum inf is no finite number"),
+    (in_range("a", True), "minimum True is not a number, text, date or datetime but bool"),
+    (in_range("a", 0, float("inf")), "maximum inf is not a finite number"),
     (in_range("a", 2, 1), "minimum 2 is more than maximum 1"),
     (row_count(), "row_count needs at_least or at_most"),
     (row_count(-1), "at_least must be a number of rows, not -1"),
@@ -276,9 +276,9 @@ class TestWhatIsWrong:
         assert told == (
             "6 problems in the declarations:\n"
             "1. pipe 'p': expectations[1]: the name 'unique(id)' is taken by expectations[0]\n"
-            "  Fix: give one of them a name of its own.\n"
+            "  Fix: give one of them its own name.\n"
             "2. pipe 'p': expectations[2]: in_range needs a minimum or a maximum\n"
-            "3. pipe 'p': expectations[3]: values: b'' is no number, text, date or datetime but "
+            "3. pipe 'p': expectations[3]: values: b'' is not a number, text, date or datetime but "
             "bytes\n"
             "4. pipe 'p': expectations[3]: values: null is accepted anyway\n"
             "  Fix: leave it out; see not_null.\n"

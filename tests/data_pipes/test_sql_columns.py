@@ -131,10 +131,10 @@ def test_a_query_is_read_against_the_declared_schemas() -> None:
     with pytest.raises(DeclarationError) as raised:
         project("SELECT amuont FROM bronze_orders")
     assert str(raised.value) == (
-        "pipe 'p': its query names column 'amuont', which its tables do not have as they are "
-        "declared. Did you mean 'amount'?\n"
-        "  Fix: correct the name, or the schema of the entity; if Spark does take the query as it "
-        "is, set the tag 'sql.check' to False."
+        "pipe 'p': its query names column 'amuont', which the declared schemas of its tables do "
+        "not have. Did you mean 'amount'?\n"
+        "  Fix: correct the name, or the schema of the entity; if Spark accepts the query, set "
+        "the tag 'sql.check' to False."
     )
 
 

@@ -119,8 +119,8 @@ class TestDeclaration:
     def test_inputs_that_sql_does_not_tell_apart_are_refused(self, pipes: Any) -> None:
         text = refusal(DataPipes.view, "a", sql="SELECT 1", input_entity_ids=["x.Y", "X.y"])
         assert text == (
-            "pipe 'a': reads 'x.Y' and 'X.y', whose tables SQL does not tell apart: it knows no "
-            "upper and lower case\n  Fix: remove or rename one of the two inputs."
+            "pipe 'a': reads 'x.Y' and 'X.y', whose tables have the same name in SQL, which "
+            "ignores upper and lower case\n  Fix: remove or rename one of the two inputs."
         )
         DataPipes.pipe("b", input_entity_ids=["x.Y", "X.y"], output_entity_id="b")(
             lambda x_Y, X_y: None  # noqa: N803
@@ -143,7 +143,7 @@ class TestDeclaration:
         DataPipes.view("a", sql="SELECT 1")
         assert refusal(DataPipes.view, "a", sql="SELECT 2") == (
             "pipe 'a' is declared twice by a query, differing in sql\n"
-            "  Fix: keep one of the declarations, or give one of them an id of its own."
+            "  Fix: keep one of the declarations, or give one of them its own id."
         )
 
     def test_a_pipe_that_is_forgotten_awaits_nothing(self, pipes: Any) -> None:
@@ -172,10 +172,10 @@ class TestInputs:
         DataPipes.view("a", sql="SELECT *\nFROM silver_ordres\nJOIN zzz")
         assert refusal(check_queries, pipes, ["silver.orders"]) == (
             "2 problems in the declarations:\n"
-            "1. pipe 'a': its query reads 'silver_ordres' (line 2), which is no entity of the "
-            "project. Did you mean 'silver_orders'?\n"
+            "1. pipe 'a': its query reads 'silver_ordres' (line 2), which is not an entity of "
+            "the project. Did you mean 'silver_orders'?\n"
             "  Fix: correct the name, declare the entity, or name the inputs in input_entity_ids.\n"
-            "2. pipe 'a': its query reads 'zzz' (line 3), which is no entity of the project.\n"
+            "2. pipe 'a': its query reads 'zzz' (line 3), which is not an entity of the project.\n"
             "  Fix: correct the name, declare the entity, or name the inputs in input_entity_ids."
         )
         assert declared(pipes, "a").awaits_inputs
@@ -183,7 +183,7 @@ class TestInputs:
     def test_that_are_named_are_all_that_the_query_may_read(self, pipes: Any) -> None:
         DataPipes.view("a", sql="SELECT * FROM x_y JOIN x_z", input_entity_ids=["x.y", "x.w"])
         assert refusal(check_queries, pipes, ["x.z"]) == (
-            "pipe 'a': its query reads 'x_z' (line 1), which is none of its inputs. "
+            "pipe 'a': its query reads 'x_z' (line 1), which is not one of its inputs. "
             "Did you mean 'x_y'?\n"
             "  Fix: correct the name, or add the entity to input_entity_ids."
         )
@@ -221,8 +221,8 @@ class TestInputs:
     def test_are_not_looked_for_in_a_text_with_syntax_errors(self, pipes: Any) -> None:
         DataPipes.view("a", sql="SELECT * FROM x WHERE )")
         assert refusal(check_queries, pipes, ["x"]) == (
-            "pipe 'a': its query is no SQL that can be read, line 1, near ')'\n"
-            "  Fix: correct the query; if Spark does take it as it is, name its inputs in "
+            "pipe 'a': its query is not valid SQL, line 1, near ')'\n"
+            "  Fix: correct the query; if Spark accepts it, name its inputs in "
             "input_entity_ids and set the tag 'sql.check' to False."
         )
 
@@ -244,7 +244,7 @@ class TestInputs:
         check_queries(pipes)
         DataPipes.view("b", sql="SELECT * FROM x")
         missing = (
-            "pipe 'b'{}: deriving inputs from queries takes the package 'sqlglot', which is not "
+            "pipe 'b'{}: deriving inputs from queries requires the package 'sqlglot', which is not "
             "installed here\n"
             "  Fix: install 'sqlglot>=27' where projects are compiled and DAG files are parsed, or "
             "name the inputs in input_entity_ids."

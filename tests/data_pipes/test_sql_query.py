@@ -152,7 +152,7 @@ def test_a_query_is_a_string() -> None:
     ],
 )
 def test_what_is_more_than_a_query_is_refused(sql: str) -> None:
-    assert read_query(sql) == Query(problems=(f"its text is no single query\n{REMEDY}",))
+    assert read_query(sql) == Query(problems=(f"its text is not a single query\n{REMEDY}",))
 
 
 def test_a_statement_behind_from_is_refused() -> None:
@@ -170,8 +170,8 @@ def test_a_statement_behind_from_is_refused() -> None:
 def test_a_syntax_error_says_where(sql: str, where: str) -> None:
     (problem,) = read_query(sql).problems
     assert problem == (
-        f"its query is no SQL that can be read{where}\n"
-        "  Fix: correct the query; if Spark does take it as it is, name its inputs in "
+        f"its query is not valid SQL{where}\n"
+        "  Fix: correct the query; if Spark accepts it, name its inputs in "
         "input_entity_ids and set the tag 'sql.check' to False."
     )
 
@@ -180,7 +180,7 @@ def test_a_table_that_an_expression_names_is_refused() -> None:
     query = read_query("SELECT * FROM IDENTIFIER(:table) JOIN a ON true JOIN identifier('b')")
     assert query.problems == (
         (
-            "its query names a table by an expression, which nothing can be derived from\n"
+            "its query names a table by an expression, from which no input can be derived\n"
             "  Fix: name the table itself."
         ),
     )
@@ -239,7 +239,7 @@ class TestFlaws:
     )
     def test_a_comma_too_many_is_refused(self, sql: str, where: str) -> None:
         (problem,) = read_query(sql).problems
-        assert problem == f"its query has a comma too many, {where}\n  Fix: take it out."
+        assert problem == f"its query has an extra comma, {where}\n  Fix: remove it."
 
     @pytest.mark.parametrize(
         "sql",

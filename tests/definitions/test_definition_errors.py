@@ -242,7 +242,7 @@ def test_variables_of_a_shell_are_not_replaced(base: Path) -> None:
         spark={"jars": "/x/$JARS/a.jar", "conf": {"spark.x": "${env:HOME}"}},
         overrides={"*": {"owner": "$OWNER", "spark": {"env_vars": {"A": "$B"}}}},
     )
-    end = "and variables of a shell are not replaced here\n  Fix: write the value"
+    end = "and shell variables are not expanded here\n  Fix: write the value"
     assert said == (
         "5 problems in the definition:\n"
         f"1. here: checkpoints: '~/checkpoints' names '~', {end}.\n"
@@ -400,9 +400,8 @@ def test_what_tags_and_what_options_make_wrong_with_streams_comes_at_once(tmp_pa
         "1. here: DAG 'shop': barrier 'generation' makes no sense here: streams do not end, and "
         "each generation of them has a gate\n"
         "  Fix: take it out.\n"
-        "2. here: pipe 'a': its driving input 'x' is read as a stream of parquet files, and "
-        "nothing "
-        "says what is in them\n"
+        "2. here: pipe 'a': its driving input 'x' is read as a stream of parquet files, and no "
+        "schema is declared for them\n"
         '  Fix: declare the schema of the entity: schema: "id BIGINT, at TIMESTAMP".'
     )
 

@@ -10,7 +10,7 @@ import pytest
 
 from kindling_airflow.cli.command_table import COMMANDS
 from kindling_airflow.provider_info import get_provider_info
-from kindling_airflow.tags.provider_types import BUILT_IN_TYPES
+from kindling_airflow.tags.storage_types import STORAGE_TYPES
 from kindling_airflow.translator.task_ids import OUTCOME_ID
 from tests.docs.pages import DOCS, ROOT, generator, name
 
@@ -48,7 +48,7 @@ def literals() -> set[str]:
 
 def known_tags() -> set[str]:
     found = {text for text in literals() if re.fullmatch(r"[a-z_]+(\.[a-z_]+)+\.?", text)}
-    for kind in BUILT_IN_TYPES.values():
+    for kind in STORAGE_TYPES.values():
         found |= set(kind.tags)
     return found
 

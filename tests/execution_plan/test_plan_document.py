@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.common.frozen import FrozenDict, digest_of
+from kindling_airflow.common.immutable import FrozenDict, digest_of
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import PlanValidationError
@@ -234,7 +234,8 @@ class TestWrongDocuments:
         )
 
     def test_what_json_cannot_express(self) -> None:
-        assert _refusal(_document(later=object())).startswith("the plan holds what JSON cannot")
+        refused = _refusal(_document(later=object()))
+        assert refused.startswith("the plan contains values that JSON cannot")
 
     @given(
         st.recursive(

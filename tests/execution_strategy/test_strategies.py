@@ -120,7 +120,7 @@ class TestStrategies:
         with pytest.raises(GraphValidationError) as refused:
             strategy().plan(graph("a -> b"), "ab")
         assert str(refused.value) == (
-            "pipe_ids is the string 'ab' where a list belongs\n  Fix: write ['ab']"
+            "pipe_ids is the string 'ab' where a list is expected\n  Fix: write ['ab']"
         )
 
     def test_strategy_says_its_order_in_the_metadata(self) -> None:

@@ -17,7 +17,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.common.frozen import freeze, thaw
+from kindling_airflow.common.immutable import freeze, thaw
 from kindling_airflow.manifest.harvest import HarvestedModules, import_declarations
 from kindling_airflow.protocol.contracts import RunReport, RunRequest
 from kindling_airflow.runner.driver import run_fenced

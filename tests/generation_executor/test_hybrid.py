@@ -137,7 +137,9 @@ def test_options_are_those_of_a_batch_run() -> None:
     execution, runner = begin(batch={"daily": Does(1, fails("no"))}, retry_attempts=1)
     assert runner.story.count("run daily") == 2
     execution.stop()
-    with pytest.raises(ExecutionError, match=r"^max_workers must be a whole number from 1, not 0"):
+    with pytest.raises(
+        ExecutionError, match=r"^max_workers must be a whole number of at least 1, not 0"
+    ):
         begin(max_workers=0)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.common.frozen import FrozenDict
+from kindling_airflow.common.immutable import FrozenDict
 from kindling_airflow.generation_executor import GenerationExecutor, PipeSkipped, Skipped
 from kindling_airflow.generation_executor.results import PipeStatus
 from kindling_airflow.generation_executor.runners import Outcome, outcome_of, try_pipe

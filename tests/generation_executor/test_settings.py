@@ -116,14 +116,16 @@ def test_all_bad_settings_are_told_at_once_and_nothing_runs() -> None:
         "  Fix: correct the id, or take the override out.\n"
         "2. overrides: pipe 'c' has 7 where settings belong\n"
         "  Fix: write them as a mapping, such as {'timeout_seconds': 600}.\n"
-        "3. pipe 'a': tag retry.attempts must be a whole number from 0, not -1\n"
-        "4. pipe 'a': tag retry.interval_seconds must be a number of seconds from 0, not 'soon'\n"
-        "5. pipe 'a': tag timeout_seconds must be a number of seconds above 0, or None for no "
-        "limit, not 0\n"
+        "3. pipe 'a': tag retry.attempts must be a whole number of at least 0, not -1\n"
+        "4. pipe 'a': tag retry.interval_seconds must be a number of seconds from 0 to a year, "
+        "not 'soon'\n"
+        "5. pipe 'a': tag timeout_seconds must be a number of seconds above 0, at most a "
+        "year, not 0\n"
         "6. pipe 'b': override timeout_seconds must be a number of seconds above 0, or None for no "
         "limit, not nan\n"
-        "7. pipe 'b': tag retry.attempts must be a whole number from 0, not 1.5\n"
-        "8. pipe 'b': tag retry.interval_seconds must be a number of seconds from 0, not True\n"
+        "7. pipe 'b': tag retry.attempts must be a whole number of at least 0, not 1.5\n"
+        "8. pipe 'b': tag retry.interval_seconds must be a number of seconds from 0 to a year, "
+        "not True\n"
         "9. pipe 'b': unknown override 'retries'.\n"
         "  Fix: use one of timeout_seconds, retry.attempts, retry.interval_seconds, retry.backoff, "
         "retry.max_interval_seconds."
@@ -147,9 +149,9 @@ def test_bad_arguments_are_told_at_once() -> None:
         "  Fix: use one of fail_fast, continue, skip_dependents."
     )
     assert others == [
-        "max_workers must be a whole number from 1, not 0",
+        "max_workers must be a whole number of at least 1, not 0",
         "pipe_timeout must be a number of seconds above 0, or None for no limit, not -1",
-        "retry_attempts must be a whole number from 0, not True",
+        "retry_attempts must be a whole number of at least 0, not True",
         "retry_interval_seconds must be a number of seconds from 0, not inf",
     ]
 
@@ -171,10 +173,10 @@ def test_everything_that_is_wrong_with_a_call_is_told_at_once() -> None:
         ),
         "metadata: cache_recommendations[0] must be an object, not 7",
         "overrides: pipe 'x' is not in the plan.\n  Fix: correct the id, or take the override out.",
-        "parallel must be True or False, not 'no'",
+        "parallel must be true or false, not 'no'",
         (
-            "pipe 'a': tag timeout_seconds must be a number of seconds above 0, or None for no "
-            "limit, not 0"
+            "pipe 'a': tag timeout_seconds must be a number of seconds above 0, at most a "
+            "year, not 0"
         ),
     )
 
@@ -197,13 +199,13 @@ def test_everything_that_is_wrong_with_a_call_for_streams_is_told_at_once() -> N
             hybrid, {"poll_seconds": 0}, batch_options=options
         )
     assert refused.value.problems == (
-        "max_workers must be a whole number from 1, not 0",
+        "max_workers must be a whole number of at least 1, not 0",
         "overrides: pipe 'x' is not in the plan.\n  Fix: correct the id, or take the override out.",
         (
             "pipe 'a': tag stream.ready_timeout must be a duration above 0, not 'soon'\n"
             "  Fix: write it like '30s' or '10m'."
         ),
-        "pipe 'b': tag retry.attempts must be a whole number from 0, not -1",
+        "pipe 'b': tag retry.attempts must be a whole number of at least 0, not -1",
         "poll_seconds must be a number of seconds above 0, not 0",
         (
             "the pipe runner cannot start streams\n"
@@ -248,7 +250,7 @@ def test_a_retry_policy_is_checked_where_it_is_made() -> None:
     with pytest.raises(ExecutionError) as refused:
         RetryPolicy(-1, -1)
     assert refused.value.problems == (
-        "retry policy: attempts must be a whole number from 0, not -1",
+        "retry policy: attempts must be a whole number of at least 0, not -1",
         "retry policy: interval_seconds must be a number of seconds from 0, not -1",
     )
     assert RetryPolicy() == RetryPolicy(attempts=0, interval_seconds=30)

@@ -448,7 +448,7 @@ class TestErrors:
         with untouched(), pytest.raises(HarvestError) as refused:
             harvest(project({"pipes.py": ""}), "pipes")
         assert str(refused.value) == (
-            "modules is the string 'pipes' where a list belongs\n  Fix: write ['pipes']"
+            "modules is the string 'pipes' where a list is expected\n  Fix: write ['pipes']"
         )
 
     @pytest.mark.parametrize("files", [{"json.py": ""}, {"json/pipes.py": ""}])
@@ -474,7 +474,7 @@ class TestErrors:
         assert str(refused.value) == (
             "3 problems in the declarations:\n"
             "1. module 'a': entityid must be a non-empty string without surrounding spaces: ''\n"
-            "2. module 'b': entity 'e': merge_columns is the string 'id' where a list belongs\n"
+            "2. module 'b': entity 'e': merge_columns is the string 'id' where a list is expected\n"
             "  Fix: write ['id']\n"
             "3. module 'b': entity 'e': tags must be a mapping, not list: []"
         )
@@ -495,7 +495,7 @@ class TestErrors:
             harvest(root)
         assert str(refused.value) == (
             "module 'b': pipe 'p' is declared twice: by a.first (line 3) and by b.second (line 3)\n"
-            "  Fix: give one of them an id of its own."
+            "  Fix: give one of them its own id."
         )
 
     def test_error_whose_text_cannot_be_made(self, project: Project) -> None:

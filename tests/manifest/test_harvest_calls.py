@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kindling_airflow.common.child_process import Outcome
+from kindling_airflow.common.child.process import Outcome
 from kindling_airflow.data_entities import DataEntities
 from kindling_airflow.errors import (
     DeclarationError,

@@ -36,13 +36,12 @@ def _nested(depth: int) -> Any:
 
 
 TOO_DEEP = (
-    "lists and mappings stand too deep in one another; tags and metadata may be 100 deep\n"
-    "  Fix: write it flatter."
+    "lists and mappings are nested too deep; tags and metadata may be 100 deep\n  Fix: flatten it."
 )
 TAGS_TOO_DEEP = (
-    "pipes[0]: pipe 'a': tags['x'][0]['x'][0]['x'][0]['x'][...: lists and mappings stand more than "
-    "100 deep in one another\n"
-    "  Fix: write it flatter."
+    "pipes[0]: pipe 'a': tags['x'][0]['x'][0]['x'][0]['x'][...: lists and mappings are nested "
+    "more than 100 deep\n"
+    "  Fix: flatten it."
 )
 
 

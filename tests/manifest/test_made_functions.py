@@ -146,9 +146,10 @@ def test_a_loop_that_takes_an_id_twice_is_an_error(project: Path) -> None:
         harvest(project)
     assert str(refused.value) == (
         "module 'shop.pipes': pipe 'silver.table' is declared twice by "
-        "shop.stages.stage_of.<locals>.stage (line 2), which is there more than once: in a loop, "
+        "shop.stages.stage_of.<locals>.stage (line 2), which is declared more than once: in a "
+        "loop, "
         "or made by a function that is called again\n"
-        "  Fix: give each of them an id of its own."
+        "  Fix: give each of them its own id."
     )
 
 

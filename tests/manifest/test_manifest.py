@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.common.frozen import digest_of
+from kindling_airflow.common.immutable import digest_of
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import ManifestError
@@ -263,8 +263,8 @@ class TestFiles:
         with pytest.raises(ManifestError) as refused:
             Manifest.read(path)
         assert str(refused.value) == (
-            f"the manifest '{path}': lists and mappings stand too deep in one another; "
-            "tags and metadata may be 100 deep\n  Fix: write it flatter."
+            f"the manifest '{path}': lists and mappings are nested too deep; tags and metadata "
+            "may be 100 deep\n  Fix: flatten it."
         )
 
     def test_problems_of_a_file_name_the_file(self, tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ class TestBadInput:
     def test_content_that_json_cannot_express(self) -> None:
         document = {"schema_version": 1, **_content(DOCUMENT), "new": object()}
         assert _refusal(document) == (
-            "the manifest holds what JSON cannot express: "
+            "the manifest contains values that JSON cannot express: "
             "Object of type object is not JSON serializable"
         )
 
@@ -365,7 +365,8 @@ class TestBadInput:
                 "merge_columns",
                 "id",
                 (
-                    "entity 'bronze.orders': merge_columns is the string 'id' where a list belongs"
+                    "entity 'bronze.orders': merge_columns is the string 'id' where a list is "
+                    "expected"
                     "\n  Fix: write ['id']"
                 ),
             ),
@@ -403,7 +404,7 @@ class TestBadInput:
                 "bronze.orders",
                 (
                     "pipe 'silver.orders': input_entity_ids is the string 'bronze.orders' "
-                    "where a list belongs\n  Fix: write ['bronze.orders']"
+                    "where a list is expected\n  Fix: write ['bronze.orders']"
                 ),
             ),
             (

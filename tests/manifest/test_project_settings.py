@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.common.frozen import EMPTY, canonical_json, thaw
+from kindling_airflow.common.immutable import EMPTY, canonical_json, thaw
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import SettingsError
@@ -164,8 +164,8 @@ class TestWrongSettings:
             "1. one.yaml, two.yaml: pipe 'gold.orders': name must be a string, not int: 5\n"
             "2. one.yaml, two.yaml: pipe 'gold.orders': use_watermark must be True or False, "
             "not 'yes'\n"
-            "3. two.yaml: entity 'raw.orders': merge_columns is the string 'id' where a list "
-            "belongs\n  Fix: write ['id']"
+            "3. two.yaml: entity 'raw.orders': merge_columns is the string 'id' where a list is "
+            "expected\n  Fix: write ['id']"
         )
 
     def test_form_is_checked_whole(self) -> None:

@@ -114,9 +114,10 @@ def test_a_missing_query_file_is_named_with_both_places(project: Project) -> Non
     root = project({"shop/__init__.py": "", "shop/gold.py": VIEW})
     beside, above = root / "shop/sql/x.sql", root / "sql/x.sql"
     assert refusal(harvest, root) == (
-        "module 'shop.gold': pipe 'gold.x': there is no sql_file 'sql/x.sql'; looked for "
+        "module 'shop.gold': pipe 'gold.x': sql_file not found: 'sql/x.sql'; searched "
         f"{str(beside)!r} and {str(above)!r}\n"
-        "  Fix: correct the name; it starts beside the declaring module or at the project's folder."
+        "  Fix: correct the path; it is relative to the declaring module or to the project's "
+        "folder."
     )
 
 
@@ -130,7 +131,8 @@ def test_a_query_file_is_named_relative_and_is_utf_8(tmp_path: Path) -> None:
     assert refusal(read_sql_file, 3, module) == "sql_file must be the name of a file, not 3"
     (tmp_path / "x.sql").write_bytes(b"SELECT '\xff'")
     assert refusal(read_sql_file, "x.sql", module) == (
-        f"sql_file {str(tmp_path / 'x.sql')!r} is no UTF-8: 'utf-8' codec can't decode byte 0xff "
+        f"sql_file {str(tmp_path / 'x.sql')!r} is not valid UTF-8: 'utf-8' codec can't decode "
+        "byte 0xff "
         "in position 8: invalid start byte"
     )
 
@@ -164,8 +166,8 @@ def test_a_query_file_may_lie_in_a_zip_with_its_module(
 def test_a_query_is_checked_when_the_project_is_harvested(project: Project) -> None:
     root = project({"gold.py": VIEW, "sql/x.sql": QUERY})
     assert refusal(harvest, root) == (
-        "pipe 'gold.x': its query reads 'raw_orders' (sql/x.sql, line 2), which is no entity of "
-        "the project.\n"
+        "pipe 'gold.x': its query reads 'raw_orders' (sql/x.sql, line 2), which is not an entity "
+        "of the project.\n"
         "  Fix: correct the name, declare the entity, or name the inputs in input_entity_ids."
     )
 

@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import (
 )
 from structlog.testing import capture_logs
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.operators.driver.driver_process import interpreter_defaults
 from kindling_airflow.operators.pipe import KindlingPipeOperator, warehouse_root
 from kindling_airflow.protocol.contracts import REPORT_MARKER, RunReport, RunRequest
@@ -132,7 +132,7 @@ def test_a_report_of_another_release_is_an_error_that_says_so(
 def test_a_garbled_report_fails(tmp_path: Path, driver: Driver) -> None:
     driver(f"print('{REPORT_MARKER}' + '{{not json')")
     error, _ = run(tmp_path)
-    assert "the run report is no JSON document" in str(error)
+    assert "the run report is not a JSON document" in str(error)
 
 
 def test_a_report_behind_other_text_on_its_line_is_found(tmp_path: Path, driver: Driver) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.operators.driver.stream_progress import StreamProgress, progress_text
 from kindling_airflow.protocol.contracts import StreamNews, StreamState
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from kindling_airflow.common.bulk import collector_paused
+from kindling_airflow.common.gc_pause import collector_paused
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import GraphValidationError, PlanValidationError
@@ -82,7 +82,7 @@ class TestCycles:
     @pytest.mark.parametrize(
         ("pipe_ids", "text"),
         [
-            ("a", "pipe_ids is the string 'a' where a list belongs\n  Fix: write ['a']"),
+            ("a", "pipe_ids is the string 'a' where a list is expected\n  Fix: write ['a']"),
             (
                 ["z"],
                 (

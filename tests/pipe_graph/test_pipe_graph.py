@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.common.frozen import FrozenDict
+from kindling_airflow.common.immutable import FrozenDict
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import GraphCycleError, GraphValidationError
 from kindling_airflow.pipe_graph import PipeEdge, PipeGraph, PipeGraphBuilder, PipeNode
@@ -121,7 +121,7 @@ class TestEdges:
 class TestWrongRequests:
     def test_string_where_a_list_belongs(self) -> None:
         assert str(_refusal(pipes("a"), "a")) == (
-            "pipe_ids is the string 'a' where a list belongs\n  Fix: write ['a']"
+            "pipe_ids is the string 'a' where a list is expected\n  Fix: write ['a']"
         )
 
     def test_what_is_no_list_of_ids(self) -> None:
@@ -267,7 +267,7 @@ class TestImmutability:
             "  Fix: let each pipe write an entity of its own, and join them in a further pipe.\n"
             "2. entity 'x': tags['n'][0]: key 1 must be a string, not int\n"
             "  Fix: put it in quotes.\n"
-            "3. pipe 'a': inputs is the string 'raw' where a list belongs\n"
+            "3. pipe 'a': inputs is the string 'raw' where a list is expected\n"
             "  Fix: write ['raw']\n"
             "4. pipe 'b': inputs[0] must be a string, not int: 1"
         )

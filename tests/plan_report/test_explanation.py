@@ -233,7 +233,7 @@ class TestOtherOrders:
             "\n"
             "Reads nothing\n"
             "Writes 'a.out', read by 1 pipe of the plan\n"
-            "Stream: a batch as soon as the one before is done; writes by append; checkpoint a"
+            "Stream: a batch as soon as the previous one has ended; writes by append; checkpoint a"
         )
 
     def test_a_stream_says_what_its_query_does_and_a_batch_pipe_has_none(self) -> None:

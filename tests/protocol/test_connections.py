@@ -76,8 +76,8 @@ def test_a_missing_connection_says_which_variables_would_bring_it() -> None:
     assert str(raised.value) == (
         "the driver has no connection 'shop-db': its environment holds neither "
         "KINDLING_CONN_shop__2Ddb nor AIRFLOW_CONN_SHOP-DB\n"
-        "  Fix: in Airflow, add the connection (in client and local deploy mode the task hands it "
-        "over); elsewhere set one of these variables for the driver, to a URI or JSON."
+        "  Fix: in Airflow, add the connection (in client and local deploy mode the task passes "
+        "it on); elsewhere set one of these variables for the driver, to a URI or JSON."
     )
 
 
@@ -88,8 +88,8 @@ def test_a_value_that_is_no_connection_is_not_shown(text: str) -> None:
     with pytest.raises(EntityError) as raised:
         read_connection("shop", {"KINDLING_CONN_shop": text})
     assert str(raised.value) == (
-        "the value of KINDLING_CONN_shop is no connection\n"
-        "  Fix: write it as a URI (postgres://user:password@host:5432/shop) or as a JSON object "
+        "the value of KINDLING_CONN_shop is not a connection\n  Fix: write it as a URI "
+        "(postgres://user:password@host:5432/shop) or as a JSON object "
         "with conn_type, host, port, schema, login, password, extra."
     )
     assert raised.value.__cause__ is None

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
+from kindling_airflow.common.path_names import escape_component
 from kindling_airflow.errors import ReportError
 from kindling_airflow.protocol.contracts import (
     CONTRACT_VERSION,
@@ -28,7 +29,6 @@ from kindling_airflow.protocol.contracts import (
     RunRequest,
     RunStart,
     StreamNews,
-    escape_component,
     quality_lines,
     report_in_line,
     start_in_line,
@@ -380,17 +380,17 @@ class TestVersion:
         self, loader: Loader, what: str, document: dict[str, Any]
     ) -> None:
         assert refusal(loader, "") == (
-            f"the {what} is no JSON document: Expecting value: line 1 column 1 (char 0)"
+            f"the {what} is not a JSON document: Expecting value: line 1 column 1 (char 0)"
         )
         cut = json.dumps(document)[:-1]
-        assert refusal(loader, cut).startswith(f"the {what} is no JSON document: ")
+        assert refusal(loader, cut).startswith(f"the {what} is not a JSON document: ")
 
     def test_numbers_that_json_has_not_are_refused(
         self, loader: Loader, what: str, document: dict[str, Any]
     ) -> None:
         for number in ("NaN", "-Infinity", "1e999"):
             text = json.dumps({**document, "more": [0.5]}).replace("0.5", number)
-            assert refusal(loader, text).startswith(f"the {what} is no JSON document: ")
+            assert refusal(loader, text).startswith(f"the {what} is not a JSON document: ")
 
     @pytest.mark.parametrize("depth", [900, 100_000])
     def test_nesting_without_end_is_refused(
@@ -399,8 +399,8 @@ class TestVersion:
         for opening, closing in NESTINGS:
             said = refusal(loader, _nested(document, opening, closing, depth))
             assert re.match(
-                rf"the {what} is no JSON document: (lists and mappings stand too deep in one "
-                "another|maximum recursion depth|Stack overflow)",
+                rf"the {what} is not a JSON document: (lists and mappings are nested too deep"
+                "|maximum recursion depth|Stack overflow)",
                 said,
             ), said
 

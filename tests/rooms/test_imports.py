@@ -205,7 +205,7 @@ def test_examples_stand_only_where_they_are_tried() -> None:
         if ">>> " in Path(str(importlib.import_module(module).__file__)).read_text("utf-8")
     }
     assert {
-        "kindling_airflow.common.frozen",
+        "kindling_airflow.common.immutable",
         "kindling_airflow.translator.task_ids",
     } <= with_examples
     assert not {module for module in with_examples if forbidden_to(module) == "pyspark"}

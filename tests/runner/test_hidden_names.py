@@ -122,7 +122,7 @@ def test_a_partition_column_that_spark_would_hide_is_refused_by_name(project: Pr
     report = project.run("out")
     assert report.error is not None
     assert report.error.message == (
-        "entity 'out': partition column '.day' begins with a dot; Spark passes over folders with "
+        "entity 'out': partition column '.day' begins with a dot; Spark ignores folders with "
         "such names, so all rows would be lost\n  Fix: rename the column."
     )
 

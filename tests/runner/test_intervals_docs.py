@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kindling_airflow.manifest.harvest import import_declarations
-from kindling_airflow.tags.entity_checks import check_entities
+from kindling_airflow.tags.plan_checks import check_entities
 from tests.docs.pages import DOCS
 from tests.runner.conftest import Project
 

@@ -127,7 +127,7 @@ def test_a_table_of_the_project_that_is_gone_is_a_failure_that_names_its_writer(
         assert report.extra["permanent"] is True
         assert report.error.message == (
             f"pipe 'gold': input 'silver' does not exist at {str(project.table('silver'))!r}; pipe "
-            "'silver' writes it, and was not skipped in this run for want of data\n"
+            "'silver' writes it, and was not skipped in this run for lack of data\n"
             "  Fix: run pipe 'silver' first; if it has run, look for what moved or deleted the "
             "table, or for a warehouse or provider.path that differs between the two."
         )

@@ -9,11 +9,11 @@ import pytest
 
 from kindling_airflow.protocol.contracts import RunRequest
 from kindling_airflow.runner.providers.session_needs import (
-    DELTA_SETTINGS,
     settings_for,
     settings_missing,
 )
 from kindling_airflow.runner.session.session_settings import declared_early, settings_of_run
+from kindling_airflow.tags.storage_types import STORAGE_TYPES
 
 PROJECT = """
 from kindling_airflow import DataEntities, DataPipes
@@ -29,6 +29,8 @@ def other(a):
     return a
 """
 
+DELTA = STORAGE_TYPES["delta"].session
+
 
 def request_in(folder: Path, pipe_id: str, module: str) -> RunRequest:
     return RunRequest("k", pipe_id, str(folder), (module,), str(folder / "warehouse"))
@@ -42,7 +44,7 @@ def test_only_pipes_that_touch_delta_get_its_settings(tmp_path: Path) -> None:
     (tmp_path / "touching_delta.py").write_text(PROJECT)
     request = request_in(tmp_path, "reads", "touching_delta")
     declared = declared_early(request)
-    assert settings_of_run(request, declared, nothing) == dict(DELTA_SETTINGS)
+    assert settings_of_run(request, declared, nothing) == dict(DELTA)
     other = request_in(tmp_path, "other", "touching_delta")
     assert settings_of_run(other, declared, nothing) == {}
     assert settings_of_run(request_in(tmp_path, "unknown", "x"), declared, nothing) == {}
@@ -56,7 +58,7 @@ def test_what_a_deployment_has_set_stays() -> None:
     assert settings_for({"delta", "parquet"}, own.get) == {
         "spark.sql.extensions": "shop.Extension,io.delta.sql.DeltaSparkSessionExtension"
     }
-    assert settings_missing(DELTA_SETTINGS, dict(DELTA_SETTINGS).get) == {}
+    assert settings_missing(DELTA, dict(DELTA).get) == {}
     assert settings_for({"iceberg", "parquet"}, nothing) == {}
 
 

@@ -278,7 +278,7 @@ class TestRefusedResults:
         project.entity("events", tags={"provider_type": "json"})
         project.pipe("out", lambda events: events, "events", tags=STREAMING)
         text = refusal(project, "out")
-        assert "read as a stream of json files, and nothing says what is in them" in text
+        assert "read as a stream of json files, and no schema is declared for them" in text
 
     def test_an_error_in_a_batch_is_the_pipes_own_without_the_plan_around_it(
         self, project: Project

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.tags.intervals import COLUMN_TAG, WRITE_MODE_TAG
+from kindling_airflow.tags.names import COLUMN_TAG, WRITE_MODE_TAG
 from tests.runner.conftest import Project
 from tests.runner.streams import STREAMING, ids, refusal, take_available, taken
 

@@ -15,6 +15,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kindling_airflow.common.path_names import escape_component
 from kindling_airflow.dag_factory.build import build_dag
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipesRegistry
@@ -23,7 +24,7 @@ from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.errors import DeclarationError
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.operators.pipe import KindlingPipeOperator
-from kindling_airflow.protocol.contracts import RunRequest, escape_component
+from kindling_airflow.protocol.contracts import RunRequest
 from kindling_airflow.runner.providers.storage import location_of
 from kindling_airflow.translator import task_id
 from tests.safety.hostile import IDS, UNSTORABLE, hostile_ids, write_project
@@ -36,7 +37,7 @@ WITH_VALUE = {"--master", "--name", "--conf", "--deploy-mode", "--py-files"}
 
 @pytest.mark.parametrize("id_", UNSTORABLE)
 def test_an_id_that_nothing_can_store_is_refused_wherever_it_is_declared(id_: str) -> None:
-    told = f"holds a NUL or half a surrogate pair, which nothing can store: {id_!r}"
+    told = f"holds a NUL or half a surrogate pair, which cannot be stored: {id_!r}"
     usual = {"pipeid": "p", "input_entity_ids": ["in"], "output_entity_id": "out"}
     for key, value in (("pipeid", id_), ("input_entity_ids", [id_]), ("output_entity_id", id_)):
         registry = DataPipesRegistry()

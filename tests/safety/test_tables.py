@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.protocol.contracts import escape_component
+from kindling_airflow.common.path_names import escape_component
 from tests.runner.conftest import Project
 from tests.safety.hostile import IDS
 

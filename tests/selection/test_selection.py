@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.common.frozen import FrozenDict
+from kindling_airflow.common.immutable import FrozenDict
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import SelectionError
 from kindling_airflow.pipe_graph import PipeGraph, PipeGraphBuilder, PipeNode

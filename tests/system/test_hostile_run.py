@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from demo.local_airflow import LocalAirflow
-from kindling_airflow.protocol.contracts import escape_component
+from kindling_airflow.common.path_names import escape_component
 from kindling_airflow.translator import task_id
 from tests.system.conftest import PROFILES
 

@@ -11,7 +11,7 @@ from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.data_pipes.expectations import in_range, not_null, row_count, unique
 from kindling_airflow.errors import DeclarationError
 from kindling_airflow.tags.column_checks import pipe_column_problems, schema_problems
-from kindling_airflow.tags.entity_checks import check_entities
+from kindling_airflow.tags.plan_checks import check_entities
 
 SCHEMA = "id BIGINT, Day DATE, price STRUCT<net: INT>"
 
@@ -78,7 +78,7 @@ def test_columns_that_are_there_or_may_be(declaration: dict[str, Any]) -> None:
 def test_expectations_are_about_columns_of_the_output() -> None:
     expected = [not_null("id"), unique("ID", "dya"), in_range("price.net", 0, 1), row_count(1)]
     assert "".join(of_pipe(expectations=expected)) == (
-        "pipe 'p': expectation 'unique(ID, dya)' is about 'dya', which is not a column of the "
+        "pipe 'p': expectation 'unique(ID, dya)' uses 'dya', which is not a column of the "
         "declared schema of 'e'. Did you mean 'Day'?\n"
         "  Fix: correct the name, or add the column to the schema."
     )
@@ -108,5 +108,5 @@ def test_a_plan_names_the_columns_of_all_its_entities_and_pipes() -> None:
     assert [text.partition(", which")[0] for text in raised.value.problems] == [
         "entity 'e': merge_columns names 'y'",
         "entity 'e': partition_columns names 'x'",
-        "pipe 'p': expectation 'not_null(z)' is about 'z'",
+        "pipe 'p': expectation 'not_null(z)' uses 'z'",
     ]

@@ -35,7 +35,7 @@ def test_the_columns_are_those_of_the_table_not_of_its_structs() -> None:
             "a DECIMAL(50,2)",
             "column 'a' has 50 digits in DECIMAL; Spark keeps 38 at most. Did you mean 'DECIMAL(38,2)'?",  # noqa: E501
         ),
-        ("a DEC(5,6)", "column 'a' has 6 digits behind the point in DEC, and 5 in all"),
+        ("a DEC(5,6)", "column 'a' has 6 digits after the point in DEC, and 5 in all"),
         ("a DECIMAL(1,2,3)", "column 'a': DECIMAL takes a precision and a scale"),
         (
             "a STRUCT<b: ARRAY<FLOT>>",
@@ -49,7 +49,7 @@ def test_the_columns_are_those_of_the_table_not_of_its_structs() -> None:
         ("a INT, b", "column 'b' has no type"),
         ("a INT,", "it ends too early, after 'a INT ,'"),
         ("a INT, A STRING", "column 'A' is declared twice"),
-        ("a INT b STRING", "column 'a': 'b' after its type cannot be read"),
+        ("a INT b STRING", "column 'a': 'b' after its type is not valid"),
         ("a INT NOT", "column 'a': NOT without NULL"),
         ("a INT COMMENT b", "column 'a': COMMENT without a text in quotes"),
         ("a INT, ,b INT", "it cannot be read at ', b INT'"),

@@ -9,7 +9,7 @@ import pytest
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.tags.entity_checks import check_entities
+from kindling_airflow.tags.plan_checks import check_entities
 
 
 def problems_of(
@@ -76,9 +76,8 @@ def test_what_fits_is_no_problem(
                 "entity 'out': parquet cannot be written by 'merge': merging would "
                 "rewrite all of its "
                 "files for every run\n"
-                "  Fix: use one of overwrite, overwrite_interval, append, or let the "
-                "pipe read its own "
-                "output and write it whole."
+                "  Fix: use one of overwrite, overwrite_interval, append, or let the pipe read "
+                "its own output and write all of it."
             ),
         ),
         (
@@ -88,30 +87,28 @@ def test_what_fits_is_no_problem(
         (
             {"tags": {"provider_type": "shop:Own", "write_mode": "merge"}},
             (
-                "entity 'out': is written by 'merge', and nothing says which rows are the same\n"
+                "entity 'out': is written by 'merge', and has no merge_columns to identify a row\n"
                 "  Fix: name the columns of the key in merge_columns."
             ),
         ),
         (
             {"tags": {"write_mode": "overwrite_interval"}},
             (
-                "entity 'out': is written by 'overwrite_interval', and nothing says in "
-                "which slice a "
-                "row lies\n  Fix: name the column: interval.column: day."
+                "entity 'out': is written by 'overwrite_interval', and no column assigns its "
+                "rows to slices\n  Fix: name the column: interval.column: day."
             ),
         ),
         (
             {"tags": {"write_mode": "overwrite_interval", "interval.column": "day"}},
             (
-                "entity 'out': is written by 'overwrite_interval', and its slices are "
-                "found by 'day', "
-                "which is no partition column: in parquet, slices are partitions\n"
+                "entity 'out': is written by 'overwrite_interval', and 'day', which assigns its "
+                "rows to slices, is not a partition column: in parquet, slices are partitions\n"
                 "  Fix: add it to partition_columns: [day]."
             ),
         ),
         (
             {"tags": {"interval.column": " "}},
-            "entity 'out': tag interval.column is ' '\n  Fix: write the name of a column.",
+            "entity 'out': tag interval.column must be the name of a column, not ' '",
         ),
         (
             {"tags": {"interval.colum": "day"}},
@@ -123,15 +120,15 @@ def test_what_fits_is_no_problem(
         (
             {"tags": {"interval.column": "day", "interval.timezone": "Mars"}},
             (
-                "entity 'out': tag interval.timezone is 'Mars', which is no time zone\n"
-                "  Fix: write it like 'Europe/Zurich', or 'UTC'."
+                "entity 'out': tag interval.timezone must be a time zone, such as 'Europe/Zurich' "
+                "or 'UTC', not 'Mars'"
             ),
         ),
         (
             {"tags": {"interval.timezone": "UTC"}},
             (
                 "entity 'out': tag interval.timezone without interval.column\n"
-                "  Fix: name the column, or take it out."
+                "  Fix: name the column, or remove the tag."
             ),
         ),
     ],
@@ -143,7 +140,7 @@ def test_entities_that_cannot_be_written_so(entity: dict[str, Any], problem: str
 def test_a_source_has_no_write_mode() -> None:
     source = {"tags": {"provider_type": "csv", "write_mode": "append"}}
     assert problems_of(source=source) == [
-        "entity 'in': tag write_mode: csv entities are read, not written\n  Fix: take it out."
+        "entity 'in': tag write_mode: csv entities are read-only\n  Fix: remove the tag."
     ]
 
 
@@ -167,8 +164,8 @@ def test_a_source_has_no_write_mode() -> None:
             {"interval.lookback": "2 days"},
             SLICED,
             (
-                "tag interval.lookback is '2 days'\n"
-                "  Fix: write a number of minutes, hours, days or weeks: 90m, 6h, 2d, 1w."
+                "tag interval.lookback must be a number of minutes, hours, days or weeks, such as "
+                "90m, 6h, 2d, 1w, not '2 days'"
             ),
         ),
         (
@@ -176,29 +173,29 @@ def test_a_source_has_no_write_mode() -> None:
             {},
             (
                 "reads by 'slice', but none of its inputs has slices\n"
-                "  Fix: give an input the tag interval.column, or take the pipe's tag out."
+                "  Fix: set the tag interval.column on an input, or remove the pipe's tag."
             ),
         ),
         (
             {"interval.read.in": "slice"},
             {},
             (
-                "tag interval.read.in is 'slice', but nothing says in which slice a "
-                "row of 'in' lies\n"
-                "  Fix: give the entity the tag interval.column."
+                "tag interval.read.in is 'slice', but 'in' has no column that assigns "
+                "its rows to slices\n"
+                "  Fix: set the tag interval.column on the entity."
             ),
         ),
         (
             {"interval.read": "lookback"},
             SLICED,
-            "nothing says how far it looks back\n  Fix: add the tag interval.lookback: 2d.",
+            "reads by 'lookback' without a length\n  Fix: add the tag interval.lookback: 2d.",
         ),
         (
             {"interval.read": "slice", "interval.lookback": "2d"},
             SLICED,
             (
                 "tag interval.lookback has no effect: no input is read by 'lookback'\n"
-                "  Fix: take it out, or read an input so: interval.read: lookback."
+                "  Fix: remove it, or read an input by it: interval.read: lookback."
             ),
         ),
     ],
@@ -212,9 +209,9 @@ def test_pipes_that_cannot_read_so(
 def test_a_watermark_wants_input_and_output_to_be_appended_to() -> None:
     def problem(what: str, mode: str) -> str:
         return (
-            f"pipe 'p': use_watermark wants {what} to be parquet that is written by 'append'; it "
+            f"pipe 'p': use_watermark requires {what} to be parquet, written by 'append'; it "
             f"is parquet, written by '{mode}'\n"
-            "  Fix: give the entity the tag write_mode: append, or take use_watermark out: a pipe "
+            "  Fix: set the tag write_mode: append on the entity, or remove use_watermark: a pipe "
             "reads its slice with interval.read: slice."
         )
 
@@ -229,7 +226,7 @@ def test_a_watermark_wants_input_and_output_to_be_appended_to() -> None:
 def test_a_watermark_wants_an_input_that_is_not_the_output() -> None:
     without = {"use_watermark": True, "input_entity_ids": ()}
     assert problems_of(APPEND, without) == [
-        "pipe 'p': use_watermark without an input\n  Fix: take use_watermark out."
+        "pipe 'p': use_watermark without an input\n  Fix: remove use_watermark."
     ]
     own = {"use_watermark": True, "input_entity_ids": ("out",)}
     assert problems_of(APPEND, own) == [

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.protocol.contracts import RunReport
-from kindling_airflow.tags.missing_inputs import end_of, missing_note, with_missing_judged
+from kindling_airflow.tags.inputs import end_of, missing_note, with_missing_judged
 
 
 def project() -> DataPipesRegistry:
@@ -44,7 +44,7 @@ def test_a_table_that_should_be_there_is_a_failure_for_good(missing: tuple[str, 
     assert (report.status, report.reason, report.error.type) == ("failed", "", "EntityError")
     assert report.error.message == (
         "pipe 'sum': input 'silver' does not exist at '/w/silver'; pipe 'clean' writes it, and was "
-        "not skipped in this run for want of data\n"
+        "not skipped in this run for lack of data\n"
         "  Fix: run pipe 'clean' first; if it has run, look for what moved or deleted the table, "
         "or for a warehouse or provider.path that differs between the two."
     )

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.tags.provider_types import tag_problems_of
-from kindling_airflow.tags.source_tags import keeps_aside
+from kindling_airflow.tags.entity_checks import entity_tag_problems
+from kindling_airflow.tags.storage_checks import keeps_aside
 
 
 def problems(kind: str, tags: dict[str, Any]) -> list[str]:
-    return tag_problems_of(EntityMetadata("src", tags={"provider_type": kind, **tags}))
+    return entity_tag_problems(EntityMetadata("src", tags={"provider_type": kind, **tags}))
 
 
 @pytest.mark.parametrize("kind", ["csv", "json"])
@@ -66,7 +66,7 @@ def test_two_tags_for_one_thing_are_refused() -> None:
     assert problems("csv", tags) == [
         (
             "entity 'src': tags provider.malformed and provider.option.mode both specify what "
-            "happens to malformed records\n  Fix: take provider.option.mode out."
+            "happens to malformed records\n  Fix: remove provider.option.mode."
         )
     ]
 

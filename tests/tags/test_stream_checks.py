@@ -9,7 +9,7 @@ import pytest
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.data_pipes.expectations import not_null
-from kindling_airflow.tags.provider_types import BUILT_IN_TYPES
+from kindling_airflow.tags.storage_types import STORAGE_TYPES
 from kindling_airflow.tags.stream_checks import check_streams, stream_problems
 
 STREAM = {"processing_mode": "streaming"}
@@ -62,7 +62,7 @@ def test_a_batch_pipe_is_no_stream_of_a_streaming_plan() -> None:
     assert problems(stream("src", tags={"processing_mode": "batch"})) == [
         (
             "tag processing_mode is 'batch', and every pipe of a streaming plan is a stream\n"
-            "  Fix: use strategy 'hybrid' or 'config_based', or take the tag out."
+            "  Fix: use strategy 'hybrid' or 'config_based', or remove the tag."
         )
     ]
 
@@ -71,17 +71,18 @@ def test_what_is_for_batch_pipes_is_refused() -> None:
     pipe = stream("src", tags={"interval.read": "slice"}, use_watermark=True)
     assert problems(pipe) == [
         (
-            "use_watermark is for batch pipes: a stream's checkpoint says what it has taken\n"
-            "  Fix: take it out; how late rows may be is said by stream.watermark."
+            "use_watermark is for batch pipes: a stream's checkpoint holds what it has read\n"
+            "  Fix: remove it; stream.watermark sets how late rows may be."
         ),
-        "tag 'interval.read' is for batch pipes: a stream has no interval\n  Fix: take it out.",
+        "tag 'interval.read' is for batch pipes: a stream has no interval\n  Fix: remove the tag.",
     ]
 
 
 def test_secrets_have_no_place_in_options() -> None:
     assert problems(stream("src", tags={"stream.option.sasl.password": "x"})) == [
         (
-            "tag 'stream.option.sasl.password' names a secret, and tags stand in the manifest\n"
+            "tag 'stream.option.sasl.password' names a secret, and tags are stored in the "
+            "manifest\n"
             "  Fix: keep it in an Airflow connection, and name that in the entity's "
             "provider.connection."
         )
@@ -93,23 +94,20 @@ def test_the_first_input_alone_drives() -> None:
     assert problems(stream("src", "other", driving_entity_ids=["other"])) == [
         (
             "a stream is driven by its first input alone, 'src'\n"
-            "  Fix: take driving_entity_ids out, and put first what is to drive it."
+            "  Fix: remove driving_entity_ids, and put the driving input first."
         )
     ]
 
 
 def test_no_stream_is_driven_by_its_own_output() -> None:
     assert problems(stream("src", output="src")) == [
-        (
-            "is driven by its own output 'src', and would never come to its end\n"
-            "  Fix: put another input first."
-        )
+        ("is driven by its own output 'src', and would never end\n  Fix: put another input first.")
     ]
     assert problems(stream("src", "out")) == []
 
 
 def test_the_driving_input_must_be_of_a_type_that_streams() -> None:
-    names = ", ".join(name for name, each in BUILT_IN_TYPES.items() if each.streams_from)
+    names = ", ".join(name for name, each in STORAGE_TYPES.items() if each.source is not None)
     assert "delta" in names
     assert "jdbc" not in names
     assert problems(stream("src"), src={"kind": "jdbc"}) == [
@@ -125,8 +123,8 @@ def test_the_driving_input_must_be_of_a_type_that_streams() -> None:
 def test_a_stream_of_files_needs_a_schema(kind: str) -> None:
     assert problems(stream("src"), src={"kind": kind}) == [
         (
-            f"its driving input 'src' is read as a stream of {kind} files, and nothing says "
-            'what is in them\n  Fix: declare the schema of the entity: schema: "id BIGINT, at '
+            f"its driving input 'src' is read as a stream of {kind} files, and no schema is "
+            'declared for them\n  Fix: declare the schema of the entity: schema: "id BIGINT, at '
             'TIMESTAMP".'
         )
     ]
@@ -141,7 +139,7 @@ def test_no_stream_keeps_malformed_records_aside(kind: str, inputs: tuple[str, .
         (
             "its input 'src' has provider.malformed: aside, and malformed records are kept aside "
             "only where a batch pipe reads them\n"
-            "  Fix: take provider.malformed out, or let a batch pipe read the entity."
+            "  Fix: remove provider.malformed, or let a batch pipe read the entity."
         )
     ]
 
@@ -152,7 +150,7 @@ def test_what_nobody_declares_is_a_stream_of_parquet_files() -> None:
 
 
 def test_the_output_must_be_of_a_type_that_a_stream_can_write() -> None:
-    names = ", ".join(name for name, each in BUILT_IN_TYPES.items() if each.streams_into)
+    names = ", ".join(name for name, each in STORAGE_TYPES.items() if each.stream_modes)
     assert problems(stream("src"), out={"kind": "table"}) == [
         (
             f"its output 'out' is of type 'table', which no stream can write\n"
@@ -181,7 +179,8 @@ def test_an_update_needs_a_key() -> None:
     pipe = stream("src", tags={"stream.output_mode": "update"})
     assert problems(pipe) == [
         (
-            "its output 'out' is written by 'update', and nothing says which rows are the same\n"
+            "its output 'out' is written by 'update', and it has no merge_columns to identify a "
+            "row\n"
             "  Fix: name the columns of the key in the entity's merge_columns."
         )
     ]
@@ -193,8 +192,8 @@ def test_output_mode_and_write_mode_have_to_agree() -> None:
     assert problems(stream("src"), out=appended) == []
     assert problems(stream("src", tags={"stream.output_mode": "complete"}), out=appended) == [
         (
-            "its output 'out' says write_mode: append, and stream.output_mode 'complete' writes it "
-            "by 'overwrite'\n  Fix: make the two agree, or take write_mode out."
+            "its output 'out' has write_mode: append, and stream.output_mode 'complete' writes it "
+            "by 'overwrite'\n  Fix: make the two agree, or remove write_mode."
         )
     ]
 
@@ -204,8 +203,8 @@ def test_expectations_need_a_moment_before_publication() -> None:
     assert problems(pipe, out={"kind": "delta"}) == []
     assert problems(pipe, out={"kind": "parquet"}) == [
         (
-            "its expectations cannot be checked: rows go into parquet as they come, and there is "
-            "no moment between a batch and its publication\n"
+            "its expectations cannot be checked: rows go into parquet as they come, and a batch "
+            "is not held back before its publication\n"
             "  Fix: store 'out' as delta or iceberg, use stream.output_mode: complete, or let a "
             "batch pipe check what it reads."
         )
@@ -241,9 +240,9 @@ def test_row_by_row_no_stall_is_ever_found() -> None:
     kinds: dict[str, Any] = {"src": {"kind": "rate"}, "out": {"kind": "kafka"}}
     (text,) = problems(stream("src", tags=tags), **kinds)
     assert text == (
-        "tag stream.stall_timeout is '5m', and row by row Spark does not tell how a query gets on, "
-        "so no stall is ever found\n"
-        "  Fix: take it out, or let stream.trigger be a duration such as '1s', or 'default'."
+        "tag stream.stall_timeout is '5m', and row by row Spark does not report a query's "
+        "progress, so stalls are never detected\n"
+        "  Fix: remove it, or set stream.trigger to a duration such as '1s', or 'default'."
     )
     assert problems(stream("src", tags={**tags, "stream.stall_timeout": "0s"}), **kinds) == []
 
@@ -265,7 +264,7 @@ OFFSETS = {
         ["earliest", "latest", '{"orders": {"0": 23}}'],
         ["12", "monday", "[1]", "{"],
         (
-            "no place in a topic\n"
+            "not a position in a topic\n"
             """  Fix: write 'earliest', 'latest', or JSON such as '{"orders": {"0": 23}}'."""
         ),
     ),
@@ -273,17 +272,17 @@ OFFSETS = {
         ["earliest", "latest", "0", 12, "2026-01-31", "2026-01-31T06:00:00Z"],
         ["monday", "01", '{"a": 1}'],
         (
-            "no version of a table\n"
-            "  Fix: write 'earliest', 'latest', a version such as '12', or a time such as "
+            "not a version of a table\n"
+            "  Fix: write 'earliest', 'latest', a version such as '12', or a timestamp such as "
             "'2026-01-31T06:00:00Z'."
         ),
     ),
     "iceberg": (
         ["2026-01-31", "2026-01-31T06:00:00+01:00"],
         ["earliest", "12"],
-        "no time\n  Fix: write a time such as '2026-01-31T06:00:00Z'.",
+        "not a timestamp\n  Fix: write a timestamp such as '2026-01-31T06:00:00Z'.",
     ),
-    "parquet": ([], ["earliest"], "a stream of parquet has no offsets\n  Fix: take it out."),
+    "parquet": ([], ["earliest"], "a stream of parquet has no offsets\n  Fix: remove the tag."),
 }
 
 
@@ -320,7 +319,7 @@ def test_two_streams_have_two_checkpoints() -> None:
         (
             "pipes 'a' and 'b' have the same checkpoint 'x/./y', and two queries on one would stop "
             "each other\n"
-            "  Fix: give each a stream.checkpoint of its own, or none: the default is."
+            "  Fix: give each its own stream.checkpoint, or none: the default is unique."
         )
     ]
 
@@ -335,7 +334,7 @@ def test_what_is_written_by_a_pipe_that_starts_later_needs_a_schema(kind: str) -
     known = entities(**{f"{name}.out": {"kind": kind} for name in "abc"})
     text = (
         "pipe '{}': its input 'a.out' is written by 'a', which starts when this stream is ready, "
-        "and nothing says what is in it until then\n"
+        "and no schema is declared for it until then\n"
         '  Fix: declare the schema of the entity: schema: "id BIGINT, at TIMESTAMP".'
     )
     found = check_streams(registry, known, "abc", consumers_first=True)
@@ -380,10 +379,10 @@ def test_what_a_stream_writes_does_not_say_what_it_has_gained() -> None:
         registry.register_pipe(name, input_entity_ids=reads, output_entity_id=f"{name}.out", **more)
     known = entities(**{"s.out": {"kind": "delta"}})
     text = (
-        "pipe '{}': use_watermark wants to know what 's.out' has gained, and it is written by the "
-        "stream 's', whose batches are nobody's runs\n"
-        "  Fix: make the pipe a stream (processing_mode: streaming), which takes what is new, or "
-        "take use_watermark out."
+        "pipe '{}': use_watermark reads what runs have added to 's.out', but it is written by the "
+        "stream 's', whose batches belong to no run\n"
+        "  Fix: make the pipe a stream (processing_mode: streaming), which reads what is new, or "
+        "remove use_watermark."
     )
     assert check_streams(registry, known, ["s"]) == [text.format("b"), text.format("d")]
 
@@ -393,7 +392,7 @@ def test_tags_of_streams_are_out_of_place_on_batch_pipes() -> None:
     assert check_streams(pipes, declared(), ["a"]) == [
         (
             "pipe 'b': tag 'stream.trigger' is for streams, and this is a batch pipe\n"
-            "  Fix: add the tag processing_mode: streaming, or take this one out."
+            "  Fix: add the tag processing_mode: streaming, or remove this one."
         )
     ]
 
@@ -403,8 +402,8 @@ def test_a_mode_that_there_is_not_is_found_whatever_the_strategy(streams: list[s
     """A plan of strategy streaming or batch does not ask the tag."""
     assert check_streams(two({}, {"processing_mode": "stream"}), declared(), streams) == [
         (
-            "pipe 'b': tag processing_mode must be 'batch' or 'streaming', not 'stream'\n"
-            "  Fix: correct the tag, or leave it out where the pipe is a batch pipe."
+            "pipe 'b': tag processing_mode is 'stream'. Did you mean 'streaming'?\n"
+            "  Fix: use one of batch, streaming."
         )
     ]
 

@@ -6,14 +6,10 @@ from typing import Any
 
 import pytest
 
+from kindling_airflow.common.durations import seconds_of
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.tags.stream_settings import (
-    StreamSettings,
-    StreamTrigger,
-    is_stream,
-    seconds_of,
-)
+from kindling_airflow.tags.stream_settings import StreamSettings, StreamTrigger, is_stream
 
 
 def settings(tags: dict[str, Any], pipe_id: str = "clean") -> StreamSettings:
@@ -83,9 +79,9 @@ def test_all_of_it_can_be_said() -> None:
 @pytest.mark.parametrize(
     ("said", "trigger", "text"),
     [
-        ("default", StreamTrigger("default"), "as soon as the one before is done"),
+        ("default", StreamTrigger("default"), "as soon as the previous one has ended"),
         ("250ms", StreamTrigger("processing_time", 0.25), "every 0.25 s"),
-        ("available_now", StreamTrigger("available_now"), "of what is there, then it ends"),
+        ("available_now", StreamTrigger("available_now"), "of the available data, then it ends"),
         (
             "continuous 1s",
             StreamTrigger("continuous", 1.0),
@@ -140,8 +136,8 @@ def test_a_checkpoint_stays_beneath_its_root() -> None:
 def test_starting_offsets_are_text_or_a_version(said: Any) -> None:
     assert problem("stream.starting_offsets", said) == (
         f"pipe 'clean': tag stream.starting_offsets is {said!r}\n"
-        "  Fix: write 'earliest', 'latest', or where the driving input's type begins: JSON for "
-        "kafka, a version or a time for delta."
+        "  Fix: write 'earliest', 'latest', or a position of the driving input's type: JSON for "
+        "kafka, a version or a timestamp for delta."
     )
 
 
@@ -168,8 +164,8 @@ def test_a_driver_may_be_silent_for_ever_or_for_longer_than_it_is_between_two_li
     assert settings({"stream.silence_timeout": "10s"}).silence_timeout == 10.0
     assert problem("stream.silence_timeout", "9s") == (
         "pipe 'clean': tag stream.silence_timeout is '9s'\n"
-        "  Fix: write '10s' or more, because a driver says every two seconds how it is and may be "
-        "late, or '0s' for never."
+        "  Fix: write '10s' or more, because a driver reports every two seconds and may be late, "
+        "or '0s' for never."
     )
 
 
@@ -179,7 +175,7 @@ def test_unknown_tags_are_named_and_all_problems_come_at_once() -> None:
     known = (
         "stream.trigger, stream.output_mode, stream.watermark, stream.checkpoint, "
         "stream.starting_offsets, stream.ready_timeout, stream.drain_timeout, "
-        "stream.stall_timeout, stream.silence_timeout, stream.option.NAME"
+        "stream.silence_timeout, stream.stall_timeout, stream.option.NAME"
     )
     assert refused.value.problems == (
         (
@@ -201,13 +197,13 @@ def test_durations() -> None:
     texts = ["0s", "1ms", "90s", "1m", "2h", "1d"]
     assert [seconds_of(text) for text in texts] == [0.0, 0.001, 90.0, 60.0, 7200.0, 86_400.0]
     for text in ("", "1", "m", "01s", "1.5s", "-1s", "1w", 60, None):
-        with pytest.raises(ValueError, match="no duration"):
+        with pytest.raises(ValueError, match="not a duration"):
             seconds_of(text)
 
 
 def test_what_a_query_does_can_be_said_in_a_line() -> None:
     assert settings({}).text() == (
-        "a batch as soon as the one before is done; writes by append; checkpoint clean"
+        "a batch as soon as the previous one has ended; writes by append; checkpoint clean"
     )
     late = settings({"stream.trigger": "10s", "stream.watermark": "at 90s"})
     assert late.text("s3a://lake/points/") == (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.common.frozen import canonical_json
+from kindling_airflow.common.immutable import canonical_json
 from kindling_airflow.errors import TranslationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.execution_plan.critical_path import data_flow

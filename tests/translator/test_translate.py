@@ -345,7 +345,7 @@ class TestRefusals:
             f"2. DAG 'shop': pipe 'b': {what} 'soon'\n"
             f"3. DAG 'shop': pipe 'c': {what} True\n"
             f"4. DAG 'shop': pipe 'd': {what} -1.5\n"
-            f"5. DAG 'shop': pipe 'e': {what} (1,)\n"
+            f"5. DAG 'shop': pipe 'e': {what} [1]\n"
             f"6. DAG 'shop': pipe 'f': {what} None\n"
             f"7. DAG 'shop': pipe 'g': {what} 'inf'"
         )

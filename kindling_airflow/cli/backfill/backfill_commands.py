@@ -22,7 +22,8 @@ from kindling_airflow.cli.backfill.backfill_plan import (
 )
 from kindling_airflow.cli.inside_airflow import asked_quietly
 from kindling_airflow.cli.own_output import printed_to_stderr
-from kindling_airflow.common.frozen import EMPTY
+from kindling_airflow.common.durations import iso_datetime
+from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 
 __all__ = ["show_backfill"]
@@ -192,7 +193,7 @@ def _date(text: str) -> datetime:
     from airflow.configuration import conf
 
     try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        moment = iso_datetime(text)
     except ValueError as error:
         raise WrongCallError(f"{text!r} is no date: {error}") from error
     if moment.tzinfo is not None:

@@ -10,7 +10,8 @@ from datetime import datetime, timezone
 from itertools import groupby
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY, thaw
+from kindling_airflow.common.immutable import EMPTY, thaw
+from kindling_airflow.common.wording import counted
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.tags.intervals import interval_column_of, write_mode_of
 
@@ -358,8 +359,8 @@ def _lines(plan: BackfillPlan) -> Iterator[str]:
     runs, pipes = len(plan.runs), len(plan.pipes)
     skipped = f" ({plan.others} skipped)" if plan.others else ""
     yield (
-        f"Backfill of {plan.request.dag_id!r}: {_count(runs, 'run')}, {_count(pipes, 'pipe')} in "
-        f"each{skipped}, {_count(runs * pipes, 'task run')} with a driver"
+        f"Backfill of {plan.request.dag_id!r}: {counted(runs, 'run')}, {counted(pipes, 'pipe')} in "
+        f"each{skipped}, {counted(runs * pipes, 'task run')} with a driver"
     )
     yield ""
     shown = plan.runs if runs <= _MOST_SHOWN else plan.runs[: _MOST_SHOWN - 2]
@@ -370,7 +371,7 @@ def _lines(plan: BackfillPlan) -> Iterator[str]:
         yield _run_line(plan.runs[-1])
     if plan.left:
         why = {f"{slot.state}" for slot in plan.left}
-        yield f"  {_count(len(plan.left), 'run')} left alone ({', '.join(sorted(why))})"
+        yield f"  {counted(len(plan.left), 'run')} left alone ({', '.join(sorted(why))})"
     yield ""
     width = max((len(write.pipe_id) for write in plan.writes), default=0)
     for write in plan.writes:
@@ -387,10 +388,6 @@ def _lines(plan: BackfillPlan) -> Iterator[str]:
 def _run_line(slot: Slot) -> str:
     again = f"  again, was {slot.state}" if slot.state else ""
     return f"  {_moment(slot.start)} to {_moment(slot.end)}{again}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _moment(moment: datetime) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime, timezone, tzinfo
 from typing import Any
 
 from kindling_airflow.cli.sources import Source
+from kindling_airflow.common.durations import iso_datetime
 from kindling_airflow.errors import WrongCallError
 
 __all__ = ["check_has_interval", "checked_interval", "run_name", "run_parameters"]
@@ -47,7 +48,7 @@ def run_parameters(source: Source, called: argparse.Namespace) -> dict[str, Any]
 
 def _declared(params: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """Yield the parameters of a definition: name, default and description, schema."""
-    from kindling_airflow.common.frozen import thaw
+    from kindling_airflow.common.immutable import thaw
     from kindling_airflow.definitions.params import param_parts
     from kindling_airflow.definitions.python_objects import OBJECTS
 
@@ -134,7 +135,7 @@ def checked_interval(
 
 def _moment(text: str, zone: tzinfo) -> datetime:
     try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        moment = iso_datetime(text)
     except ValueError as error:
         raise WrongCallError(f"--interval: {text!r} is no ISO 8601 moment") from error
     return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment

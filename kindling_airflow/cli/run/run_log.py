@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from kindling_airflow.common.secret_keys import without_secrets
+from kindling_airflow.common.redaction import without_secrets
 
 __all__ = ["RunLog"]
 

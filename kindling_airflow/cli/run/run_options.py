@@ -14,6 +14,7 @@ from typing import Any
 from kindling_airflow.cli.sources import Source
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.errors import TranslationError
+from kindling_airflow.tags.names import ATTEMPTS_TAG, RETRY_INTERVAL_TAG, TIMEOUT_TAG
 from kindling_airflow.translator import TaskSettings, TranslateOptions
 from kindling_airflow.translator.overrides import settings_by_pipe, unmatched_patterns
 
@@ -82,9 +83,9 @@ def _of_executor(settings: TaskSettings) -> dict[str, Any]:
     """Return a task's settings as an executor knows them; everything is said, so no tag counts."""
     wait, factor = settings.retry_delay_seconds, settings.retry_exponential_backoff
     return {
-        "timeout_seconds": settings.execution_timeout_seconds,
-        "retry.attempts": settings.retries or 0,
-        "retry.interval_seconds": _USUAL_WAIT if wait is None else wait,
+        TIMEOUT_TAG: settings.execution_timeout_seconds,
+        ATTEMPTS_TAG: settings.retries or 0,
+        RETRY_INTERVAL_TAG: _USUAL_WAIT if wait is None else wait,
         "retry.backoff": _AIRFLOWS_FACTOR if factor is True else float(factor or 1),
         "retry.max_interval_seconds": settings.max_retry_delay_seconds,
     }

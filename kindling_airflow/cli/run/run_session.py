@@ -15,7 +15,7 @@ from typing import Any
 
 from kindling_airflow.cli.definition_keys import is_template
 from kindling_airflow.cli.sources import Source
-from kindling_airflow.common.frozen import EMPTY
+from kindling_airflow.common.immutable import EMPTY
 
 __all__ = ["session_environment", "session_properties"]
 

@@ -38,14 +38,14 @@ from kindling_airflow.cli.run.spark_child import SparkChild
 from kindling_airflow.cli.run.stream_run import STYLES, StreamEnd, run_streams, undrained
 from kindling_airflow.cli.sources import Source, read_source
 from kindling_airflow.cli.stream_life import StreamLife, read_life
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.errors import DeclarationError, WrongCallError
 from kindling_airflow.generation_executor import GenerationExecutor
 from kindling_airflow.generation_executor.results import ExecutionInterrupted
 from kindling_airflow.manifest.project_settings import differences_for
 from kindling_airflow.protocol.contracts import RunFailure, RunRequest, quality_lines
-from kindling_airflow.tags.entity_places import place_problems
 from kindling_airflow.tags.intervals import zone_named
+from kindling_airflow.tags.places import place_problems
 
 if TYPE_CHECKING:
     from kindling_airflow.execution_plan import ExecutionPlan

@@ -21,8 +21,8 @@ from types import TracebackType
 from typing import IO, Any
 
 from kindling_airflow.cli.run.child_stream import ChildStream
-from kindling_airflow.common.frozen import EMPTY
-from kindling_airflow.common.secret_keys import secret_values, without_secrets
+from kindling_airflow.common.immutable import EMPTY
+from kindling_airflow.common.redaction import secret_values, without_secrets
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.protocol.contracts import RunRequest
 

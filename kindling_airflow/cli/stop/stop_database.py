@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from kindling_airflow.common.frozen import EMPTY
-from kindling_airflow.errors import WrongCallError, did_you_mean
+from kindling_airflow.common.immutable import EMPTY
+from kindling_airflow.common.wording import did_you_mean
+from kindling_airflow.errors import WrongCallError
 
 __all__ = [
     "StreamingDag",

@@ -27,7 +27,7 @@ from kindling_airflow.cli.stop.stop_database import (
     tell_to_stop,
     undrained,
 )
-from kindling_airflow.common.short_lists import first_of
+from kindling_airflow.common.wording import first_of
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 from kindling_airflow.triggers.run_states import ended, named
 

@@ -16,7 +16,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import redact
 from airflow.sdk.log import mask_secret
 
-from kindling_airflow.common.secret_keys import (
+from kindling_airflow.common.redaction import (
     MASK,
     is_secret_key,
     secret_values,

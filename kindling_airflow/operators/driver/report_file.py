@@ -15,8 +15,9 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
 
+from kindling_airflow.common.path_names import escape_component
 from kindling_airflow.errors import ReportError
-from kindling_airflow.protocol.contracts import escape_component, report_in_line
+from kindling_airflow.protocol.contracts import report_in_line
 
 __all__ = ["read_report_file", "report_path"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import redact
 
-from kindling_airflow.common.frozen import thaw
+from kindling_airflow.common.immutable import thaw
 from kindling_airflow.protocol.contracts import StreamNews
 from kindling_airflow.triggers.ready import READY_KEY
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from kindling_airflow.common.frozen import EMPTY
+from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata, argument_name
 from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
@@ -22,9 +22,10 @@ from kindling_airflow.runner.providers.interface import (
 )
 from kindling_airflow.runner.schema.input_check import checked_input
 from kindling_airflow.runner.schema.schema_difference import declared_schema
-from kindling_airflow.tags.driving_inputs import ON_EMPTY_TAG, driving_inputs, skips_empty
+from kindling_airflow.tags.inputs import driving_inputs, skips_empty
 from kindling_airflow.tags.interval_checks import pipe_interval_problems
 from kindling_airflow.tags.intervals import KINDS, IntervalSlice, lookback_of, read_of, slice_of
+from kindling_airflow.tags.names import ON_EMPTY_TAG
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

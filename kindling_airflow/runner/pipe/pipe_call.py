@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.data_pipes.sql_inputs import derive_inputs
-from kindling_airflow.errors import PipeRunError, did_you_mean
+from kindling_airflow.errors import PipeRunError
 from kindling_airflow.manifest.harvest import HarvestedModules, import_declarations
 from kindling_airflow.manifest.project_settings import apply_differences
 from kindling_airflow.protocol.contracts import RunRequest

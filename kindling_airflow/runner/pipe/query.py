@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_pipes import PipeMetadata, argument_name
-from kindling_airflow.errors import PipeRunError, did_you_mean
+from kindling_airflow.errors import PipeRunError
 from kindling_airflow.runner.pipe.run_context import RunContext
 
 if TYPE_CHECKING:

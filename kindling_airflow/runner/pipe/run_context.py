@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from kindling_airflow.common.durations import iso_datetime
 from kindling_airflow.protocol.contracts import RunRequest
 
 if TYPE_CHECKING:
@@ -52,5 +53,4 @@ class RunContext:
 
 
 def _moment(text: str | None) -> datetime | None:
-    # Python 3.10 does not read the Z of UTC.
-    return None if text is None else datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return None if text is None else iso_datetime(text)

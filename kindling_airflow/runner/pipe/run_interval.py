@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from kindling_airflow.common.durations import iso_datetime
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.protocol.contracts import RunRequest
 
@@ -36,5 +37,4 @@ def interval_of(request: RunRequest) -> tuple[datetime, datetime] | None:
 
 
 def _moment(text: str | None) -> datetime | None:
-    # Python 3.10 does not read the Z of UTC.
-    return None if text is None else datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return None if text is None else iso_datetime(text)

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import FrozenDict, freeze
+from kindling_airflow.common.immutable import FrozenDict, freeze
+from kindling_airflow.common.path_names import escape_component
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.manifest.harvest import HarvestedModules
-from kindling_airflow.protocol.contracts import RunReport, RunRequest, escape_component
+from kindling_airflow.protocol.contracts import RunReport, RunRequest
 from kindling_airflow.runner.failures.failure import describe, is_permanent
 from kindling_airflow.runner.fence import instance_name
 from kindling_airflow.runner.pipe.inputs import ReadInput, RunPart, read_entity, read_inputs
@@ -33,8 +34,8 @@ from kindling_airflow.runner.pipe.run_interval import interval_of
 from kindling_airflow.runner.providers.entities import writable_mode, writable_provider_for
 from kindling_airflow.runner.providers.interface import ProviderContext, Write
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
+from kindling_airflow.tags.inputs import missing_note
 from kindling_airflow.tags.intervals import slice_of
-from kindling_airflow.tags.missing_inputs import missing_note
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.runner.providers.entities import writable_provider_for
 from kindling_airflow.runner.providers.interface import (
@@ -28,7 +28,8 @@ from kindling_airflow.runner.providers.interface import (
     WriteModes,
 )
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
-from kindling_airflow.tags.intervals import COLUMN_TAG, WRITE_MODE_TAG, IntervalSlice
+from kindling_airflow.tags.intervals import IntervalSlice
+from kindling_airflow.tags.names import COLUMN_TAG, WRITE_MODE_TAG
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -16,31 +16,19 @@ from kindling_airflow.runner.providers.interface import (
     WriteModes,
 )
 from kindling_airflow.runner.schema.input_check import checked_input
+from kindling_airflow.tags.entity_checks import entity_tag_problems
 from kindling_airflow.tags.intervals import WriteMode, write_mode_of
-from kindling_airflow.tags.provider_types import (
+from kindling_airflow.tags.storage_types import (
     is_class_reference,
     provider_type_of,
     registered_types,
-    tag_problems_of,
+    storage_type_of,
 )
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 __all__ = ["provider_for", "read_counted", "writable_mode", "writable_provider_for"]
-
-_BUILT_IN = {
-    "csv": "kindling_airflow.runner.providers.files.source_files:CsvProvider",
-    "delta": "kindling_airflow.runner.providers.tables.delta:DeltaProvider",
-    "iceberg": "kindling_airflow.runner.providers.tables.iceberg:IcebergProvider",
-    "jdbc": "kindling_airflow.runner.providers.jdbc:JdbcProvider",
-    "json": "kindling_airflow.runner.providers.files.source_files:JsonProvider",
-    "kafka": "kindling_airflow.runner.providers.kafka.kafka:KafkaProvider",
-    "memory": "kindling_airflow.runner.providers.memory:MemoryProvider",
-    "parquet": "kindling_airflow.runner.providers.parquet.parquet:ParquetProvider",
-    "rate": "kindling_airflow.runner.providers.rate:RateProvider",
-    "table": "kindling_airflow.runner.providers.tables.catalog_table:CatalogTableProvider",
-}
 
 
 def provider_for(entity: EntityMetadata, context: ProviderContext) -> EntityProvider:
@@ -50,11 +38,12 @@ def provider_for(entity: EntityMetadata, context: ProviderContext) -> EntityProv
         DeclarationError: its ``provider_type`` is unknown or no provider, or its tags do not fit.
         EntityError: the class behind the type cannot be imported or made.
     """
-    problems = tag_problems_of(entity)
+    problems = entity_tag_problems(entity)
     if problems:
         raise DeclarationError(problems)
     kind = provider_type_of(entity)
-    reference = _BUILT_IN.get(kind, kind)
+    known = storage_type_of(entity)
+    reference = kind if known is None else known.provider
     what = f"entity {entity.entityid!r}: provider_type {kind!r}"
     try:
         if is_class_reference(reference):

@@ -19,13 +19,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from kindling_airflow.common.frozen import EMPTY, thaw
+from kindling_airflow.common.immutable import EMPTY, thaw
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.protocol.connections import Connection, read_connection
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.runner.providers.storage import Storage, location_of, reader_options
 from kindling_airflow.tags.intervals import IntervalSlice, WriteMode
-from kindling_airflow.tags.provider_types import CONNECTION_TAG
+from kindling_airflow.tags.names import CONNECTION_TAG
 from kindling_airflow.tags.stream_settings import OutputMode, StreamTrigger
 
 if TYPE_CHECKING:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.protocol.connections import Connection
 from kindling_airflow.runner.failures.healing import is_permanent, java_causes
 from kindling_airflow.runner.providers.interface import EntityDescription, ProviderContext
+from kindling_airflow.tags.names import DRIVER_TAG, QUERY_TAG, TABLE_TAG, URL_TAG
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -62,8 +63,8 @@ class JdbcProvider:
     def describe(self, entity: EntityMetadata) -> EntityDescription:
         """Return the database, without accounts and settings, and what is read of it."""
         database = self._database(entity)
-        what = "table" if "provider.table" in entity.tags else "query"
-        details = freeze({what: entity.tags[f"provider.{what}"]})
+        what = "table" if TABLE_TAG in entity.tags else "query"
+        details = freeze({what: entity.tags[TABLE_TAG if what == "table" else QUERY_TAG]})
         return EntityDescription(_shown(database.url), "jdbc", details)
 
     def exists(self, entity: EntityMetadata) -> bool:  # noqa: ARG002 (interface)
@@ -80,12 +81,12 @@ class JdbcProvider:
         database = self._database(entity)
         options = self._context.options_of(entity, **database.options)
         names = {name.lower() for name in options}
-        if "provider.table" in entity.tags:
-            options["dbtable"] = str(entity.tags["provider.table"])
+        if TABLE_TAG in entity.tags:
+            options["dbtable"] = str(entity.tags[TABLE_TAG])
         elif "partitioncolumn" in names:  # which Spark does not take together with a query
-            options["dbtable"] = f"({entity.tags['provider.query']}) kindling_query"
+            options["dbtable"] = f"({entity.tags[QUERY_TAG]}) kindling_query"
         else:
-            options["query"] = str(entity.tags["provider.query"])
+            options["query"] = str(entity.tags[QUERY_TAG])
         try:
             return self._context.spark.read.format("jdbc").options(**options).load()
         except Exception as error:  # py4j and Spark wrap whatever the driver throws
@@ -104,7 +105,7 @@ class JdbcProvider:
 
     def _database(self, entity: EntityMetadata) -> _Database:
         connection = self._context.connection_of(entity) or Connection()
-        said = entity.tags.get("provider.url")
+        said = entity.tags.get(URL_TAG)
         url = str(said) if said is not None else _url_of(entity, connection)
         own = connection.extra.get("jdbc_options") or {}
         options = {str(name): str(value) for name, value in own.items()}
@@ -112,7 +113,7 @@ class JdbcProvider:
         options |= {"user": connection.login} if connection.login else {}
         options |= {"password": connection.password} if connection.password else {}
         driver = (
-            entity.tags.get("provider.driver")
+            entity.tags.get(DRIVER_TAG)
             or connection.extra.get("driver_class")
             or next((name for start, name in _DRIVERS.items() if url.startswith(start)), None)
         )

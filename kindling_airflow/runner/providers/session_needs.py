@@ -6,18 +6,14 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.errors import DeclarationError
+from kindling_airflow.tags.storage_types import STORAGE_TYPES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["DELTA_SETTINGS", "check_jars", "settings_for", "settings_missing"]
+__all__ = ["check_jars", "settings_for", "settings_missing"]
 
 _EXTENSIONS = "spark.sql.extensions"
-
-DELTA_SETTINGS: Mapping[str, str] = {
-    _EXTENSIONS: "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-}
 
 
 def settings_for(
@@ -29,7 +25,15 @@ def settings_for(
         formats: provider types.
         configured: returns what a property is set to, or None.
     """
-    return settings_missing(DELTA_SETTINGS, configured) if "delta" in formats else {}
+    found: dict[str, str] = {}
+
+    def so_far(key: str) -> str | None:
+        return found.get(key) or configured(key)
+
+    for name, row in STORAGE_TYPES.items():
+        if name in formats:
+            found |= settings_missing(row.session, so_far)
+    return found
 
 
 def settings_missing(
@@ -39,10 +43,9 @@ def settings_missing(
 
     A session catalog of somebody else is left alone: it may hand on to this one.
 
-    >>> settings_missing(DELTA_SETTINGS, {"spark.sql.extensions": "shop.Extension"}.get)
-    ... # doctest: +NORMALIZE_WHITESPACE
-    {'spark.sql.extensions': 'shop.Extension,io.delta.sql.DeltaSparkSessionExtension',
-     'spark.sql.catalog.spark_catalog': 'org.apache.spark.sql.delta.catalog.DeltaCatalog'}
+    >>> needed = {"spark.sql.extensions": "b.B", "c": "d"}
+    >>> settings_missing(needed, {"spark.sql.extensions": "a.A"}.get)
+    {'spark.sql.extensions': 'a.A,b.B', 'c': 'd'}
     """
     found = {}
     for key, value in needed.items():

@@ -11,18 +11,18 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from kindling_airflow.common.path_names import escape_component
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
-from kindling_airflow.protocol.contracts import escape_component
 from kindling_airflow.runner.java import java_class
-from kindling_airflow.tags.provider_types import PATH_TAG, is_absolute, path_problem
+from kindling_airflow.tags.names import OPTION_TAGS, PATH_TAG
+from kindling_airflow.tags.paths import is_absolute, path_problem
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 __all__ = ["Storage", "area_of", "literal_path", "location_of", "reader_options"]
 
-_OPTION_TAG = "provider.option."
 _GLOB_CHARACTERS = re.compile(r"([{}\[\]*?\\])")
 
 
@@ -60,9 +60,9 @@ def literal_path(path: str) -> str:
 def reader_options(entity: EntityMetadata, defaults: Mapping[str, str]) -> dict[str, str]:
     """Return Spark's options: the defaults, then the ``provider.option.*`` tags."""
     said = {
-        key.removeprefix(_OPTION_TAG): _option_text(value)
+        key.removeprefix(OPTION_TAGS): _option_text(value)
         for key, value in entity.tags.items()
-        if key.startswith(_OPTION_TAG)
+        if key.startswith(OPTION_TAGS)
     }
     return {**defaults, **said}
 

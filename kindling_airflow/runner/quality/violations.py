@@ -7,8 +7,8 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any
 
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_pipes.expectations import Expectation
-from kindling_airflow.errors import did_you_mean
 from kindling_airflow.runner.schema.schema_difference import quoted
 
 if TYPE_CHECKING:

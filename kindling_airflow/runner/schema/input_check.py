@@ -12,14 +12,13 @@ from kindling_airflow.runner.schema.schema_difference import (
     quoted,
     schema_differences,
 )
-from kindling_airflow.tags.provider_types import BUILT_IN_TYPES, provider_type_of
+from kindling_airflow.tags.names import EXTRA_COLUMNS_TAG
+from kindling_airflow.tags.storage_types import STORAGE_TYPES, provider_type_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 __all__ = ["checked_input"]
-
-_EXTRA_COLUMNS_TAG = "provider.extra_columns"
 
 
 def checked_input(entity: EntityMetadata, frame: DataFrame) -> DataFrame:
@@ -34,17 +33,17 @@ def checked_input(entity: EntityMetadata, frame: DataFrame) -> DataFrame:
     declared = declared_schema(entity, frame.sparkSession)
     if declared is None:
         return frame
-    if entity.tags.get(_EXTRA_COLUMNS_TAG) == "ignore":
+    if entity.tags.get(EXTRA_COLUMNS_TAG) == "ignore":
         wanted = {field.name for field in declared}
         frame = frame.select(*(quoted(name) for name in frame.columns if name in wanted))
     problems = schema_differences(declared, frame.schema)
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
-        kind = BUILT_IN_TYPES.get(provider_type_of(entity))
-        knows_tag = kind is None or _EXTRA_COLUMNS_TAG in kind.tags
-        can_leave_out = knows_tag and entity.tags.get(_EXTRA_COLUMNS_TAG) != "ignore"
+        kind = STORAGE_TYPES.get(provider_type_of(entity))
+        knows_tag = kind is None or EXTRA_COLUMNS_TAG in kind.tags
+        can_leave_out = knows_tag and entity.tags.get(EXTRA_COLUMNS_TAG) != "ignore"
         remedy = (
-            f"; columns that are too many can be left out with {_EXTRA_COLUMNS_TAG}: ignore"
+            f"; columns that are too many can be left out with {EXTRA_COLUMNS_TAG}: ignore"
             if can_leave_out
             else ""
         )

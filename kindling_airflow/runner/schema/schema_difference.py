@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from functools import reduce
 from typing import TYPE_CHECKING, Any, cast
 
+from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.errors import DeclarationError, did_you_mean
+from kindling_airflow.errors import DeclarationError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     here = Path(__file__).resolve().parent
     sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve() != here]
     sys.path.insert(0, str(here.parents[2]))
-    from kindling_airflow.common.secret_keys import secret_values, without_secrets
+    from kindling_airflow.common.redaction import secret_values, without_secrets
     from kindling_airflow.protocol.contracts import RunRequest
     from kindling_airflow.runner.failures.failure import describe
     from kindling_airflow.runner.hidden_report import hides_secrets
@@ -116,7 +116,7 @@ def _start_java(properties: Mapping[str, str]) -> None:
     """
     from pyspark import SparkConf, SparkContext
 
-    from kindling_airflow.common.secret_keys import document_without_secrets
+    from kindling_airflow.common.redaction import document_without_secrets
 
     shown = document_without_secrets(properties)
     if shown == properties or SparkContext._gateway is not None:

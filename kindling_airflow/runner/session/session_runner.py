@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
@@ -31,8 +31,8 @@ from kindling_airflow.runner.providers.interface import EntityProvider
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.runner.session.session_stream import SessionStream
 from kindling_airflow.runner.streaming import run_stream, start_stream
+from kindling_airflow.tags.inputs import WriterEnd, end_of, with_missing_judged
 from kindling_airflow.tags.intervals import IntervalSlice
-from kindling_airflow.tags.missing_inputs import WriterEnd, end_of, with_missing_judged
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -16,7 +16,7 @@ from kindling_airflow.manifest.harvest import HarvestedModules, import_declarati
 from kindling_airflow.protocol.contracts import RunRequest
 from kindling_airflow.runner.pipe.pipe_call import declarations_of
 from kindling_airflow.runner.providers.session_needs import settings_for
-from kindling_airflow.tags.provider_types import provider_type_of
+from kindling_airflow.tags.storage_types import provider_type_of
 
 __all__ = [
     "declared_early",

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.errors import PipeTimeoutError
 from kindling_airflow.protocol.contracts import InputReport, RunReport, RunRequest
 from kindling_airflow.runner.hidden_report import report_without_secrets

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.runner.providers.parquet.parquet_stream import latest_number
-from kindling_airflow.tags.provider_types import is_absolute
+from kindling_airflow.tags.paths import is_absolute
 
 if TYPE_CHECKING:
     from kindling_airflow.runner.providers.storage import Storage

@@ -13,11 +13,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from kindling_airflow.common.path_names import escape_component
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import DeclarationError, PipeRunError
 from kindling_airflow.manifest.harvest import HarvestedModules
-from kindling_airflow.protocol.contracts import RunRequest, escape_component
+from kindling_airflow.protocol.contracts import RunRequest
 from kindling_airflow.runner.pipe.pipe_call import call_pipe, declarations_of, pipe_of
 from kindling_airflow.runner.pipe.publish_result import Destination
 from kindling_airflow.runner.pipe.run_context import RunContext
@@ -39,8 +40,8 @@ from kindling_airflow.runner.streaming.checkpoint import Checkpoint, Purpose, ch
 from kindling_airflow.runner.streaming.running import RunningStream, StreamFacts
 from kindling_airflow.runner.streaming.stateful import stateful_operators
 from kindling_airflow.runner.streaming.stream_inputs import NothingThereYet, read_stream_inputs
-from kindling_airflow.tags.missing_inputs import missing_note
-from kindling_airflow.tags.provider_types import provider_type_of
+from kindling_airflow.tags.inputs import missing_note
+from kindling_airflow.tags.storage_types import provider_type_of
 from kindling_airflow.tags.stream_checks import stream_problems
 from kindling_airflow.tags.stream_settings import StreamSettings, StreamTrigger
 

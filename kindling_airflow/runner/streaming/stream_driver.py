@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.errors import EntityError, PipeTimeoutError
 from kindling_airflow.manifest.harvest import HarvestedModules
 from kindling_airflow.protocol.contracts import InputReport, RunReport, RunRequest, StreamNews

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import EMPTY
+from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata, argument_name
 from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
@@ -15,7 +15,7 @@ from kindling_airflow.runner.providers.interface import ProviderContext, StreamR
 from kindling_airflow.runner.providers.stream_writer import milliseconds
 from kindling_airflow.runner.schema.input_check import checked_input
 from kindling_airflow.runner.schema.schema_difference import quoted
-from kindling_airflow.tags.provider_types import provider_type_of
+from kindling_airflow.tags.storage_types import provider_type_of
 from kindling_airflow.tags.stream_settings import StreamSettings
 
 if TYPE_CHECKING:

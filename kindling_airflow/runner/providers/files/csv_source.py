@@ -24,7 +24,7 @@ from kindling_airflow.runner.providers.files.malformed import (
     refuse,
 )
 from kindling_airflow.runner.schema.schema_difference import quoted
-from kindling_airflow.tags.source_tags import keeps_aside
+from kindling_airflow.tags.storage_checks import keeps_aside
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

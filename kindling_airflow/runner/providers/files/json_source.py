@@ -15,7 +15,7 @@ from kindling_airflow.runner.providers.files.json_records import (
     rows_of,
 )
 from kindling_airflow.runner.providers.files.malformed import raising, records_text, refuse
-from kindling_airflow.tags.source_tags import keeps_aside
+from kindling_airflow.tags.storage_checks import keeps_aside
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -25,8 +25,9 @@ from kindling_airflow.runner.providers.interface import (
     StreamRead,
 )
 from kindling_airflow.runner.providers.storage import literal_path
-from kindling_airflow.tags.provider_types import PATH_TAG, is_absolute
-from kindling_airflow.tags.source_tags import keeps_aside
+from kindling_airflow.tags.names import PATH_TAG
+from kindling_airflow.tags.paths import is_absolute
+from kindling_airflow.tags.storage_checks import keeps_aside
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

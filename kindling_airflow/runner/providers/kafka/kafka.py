@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
 from kindling_airflow.protocol.connections import Connection
@@ -26,7 +26,8 @@ from kindling_airflow.runner.providers.kafka.kafka_topics import Topics
 from kindling_airflow.runner.providers.kafka.kafka_values import records_of, rows_of
 from kindling_airflow.runner.providers.session_needs import check_jars
 from kindling_airflow.runner.providers.stream_writer import stream_writer
-from kindling_airflow.tags.kafka_tags import PARTITIONS_TAG, topic_of, value_format_of
+from kindling_airflow.tags.kafka import topic_of, value_format_of
+from kindling_airflow.tags.names import PARTITIONS_TAG
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

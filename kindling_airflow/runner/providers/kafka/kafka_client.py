@@ -13,7 +13,7 @@ from typing import Any
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
 from kindling_airflow.protocol.connections import Connection
-from kindling_airflow.tags.kafka_tags import SERVERS_TAG
+from kindling_airflow.tags.names import SERVERS_TAG
 
 __all__ = ["client_settings", "without_secrets"]
 

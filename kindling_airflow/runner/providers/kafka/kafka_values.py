@@ -23,7 +23,8 @@ from kindling_airflow.runner.schema.schema_difference import (
     nullable,
     quoted,
 )
-from kindling_airflow.tags.kafka_tags import CORRUPT_COLUMN, KEY_TAG, malformed_of, value_format_of
+from kindling_airflow.tags.kafka import CORRUPT_COLUMN, malformed_of, value_format_of
+from kindling_airflow.tags.names import KEY_TAG
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -37,6 +37,7 @@ from kindling_airflow.runner.schema.schema_difference import (
     schema_differences,
 )
 from kindling_airflow.tags.intervals import KINDS, IntervalSlice
+from kindling_airflow.tags.names import NEW_COLUMNS_TAG, TABLE_TAG
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -59,7 +60,6 @@ __all__ = [
 T = TypeVar("T")
 
 WRITE_MODES = ("overwrite", "overwrite_interval", "append", "merge")
-NEW_COLUMNS_TAG = "provider.new_columns"
 
 _EXAMPLES = 5
 _TIMES = "__kindling_times"
@@ -106,7 +106,7 @@ def stage_beside(
 
 def own_folder(context: ProviderContext, entity: EntityMetadata) -> str | None:
     """Return where a table lies; None where a catalog decides."""
-    return None if "provider.table" in entity.tags else context.location_of(entity)
+    return None if TABLE_TAG in entity.tags else context.location_of(entity)
 
 
 def new_columns(entity: EntityMetadata, stored: StructType, result: StructType) -> list[str]:

@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError
 from kindling_airflow.runner.providers.interface import (
@@ -45,7 +45,8 @@ from kindling_airflow.runner.providers.publishing.storable_columns import (
 )
 from kindling_airflow.runner.providers.storage import literal_path
 from kindling_airflow.runner.schema.schema_difference import quoted, sql_type
-from kindling_airflow.tags.provider_types import table_name_of
+from kindling_airflow.tags.names import FORMAT_TAG
+from kindling_airflow.tags.paths import table_name_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -336,7 +337,7 @@ class CatalogTableProvider:
 
 
 def _format(entity: EntityMetadata) -> str:
-    return str(entity.tags.get("provider.format", _FORMATS[0]))
+    return str(entity.tags.get(FORMAT_TAG, _FORMATS[0]))
 
 
 def _arranged(entity: EntityMetadata, schema: StructType) -> StructType:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
 from kindling_airflow.runner.providers.interface import (
@@ -38,9 +38,8 @@ from kindling_airflow.runner.providers.publishing.staged_beside import (
     replaces_all,
 )
 from kindling_airflow.runner.providers.session_needs import (
-    DELTA_SETTINGS,
     check_jars,
-    settings_missing,
+    settings_for,
 )
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.providers.tables.logged_table import LoggedTableProvider
@@ -81,7 +80,7 @@ class DeltaProvider(LoggedTableProvider):
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
         check_jars(self._spark, "delta", "io.delta.tables.DeltaTable")
-        missing = settings_missing(DELTA_SETTINGS, lambda key: self._spark.conf.get(key, None))
+        missing = settings_for({"delta"}, lambda key: self._spark.conf.get(key, None))
         if missing:
             lines = "\n".join(f"        {key}: {value}" for key, value in missing.items())
             problem = (

@@ -20,10 +20,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from datetime import datetime, timezone
+from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.common.frozen import freeze
+from kindling_airflow.common.durations import iso_datetime
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError
 from kindling_airflow.runner.failures.healing import java_causes
@@ -49,7 +50,8 @@ from kindling_airflow.runner.providers.tables.table_stream import (
     replaced_table_problem,
 )
 from kindling_airflow.runner.schema.schema_difference import quoted, sql_type
-from kindling_airflow.tags.provider_types import table_name_of
+from kindling_airflow.tags.names import TABLE_TAG
+from kindling_airflow.tags.paths import table_name_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -95,7 +97,7 @@ class IcebergProvider(LoggedTableProvider):
         details = freeze({"partition_columns": list(parts)} if parts else {})
         where = (
             ".".join(table_name_of(entity))
-            if "provider.table" in entity.tags
+            if TABLE_TAG in entity.tags
             else self._context.location_of(entity)
         )
         return EntityDescription(where, "iceberg", details)
@@ -120,7 +122,7 @@ class IcebergProvider(LoggedTableProvider):
         """
         options = {**self._context.options_of(entity), **read.options}
         if read.starting_offsets is not None:
-            begin = datetime.fromisoformat(read.starting_offsets.replace("Z", "+00:00"))
+            begin = iso_datetime(read.starting_offsets)
             begin = begin if begin.tzinfo else begin.replace(tzinfo=timezone.utc)
             options["stream-from-timestamp"] = str(int(begin.timestamp() * 1000))
         return self._spark.readStream.options(**options).table(self._name(entity))
@@ -273,7 +275,7 @@ class IcebergProvider(LoggedTableProvider):
 
     def _name(self, entity: EntityMetadata) -> str:
         """Return the table's name as SQL takes it; its catalog is there."""
-        if "provider.table" in entity.tags:
+        if TABLE_TAG in entity.tags:
             parts = table_name_of(entity)
             self._check_catalog(entity, parts[0])
             return ".".join(map(quoted, parts))

@@ -9,9 +9,9 @@ import pytest
 from kindling_airflow.data_entities import DataEntities, DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.tags.entity_checks import check_entities
-from kindling_airflow.tags.kafka_tags import malformed_of, topic_of, value_format_of
-from kindling_airflow.tags.provider_types import tag_problems_of
+from kindling_airflow.tags.entity_checks import entity_tag_problems
+from kindling_airflow.tags.kafka import malformed_of, topic_of, value_format_of
+from kindling_airflow.tags.plan_checks import check_entities
 from kindling_airflow.tags.stream_checks import check_streams
 
 SERVERS = {"provider.servers": "a:9092"}
@@ -25,7 +25,7 @@ def entity(schema: str | None = "id BIGINT", **tags: Any) -> EntityMetadata:
 
 
 def problems(schema: str | None = "id BIGINT", **tags: Any) -> list[str]:
-    return tag_problems_of(entity(schema, **tags))
+    return entity_tag_problems(entity(schema, **tags))
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_values_are_json_where_a_schema_says_what_is_in_them() -> None:
             {"provider_servers": "kafka://a:9092"},
             (
                 "tag provider.servers is 'kafka://a:9092'\n"
-                "  Fix: write hosts and ports, with commas between them: host:9092,other:9092."
+                "  Fix: write hosts and ports, separated by commas: host:9092,other:9092."
             ),
         ),
         (
             None,
             {"provider_topic": "a b"},
             (
-                "'a b' is no name of a topic\n"
+                "'a b' is not a valid topic name\n"
                 "  Fix: name the topic (provider.topic): letters, digits, '.', '_' and '-'."
             ),
         ),
@@ -75,19 +75,19 @@ def test_values_are_json_where_a_schema_says_what_is_in_them() -> None:
             None,
             {"provider_topic": ".."},
             (
-                "'..' is no name of a topic\n"
+                "'..' is not a valid topic name\n"
                 "  Fix: name the topic (provider.topic): letters, digits, '.', '_' and '-'."
             ),
         ),
         (
             None,
             {"provider_partitions": 0},
-            "tag provider.partitions is 0\n  Fix: write a whole number above 0.",
+            "tag provider.partitions must be a whole number of at least 1, not 0",
         ),
         (
             None,
             {"provider_partitions": True},
-            "tag provider.partitions is True\n  Fix: write a whole number above 0.",
+            "tag provider.partitions must be a whole number of at least 1, not True",
         ),
         (
             None,
@@ -103,7 +103,7 @@ def test_values_are_json_where_a_schema_says_what_is_in_them() -> None:
             None,
             {"provider_value_format": "json"},
             (
-                "tag provider.value_format is 'json', and nothing says what is in the values\n"
+                "tag provider.value_format is 'json', and no schema is declared for the values\n"
                 '  Fix: declare the schema of the entity: schema: "id BIGINT, at TIMESTAMP".'
             ),
         ),
@@ -112,14 +112,14 @@ def test_values_are_json_where_a_schema_says_what_is_in_them() -> None:
             {"provider_key": "id"},
             (
                 "tag provider.key is for values of the format json, and these are raw\n"
-                "  Fix: declare the schema of the entity, or take the tag out."
+                "  Fix: declare the schema of the entity, or remove the tag."
             ),
         ),
         (
             "id BIGINT",
             {"provider_malformed": "keep"},
             (
-                "tag provider.malformed is 'keep', and no column is there to keep such records in\n"
+                "tag provider.malformed is 'keep', and the schema has no column for such records\n"
                 "  Fix: add the column _corrupt_record STRING to the declared schema."
             ),
         ),
@@ -127,7 +127,7 @@ def test_values_are_json_where_a_schema_says_what_is_in_them() -> None:
             None,
             {"provider_option.kafka.sasl.jaas.config": "x"},
             (
-                "tag 'provider.option.kafka.sasl.jaas.config' is said another way\n"
+                "tag 'provider.option.kafka.sasl.jaas.config' is not supported\n"
                 "  Fix: keep it in the extra of an Airflow connection: provider.connection: "
                 "my_connection."
             ),
@@ -135,14 +135,14 @@ def test_values_are_json_where_a_schema_says_what_is_in_them() -> None:
         (
             None,
             {"provider_option.subscribe": "x"},
-            "tag 'provider.option.subscribe' is said another way\n  Fix: write provider.topic.",
+            "tag 'provider.option.subscribe' is not supported\n  Fix: set provider.topic.",
         ),
         (
             None,
             {"provider_option.startingOffsets": "latest"},
             (
-                "tag 'provider.option.startingOffsets' is said another way\n"
-                "  Fix: write stream.starting_offsets at the pipe."
+                "tag 'provider.option.startingOffsets' is not supported\n  Fix: set "
+                "stream.starting_offsets at the pipe."
             ),
         ),
     ],
@@ -155,10 +155,10 @@ def test_a_wrong_tag_says_what_would_be_right(
 
 def test_nobody_says_where_the_brokers_are() -> None:
     declared = EntityMetadata("orders", tags={"provider_type": "kafka"})
-    assert tag_problems_of(declared) == [
+    assert entity_tag_problems(declared) == [
         (
-            "entity 'orders': nothing says at which brokers it is\n"
-            "  Fix: name an Airflow connection (provider.connection: my_connection), or write "
+            "entity 'orders': no brokers are configured\n"
+            "  Fix: name an Airflow connection (provider.connection: my_connection), or set "
             "provider.servers: host:9092."
         )
     ]
@@ -166,10 +166,10 @@ def test_nobody_says_where_the_brokers_are() -> None:
 
 def test_a_topic_has_no_write_mode() -> None:
     tags = {"provider_type": "kafka", **SERVERS, "write_mode": "append"}
-    assert tag_problems_of(EntityMetadata("orders", tags=tags)) == [
+    assert entity_tag_problems(EntityMetadata("orders", tags=tags)) == [
         (
-            "entity 'orders': tag write_mode: kafka entities are written by streams alone\n"
-            "  Fix: take it out."
+            "entity 'orders': tag write_mode: kafka entities are written by streams only\n  Fix: "
+            "remove the tag."
         )
     ]
 
@@ -209,7 +209,7 @@ def test_a_batch_pipe_cannot_write_a_topic(
     assert check_streams(found, entities, []) == [
         (
             "pipe 'orders': its output 'orders' is of type 'kafka', which a batch pipe cannot "
-            "write: what it sends is seen at once, and sent again by each retry\n"
+            "write: records are visible at once, and each retry sends them again\n"
             "  Fix: make it a stream (processing_mode: streaming), or let it write a table, and a "
             "stream send what is added to that."
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kindling_airflow.common.whole_file import write_whole
+from kindling_airflow.common.atomic_write import write_whole
 
 
 def names(folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.tags.entity_places import place_problems
+from kindling_airflow.tags.places import place_problems
 
 WAREHOUSE = "/data/ware house"
 
@@ -75,10 +75,10 @@ def test_a_place_that_is_written_under_one_id_and_read_under_another_is_refused(
     written: dict[str, Any] | None, read: dict[str, Any] | None
 ) -> None:
     (problem,) = found(written, read)
-    assert problem.startswith("entities 'a' and 'b' are one place, the ")
+    assert problem.startswith("entities 'a' and 'b' are the same ")
     assert problem.endswith(
-        ": pipe 'make a' writes the first, and as the second has another id, what reads it does "
-        "not wait for that pipe\n"
+        ": pipe 'make a' writes the first, and pipes that read the second by its id do not wait "
+        "for it\n"
         "  Fix: use one id: let the pipes that read 'b' read 'a'."
     )
 
@@ -161,9 +161,9 @@ def test_a_place_inside_of_another_is_refused_where_one_is_written(
     written: dict[str, Any] | None, read: dict[str, Any]
 ) -> None:
     (problem,) = found(written, read)
-    assert " lies inside of entity " in problem
+    assert " lies inside entity " in problem
     assert problem.endswith(
-        "\n  Fix: give one of them a provider.path outside of the other's, or use one id."
+        "\n  Fix: give one of them a provider.path outside the other's, or use one id."
     )
 
 
@@ -171,9 +171,9 @@ def test_two_outputs_one_inside_of_the_other_are_refused() -> None:
     declared = entities(a=at("x"), b=at("x/y"))
     assert place_problems([pipe("a"), pipe("b")], declared) == [
         (
-            "entity 'b', the folder 'x/y', lies inside of entity 'a', the folder 'x': what writes "
-            "or reads the outer one would touch the inner one\n"
-            "  Fix: give one of them a provider.path outside of the other's, or use one id."
+            "entity 'b', the folder 'x/y', lies inside entity 'a', the folder 'x': writing or "
+            "reading the outer one would touch the inner one\n"
+            "  Fix: give one of them a provider.path outside the other's, or use one id."
         )
     ]
 
@@ -184,7 +184,7 @@ def test_the_warehouse_is_no_place_for_a_table(path: str) -> None:
     assert place_problems([pipe("a")], declared) == []
     assert place_problems([pipe("a")], declared, WAREHOUSE) == [
         (
-            f"entity 'a' is written to the folder {path!r}, which is the warehouse, or has it "
-            "inside\n  Fix: use a provider.path beneath the warehouse."
+            f"entity 'a' is written to the folder {path!r}, which is the warehouse or contains "
+            "it\n  Fix: use a provider.path beneath the warehouse."
         )
     ]

@@ -22,7 +22,7 @@ __all__ = ["Call", "Channel", "Child", "Outcome"]
 _FRESH = (
     "import json, sys; request = json.loads(sys.stdin.buffer.read()); "
     "sys.path[:] = request['path']; "
-    "from kindling_airflow.common.child_side import serve; serve(request)"
+    "from kindling_airflow.common.child.serving import serve; serve(request)"
 )
 _STDERR = 2
 _CHUNK = 65_536
@@ -30,7 +30,7 @@ _READS = 64
 _KEPT = 65_536  # bytes of what a call prints
 _LENGTH = 8  # bytes in front of an answer
 _FRAMES = 6
-_MACHINERY = ("kindling_airflow/manifest/harvest.py", "kindling_airflow/common/child_side.py")
+_MACHINERY = ("kindling_airflow/manifest/harvest.py", "kindling_airflow/common/child/serving.py")
 _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)$', re.MULTILINE)
 
 
@@ -51,7 +51,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a call.
+    """The outcome of a call.
 
     Attributes:
         answer: what the function returned.
@@ -110,7 +110,7 @@ class _Pipe:
 
 
 def _above_standard(descriptor: int) -> int:
-    """Return a descriptor that is none of the standard ones, which the child makes its own."""
+    """Return a descriptor that is not a standard one, which the child replaces."""
     low = []
     while descriptor <= _STDERR:
         low.append(descriptor)
@@ -121,7 +121,7 @@ def _above_standard(descriptor: int) -> int:
 
 
 class Child:
-    """A call that is running in a process of its own.
+    """A call that is running in its own process.
 
     Args:
         call: what to call.
@@ -151,7 +151,7 @@ class Child:
                 os.close(pipe.writer)
 
     def _forked(self, call: Call, channel: Channel | None) -> int:
-        from kindling_airflow.common.child_side import run_and_exit
+        from kindling_airflow.common.child.serving import run_and_exit
 
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):  # what is in a buffer would be written twice
@@ -198,7 +198,7 @@ class Child:
         return self._process.pid
 
     def watch(self, selector: selectors.BaseSelector) -> None:
-        """Let a selector say when there is something to be read; its data is what reads it."""
+        """Register with a selector for when there is something to read; its data reads it."""
         for pipe in self._pipes:
             selector.register(pipe.reader, selectors.EVENT_READ, pipe)
 
@@ -211,7 +211,7 @@ class Child:
         return self.end is not None and time.monotonic() >= self.end
 
     def close(self, selector: selectors.BaseSelector) -> Outcome:
-        """End the child, if it has not ended, and return what became of its call."""
+        """End the child, if it has not ended, and return the outcome of its call."""
         is_late = self._is_late()
         has_ended = self._has_ended(patient=not is_late)
         self._kill()
@@ -228,7 +228,7 @@ class Child:
         try:
             document = json.loads(found)
         except ValueError:
-            return Outcome(failure="gave an answer that cannot be read", output=output)
+            return Outcome(failure="returned an answer that cannot be read", output=output)
         if "answer" in document:
             return Outcome(document["answer"], output=output)
         return Outcome(failure=f"raised {document['raised']}\n{document['trace']}", output=output)
@@ -277,11 +277,11 @@ class Child:
         if late:
             return f"did not end within {self._limit:.3g} seconds{self._place()}"
         if not has_ended:
-            return "closed what its answer would have gone through"
+            return "closed the pipe of its answer"
         if self._status is not None and self._status < 0:
             name = signal.Signals(-self._status).name
             memory = "; the machine may be out of memory" if name == "SIGKILL" else ""
-            return f"was ended by {name}{memory}"
+            return f"was killed by {name}{memory}"
         return f"ended its process with exit code {self._status}"
 
     def _place(self) -> str:

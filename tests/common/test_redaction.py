@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.common.secret_keys import is_secret_key, secret_values, without_secrets
+from kindling_airflow.common.redaction import is_secret_key, secret_values, without_secrets
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A file appears whole or not at all: nobody reads half of it, and a failure leaves the old one."""
+"""Atomic writes: a file appears complete or not at all, and a failure leaves the old one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["write_whole"]
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text as UTF-8 into a file; what is no file, such as a pipe, is written as it is.
+    """Write a text as UTF-8 into a file; what is not a file, such as a pipe, is written directly.
 
     A link stays one: what it leads to is written.
 

@@ -14,19 +14,12 @@ from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.data_pipes.expectations import EXAMPLES_TAG, ON_VIOLATION_TAG
 from kindling_airflow.data_pipes.sql_inputs import CHECK_TAG
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.tags.driving_inputs import ON_EMPTY_TAG
-from kindling_airflow.tags.entity_checks import check_entities
-from kindling_airflow.tags.intervals import (
-    COLUMN_TAG,
-    LOOKBACK_TAG,
-    READ_TAG,
-    TIMEZONE_TAG,
-    WRITE_MODE_TAG,
-)
-from kindling_airflow.tags.known_tags import KNOWN_TAGS, word_problems
-from kindling_airflow.tags.provider_types import BUILT_IN_TYPES, OPTION_TAG, tag_problems_of
-from kindling_airflow.tags.stream_settings import MODE_TAG, STREAM_TAGS
-from kindling_airflow.tags.stream_settings import OPTION_TAG as STREAM_OPTION_TAG
+from kindling_airflow.tags import names
+from kindling_airflow.tags.entity_checks import entity_tag_problems
+from kindling_airflow.tags.plan_checks import check_entities
+from kindling_airflow.tags.registry import REGISTRY, TASK_TAGS, tag_row
+from kindling_airflow.tags.storage_types import STORAGE_TYPES
+from kindling_airflow.tags.unknown_tags import unknown_tag_problems
 from kindling_airflow.translator.task_settings import TAGS
 
 PACKAGE = Path(__file__).parents[2] / "kindling_airflow"
@@ -34,7 +27,7 @@ TAGS_PAGE = PACKAGE.parent / "docs" / "tags.md"
 
 
 def problem(kind: str, tag: str) -> str | None:
-    found = list(word_problems(kind, {tag: 1, "layer": "gold"}))  # type: ignore[arg-type]
+    found = list(unknown_tag_problems(kind, {tag: 1, "layer": "gold"}))  # type: ignore[arg-type]
     assert len(found) <= 1
     return found[0] if found else None
 
@@ -62,7 +55,7 @@ def problem(kind: str, tag: str) -> str | None:
 def test_a_misspelt_tag_of_a_pipe_is_refused_with_what_was_meant(tag: str, meant: str) -> None:
     assert problem("pipe", tag) == (
         f"unknown tag {tag!r}. Did you mean {meant!r}?\n"
-        f"  Fix: correct it, or name it 'x.{tag}' if it is for your own readers."
+        f"  Fix: correct it, or name it 'x.{tag}' if it is a custom tag."
     )
 
 
@@ -106,7 +99,7 @@ def test_tags_of_one_s_own_are_free(kind: str, tag: str) -> None:
 def test_the_namespaces_of_the_package_are_its_own(tag: str, known: str) -> None:
     assert problem("pipe", tag) == (
         f"unknown tag {tag!r}. Known tags: {known}.\n"
-        f"  Fix: correct it, or name it 'x.{tag}' if it is for your own readers."
+        f"  Fix: correct it, or name it 'x.{tag}' if it is a custom tag."
     )
 
 
@@ -149,12 +142,12 @@ def test_words_of_other_places_are_refused_with_the_place() -> None:
 
 def test_a_provider_of_one_s_own_may_read_any_tag() -> None:
     tags = {"provider_type": "shop.providers:Avro", "provider_ur": 1, "provider.anything": 2}
-    assert tag_problems_of(EntityMetadata("a", tags=tags)) == []
-    assert list(word_problems("entity", {"size_byte": 1}, own_provider=True)) != []
+    assert entity_tag_problems(EntityMetadata("a", tags=tags)) == []
+    assert list(unknown_tag_problems("entity", {"size_byte": 1}, custom_provider=True)) != []
 
 
 def test_a_provider_s_unknown_tag_may_have_been_meant_for_another_one() -> None:
-    found = tag_problems_of(EntityMetadata("a", tags={"provider.typ": "csv"}))
+    found = entity_tag_problems(EntityMetadata("a", tags={"provider.typ": "csv"}))
     assert "\n".join(found) == (
         "entity 'a': provider_type 'parquet' has no tag 'provider.typ'. "
         "Did you mean 'provider_type'?\n"
@@ -182,50 +175,52 @@ def test_all_wrong_words_of_a_plan_are_named_at_once() -> None:
 
 def test_known_tags_have_nothing_wrong_with_them() -> None:
     for kind in ("entity", "pipe"):
-        tags = {tag.name for tag in KNOWN_TAGS if tag.of == kind and not tag.name.endswith(".")}
-        assert list(word_problems(kind, dict.fromkeys(tags))) == []  # type: ignore[arg-type]
+        tags = {tag.name for tag in REGISTRY if tag.of == kind and not tag.name.endswith(".")}
+        assert list(unknown_tag_problems(kind, dict.fromkeys(tags))) == []  # type: ignore[arg-type]
 
 
 def test_a_hundred_thousand_pipes_cost_one_look_at_each_word() -> None:
     began = time.process_time()
     for n in range(100_000):
-        assert list(word_problems("pipe", {"layer": n, "team.x": n, "duration_hint": n})) == []
+        assert (
+            list(unknown_tag_problems("pipe", {"layer": n, "team.x": n, "duration_hint": n})) == []
+        )
     assert time.process_time() - began < 5  # 0.2 s; a comparison for each would take minutes
 
 
-def test_the_table_holds_what_the_readers_read() -> None:
-    of_entities = {tag for kind in BUILT_IN_TYPES.values() for tag in kind.tags}
-    of_entities |= {OPTION_TAG, WRITE_MODE_TAG, COLUMN_TAG, TIMEZONE_TAG}
-    of_entities |= {"provider_type", "size_bytes"}
-    of_pipes = {*TAGS, *STREAM_TAGS, STREAM_OPTION_TAG, MODE_TAG, READ_TAG, f"{READ_TAG}."}
-    of_pipes |= {LOOKBACK_TAG, CHECK_TAG, ON_VIOLATION_TAG, EXAMPLES_TAG}
-    of_pipes |= {ON_EMPTY_TAG, "duration_hint", "priority"}
-    assert {tag.name for tag in KNOWN_TAGS if tag.of == "entity"} == of_entities
-    assert {tag.name for tag in KNOWN_TAGS if tag.of == "pipe"} == of_pipes
-    assert len({tag.name for tag in KNOWN_TAGS}) == len(KNOWN_TAGS)
+def test_the_registry_holds_what_storage_types_and_tasks_read() -> None:
+    names = {row.name for row in REGISTRY if row.of == "entity"}
+    for kind, row in STORAGE_TYPES.items():
+        assert set(row.tags) <= names
+        for tag in row.tags:
+            types = tag_row("entity", tag, kind).types
+            assert not types or kind in types, (kind, tag)
+    assert set(TASK_TAGS) == set(TAGS)
 
 
-def test_no_module_reads_a_tag_that_is_not_in_the_table() -> None:
-    """Any ``tags["x"]``, ``tags.get("x")`` and constant ``..._TAG`` counts."""
-    read = set()
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
-                name = node.targets[0]
-                if isinstance(name, ast.Name) and name.id.endswith("_TAG"):
-                    read.add(node.value.value)
-            key = None
-            if isinstance(node, ast.Subscript):
-                owner, key = node.value, node.slice
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                owner = node.func.value
-                key = node.args[0] if node.func.attr == "get" and node.args else None
-            if isinstance(key, ast.Constant) and isinstance(key.value, str):
-                called = getattr(owner, "attr", getattr(owner, "id", ""))
-                if called == "tags":
-                    read.add(key.value)
-    assert len(read) > 20
-    assert read <= {tag.name for tag in KNOWN_TAGS} | {"provider.option."}
+def test_each_tag_has_one_row_for_each_storage_type() -> None:
+    keys = [(row.of, row.name, kind) for row in REGISTRY for kind in (row.types or ("",))]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_tag_s_name_is_written_once() -> None:
+    """Modules import the names; only texts and examples in docstrings repeat them."""
+    dotted = {row.name for row in REGISTRY if "." in row.name}
+    homes = {"names.py", "expectations.py", "sql_inputs.py", "warm_up.py"}  # which declares a pipe
+    again = [
+        f"{path.relative_to(PACKAGE)}: {node.value}"
+        for path in PACKAGE.rglob("*.py")
+        if path.name not in homes
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and node.value in dotted
+    ]
+    assert again == []
+
+
+def test_every_name_of_a_tag_has_a_row() -> None:
+    known = {row.name for row in REGISTRY}
+    constants = {value for key, value in vars(names).items() if key.endswith(("_TAG", "_TAGS"))}
+    assert constants | {CHECK_TAG, ON_VIOLATION_TAG, EXAMPLES_TAG} == known
 
 
 def test_the_page_documents_each_tag_of_the_table() -> None:
@@ -233,4 +228,4 @@ def test_the_page_documents_each_tag_of_the_table() -> None:
         "utf-8"
     )
     documented = set(re.findall(r"`([\w.]+)`", page))
-    assert {tag.text() for tag in KNOWN_TAGS if tag.name != f"{READ_TAG}."} <= documented
+    assert {tag.text() for tag in REGISTRY} <= documented

@@ -8,13 +8,15 @@ import time
 
 import pytest
 
-from kindling_airflow.common.secret_keys import (
+from kindling_airflow.common.redaction import (
     document_without_secrets,
+    is_secret_key,
     secret_values,
+    secrets_in,
+    spans_of_secrets,
     text_has_secret,
     without_secrets,
 )
-from kindling_airflow.common.secret_text import is_secret_key, secrets_in, spans_of_secrets
 
 S = "h0rse-Battery.77"
 BASIC = base64.b64encode(f"elastic:{S}".encode()).decode()
@@ -110,7 +112,7 @@ def test_the_password_in_basic_credentials_is_known_as_well() -> None:
         "ssh://git@github.com/x",
         'token_count = F.size(F.split("text"))',
         "    tokens = df.withColumn(F.lit(1))",
-        "tag 'provider.option.password' names a secret, and tags stand in the manifest",
+        "tag 'provider.option.password' names a secret, and tags are stored in the manifest",
         "name that: provider.connection: my_connection.",
         "columns ['token', 'text'], 'password', 'name'",
         "spark.authenticate.secret.enabled=true",

@@ -28,8 +28,8 @@ DEEPEST = 100
 """How many lists and mappings may stand in one another in tags and in a plan's metadata."""
 
 TOO_DEEP = (
-    f"lists and mappings stand too deep in one another; tags and metadata may be {DEEPEST} deep\n"
-    "  Fix: write it flatter."
+    f"lists and mappings are nested too deep; tags and metadata may be {DEEPEST} deep\n"
+    "  Fix: flatten it."
 )
 
 
@@ -72,7 +72,7 @@ class FrozenDict(dict[str, Any]):
 class FrozenJson(FrozenDict):
     """A mapping whose maker vouches that all of it is frozen already and of JSON's types.
 
-    For what is large and made by this package alone, so that nobody need walk over it again.
+    For what is large and made by this package alone, so that it need not be walked over again.
     """
 
     __slots__ = ()
@@ -145,8 +145,8 @@ def json_problems(what: str, value: Any) -> list[str]:
         if level > DEEPEST:
             end = len(what) + _SHOWN
             problems.append(
-                f"{where[:end]}{'...' if where[end:] else ''}: lists and mappings stand more than "
-                f"{DEEPEST} deep in one another\n  Fix: write it flatter."
+                f"{where[:end]}{'...' if where[end:] else ''}: lists and mappings are nested more "
+                f"than {DEEPEST} deep\n  Fix: flatten it."
             )
             break
     return problems
@@ -165,7 +165,7 @@ def _value_problems(where: str, value: object) -> list[str]:
 
 
 def same_json(one: Any, other: Any) -> bool:
-    """Tell whether two values are the same to JSON, which tells 1, 1.0 and true apart.
+    """Return whether two values are the same to JSON, which tells 1, 1.0 and true apart.
 
     >>> same_json({"a": 1, "b": 2}, {"b": 2, "a": 1}), same_json({"a": 1}, {"a": True})
     (True, False)
@@ -243,7 +243,7 @@ def digest_problems(
         remedy: what to do where the digest is another.
         implied: fields that follow from the others, and are no part of the digest.
     """
-    said = document.get("digest")
+    stored = document.get("digest")
     left_out = ("schema_version", "digest", *implied)
     content = {key: document[key] for key in document if key not in left_out}
     try:
@@ -251,11 +251,11 @@ def digest_problems(
     except RecursionError:
         return [f"the {what}: {TOO_DEEP}"]
     except (TypeError, ValueError) as error:
-        return [f"the {what} holds what JSON cannot express: {error}"]
-    if said in (None, found):
+        return [f"the {what} contains values that JSON cannot express: {error}"]
+    if stored in (None, found):
         return []
     problem = (
-        f"the {what}'s digest is {said}, its content has {found}: it was edited by hand\n"
+        f"the {what}'s digest is {stored}, its content has {found}: it was edited by hand\n"
         f"  Fix: {remedy}."
     )
     return [problem]

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.common.frozen import (
+from kindling_airflow.common.immutable import (
     TOO_DEEP,
     FrozenDict,
     FrozenJson,

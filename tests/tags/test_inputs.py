@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.tags.driving_inputs import driving_inputs, driving_problems, skips_empty
+from kindling_airflow.tags.inputs import driving_inputs, driving_problems, skips_empty
 
 
 def pipe(**said: Any) -> PipeMetadata:
@@ -40,11 +40,11 @@ def test_empty_inputs_are_skipped_only_where_that_is_declared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "hint"), [("skp", " Did you mean 'skip'?"), (True, ""), (None, "")]
+    ("value", "hint"), [("skp", ". Did you mean 'skip'?"), (True, ""), (None, "")]
 )
 def test_another_value_is_refused(value: object, hint: str) -> None:
     assert list(driving_problems(pipe(tags={"on_empty_input": value}))) == [
-        f"pipe 'p': tag on_empty_input is {value!r}.{hint}\n  Fix: use one of run, skip."
+        f"pipe 'p': tag on_empty_input is {value!r}{hint}\n  Fix: use one of run, skip."
     ]
 
 

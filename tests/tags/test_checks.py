@@ -10,7 +10,7 @@ import pytest
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.tags.entity_checks import check_entities, connections_of, memory_problems
+from kindling_airflow.tags.plan_checks import check_entities, connections_of, memory_problems
 
 
 def pipe(output: str, *inputs: str) -> PipeMetadata:
@@ -99,8 +99,8 @@ def test_two_outputs_in_one_place_would_overwrite_each_other(
 def test_memory_does_not_reach_from_task_to_task() -> None:
     registry = entities(kept={"provider_type": "memory"}, stored={})
     remedy = (
-        ", whose provider_type 'memory' lives in one Spark session: every task has a session of "
-        "its own, which ends with it\n"
+        ", whose provider_type 'memory' is bound to one Spark session: every task has its own "
+        "session, which ends with it\n"
         "  Fix: store the entity (provider_type: parquet, the default), or run the plan on one "
         "session with 'kindling-airflow run'."
     )

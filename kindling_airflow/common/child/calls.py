@@ -1,11 +1,11 @@
-"""Calls of functions in processes of their own: what a call does to its process harms no other.
+"""Calls of functions in child processes: what a call does to its process harms no other.
 
 A module of a project may hang, leave the process, raise what derives from ``BaseException``, change
-the working directory, or be one that another project imports too. In a child of its own each call
+the working directory, or be one that another project imports too. In its own child each call
 starts from the same state, has a limit, and ends alone.
 
     fork    the usual way: it costs some milliseconds, and what is imported here is imported there
-    fresh   an interpreter of its own, where a fork would not be like a fresh process: other threads
+    fresh   a new interpreter, where a fork would not be like a fresh process: other threads
             run here, or modules that are imported have declared something (see ``is_untouched``)
 """
 
@@ -17,12 +17,12 @@ import sys
 import time
 from collections.abc import Sequence
 
-from kindling_airflow.common.child_process import Call, Channel, Child, Outcome
+from kindling_airflow.common.child.process import Call, Channel, Child, Outcome
 
 __all__ = ["Call", "Outcome", "in_children"]
 
 _SLOTS = 8
-_LOOK = 0.1  # seconds between two looks at whether a child has ended without a word
+_LOOK = 0.1  # seconds between two checks whether a child has ended without an answer
 
 
 def in_children(
@@ -33,7 +33,7 @@ def in_children(
     is_untouched: bool = True,
     channel: Channel | None = None,
 ) -> list[Outcome]:
-    """Call each function in a child of its own, several at once; return their outcomes in order.
+    """Call each function in its own child, several at once; return their outcomes in order.
 
     Of the time for all of them each one may take its share of what is left: all of it while there
     are no more calls than slots, else ``slots / calls`` of it, so that some that hang leave time to
@@ -59,7 +59,7 @@ def in_children(
                     limit = _limit(waiting[0][1], left, slots / len(waiting))
                     place, call = waiting.pop(0)
                     if limit is not None and limit <= 0:
-                        outcomes[place] = Outcome(failure="was not begun in time", is_late=True)
+                        outcomes[place] = Outcome(failure="was not started in time", is_late=True)
                         continue
                     running[place] = Child(call, limit, forks=forks, channel=channel)
                     running[place].watch(selector)

@@ -1,4 +1,4 @@
-"""The child's side of :mod:`~kindling_airflow.common.child_calls`: call a function and answer.
+"""The child's side of :mod:`~kindling_airflow.common.child.calls`: call a function and answer.
 
 What runs here is user code, which may print, hang, leave, or change anything of its process. So all
 that is needed to answer is taken hold of before, and the process ends without tidying up.

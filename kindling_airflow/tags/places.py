@@ -4,7 +4,7 @@ A graph knows entities by their ids. One table under two ids has no edge between
 writes it and the one that reads it: they run side by side. And a folder inside the folder of a
 table is moved and deleted together with it.
 
-    one place, two ids, both read                  nothing to say
+    one place, two ids, both read                  allowed
     one place, two ids, one or both written        refused
     a place inside of a place that is written      refused
     a written place inside of a place that is read refused, where readers would see it
@@ -19,24 +19,24 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kindling_airflow.common.path_names import escape_component
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.protocol.contracts import escape_component
-from kindling_airflow.tags.kafka_tags import SERVERS_TAG, TOPIC_TAG, topic_of
-from kindling_airflow.tags.provider_types import (
-    BUILT_IN_TYPES,
+from kindling_airflow.tags.kafka import topic_of
+from kindling_airflow.tags.names import (
     CONNECTION_TAG,
     PATH_TAG,
-    is_absolute,
-    provider_type_of,
-    table_name_of,
+    PROVIDER_TYPE_TAG,
+    SERVERS_TAG,
+    TABLE_TAG,
+    TOPIC_TAG,
 )
+from kindling_airflow.tags.paths import is_absolute, table_name_of
+from kindling_airflow.tags.storage_types import storage_type_of
 
 __all__ = ["place_problems", "places_of"]
 
-_TAGS = frozenset({"provider_type", PATH_TAG, "provider.table"})
-_FOLDERS = frozenset({"delta", "iceberg", "parquet"})
-_FILES = frozenset({"csv", "json"})
+_TAGS = frozenset({PROVIDER_TYPE_TAG, PATH_TAG, TABLE_TAG})
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(?://([^/]*))?(.*)", re.DOTALL)
 _SAME_SCHEMES = {"s3a": "s3", "s3n": "s3"}
 _GLOB = re.compile(r"[{}\[\]*?\\]")
@@ -50,7 +50,7 @@ class Place(NamedTuple):
         root: the file system and what else paths begin with; "" for the warehouse; else the kind.
         parts: the folders, or the parts of the name.
         text: the place, for the error.
-        holds_others: whether what lies in it is found by who reads it.
+        holds_others: whether readers of it find what lies in it.
     """
 
     root: str
@@ -159,13 +159,13 @@ def _same(found: list[tuple[str, Place]], writers: dict[str, str]) -> Iterator[s
             yield (
                 f"entities {other!r} and {entity_id!r} are both written to the {place.text}\n"
                 "  Fix: give one of them another "
-                + (f"{TOPIC_TAG}." if place.root == "topic" else f"{PATH_TAG} or provider.table.")
+                + (f"{TOPIC_TAG}." if place.root == "topic" else f"{PATH_TAG} or {TABLE_TAG}.")
             )
         else:
             yield (
-                f"entities {other!r} and {entity_id!r} are one place, the {place.text}: pipe "
-                f"{writers[other]!r} writes the first, and as the second has another id, what "
-                "reads it does not wait for that pipe\n"
+                f"entities {other!r} and {entity_id!r} are the same {place.text}: pipe "
+                f"{writers[other]!r} writes the first, and pipes that read the second by its id do "
+                "not wait for it\n"
                 f"  Fix: use one id: let the pipes that read {entity_id!r} read {other!r}."
             )
 
@@ -177,41 +177,42 @@ def _nested(
     for entity_id, place in found:
         if entity_id in writers and home.is_in(place):
             yield (
-                f"entity {entity_id!r} is written to the {place.text}, which is the warehouse, or "
-                f"has it inside\n  Fix: use a {PATH_TAG} beneath the warehouse."
+                f"entity {entity_id!r} is written to the {place.text}, which is the warehouse "
+                f"or contains it\n  Fix: use a {PATH_TAG} beneath the warehouse."
             )
         for size in range(1, len(place.parts)):
             other, around = outer.get((place.root, place.parts[:size]), (entity_id, place))
             is_data = around.holds_others and not place.parts[size].startswith(("_", "."))
             if other != entity_id and (other in writers or (entity_id in writers and is_data)):
                 yield (
-                    f"entity {entity_id!r}, the {place.text}, lies inside of entity {other!r}, the "
-                    f"{around.text}: what writes or reads the outer one would touch the inner one\n"
-                    f"  Fix: give one of them a {PATH_TAG} outside of the other's, or use one id."
+                    f"entity {entity_id!r}, the {place.text}, lies inside entity {other!r}, the "
+                    f"{around.text}: writing or reading the outer one would touch the inner one\n"
+                    f"  Fix: give one of them a {PATH_TAG} outside the other's, or use one id."
                 )
 
 
 def _places(entity: EntityMetadata, home: _Warehouse, is_written: bool) -> Iterator[Place]:
-    kind = provider_type_of(entity)
-    if kind == "kafka":
+    known, path = storage_type_of(entity), entity.tags.get(PATH_TAG)
+    kind = "folder" if known is None else known.place
+    named = kind == "table" or (known is not None and TABLE_TAG in entity.tags and kind == "folder")
+    if kind == "topic":
         servers = str(entity.tags.get(SERVERS_TAG, entity.tags.get(CONNECTION_TAG, "")))
         where = ",".join(sorted(servers.casefold().split(",")))
         yield Place("topic", (f"{where}/{topic_of(entity)}",), f"topic {topic_of(entity)!r}")
-    named = kind == "table" or (kind == "iceberg" and "provider.table" in entity.tags)
     if named:
         name = table_name_of(entity)
         lead = _SESSION_CATALOG[: 3 - len(name)] if kind == "table" else ()
         full = "\0".join(part.casefold() for part in (*lead, *name))
         yield Place("table", (full,), f"table {'.'.join(name)!r}")
-    path = entity.tags.get(PATH_TAG)
-    if named and not (kind == "table" and is_written):
-        return
-    if path is None and (kind in _FOLDERS or kind == "table"):
-        folder = escape_component(entity.entityid)
-        yield Place("", (folder,), f"folder {folder!r}")
-    elif path is not None and (kind in _FOLDERS | {"table"} or kind not in BUILT_IN_TYPES):
+        if kind != "table" or not is_written:
+            return
+    if path is None:
+        if known is not None and kind in ("folder", "table"):
+            folder = escape_component(entity.entityid)
+            yield Place("", (folder,), f"folder {folder!r}")
+    elif kind in ("folder", "table"):
         yield Place(*home.place(str(path)), f"folder {str(path)!r}")
-    elif path is not None and kind in _FILES:
+    elif kind == "files":
         pattern = _GLOB.search(str(path))
         plain = str(path) if pattern is None else str(path)[: pattern.start()].rpartition("/")[0]
         yield Place(*home.place(plain), f"folder {str(path)!r}", holds_others=pattern is None)

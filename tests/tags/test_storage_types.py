@@ -10,13 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.tags import provider_types
-from kindling_airflow.tags.provider_types import (
-    is_class_reference,
-    path_problem,
-    table_name_of,
-    tag_problems_of,
-)
+from kindling_airflow.tags import storage_types as provider_types
+from kindling_airflow.tags.entity_checks import entity_tag_problems
+from kindling_airflow.tags.paths import path_problem, table_name_of
+from kindling_airflow.tags.storage_types import is_class_reference
 
 
 def problems(entity_id: str = "shop.orders", **tags: Any) -> list[str]:
@@ -26,7 +23,7 @@ def problems(entity_id: str = "shop.orders", **tags: Any) -> list[str]:
         key if key in plain else key.replace("_", ".", 1).replace("option_", "option."): v
         for key, v in tags.items()
     }
-    return tag_problems_of(EntityMetadata(entity_id, tags=named))
+    return entity_tag_problems(EntityMetadata(entity_id, tags=named))
 
 
 @pytest.fixture
@@ -128,7 +125,7 @@ SHOP = {"provider_type": "jdbc", "provider_connection": "shop", "provider_table"
             {"provider_type": "memory", "provider_path": "x"},
             (
                 "provider_type 'memory' has no tag 'provider.path', nor any other\n"
-                "  Fix: take the tag out."
+                "  Fix: remove the tag."
             ),
         ),
         (
@@ -165,7 +162,7 @@ SHOP = {"provider_type": "jdbc", "provider_connection": "shop", "provider_table"
         ),
         (
             {"provider_type": "table", "provider_format": "hudi"},
-            "tag provider.format is 'hudi'\n  Fix: use one of orc, parquet.",
+            "tag provider.format is 'hudi'\n  Fix: use one of parquet, orc.",
         ),
         (
             {"provider_type": "delta", "provider_new_columns": "merge"},
@@ -174,49 +171,50 @@ SHOP = {"provider_type": "jdbc", "provider_connection": "shop", "provider_table"
         (
             {"provider_type": "iceberg", "provider_path": "lake/History"},
             (
-                "no Iceberg table can be in a folder 'History', because each has tables of its own "
-                "of such names\n  Fix: give it another one: provider.path: History_table."
+                "an Iceberg table cannot be in a folder 'History', which is the name of one of "
+                "its metadata tables\n  Fix: use another folder: provider.path: History_table."
             ),
         ),
         (
             {"provider_type": "iceberg", "provider_table": "orders"},
             (
-                "tag provider.table 'orders' is no name of a table in a catalog\n"
+                "tag provider.table 'orders' is not a valid name of a catalog table\n"
                 "  Fix: write catalog.database.table, or a list of these names."
             ),
         ),
         (
             {"provider_type": "iceberg", "provider_table": "lake.x", "provider_path": "x"},
             (
-                "the catalog of provider.table decides where an Iceberg table lies\n"
-                "  Fix: take out one of provider.table and provider.path."
+                "the catalog of provider.table determines the location of an Iceberg table\n"
+                "  Fix: remove one of provider.table and provider.path."
             ),
         ),
         (
             {"provider_type": "iceberg", "provider_table": ("lake", " ")},
             (
-                "tag provider.table ['lake', ' '] is no name of a table in a catalog\n"
+                "tag provider.table ['lake', ' '] is not a valid name of a catalog table\n"
                 "  Fix: write catalog.database.table, or a list of these names."
             ),
         ),
         (
             {"provider_type": "table", "provider_table": "a.b.c.d"},
             (
-                "tag provider.table 'a.b.c.d' is no name of a table\n"
+                "tag provider.table 'a.b.c.d' is not a valid table name\n"
                 "  Fix: write [catalog.][database.]table, or a list of these names."
             ),
         ),
         (
             {"provider_type": "table", "provider_table": ("a", " ")},
             (
-                "tag provider.table ['a', ' '] is no name of a table\n"
+                "tag provider.table ['a', ' '] is not a valid table name\n"
                 "  Fix: write [catalog.][database.]table, or a list of these names."
             ),
         ),
         (
             {**SHOP, "provider_option_sslPassword": "x"},
             (
-                "tag 'provider.option.sslPassword' names a secret, and tags stand in the manifest\n"
+                "tag 'provider.option.sslPassword' names a secret, and tags are stored in the "
+                "manifest\n"
                 "  Fix: keep it in an Airflow connection and name that: "
                 "provider.connection: my_connection."
             ),
@@ -225,21 +223,21 @@ SHOP = {"provider_type": "jdbc", "provider_connection": "shop", "provider_table"
             {**SHOP, "provider_query": "SELECT 1"},
             (
                 "a jdbc entity has either provider.table or provider.query\n"
-                "  Fix: name the table, or write the query that the database is to answer."
+                "  Fix: name the table, or write the query that the database is to execute."
             ),
         ),
         (
             {"provider_type": "jdbc", "provider_table": "orders"},
             (
-                "nothing says which database it is in\n"
-                "  Fix: name an Airflow connection (provider.connection: my_connection), or write "
+                "no database is configured\n"
+                "  Fix: name an Airflow connection (provider.connection: my_connection), or set "
                 "provider.url."
             ),
         ),
         (
             {**SHOP, "provider_url": "postgres://h/x"},
             (
-                "tag provider.url 'postgres://h/x' is no JDBC URL\n"
+                "tag provider.url 'postgres://h/x' is not a JDBC URL\n"
                 "  Fix: write it like 'jdbc:postgresql://host:5432/shop'."
             ),
         ),
@@ -247,7 +245,8 @@ SHOP = {"provider_type": "jdbc", "provider_connection": "shop", "provider_table"
             (
                 {**SHOP, "provider_url": url},
                 (
-                    "tag provider.url holds a user or a password, and tags stand in the manifest\n"
+                    "tag provider.url holds a user or a password, and tags are stored in the "
+                    "manifest\n"
                     "  Fix: keep them in an Airflow connection: provider.connection: my_connection."
                 ),
             )
@@ -260,12 +259,12 @@ SHOP = {"provider_type": "jdbc", "provider_connection": "shop", "provider_table"
         ),
         (
             {**SHOP, "provider_option_DBTABLE": "x"},
-            "tag 'provider.option.DBTABLE' is said another way\n  Fix: write provider.table.",
+            "tag 'provider.option.DBTABLE' is not supported\n  Fix: set provider.table.",
         ),
         (
             {**SHOP, "provider_option_user": "x"},
             (
-                "tag 'provider.option.user' is said another way\n"
+                "tag 'provider.option.user' is not supported\n"
                 "  Fix: keep the user in an Airflow connection: provider.connection: my_connection."
             ),
         ),
@@ -274,7 +273,7 @@ SHOP = {"provider_type": "jdbc", "provider_connection": "shop", "provider_table"
             (
                 "a read in parts needs lowerBound, numPartitions, partitionColumn, upperBound; "
                 "missing: lowerBound, numPartitions\n"
-                "  Fix: add provider.option.lowerBound, or take the others out."
+                "  Fix: add provider.option.lowerBound, or remove the others."
             ),
         ),
     ],
@@ -294,7 +293,7 @@ def test_secrets_are_not_repeated_in_what_is_said_about_them() -> None:
 def test_an_id_that_is_no_table_name_needs_one(entity_id: str) -> None:
     assert problems(entity_id, provider_type="table") == [
         (
-            f"entity {entity_id!r}: its id is no name of a table in a catalog\n"
+            f"entity {entity_id!r}: its id is not a valid name of a catalog table\n"
             "  Fix: name the table: provider.table: database.table."
         )
     ]
@@ -356,15 +355,15 @@ def test_a_path_without_problems_stays_beneath_the_warehouse(path: str) -> None:
 
 def partition_problems(kind: str, *columns: str) -> list[str]:
     entity = EntityMetadata("e", tags={"provider_type": kind}, partition_columns=columns)
-    return tag_problems_of(entity)
+    return entity_tag_problems(entity)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "table"])
 def test_a_partition_column_whose_folders_spark_passes_over_is_refused(kind: str) -> None:
     [problem] = partition_problems(kind, "_day", "n", ".day")
     assert problem == (
-        "entity 'e': partition column '.day' begins with a dot; Spark passes over folders with "
-        "such names, so all rows would be lost\n  Fix: rename the column."
+        "entity 'e': partition column '.day' begins with a dot; Spark ignores folders with such "
+        "names, so all rows would be lost\n  Fix: rename the column."
     )
 
 
