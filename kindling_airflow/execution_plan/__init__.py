@@ -16,7 +16,7 @@ from kindling_airflow.common.frozen import EMPTY, FrozenDict, digest_of, freeze,
 from kindling_airflow.data_entities import tag_problems
 from kindling_airflow.errors import PlanValidationError
 from kindling_airflow.execution_plan.document import PLAN_SCHEMA_VERSION, plan_content, plan_fields
-from kindling_airflow.execution_plan.rules import rule_problems
+from kindling_airflow.execution_plan.validation import rule_problems
 from kindling_airflow.pipe_graph import PipeGraph
 
 __all__ = ["PLAN_SCHEMA_VERSION", "ExecutionPlan", "Generation", "PlanValidationError"]

@@ -19,10 +19,10 @@ from kindling_airflow.execution_plan import ExecutionPlan, Generation, PlanValid
 from kindling_airflow.execution_plan.text import visualize_plan
 from kindling_airflow.execution_strategy.base import ExecutionStrategy
 from kindling_airflow.execution_strategy.batch import BatchExecutionStrategy
-from kindling_airflow.execution_strategy.by_name import resolve_strategy, strategy_by_name
 from kindling_airflow.execution_strategy.config_based import ConfigBasedExecutionStrategy
 from kindling_airflow.execution_strategy.hybrid import HybridExecutionStrategy
 from kindling_airflow.execution_strategy.priority import PriorityExecutionStrategy
+from kindling_airflow.execution_strategy.registry import resolve_strategy, strategy_by_name
 from kindling_airflow.execution_strategy.streaming import StreamingExecutionStrategy
 from kindling_airflow.pipe_graph import PipeGraphBuilder, PipeSource
 

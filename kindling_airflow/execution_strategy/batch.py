@@ -16,7 +16,7 @@ from kindling_airflow.common.frozen import FrozenJson
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.execution_strategy.base import ExecutionStrategy, members_of, numbered, within
 from kindling_airflow.pipe_graph import PipeGraph
-from kindling_airflow.pipe_graph.rules import layers
+from kindling_airflow.pipe_graph.cycles import layers
 
 __all__ = ["BatchExecutionStrategy"]
 

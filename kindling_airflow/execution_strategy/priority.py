@@ -28,7 +28,7 @@ from kindling_airflow.execution_strategy.base import (
     within,
 )
 from kindling_airflow.pipe_graph import PipeGraph
-from kindling_airflow.pipe_graph.rules import layers
+from kindling_airflow.pipe_graph.cycles import layers
 
 __all__ = ["PriorityExecutionStrategy", "priority_problems"]
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy.base import ExecutionStrategy, members_of, numbered, within
 from kindling_airflow.pipe_graph import PipeGraph
-from kindling_airflow.pipe_graph.rules import layers
+from kindling_airflow.pipe_graph.cycles import layers
 
 __all__ = ["StreamingExecutionStrategy"]
 

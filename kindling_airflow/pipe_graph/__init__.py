@@ -23,8 +23,8 @@ from kindling_airflow.data_entities import DataEntityRegistry, list_problems, ta
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.data_pipes.sql_inputs import derive_inputs
 from kindling_airflow.errors import GraphCycleError, GraphValidationError, did_you_mean
-from kindling_airflow.pipe_graph.rules import PipeEdge, cycle_text, cycles, layers
-from kindling_airflow.pipe_graph.wiring import Wiring
+from kindling_airflow.pipe_graph.cycles import PipeEdge, cycle_text, cycles, layers
+from kindling_airflow.pipe_graph.index import Wiring
 
 __all__ = [
     "GraphCycleError",

@@ -27,7 +27,7 @@ from typing import Any
 from kindling_airflow.common.frozen import EMPTY, FrozenDict
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.execution_plan.critical_path import DataFlow, is_forward
-from kindling_airflow.pipe_graph.rules import layers
+from kindling_airflow.pipe_graph.cycles import layers
 from kindling_airflow.tags.stream_settings import Lifetime, StreamSettings, is_stream, read_settings
 from kindling_airflow.translator.dag_spec import EmptySpec, GateSpec, StopSpec, StreamTask
 from kindling_airflow.translator.rules import ALL_SUCCESS, NONE_FAILED, ONE_SUCCEEDED

@@ -12,8 +12,8 @@ import pytest
 
 from kindling_airflow.errors import PlanValidationError
 from kindling_airflow.execution_plan import PLAN_SCHEMA_VERSION, ExecutionPlan, Generation
-from kindling_airflow.execution_plan.rules import rule_problems
-from kindling_airflow.pipe_graph.wiring import Wiring
+from kindling_airflow.execution_plan.validation import rule_problems
+from kindling_airflow.pipe_graph.index import Wiring
 from tests.builders import graph, plan
 
 CHAIN = "a -> b -> c"

@@ -18,7 +18,7 @@ from itertools import chain
 from typing import Any, Protocol
 
 from kindling_airflow.common.frozen import FrozenDict
-from kindling_airflow.pipe_graph.rules import PipeEdge, grouped
+from kindling_airflow.pipe_graph.cycles import PipeEdge, grouped
 
 __all__ = ["Node", "Wiring"]
 

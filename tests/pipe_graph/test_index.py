@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kindling_airflow.errors import PlanValidationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.pipe_graph import PipeGraph, PipeNode
-from kindling_airflow.pipe_graph.wiring import Wiring
+from kindling_airflow.pipe_graph.index import Wiring
 from tests.builders import graph, plan
 
 ENTITIES = "abcdef"
