@@ -186,9 +186,8 @@ def _decided(
 
 def _shared(graph: PipeGraph, pipe_ids: Sequence[str]) -> Iterable[tuple[str, int]]:
     """Return the entities that two or more pipes read, beside their writer, with their number."""
-    if graph.wiring.is_all(pipe_ids):
-        return graph.wiring.shared()
-    found = _consumers(graph, pipe_ids, graph.entity_consumers)
+    shared = graph.get_shared_inputs()
+    found = _consumers(graph, pipe_ids, shared)
     return [(entity, len(readers)) for entity, readers in found.items() if len(readers) > 1]
 
 
@@ -196,10 +195,13 @@ def _consumers(
     graph: PipeGraph, pipe_ids: Sequence[str], entities: Iterable[str]
 ) -> dict[str, tuple[str, ...]]:
     """Return the pipes of the plan, in its order, that read each entity; but for its writer."""
-    if graph.wiring.is_all(pipe_ids):
-        return graph.wiring.readers(entities)
-    places = {pipe_id: place for place, pipe_id in enumerate(pipe_ids)}
     readers_of, writer_of = graph.entity_consumers, graph.entity_producers
+    if graph.is_all(pipe_ids):
+        return {
+            entity: tuple([p for p in readers_of[entity] if p != writer_of.get(entity)])
+            for entity in entities
+        }
+    places = {pipe_id: place for place, pipe_id in enumerate(pipe_ids)}
     return {
         entity: tuple(
             sorted(

@@ -14,23 +14,24 @@ and edges; ways are counted in whole numbers, so that sums are exact.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.pipe_graph import PipeGraph
+from kindling_airflow.pipe_graph.structure import Neighbours, within
 
 __all__ = [
     "DataFlow",
     "critical_path",
     "data_flow",
     "duration_hint",
+    "flow_within",
     "is_forward",
     "path_through",
     "positive_seconds",
 ]
-
-_Neighbours = Mapping[str, tuple[str, ...]]
 
 
 def duration_hint(tags: Mapping[str, Any]) -> float | None:
@@ -78,8 +79,8 @@ class DataFlow:
     """
 
     order: tuple[str, ...]
-    producers: _Neighbours
-    consumers: _Neighbours
+    producers: Neighbours
+    consumers: Neighbours
 
     def remaining(self, weights: Mapping[str, int]) -> dict[str, int]:
         """Return for each pipe the longest way from it to an end, the pipe included."""
@@ -92,13 +93,16 @@ class DataFlow:
 
 def data_flow(plan: ExecutionPlan) -> DataFlow:
     """Return who reads from whom in a plan; what its graph holds beyond the plan is left out."""
-    graph, members = plan.graph, set(plan.pipe_ids)
-    if len(members) == len(graph.nodes):
-        return DataFlow(graph.topological_order, graph.reverse_adjacency, graph.adjacency)
+    return flow_within(plan.graph, plan.pipe_ids)
+
+
+def flow_within(graph: PipeGraph, pipe_ids: Sequence[str]) -> DataFlow:
+    """Return who reads from whom among some pipes of a graph."""
+    order, members = graph.topological_order, set(pipe_ids)
+    if len(members) < len(order):
+        order = tuple([pipe_id for pipe_id in order if pipe_id in members])
     return DataFlow(
-        tuple(p for p in graph.topological_order if p in members),
-        {p: tuple(q for q in graph.get_dependencies(p) if q in members) for p in plan.pipe_ids},
-        {p: tuple(q for q in graph.get_dependents(p) if q in members) for p in plan.pipe_ids},
+        order, within(graph.reverse_adjacency, pipe_ids), within(graph.adjacency, pipe_ids)
     )
 
 
@@ -122,7 +126,7 @@ def path_through(
 
 
 def _steepest(
-    choice: tuple[str, ...], following: _Neighbours, height: Mapping[str, int]
+    choice: tuple[str, ...], following: Neighbours, height: Mapping[str, int]
 ) -> Iterator[str]:
     while choice:
         chosen = max(choice, key=height.__getitem__)
@@ -131,7 +135,7 @@ def _steepest(
 
 
 def _longest(
-    order: Iterable[str], behind: _Neighbours, weights: Mapping[str, int]
+    order: Iterable[str], behind: Neighbours, weights: Mapping[str, int]
 ) -> dict[str, int]:
     found: dict[str, int] = {}
     length_of = found.__getitem__

@@ -126,7 +126,7 @@ def _fields(document: Any) -> dict[str, Any]:
     if problems:
         raise PlanValidationError(problems)
     try:
-        graph = PipeGraph(nodes, freeze(entities))
+        graph = PipeGraph(nodes, freeze(entities), lazy=True)
     except GraphValidationError as error:
         raise PlanValidationError(error.problems) from error
     if edges != graph.edges:

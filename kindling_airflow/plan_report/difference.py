@@ -14,7 +14,7 @@ from kindling_airflow.common.frozen import EMPTY, same_json, thaw
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import critical_path, data_flow, is_forward
 from kindling_airflow.execution_plan.document import plan_content
-from kindling_airflow.pipe_graph.cycles import PipeEdge
+from kindling_airflow.pipe_graph import PipeEdge
 from kindling_airflow.plan_report.difference_text import difference_lines
 from kindling_airflow.plan_report.durations import Ticks, durations_of
 

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from kindling_airflow.common.frozen import thaw
-from kindling_airflow.pipe_graph.cycles import PipeEdge
+from kindling_airflow.pipe_graph import PipeEdge
 from kindling_airflow.plan_report.durations import seconds_text
 from kindling_airflow.plan_report.wording import counted
 

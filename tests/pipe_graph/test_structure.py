@@ -1,17 +1,19 @@
-"""What the wiring says by number, against the same said by name, worked out independently."""
+"""The structure of a graph against the same derived independently, and its networkx graph."""
 
 from __future__ import annotations
 
 import pickle
 
+import networkx as nx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.errors import PlanValidationError
+from kindling_airflow.cache_optimizer import recommend_cache
+from kindling_airflow.errors import GraphCycleError, PlanValidationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.pipe_graph import PipeGraph, PipeNode
-from kindling_airflow.pipe_graph.index import Wiring
+from kindling_airflow.pipe_graph.structure import edges_of, producers_of, writers_of
 from tests.builders import graph, plan
 
 ENTITIES = "abcdef"
@@ -32,9 +34,16 @@ def _readers(made: tuple[PipeNode, ...], entity: str) -> tuple[str, ...]:
     return tuple(node.pipe_id for node in made if entity in node.input_entities)
 
 
+def _graph(made: tuple[PipeNode, ...]) -> PipeGraph | None:
+    """Return the graph of these nodes, or None where they form a cycle."""
+    try:
+        return PipeGraph({node.pipe_id: node for node in made})
+    except GraphCycleError:
+        return None
+
+
 @given(nodes())
-def test_views_say_what_the_inputs_and_outputs_say(made: tuple[PipeNode, ...]) -> None:
-    wiring = Wiring(made)
+def test_views_follow_from_inputs_and_outputs(made: tuple[PipeNode, ...]) -> None:
     writers = {node.output_entity: node.pipe_id for node in made if node.output_entity}
     edges = tuple(
         (writers[entity], node.pipe_id, entity)
@@ -42,41 +51,93 @@ def test_views_say_what_the_inputs_and_outputs_say(made: tuple[PipeNode, ...]) -
         for entity in dict.fromkeys(node.input_entities)
         if entity in writers and writers[entity] != node.pipe_id
     )
-    assert wiring.edges == edges
-    assert wiring.entity_producers == writers
-    assert wiring.entity_consumers == {e: r for e in ENTITIES if (r := _readers(made, e))}
+    by_id = {node.pipe_id: node for node in made}
+    assert writers_of(by_id) == writers
+    assert edges_of(by_id, producers_of(by_id, writers_of(by_id))) == edges
+    if (drawn := _graph(made)) is None:
+        return
+    assert drawn.edges == edges
+    assert list(drawn.entity_producers.items()) == list(writers.items())
+    assert drawn.entity_consumers == {e: r for e in ENTITIES if (r := _readers(made, e))}
     for node in made:
         own = node.pipe_id
-        assert wiring.reverse_adjacency[own] == tuple(a for a, b, _ in edges if b == own)
-        assert wiring.adjacency[own] == tuple(b for a, b, _ in edges if a == own)
+        assert drawn.reverse_adjacency[own] == tuple(a for a, b, _ in edges if b == own)
+        assert drawn.adjacency[own] == tuple(b for a, b, _ in edges if a == own)
 
 
 @given(nodes())
 def test_shared_entities_have_two_readers_beside_their_writer(made: tuple[PipeNode, ...]) -> None:
-    wiring = Wiring(made)
+    if (drawn := _graph(made)) is None:
+        return
     writers = {node.output_entity: node.pipe_id for node in made}
     others = {
         entity: tuple(p for p in _readers(made, entity) if p != writers.get(entity))
         for entity in ENTITIES
     }
-    shared = {entity: len(readers) for entity, readers in others.items() if len(readers) > 1}
-    assert dict(wiring.shared()) == shared
-    assert wiring.readers(ENTITIES) == others
-    assert {e for e in ENTITIES if wiring.touches(e)} == {
-        e for e in ENTITIES if e in writers or _readers(made, e)
-    }
+    found = {r.entity_id: r.consumers for r in recommend_cache(drawn, tuple(drawn.nodes))}
+    assert found == {entity: readers for entity, readers in others.items() if len(readers) > 1}
 
 
 @given(nodes())
 def test_depths_are_the_same_in_whatever_order_pipes_are_declared(
     made: tuple[PipeNode, ...],
 ) -> None:
-    forward, backward = Wiring(made), Wiring(made[::-1])
-    assert (forward.depths is None) == (backward.depths is None)
-    assert forward.depth_of == backward.depth_of
-    for writer, reader, _ in forward.edges if forward.depths is not None else ():
-        assert forward.depth_of[writer] < forward.depth_of[reader]
-        assert forward.order.index(writer) < forward.order.index(reader)
+    forward, backward = _graph(made), _graph(made[::-1])
+    if forward is None or backward is None:
+        assert forward is backward
+        return
+    assert forward.depths == backward.depths
+    for writer, reader, _ in forward.edges:
+        assert forward.depths[writer] < forward.depths[reader]
+        assert forward.topological_order.index(writer) < forward.topological_order.index(reader)
+
+
+@given(nodes())
+def test_cycles_are_found_whether_or_not_the_digraph_is_built_at_once(
+    made: tuple[PipeNode, ...],
+) -> None:
+    by_id = {node.pipe_id: node for node in made}
+    try:
+        lazy: PipeGraph | None = PipeGraph(by_id, lazy=True)
+    except GraphCycleError:
+        lazy = None
+    assert lazy == _graph(made)
+
+
+class TestDigraph:
+    """``PipeGraph.digraph`` is a networkx graph for users."""
+
+    def test_it_has_the_pipes_and_the_data_edges_in_their_order(self) -> None:
+        drawn = graph("[raw] -> a -> b, a -> c, b -> c")
+        assert list(drawn.digraph) == ["a", "b", "c"]
+        assert list(drawn.digraph.edges(data="entity")) == [
+            ("a", "b", "a.out"),
+            ("a", "c", "a.out"),
+            ("b", "c", "b.out"),
+        ]
+        assert drawn.digraph.nodes["a"]["pipe"] is drawn.nodes["a"]
+        assert nx.dag_longest_path(drawn.digraph) == ["a", "b", "c"]
+        assert nx.ancestors(drawn.digraph, "c") == {"a", "b"}
+
+    def test_it_is_frozen(self) -> None:
+        drawn = graph("a -> b")
+        assert nx.is_frozen(drawn.digraph)
+        for change in (drawn.digraph.add_node, drawn.digraph.remove_node):
+            with pytest.raises(nx.NetworkXError):
+                change("a")
+
+    def test_changed_attributes_change_neither_graph_nor_plan(self) -> None:
+        made = plan("a -> b")
+        before = made.digest
+        made.graph.digraph.edges["a", "b"]["entity"] = "other"
+        assert made.graph.edges == (("a", "b", "a.out"),)
+        assert ExecutionPlan.from_json(made.to_json()).digest == before
+
+    def test_generations_of_some_pipes_take_their_order(self) -> None:
+        drawn = graph("a -> b -> c -> d, a -> e")
+        assert drawn.generations_of(["e", "d", "b"]) == (("e", "d", "b"),)
+        assert drawn.generations_of(["e", "b", "a"]) == (("a",), ("e", "b"))
+        assert drawn.generations_of(["e", "b", "a"], reverse=True) == (("e", "b"), ("a",))
 
 
 def test_graph_is_the_same_after_pickling() -> None:
@@ -140,5 +201,5 @@ class TestSoundPlansByNumber:
 
 def test_pipes_of_one_letter_are_not_a_text() -> None:
     drawn = PipeGraph({"a": PipeNode("a")})
-    assert drawn.wiring.is_all(["a"])
-    assert not drawn.wiring.is_all("a")
+    assert drawn.is_all(["a"])
+    assert not drawn.is_all("a")
