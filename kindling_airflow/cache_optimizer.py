@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from kindling_airflow.common.frozen import FrozenDict
@@ -61,11 +61,16 @@ class CacheRecommendation:
 
 
 class _Shared(NamedTuple):
-    """An entity with two or more readers; how many, and its size where a tag tells."""
+    """An entity with two or more readers, and its size where a tag has it."""
 
     entity_id: str
-    readers: int
-    size: int | None
+    readers: tuple[str, ...]
+    size: int | None = None
+
+    @property
+    def benefit(self) -> int:
+        """The bytes that need not be read again; 0 where the size is not known."""
+        return (len(self.readers) - 1) * (self.size or 0)
 
 
 # An entity, where to keep it, and why.
@@ -110,42 +115,39 @@ def recommend_cache(
     _, decided = _decided(graph, pipe_ids, memory_budget_bytes)
     return tuple(
         CacheRecommendation(**{**entry, "level": CacheLevel(entry["level"])})
-        for entry in _entries(graph, pipe_ids, decided)
+        for entry in map(_entry, decided)
     )
 
 
 def cache_metadata(
     graph: PipeGraph, pipe_ids: Sequence[str], memory_budget_bytes: int | None = None
 ) -> dict[str, Any]:
-    """Return what a plan's metadata says of its shared entities.
+    """Return the part of a plan's metadata that is about its shared entities.
 
     ``cache_candidate_entities`` are all shared entities and ``cache_candidate_count`` their number;
     ``cache_recommendations`` are those of the 1,000 most valuable, as JSON objects. Arguments and
-    errors are those of :func:`recommend_cache`. All of it is frozen.
+    errors are those of :func:`recommend_cache`. All of it is immutable.
     """
     names, decided = _decided(graph, pipe_ids, memory_budget_bytes, _MOST_IN_METADATA)
     return {
-        "cache_recommendations": tuple(map(FrozenDict, _entries(graph, pipe_ids, decided))),
+        "cache_recommendations": tuple([FrozenDict(_entry(decision)) for decision in decided]),
         "cache_candidate_count": len(names),
         "cache_candidate_entities": tuple(names),
     }
 
 
-def _entries(
-    graph: PipeGraph, pipe_ids: Sequence[str], decided: Sequence[_Decision]
-) -> Iterator[dict[str, Any]]:
-    """Yield recommendations as JSON objects."""
-    consumers = _consumers(graph, pipe_ids, [shared.entity_id for shared, _, _ in decided])
-    for shared, level, why in decided:
-        entity_id, readers, size = shared
-        yield {
-            "entity_id": entity_id,
-            "consumers": consumers[entity_id],
-            "reason": f"{readers} pipes read it; {why.format(size=size)}",
-            "level": level.value,
-            "size_bytes": size,
-            "benefit": _benefit(shared) if size is not None else None,
-        }
+def _entry(decision: _Decision) -> dict[str, Any]:
+    """Return a recommendation as a JSON object."""
+    shared, level, why = decision
+    entity_id, readers, size = shared
+    return {
+        "entity_id": entity_id,
+        "consumers": readers,
+        "reason": f"{len(readers)} pipes read it; {why.format(size=size)}",
+        "level": level.value,
+        "size_bytes": size,
+        "benefit": shared.benefit if size is not None else None,
+    }
 
 
 def _decided(
@@ -153,7 +155,7 @@ def _decided(
 ) -> tuple[list[str], list[_Decision]]:
     """Return the shared entities, the most valuable first, and what to do with the first of them.
 
-    ``most`` says how many decisions to make; None: all.
+    ``most`` is the number of decisions; None: all.
     """
     if isinstance(pipe_ids, str):
         raise GraphValidationError(list_problems("pipe_ids", pipe_ids))
@@ -166,56 +168,37 @@ def _decided(
         )
     if problems:
         raise GraphValidationError(problems)
-    by_readers = sorted(_shared(graph, pipe_ids), key=itemgetter(1), reverse=True)
-    if not sizes:
-        first = [_Shared(entity, readers, None) for entity, readers in by_readers[:most]]
-        names = [entity for entity, _ in by_readers]
-        return names, [(shared, CacheLevel.MEMORY_AND_DISK, _UNKNOWN) for shared in first]
-    shared = [_Shared(entity, readers, sizes.get(entity)) for entity, readers in by_readers]
-    known = [entity for entity in shared if entity.size is not None]
-    known.sort(key=_benefit, reverse=True)
-    unknown = [entity for entity in shared if entity.size is None]
+    shared = sorted(_shared(graph, pipe_ids), key=lambda pair: len(pair[1]), reverse=True)
+    known = [_Shared(e, readers, sizes[e]) for e, readers in shared if e in sizes]
+    known.sort(key=attrgetter("benefit"), reverse=True)
     levels = list(_levels(known, limit))
+    worth = [decision for decision in levels if decision[1] is not CacheLevel.NONE]
+    worthless = [decision for decision in levels if decision[1] is CacheLevel.NONE]
+    unknown = [(e, readers) for e, readers in shared if e not in sizes]
     decided = [
-        *[decision for decision in levels if decision[1] is not CacheLevel.NONE],
-        *[(entity, CacheLevel.MEMORY_AND_DISK, _UNKNOWN) for entity in unknown],
-        *[decision for decision in levels if decision[1] is CacheLevel.NONE],
+        *worth,
+        *((_Shared(*pair), CacheLevel.MEMORY_AND_DISK, _UNKNOWN) for pair in unknown[:most]),
+        *worthless,
     ]
-    return [entity.entity_id for entity, _, _ in decided], decided[:most]
+    names = [*_names(worth), *(entity for entity, _ in unknown), *_names(worthless)]
+    return names, decided[:most]
 
 
-def _shared(graph: PipeGraph, pipe_ids: Sequence[str]) -> Iterable[tuple[str, int]]:
-    """Return the entities that two or more pipes read, beside their writer, with their number."""
-    shared = graph.get_shared_inputs()
-    found = _consumers(graph, pipe_ids, shared)
-    return [(entity, len(readers)) for entity, readers in found.items() if len(readers) > 1]
+def _names(decisions: Iterable[_Decision]) -> Iterator[str]:
+    return (shared.entity_id for shared, _, _ in decisions)
 
 
-def _consumers(
-    graph: PipeGraph, pipe_ids: Sequence[str], entities: Iterable[str]
-) -> dict[str, tuple[str, ...]]:
-    """Return the pipes of the plan, in its order, that read each entity; but for its writer."""
-    readers_of, writer_of = graph.entity_consumers, graph.entity_producers
-    if graph.is_all(pipe_ids):
-        return {
-            entity: tuple([p for p in readers_of[entity] if p != writer_of.get(entity)])
-            for entity in entities
-        }
-    places = {pipe_id: place for place, pipe_id in enumerate(pipe_ids)}
-    return {
-        entity: tuple(
-            sorted(
-                [p for p in readers_of[entity] if p in places and p != writer_of.get(entity)],
-                key=places.__getitem__,
-            )
-        )
-        for entity in entities
-    }
-
-
-def _benefit(entity: _Shared) -> int:
-    """Return the bytes that need not be read again; 0 where the size is not known."""
-    return (entity.readers - 1) * (entity.size or 0)
+def _shared(graph: PipeGraph, pipe_ids: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the entities that two or more of the pipes read beside their writer, with these."""
+    places = None if graph.is_all(pipe_ids) else {p: place for place, p in enumerate(pipe_ids)}
+    writer_of = graph.entity_producers.get
+    for entity, pipes in graph.get_shared_inputs().items():
+        writer = writer_of(entity)
+        readers = tuple([p for p in pipes if p != writer]) if writer in pipes else pipes
+        if places is not None:
+            readers = tuple(sorted([p for p in readers if p in places], key=places.__getitem__))
+        if len(readers) > 1:
+            yield entity, readers
 
 
 def _levels(known: Sequence[_Shared], budget: int | None) -> Iterator[_Decision]:
@@ -232,7 +215,7 @@ def _levels(known: Sequence[_Shared], budget: int | None) -> Iterator[_Decision]
             yield entity, CacheLevel.MEMORY_ONLY, _FITS
         elif size <= budget:
             yield entity, CacheLevel.MEMORY_AND_DISK, _CROWDED
-        elif entity.readers > 2:
+        elif len(entity.readers) > 2:
             yield entity, CacheLevel.DISK_ONLY, _TOO_LARGE
         else:
             yield entity, CacheLevel.NONE, _TOO_LARGE_FOR_TWO

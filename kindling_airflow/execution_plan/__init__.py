@@ -41,8 +41,10 @@ class Generation:
     dependencies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "pipe_ids", _ids("pipe_ids", self.pipe_ids))
-        object.__setattr__(self, "dependencies", _ids("dependencies", self.dependencies))
+        if type(self.pipe_ids) is not tuple:
+            object.__setattr__(self, "pipe_ids", _ids("pipe_ids", self.pipe_ids))
+        if type(self.dependencies) is not tuple:
+            object.__setattr__(self, "dependencies", _ids("dependencies", self.dependencies))
 
     def __len__(self) -> int:
         return len(self.pipe_ids)

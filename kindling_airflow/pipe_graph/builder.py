@@ -17,9 +17,9 @@ from kindling_airflow.pipe_graph.graph import PipeGraph
 from kindling_airflow.pipe_graph.structure import (
     PipeNode,
     digraph_of,
-    producers_of,
-    writer_problems,
-    writers_of,
+    readers_of,
+    reads_of,
+    written_by,
 )
 
 __all__ = ["PipeGraphBuilder", "PipeSource"]
@@ -86,11 +86,12 @@ class PipeGraphBuilder:
             GraphValidationError: something else is wrong; see :meth:`build_graph`.
         """
         nodes, problems = self._nodes(pipe_ids)
-        writers = writers_of(nodes)
-        problems += writer_problems(nodes, writers)
+        written, doubled = written_by(nodes)
+        problems += doubled
         if problems:
             raise GraphValidationError(problems)
-        return tuple(map(tuple, cycles(digraph_of(nodes, producers_of(nodes, writers)))))
+        reads, readers = reads_of(nodes, written), readers_of(nodes, written)
+        return tuple(map(tuple, cycles(digraph_of(nodes, written, reads, readers))))
 
     def topological_sort(self, graph: PipeGraph) -> tuple[str, ...]:
         """Return all pipes, producers before their consumers."""

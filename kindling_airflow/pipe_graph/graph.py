@@ -18,11 +18,13 @@ from kindling_airflow.pipe_graph.structure import (
     Neighbours,
     PipeEdge,
     PipeNode,
+    Reads,
+    Written,
     digraph_of,
     edges_of,
-    producers_of,
-    writer_problems,
-    writers_of,
+    readers_of,
+    reads_of,
+    written_by,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +73,9 @@ class PipeGraph:
     def __post_init__(self, lazy: bool) -> None:
         nodes, problems = _frozen_nodes(self.nodes)
         object.__setattr__(self, "nodes", nodes)
-        problems += writer_problems(nodes, self.entity_producers)
+        written, doubled = written_by(nodes)
+        object.__setattr__(self, "_written", written)
+        problems += doubled
         tags, unfit = self._frozen_tags()
         object.__setattr__(self, "entity_tags", tags)
         problems += unfit
@@ -87,7 +91,7 @@ class PipeGraph:
     def _has_cycles(self, lazy: bool) -> bool:
         if lazy:
             try:
-                TopologicalSorter(self.reverse_adjacency).prepare()
+                TopologicalSorter(self._reads).prepare()
             except CycleError:
                 return True
             return False
@@ -103,7 +107,7 @@ class PipeGraph:
         touched = {
             entity: tags
             for entity, tags in self.entity_tags.items()
-            if entity in self.entity_producers or entity in self.entity_consumers
+            if entity in self._written or entity in self.entity_consumers
         }
         if {FrozenDict}.issuperset(map(type, touched.values())):
             return FrozenDict(touched), []
@@ -115,13 +119,21 @@ class PipeGraph:
         return (EMPTY, problems) if problems else (freeze(touched), problems)
 
     @cached_property
+    def _written(self) -> Written:
+        return written_by(self.nodes)[0]
+
+    @cached_property
+    def _reads(self) -> Reads:
+        return reads_of(self.nodes, self._written)
+
+    @cached_property
     def digraph(self) -> nx.DiGraph[str]:
         """The structure as a networkx graph, frozen: an edge from each writer to each reader.
 
         A node has the attribute ``pipe``, its :class:`PipeNode`; an edge has ``entity``, the id of
         the entity that is written and read. Nodes are in the order requested.
         """
-        return digraph_of(self.nodes, self.reverse_adjacency)
+        return digraph_of(self.nodes, self._written, self._reads, self.entity_consumers)
 
     @cached_property
     def generations(self) -> tuple[tuple[str, ...], ...]:
@@ -151,7 +163,7 @@ class PipeGraph:
     @cached_property
     def edges(self) -> tuple[PipeEdge, ...]:
         """The data edges, by reading pipe, then by its inputs."""
-        return edges_of(self.nodes, self.reverse_adjacency)
+        return edges_of(self._reads)
 
     @cached_property
     def adjacency(self) -> Neighbours:
@@ -161,22 +173,18 @@ class PipeGraph:
     @cached_property
     def reverse_adjacency(self) -> Neighbours:
         """For each pipe, the pipes whose output it reads."""
-        return producers_of(self.nodes, self.entity_producers)
+        return FrozenDict({pipe_id: tuple(edges) for pipe_id, edges in self._reads.items()})
 
     @cached_property
     def entity_producers(self) -> Mapping[str, str]:
         """For each entity that is written, its one writer."""
-        return FrozenDict(writers_of(self.nodes))
+        return FrozenDict({entity: writer for entity, (writer, _) in self._written.items()})
 
     @cached_property
     def entity_consumers(self) -> Neighbours:
         """For each entity that is read, its readers; written entities come first."""
-        readers: dict[str, list[str]] = {}
-        for pipe_id, node in self.nodes.items():
-            for entity in dict.fromkeys(node.input_entities):
-                readers.setdefault(entity, []).append(pipe_id)
-        written = [entity for entity in self.entity_producers if entity in readers]
-        return FrozenDict({e: tuple(readers[e]) for e in dict.fromkeys((*written, *readers))})
+        readers = readers_of(self.nodes, self._written)
+        return FrozenDict({entity: tuple(pipes) for entity, pipes in readers.items()})
 
     @cached_property
     def topological_order(self) -> tuple[str, ...]:
@@ -221,7 +229,8 @@ def _generations(digraph: nx.DiGraph[str], pipe_ids: Sequence[str]) -> tuple[tup
     import networkx as nx
 
     place = {pipe_id: n for n, pipe_id in enumerate(pipe_ids)}.__getitem__
-    return tuple([tuple(sorted(g, key=place)) for g in nx.topological_generations(digraph)])
+    found = nx.topological_generations(digraph)
+    return tuple([tuple(sorted(g, key=place) if len(g) > 1 else g) for g in found])
 
 
 def _frozen_nodes(nodes: Mapping[str, PipeNode]) -> tuple[FrozenDict, list[str]]:

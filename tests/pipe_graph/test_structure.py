@@ -13,7 +13,7 @@ from kindling_airflow.cache_optimizer import recommend_cache
 from kindling_airflow.errors import GraphCycleError, PlanValidationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.pipe_graph import PipeGraph, PipeNode
-from kindling_airflow.pipe_graph.structure import edges_of, producers_of, writers_of
+from kindling_airflow.pipe_graph.structure import edges_of, reads_of, written_by
 from tests.builders import graph, plan
 
 ENTITIES = "abcdef"
@@ -52,8 +52,10 @@ def test_views_follow_from_inputs_and_outputs(made: tuple[PipeNode, ...]) -> Non
         if entity in writers and writers[entity] != node.pipe_id
     )
     by_id = {node.pipe_id: node for node in made}
-    assert writers_of(by_id) == writers
-    assert edges_of(by_id, producers_of(by_id, writers_of(by_id))) == edges
+    written, problems = written_by(by_id)
+    assert {entity: writer for entity, (writer, _) in written.items()} == writers
+    assert not problems
+    assert edges_of(reads_of(by_id, written)) == edges
     if (drawn := _graph(made)) is None:
         return
     assert drawn.edges == edges
@@ -126,12 +128,29 @@ class TestDigraph:
             with pytest.raises(nx.NetworkXError):
                 change("a")
 
-    def test_changed_attributes_change_neither_graph_nor_plan(self) -> None:
+    def test_attributes_of_edges_are_immutable_and_those_of_nodes_are_never_read(self) -> None:
         made = plan("a -> b")
-        before = made.digest
-        made.graph.digraph.edges["a", "b"]["entity"] = "other"
-        assert made.graph.edges == (("a", "b", "a.out"),)
-        assert ExecutionPlan.from_json(made.to_json()).digest == before
+        with pytest.raises(TypeError, match="immutable"):
+            made.graph.digraph.edges["a", "b"]["entity"] = "other"
+        made.graph.digraph.nodes["a"].clear()
+        assert made.digest == plan("a -> b").digest
+        assert made.graph == graph("a -> b")
+
+    @given(nodes())
+    def test_it_is_what_networkx_builds_from_the_same_edges(
+        self, made: tuple[PipeNode, ...]
+    ) -> None:
+        if (drawn := _graph(made)) is None:
+            return
+        built: nx.DiGraph[str] = nx.DiGraph()
+        built.add_nodes_from((pipe_id, {"pipe": node}) for pipe_id, node in drawn.nodes.items())
+        built.add_edges_from((a, b, {"entity": entity}) for a, b, entity in drawn.edges)
+        assert nx.utils.graphs_equal(drawn.digraph, built)
+        for copied in (nx.DiGraph.copy, nx.DiGraph.reverse, nx.DiGraph.to_undirected):
+            assert nx.utils.graphs_equal(copied(drawn.digraph), copied(built))
+        for pipe_id in built:
+            assert list(drawn.digraph.succ[pipe_id]) == list(built.succ[pipe_id])
+            assert list(drawn.digraph.pred[pipe_id]) == list(built.pred[pipe_id])
 
     def test_generations_of_some_pipes_take_their_order(self) -> None:
         drawn = graph("a -> b -> c -> d, a -> e")
