@@ -7,8 +7,8 @@
     fx     --> by_country
 
 What is saved is ``benefit``: the bytes that need not be read again. The memory budget goes to the
-greatest benefits first. Sizes are what the entities' tags say (``size_bytes``). This module
-recommends; whether and when an entity is really kept is the business of whoever runs the plan.
+greatest benefits first. Sizes come from the entities' tags (``size_bytes``). This module
+recommends; the executor decides whether and when an entity is really kept.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class CacheRecommendation:
     Attributes:
         entity_id: the entity.
         consumers: the pipes that read it, in the order of the plan.
-        reason: why it is kept as it is, for people.
+        reason: why, as human-readable text.
         level: where to keep it.
-        size_bytes: its size, or None where no tag tells.
+        size_bytes: its size, or None where no tag has it.
         benefit: the bytes that need not be read again when it is kept, or None where its size is
             not known.
     """
@@ -109,8 +109,8 @@ def recommend_cache(
         memory_budget_bytes: the memory for entities that are kept, or None where it is not known.
 
     Raises:
-        GraphValidationError: the budget or a tag ``size_bytes`` in the graph is no whole number of
-            bytes, or ``pipe_ids`` is a string; lists every problem.
+        GraphValidationError: the budget or a tag ``size_bytes`` in the graph is not a whole number
+            of bytes, or ``pipe_ids`` is a string; lists every problem.
     """
     _, decided = _decided(graph, pipe_ids, memory_budget_bytes)
     return tuple(
@@ -222,7 +222,7 @@ def _levels(known: Sequence[_Shared], budget: int | None) -> Iterator[_Decision]
 
 
 def _sizes(entity_tags: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, int], list[str]]:
-    """Return the sizes that tags tell, and what is wrong with others."""
+    """Return the sizes in the tags, and the problems of invalid ones."""
     sizes: dict[str, int] = {}
     problems = []
     for entity_id, tags in entity_tags.items():
@@ -241,7 +241,7 @@ def _sizes(entity_tags: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, int]
 
 
 def _whole_bytes(value: object) -> int | None:
-    """Return a number of bytes as an int, or None where the value is none."""
+    """Return a number of bytes as an int, or None if the value is not one."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and type(value) is not bool and value >= 0 else None

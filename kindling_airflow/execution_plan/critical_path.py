@@ -40,7 +40,7 @@ def duration_hint(tags: Mapping[str, Any]) -> float | None:
 
 
 def positive_seconds(value: Any) -> float | None:
-    """Return a value as a positive, finite number of seconds, or None where it is none."""
+    """Return a value as a positive, finite number of seconds, or None if it is not one."""
     try:
         seconds = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -70,7 +70,7 @@ def is_forward(plan: ExecutionPlan) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class DataFlow:
-    """Who reads from whom among the pipes of a plan.
+    """The data flow among the pipes of a plan.
 
     Attributes:
         order: the pipes, producers first.
@@ -92,12 +92,12 @@ class DataFlow:
 
 
 def data_flow(plan: ExecutionPlan) -> DataFlow:
-    """Return who reads from whom in a plan; what its graph holds beyond the plan is left out."""
+    """Return the data flow of a plan; pipes of its graph that are not in the plan are left out."""
     return flow_within(plan.graph, plan.pipe_ids)
 
 
 def flow_within(graph: PipeGraph, pipe_ids: Sequence[str]) -> DataFlow:
-    """Return who reads from whom among some pipes of a graph."""
+    """Return the data flow among some pipes of a graph."""
     order, members = graph.topological_order, set(pipe_ids)
     if len(members) < len(order):
         order = tuple([pipe_id for pipe_id in order if pipe_id in members])
@@ -110,7 +110,7 @@ def critical_path(flow: DataFlow, remaining: Mapping[str, int]) -> tuple[str, ..
     """Return the longest way through a plan; of equally long ones, the one that is named first.
 
     Args:
-        flow: who reads from whom.
+        flow: the data flow.
         remaining: of the same flow, for positive weights.
     """
     return tuple(_steepest(flow.order, flow.consumers, remaining))

@@ -22,7 +22,7 @@ def rule_problems(plan: ExecutionPlan, numbers_of: Callable[[], Mapping[str, int
     Args:
         plan: the plan.
         numbers_of: makes the number of each pipe's generation, the first one of a pipe in several;
-            called only where somebody has to know.
+            called only where it is needed.
     """
     if _is_sound(plan, numbers_of):
         return []
@@ -32,7 +32,7 @@ def rule_problems(plan: ExecutionPlan, numbers_of: Callable[[], Mapping[str, int
 def _is_sound(plan: ExecutionPlan, numbers_of: Callable[[], Mapping[str, int]]) -> bool:
     """Return whether a plan of all pipes of its graph, in one direction, covers and orders them.
 
-    The usual case, told by number; of any other plan nothing is said.
+    The usual case, decided by number; False for any other plan means nothing.
     """
     graph, generations, direction = plan.graph, plan.generations, plan.direction()
     if direction not in ("forward", "reverse") or not graph.is_all(plan.pipe_ids):
@@ -58,7 +58,7 @@ def _coverage_problems(plan: ExecutionPlan) -> list[str]:
     for position, generation in enumerate(plan.generations):
         if generation.number != position:
             problems.append(
-                f"generation number {generation.number} stands at position {position}\n"
+                f"generation number {generation.number} is at position {position}\n"
                 "  Fix: number the generations from 0 in their order."
             )
         for pipe_id in generation.pipe_ids:

@@ -5,7 +5,7 @@
 
 Both put each pipe into the earliest generation that its rule allows: under batch a pipe comes one
 generation after the last of its producers, under streaming one after the last of its consumers.
-A generation's pipes stand in the order in which they were asked for. The strategies themselves,
+A generation's pipes stand in the order requested. The strategies themselves,
 these two and three more, are in :mod:`kindling_airflow.strategies`.
 """
 
@@ -110,7 +110,7 @@ class ExecutionPlanGenerator:
             if not isinstance(plan, ExecutionPlan):
                 problem = (
                     f"strategy {chosen.get_strategy_name()!r} returned {type(plan).__name__} "
-                    "where a plan belongs\n  Fix: let its plan() return an ExecutionPlan."
+                    "instead of a plan\n  Fix: return an ExecutionPlan from its plan()."
                 )
                 raise PlanValidationError([problem])
             plan.validate()

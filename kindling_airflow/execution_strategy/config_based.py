@@ -1,4 +1,4 @@
-"""The order that the pipes ask for themselves, by their tags ``processing_mode``."""
+"""The order that the pipes' tags ``processing_mode`` request."""
 
 from __future__ import annotations
 

@@ -39,9 +39,9 @@ def processing_modes(graph: PipeGraph, pipe_ids: Iterable[str]) -> dict[str, str
     Upper and lower case are the same.
 
     Raises:
-        GraphValidationError: a tag says something else; lists every pipe of which it does.
+        GraphValidationError: a tag has another value; lists every such pipe.
     """
-    said: dict[str, Any] = {
+    found: dict[str, Any] = {
         pipe_id: tags["processing_mode"]
         for pipe_id in pipe_ids
         if "processing_mode" in (tags := graph.nodes[pipe_id].tags)
@@ -49,12 +49,12 @@ def processing_modes(graph: PipeGraph, pipe_ids: Iterable[str]) -> dict[str, str
     problems = [
         f"pipe {pipe_id!r}: tag processing_mode must be 'batch' or 'streaming', not {mode!r}\n"
         "  Fix: correct the tag, or leave it out where the pipe is a batch pipe."
-        for pipe_id, mode in said.items()
+        for pipe_id, mode in found.items()
         if not isinstance(mode, str) or mode.lower() not in _MODES
     ]
     if problems:
         raise GraphValidationError(problems)
-    return {pipe_id: mode.lower() for pipe_id, mode in said.items()}
+    return {pipe_id: mode.lower() for pipe_id, mode in found.items()}
 
 
 class HybridExecutionStrategy(ExecutionStrategy):

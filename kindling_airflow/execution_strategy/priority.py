@@ -40,8 +40,8 @@ class PriorityExecutionStrategy(BudgetedStrategy):
         that of each generation (``generation_priorities``), inherited ones included.
 
         Raises:
-            GraphValidationError: as under batch, or a ``priority`` is no finite number; lists every
-                pipe of which it is none.
+            GraphValidationError: as under batch, or a ``priority`` is not a finite number; lists
+                every such pipe.
         """
         check_members(graph, pipe_ids)
         own = _priorities(graph, pipe_ids)
@@ -83,7 +83,7 @@ def _priorities(graph: PipeGraph, pipe_ids: Iterable[str]) -> dict[str, float]:
 
 
 def priority_problems(priorities: Mapping[str, object]) -> Iterator[str]:
-    """Yield which of the tags ``priority``, by pipe, are no finite numbers."""
+    """Yield a problem for each tag ``priority``, by pipe, that is not a finite number."""
     for pipe_id, priority in priorities.items():
         if not _is_number(priority):
             yield (

@@ -33,7 +33,7 @@ class PipeSource(Protocol):
         ...
 
     def get_pipe_definition(self, pipeid: str) -> PipeMetadata | None:
-        """Return a pipe's declaration, or None where there is none."""
+        """Return a pipe's declaration, or None if it has none."""
         ...
 
 

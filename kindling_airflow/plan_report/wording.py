@@ -10,7 +10,7 @@ _MOST_LISTED = 20
 
 
 def counted(number: int, noun: str, nouns: str = "") -> str:
-    """Return a number with its noun, whose plural is told where it takes more than an ``s``.
+    """Return a number with its noun; pass the plural if it is more than an added ``s``.
 
     >>> counted(0, "pipe"), counted(1, "pipe"), counted(1_200, "entity", "entities")
     ('no pipes', '1 pipe', '1,200 entities')

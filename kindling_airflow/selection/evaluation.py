@@ -31,8 +31,8 @@ def select(
         exclude: what the selection goes without, written in the same way; by default nothing.
 
     Raises:
-        SelectionError: no or wrong text, a word that matches no pipe, or a selection without any;
-            lists all wrong texts, and all wrong words of the others.
+        SelectionError: missing or malformed text, a word that matches no pipe, or an empty
+            selection; lists all wrong texts, and all wrong words of the others.
     """
     problems: list[str] = []
     texts = _texts("expression", expression, problems)
@@ -57,7 +57,7 @@ def select(
 
 
 def _texts(name: str, value: Any, problems: list[str]) -> list[str]:
-    """Return the texts of a selection; what is none is noted."""
+    """Return the texts of a selection; anything else is reported."""
     if isinstance(value, str):
         return [value]
     if not isinstance(value, (list, tuple)):

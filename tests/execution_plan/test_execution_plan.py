@@ -183,9 +183,9 @@ class TestValidation:
         numbered = (Generation(0, ("a",)), Generation(2, ("b",)), Generation(1, ("c",)))
         assert _refusal(ExecutionPlan(("a", "b", "c"), numbered, graph(CHAIN), "mine")) == (
             "2 problems in the plan:\n"
-            "1. generation number 1 stands at position 2\n"
+            "1. generation number 1 is at position 2\n"
             "  Fix: number the generations from 0 in their order.\n"
-            "2. generation number 2 stands at position 1\n"
+            "2. generation number 2 is at position 1\n"
             "  Fix: number the generations from 0 in their order."
         )
 
@@ -312,7 +312,7 @@ def _walk(value: Any, seen: set[int]) -> list[Any]:
     elif isinstance(value, (tuple, list, set)):
         inner = list(value)
     elif isinstance(value, PipeGraph):
-        inner = list(vars(value).values())
+        inner = [found for name, found in vars(value).items() if not name.startswith("_")]
     elif hasattr(value, "__dataclass_fields__"):
         inner = [getattr(value, name) for name in value.__dataclass_fields__]
     return [value, *(item for child in inner for item in _walk(child, seen))]

@@ -214,7 +214,7 @@ class TestSoundPlansByNumber:
         made = plan("a -> b")
         first, second = made.generations
         wrong = (first, Generation(2, second.pipe_ids))
-        with pytest.raises(PlanValidationError, match="stands at position 1"):
+        with pytest.raises(PlanValidationError, match="is at position 1"):
             ExecutionPlan(made.pipe_ids, wrong, made.graph, "batch").validate()
 
 
