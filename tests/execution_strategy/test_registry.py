@@ -212,7 +212,7 @@ class TestEntryPoints:
         assert strategy_by_name("nightly").get_strategy_name() == "nightly"
 
 
-class TestBuiltIn:
+class TestRows:
     def test_each_row_has_the_name_that_its_class_reports(self) -> None:
         for name, strategy in registry._BUILT_IN.items():
             assert strategy().get_strategy_name() == name
