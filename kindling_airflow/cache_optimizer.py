@@ -7,8 +7,8 @@
     fx     --> by_country
 
 What is saved is ``benefit``: the bytes that need not be read again. The memory budget goes to the
-greatest benefits first. Sizes are what the entities' tags say (``size_bytes``). This module
-recommends; whether and when an entity is really kept is the business of whoever runs the plan.
+greatest benefits first. Sizes come from the entities' tags (``size_bytes``). This module
+recommends; the executor decides whether and when an entity is really kept.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from kindling_airflow.common.immutable import FrozenDict
@@ -46,9 +46,9 @@ class CacheRecommendation:
     Attributes:
         entity_id: the entity.
         consumers: the pipes that read it, in the order of the plan.
-        reason: why it is kept as it is, for people.
+        reason: why, as human-readable text.
         level: where to keep it.
-        size_bytes: its size, or None where no tag tells.
+        size_bytes: its size, or None where no tag has it.
         benefit: the bytes that need not be read again when it is kept, or None where its size is
             not known.
     """
@@ -62,11 +62,16 @@ class CacheRecommendation:
 
 
 class _Shared(NamedTuple):
-    """An entity with two or more readers; how many, and its size where a tag tells."""
+    """An entity with two or more readers, and its size where a tag has it."""
 
     entity_id: str
-    readers: int
-    size: int | None
+    readers: tuple[str, ...]
+    size: int | None = None
+
+    @property
+    def benefit(self) -> int:
+        """The bytes that need not be read again; 0 where the size is not known."""
+        return (len(self.readers) - 1) * (self.size or 0)
 
 
 # An entity, where to keep it, and why.
@@ -105,48 +110,45 @@ def recommend_cache(
         memory_budget_bytes: the memory for entities that are kept, or None where it is not known.
 
     Raises:
-        GraphValidationError: the budget or a tag ``size_bytes`` in the graph is no whole number of
-            bytes, or ``pipe_ids`` is a string; lists every problem.
+        GraphValidationError: the budget or a tag ``size_bytes`` in the graph is not a whole number
+            of bytes, or ``pipe_ids`` is a string; lists every problem.
     """
     _, decided = _decided(graph, pipe_ids, memory_budget_bytes)
     return tuple(
         CacheRecommendation(**{**entry, "level": CacheLevel(entry["level"])})
-        for entry in _entries(graph, pipe_ids, decided)
+        for entry in map(_entry, decided)
     )
 
 
 def cache_metadata(
     graph: PipeGraph, pipe_ids: Sequence[str], memory_budget_bytes: int | None = None
 ) -> dict[str, Any]:
-    """Return what a plan's metadata says of its shared entities.
+    """Return the part of a plan's metadata that is about its shared entities.
 
     ``cache_candidate_entities`` are all shared entities and ``cache_candidate_count`` their number;
     ``cache_recommendations`` are those of the 1,000 most valuable, as JSON objects. Arguments and
-    errors are those of :func:`recommend_cache`. All of it is frozen.
+    errors are those of :func:`recommend_cache`. All of it is immutable.
     """
     names, decided = _decided(graph, pipe_ids, memory_budget_bytes, _MOST_IN_METADATA)
     return {
-        "cache_recommendations": tuple(map(FrozenDict, _entries(graph, pipe_ids, decided))),
+        "cache_recommendations": tuple([FrozenDict(_entry(decision)) for decision in decided]),
         "cache_candidate_count": len(names),
         "cache_candidate_entities": tuple(names),
     }
 
 
-def _entries(
-    graph: PipeGraph, pipe_ids: Sequence[str], decided: Sequence[_Decision]
-) -> Iterator[dict[str, Any]]:
-    """Yield recommendations as JSON objects."""
-    consumers = _consumers(graph, pipe_ids, [shared.entity_id for shared, _, _ in decided])
-    for shared, level, why in decided:
-        entity_id, readers, size = shared
-        yield {
-            "entity_id": entity_id,
-            "consumers": consumers[entity_id],
-            "reason": f"{readers} pipes read it; {why.format(size=size)}",
-            "level": level.value,
-            "size_bytes": size,
-            "benefit": _benefit(shared) if size is not None else None,
-        }
+def _entry(decision: _Decision) -> dict[str, Any]:
+    """Return a recommendation as a JSON object."""
+    shared, level, why = decision
+    entity_id, readers, size = shared
+    return {
+        "entity_id": entity_id,
+        "consumers": readers,
+        "reason": f"{len(readers)} pipes read it; {why.format(size=size)}",
+        "level": level.value,
+        "size_bytes": size,
+        "benefit": shared.benefit if size is not None else None,
+    }
 
 
 def _decided(
@@ -154,7 +156,7 @@ def _decided(
 ) -> tuple[list[str], list[_Decision]]:
     """Return the shared entities, the most valuable first, and what to do with the first of them.
 
-    ``most`` says how many decisions to make; None: all.
+    ``most`` is the number of decisions; None: all.
     """
     if isinstance(pipe_ids, str):
         raise GraphValidationError(list_problems("pipe_ids", pipe_ids))
@@ -167,54 +169,37 @@ def _decided(
         )
     if problems:
         raise GraphValidationError(problems)
-    by_readers = sorted(_shared(graph, pipe_ids), key=itemgetter(1), reverse=True)
-    if not sizes:
-        first = [_Shared(entity, readers, None) for entity, readers in by_readers[:most]]
-        names = [entity for entity, _ in by_readers]
-        return names, [(shared, CacheLevel.MEMORY_AND_DISK, _UNKNOWN) for shared in first]
-    shared = [_Shared(entity, readers, sizes.get(entity)) for entity, readers in by_readers]
-    known = [entity for entity in shared if entity.size is not None]
-    known.sort(key=_benefit, reverse=True)
-    unknown = [entity for entity in shared if entity.size is None]
+    shared = sorted(_shared(graph, pipe_ids), key=lambda pair: len(pair[1]), reverse=True)
+    known = [_Shared(e, readers, sizes[e]) for e, readers in shared if e in sizes]
+    known.sort(key=attrgetter("benefit"), reverse=True)
     levels = list(_levels(known, limit))
+    worth = [decision for decision in levels if decision[1] is not CacheLevel.NONE]
+    worthless = [decision for decision in levels if decision[1] is CacheLevel.NONE]
+    unknown = [(e, readers) for e, readers in shared if e not in sizes]
     decided = [
-        *[decision for decision in levels if decision[1] is not CacheLevel.NONE],
-        *[(entity, CacheLevel.MEMORY_AND_DISK, _UNKNOWN) for entity in unknown],
-        *[decision for decision in levels if decision[1] is CacheLevel.NONE],
+        *worth,
+        *((_Shared(*pair), CacheLevel.MEMORY_AND_DISK, _UNKNOWN) for pair in unknown[:most]),
+        *worthless,
     ]
-    return [entity.entity_id for entity, _, _ in decided], decided[:most]
+    names = [*_names(worth), *(entity for entity, _ in unknown), *_names(worthless)]
+    return names, decided[:most]
 
 
-def _shared(graph: PipeGraph, pipe_ids: Sequence[str]) -> Iterable[tuple[str, int]]:
-    """Return the entities that two or more pipes read, beside their writer, with their number."""
-    if graph.wiring.is_all(pipe_ids):
-        return graph.wiring.shared()
-    found = _consumers(graph, pipe_ids, graph.entity_consumers)
-    return [(entity, len(readers)) for entity, readers in found.items() if len(readers) > 1]
+def _names(decisions: Iterable[_Decision]) -> Iterator[str]:
+    return (shared.entity_id for shared, _, _ in decisions)
 
 
-def _consumers(
-    graph: PipeGraph, pipe_ids: Sequence[str], entities: Iterable[str]
-) -> dict[str, tuple[str, ...]]:
-    """Return the pipes of the plan, in its order, that read each entity; but for its writer."""
-    if graph.wiring.is_all(pipe_ids):
-        return graph.wiring.readers(entities)
-    places = {pipe_id: place for place, pipe_id in enumerate(pipe_ids)}
-    readers_of, writer_of = graph.entity_consumers, graph.entity_producers
-    return {
-        entity: tuple(
-            sorted(
-                [p for p in readers_of[entity] if p in places and p != writer_of.get(entity)],
-                key=places.__getitem__,
-            )
-        )
-        for entity in entities
-    }
-
-
-def _benefit(entity: _Shared) -> int:
-    """Return the bytes that need not be read again; 0 where the size is not known."""
-    return (entity.readers - 1) * (entity.size or 0)
+def _shared(graph: PipeGraph, pipe_ids: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the entities that two or more of the pipes read beside their writer, with these."""
+    places = None if graph.is_all(pipe_ids) else {p: place for place, p in enumerate(pipe_ids)}
+    writer_of = graph.entity_producers.get
+    for entity, pipes in graph.get_shared_inputs().items():
+        writer = writer_of(entity)
+        readers = tuple([p for p in pipes if p != writer]) if writer in pipes else pipes
+        if places is not None:
+            readers = tuple(sorted([p for p in readers if p in places], key=places.__getitem__))
+        if len(readers) > 1:
+            yield entity, readers
 
 
 def _levels(known: Sequence[_Shared], budget: int | None) -> Iterator[_Decision]:
@@ -231,14 +216,14 @@ def _levels(known: Sequence[_Shared], budget: int | None) -> Iterator[_Decision]
             yield entity, CacheLevel.MEMORY_ONLY, _FITS
         elif size <= budget:
             yield entity, CacheLevel.MEMORY_AND_DISK, _CROWDED
-        elif entity.readers > 2:
+        elif len(entity.readers) > 2:
             yield entity, CacheLevel.DISK_ONLY, _TOO_LARGE
         else:
             yield entity, CacheLevel.NONE, _TOO_LARGE_FOR_TWO
 
 
 def _sizes(entity_tags: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, int], list[str]]:
-    """Return the sizes that tags tell, and what is wrong with others."""
+    """Return the sizes in the tags, and the problems of invalid ones."""
     sizes: dict[str, int] = {}
     problems = []
     for entity_id, tags in entity_tags.items():
@@ -257,7 +242,7 @@ def _sizes(entity_tags: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, int]
 
 
 def _whole_bytes(value: object) -> int | None:
-    """Return a number of bytes as an int, or None where the value is none."""
+    """Return a number of bytes as an int, or None if the value is not one."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and type(value) is not bool and value >= 0 else None

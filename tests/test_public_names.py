@@ -74,7 +74,7 @@ def test_star_brings_all_names() -> None:
 
 
 def test_names_bring_only_what_they_need() -> None:
-    """Declaring and planning need the standard library, and networkx for broken graphs alone."""
+    """Importing what declares and plans needs the standard library alone; networkx comes later."""
     program = """
 import json, sys
 heavy = lambda: sorted({"airflow", "pyspark", "networkx", "yaml"}.intersection(sys.modules))

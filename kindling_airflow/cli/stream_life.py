@@ -11,7 +11,6 @@ from kindling_airflow.common.durations import seconds_of
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import TranslationError, WrongCallError
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.execution_plan.critical_path import data_flow
 from kindling_airflow.tags.stream_checks import check_streams
 from kindling_airflow.tags.stream_settings import Lifetime
 from kindling_airflow.translator.stream_problems import trigger_problems
@@ -67,7 +66,7 @@ def read_life(source: Source, called: argparse.Namespace) -> StreamLife:
         raise TranslationError(problems)
     plan = source.plan
     return StreamLife(
-        plan if streaming.lives_on else forward_plan(plan, data_flow(plan)),
+        plan if streaming.lives_on else forward_plan(plan),
         streams,
         streaming.lives_on,
         streaming.seconds,

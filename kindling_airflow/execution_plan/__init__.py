@@ -1,6 +1,6 @@
 """Generation and ExecutionPlan: what a strategy decides, immutable and readable as data.
 
-A plan says which pipes run side by side (a generation) and in which order the generations come.
+A plan defines which pipes run side by side (a generation) and the order of the generations.
 Sequences are tuples and mappings refuse to change, all the way down, so a plan can be shared,
 cached and compared; its digest names its content.
 """
@@ -16,7 +16,7 @@ from kindling_airflow.common.immutable import EMPTY, FrozenDict, digest_of, free
 from kindling_airflow.data_entities import tag_problems
 from kindling_airflow.errors import PlanValidationError
 from kindling_airflow.execution_plan.document import PLAN_SCHEMA_VERSION, plan_content, plan_fields
-from kindling_airflow.execution_plan.rules import rule_problems
+from kindling_airflow.execution_plan.validation import rule_problems
 from kindling_airflow.pipe_graph import PipeGraph
 
 __all__ = ["PLAN_SCHEMA_VERSION", "ExecutionPlan", "Generation", "PlanValidationError"]
@@ -31,7 +31,7 @@ class Generation:
 
     Attributes:
         number: the position in the plan, from 0.
-        pipe_ids: the pipes, in the order in which they were asked for.
+        pipe_ids: the pipes, in the order requested.
         dependencies: the pipes that these wait for: producers in a batch plan, consumers in a
             streaming plan.
     """
@@ -41,8 +41,10 @@ class Generation:
     dependencies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "pipe_ids", _ids("pipe_ids", self.pipe_ids))
-        object.__setattr__(self, "dependencies", _ids("dependencies", self.dependencies))
+        if type(self.pipe_ids) is not tuple:
+            object.__setattr__(self, "pipe_ids", _ids("pipe_ids", self.pipe_ids))
+        if type(self.dependencies) is not tuple:
+            object.__setattr__(self, "dependencies", _ids("dependencies", self.dependencies))
 
     def __len__(self) -> int:
         return len(self.pipe_ids)
@@ -62,15 +64,15 @@ class ExecutionPlan:
     of the pipes do not count.
 
     Attributes:
-        pipe_ids: all pipes, in the order in which they were asked for.
+        pipe_ids: all pipes, in the order requested.
         generations: the generations in the order of execution.
         graph: the dependencies that the plan obeys.
         strategy: the name of the strategy that made it.
-        metadata: whatever else the strategy has to say, of JSON types.
+        metadata: anything else that the strategy reports, of JSON types.
 
     Raises:
-        PlanValidationError: pipe ids are no list, or JSON cannot express the metadata; lists every
-            problem with its path.
+        PlanValidationError: pipe ids are not a list, or JSON cannot express the metadata; lists
+            every problem with its path.
     """
 
     pipe_ids: tuple[str, ...]
@@ -108,7 +110,7 @@ class ExecutionPlan:
 
     @property
     def _numbers(self) -> Mapping[str, int]:
-        """The generation of each pipe, made when somebody asks for the first time."""
+        """The generation of each pipe, computed on first use."""
         if not self._places:
             numbers = ((p, g.number) for g in reversed(self.generations) for p in g.pipe_ids)
             object.__setattr__(self, "_places", FrozenDict(numbers))
@@ -127,7 +129,7 @@ class ExecutionPlan:
         return max(map(len, self.generations), default=0)
 
     def get_generation(self, number: int) -> Generation | None:
-        """Return a generation by its number, or None where there is none."""
+        """Return a generation by its number, or None if it has none."""
         return next((g for g in self.generations if g.number == number), None)
 
     def find_pipe_generation(self, pipe_id: str) -> int | None:
@@ -159,12 +161,12 @@ class ExecutionPlan:
     def direction(self) -> str | None:
         """Return ``forward``, ``reverse``, ``hybrid``, or None where the strategy commits to none.
 
-        ``batch`` and ``streaming`` mean what they say; a strategy of another name commits itself by
-        ``execution_order`` in its metadata. In a hybrid plan the pipes that the metadata lists as
-        ``streaming_pipes`` are in reverse order, the others forward, and streams come first.
+        For ``batch`` and ``streaming`` the name decides; another strategy sets ``execution_order``
+        in its metadata. In a hybrid plan the pipes that the metadata lists as ``streaming_pipes``
+        are in reverse order, the others forward, and streams come first.
         """
-        said = self.metadata.get("execution_order")
-        return _DIRECTIONS.get(self.strategy, said if said in _COMMITMENTS else None)
+        order = self.metadata.get("execution_order")
+        return _DIRECTIONS.get(self.strategy, order if order in _COMMITMENTS else None)
 
     def streaming_pipes(self) -> tuple[str, ...]:
         """Return the pipes that run as streams, in the plan's order.
@@ -212,7 +214,7 @@ class ExecutionPlan:
         checked: call ``validate()``.
 
         Raises:
-            PlanValidationError: the document is no plan of this release; lists every problem.
+            PlanValidationError: the document is not a plan of this release; lists every problem.
         """
         found = plan_fields(document)
         generations = tuple(Generation(*entry) for entry in found["generations"])

@@ -13,12 +13,14 @@ and edges; ways are counted in whole numbers, so that sums are exact.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kindling_airflow.common.durations import positive_seconds
 from kindling_airflow.execution_plan import ExecutionPlan
+from kindling_airflow.pipe_graph import PipeGraph
+from kindling_airflow.pipe_graph.structure import Neighbours, within
 from kindling_airflow.tags.names import DURATION_TAG
 
 __all__ = [
@@ -26,11 +28,10 @@ __all__ = [
     "critical_path",
     "data_flow",
     "duration_hint",
+    "flow_within",
     "is_forward",
     "path_through",
 ]
-
-_Neighbours = Mapping[str, tuple[str, ...]]
 
 
 def duration_hint(tags: Mapping[str, Any]) -> float | None:
@@ -59,7 +60,7 @@ def is_forward(plan: ExecutionPlan) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class DataFlow:
-    """Who reads from whom among the pipes of a plan.
+    """The data flow among the pipes of a plan.
 
     Attributes:
         order: the pipes, producers first.
@@ -68,8 +69,8 @@ class DataFlow:
     """
 
     order: tuple[str, ...]
-    producers: _Neighbours
-    consumers: _Neighbours
+    producers: Neighbours
+    consumers: Neighbours
 
     def remaining(self, weights: Mapping[str, int]) -> dict[str, int]:
         """Return for each pipe the longest way from it to an end, the pipe included."""
@@ -81,14 +82,17 @@ class DataFlow:
 
 
 def data_flow(plan: ExecutionPlan) -> DataFlow:
-    """Return who reads from whom in a plan; what its graph holds beyond the plan is left out."""
-    graph, members = plan.graph, set(plan.pipe_ids)
-    if len(members) == len(graph.nodes):
-        return DataFlow(graph.topological_order, graph.reverse_adjacency, graph.adjacency)
+    """Return the data flow of a plan; pipes of its graph that are not in the plan are left out."""
+    return flow_within(plan.graph, plan.pipe_ids)
+
+
+def flow_within(graph: PipeGraph, pipe_ids: Sequence[str]) -> DataFlow:
+    """Return the data flow among some pipes of a graph."""
+    order, members = graph.topological_order, set(pipe_ids)
+    if len(members) < len(order):
+        order = tuple([pipe_id for pipe_id in order if pipe_id in members])
     return DataFlow(
-        tuple(p for p in graph.topological_order if p in members),
-        {p: tuple(q for q in graph.get_dependencies(p) if q in members) for p in plan.pipe_ids},
-        {p: tuple(q for q in graph.get_dependents(p) if q in members) for p in plan.pipe_ids},
+        order, within(graph.reverse_adjacency, pipe_ids), within(graph.adjacency, pipe_ids)
     )
 
 
@@ -96,7 +100,7 @@ def critical_path(flow: DataFlow, remaining: Mapping[str, int]) -> tuple[str, ..
     """Return the longest way through a plan; of equally long ones, the one that is named first.
 
     Args:
-        flow: who reads from whom.
+        flow: the data flow.
         remaining: of the same flow, for positive weights.
     """
     return tuple(_steepest(flow.order, flow.consumers, remaining))
@@ -112,7 +116,7 @@ def path_through(
 
 
 def _steepest(
-    choice: tuple[str, ...], following: _Neighbours, height: Mapping[str, int]
+    choice: tuple[str, ...], following: Neighbours, height: Mapping[str, int]
 ) -> Iterator[str]:
     while choice:
         chosen = max(choice, key=height.__getitem__)
@@ -121,7 +125,7 @@ def _steepest(
 
 
 def _longest(
-    order: Iterable[str], behind: _Neighbours, weights: Mapping[str, int]
+    order: Iterable[str], behind: Neighbours, weights: Mapping[str, int]
 ) -> dict[str, int]:
     found: dict[str, int] = {}
     length_of = found.__getitem__

@@ -9,7 +9,7 @@
 ``pipes`` are the declarations in the graph, without their functions and without what is left at
 its default; ``entities`` are the tags of the entities that have some. Reading checks that every
 field is what it should be, and that the edges are those that the pipes imply; whether the plan
-obeys its strategy is for ``validate()`` to say.
+obeys its strategy is checked by ``validate()``.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _PIPE_FIELDS = (
 def plan_content(
     plan: ExecutionPlan, gather: Callable[[Iterable[Any]], Iterable[Any]] = list
 ) -> dict[str, Any]:
-    """Return what a plan says, of types that JSON can express; its digest is made of this.
+    """Return a plan's content, of types that JSON can express; its digest is made of this.
 
     The edges are left out: they follow from the pipes.
 
     Args:
         plan: the plan.
-        gather: what the pipes are gathered into; ``iter``: they are made one by one, when asked.
+        gather: what the pipes are gathered into; ``iter`` makes them one by one, on demand.
     """
     graph = plan.graph
     return {
@@ -100,12 +100,12 @@ def plan_fields(document: Any) -> dict[str, Any]:
 
 def _fields(document: Any) -> dict[str, Any]:
     if not isinstance(document, dict):
-        raise PlanValidationError([f"a plan is a JSON object, not {type(document).__name__}"])
+        raise PlanValidationError([f"a plan must be a JSON object, not {type(document).__name__}"])
     version = document.get("schema_version")
     if type(version) is not int or version != PLAN_SCHEMA_VERSION:
         problem = (
             f"plan schema version {version!r} is unknown; this release reads version "
-            f"{PLAN_SCHEMA_VERSION}\n  Fix: make the plan again."
+            f"{PLAN_SCHEMA_VERSION}\n  Fix: regenerate the plan."
         )
         raise PlanValidationError([problem])
     problems: list[str] = []
@@ -121,12 +121,12 @@ def _fields(document: Any) -> dict[str, Any]:
     pipe_ids = _strings("pipe_ids", document.get("pipe_ids"), problems)
     generations = list(_generations(document, problems))
     problems = problems or digest_problems(
-        document, "plan", "make the plan again", implied=["edges"]
+        document, "plan", "regenerate the plan", implied=["edges"]
     )
     if problems:
         raise PlanValidationError(problems)
     try:
-        graph = PipeGraph(nodes, freeze(entities))
+        graph = PipeGraph(nodes, freeze(entities), lazy=True)
     except GraphValidationError as error:
         raise PlanValidationError(error.problems) from error
     if edges != graph.edges:
@@ -184,7 +184,7 @@ def _nodes(document: Mapping[str, Any], problems: list[str]) -> Iterator[tuple[s
             known["output_entity_id"] = "nothing"  # legal for a node that was made by hand
         pipe_id = known.get("pipeid")
         if isinstance(pipe_id, str) and (first := seen.setdefault(pipe_id, where)) != where:
-            problems.append(f"{where}: pipe {pipe_id!r} is taken by {first}")
+            problems.append(f"{where}: pipe {pipe_id!r} is already declared by {first}")
             continue
         try:
             pipe = registry.register_pipe(**{"pipeid": None, **known})
@@ -223,7 +223,7 @@ def _edge_text(said: tuple[PipeEdge, ...], implied: tuple[PipeEdge, ...]) -> str
     shown, wanted = (list(edges[n]) if n < len(edges) else "nothing" for edges in (said, implied))
     return (
         f"edges[{n}] is {shown}, but the pipes' inputs and outputs imply {wanted}\n"
-        "  Fix: make the plan again; edges follow from the pipes."
+        "  Fix: regenerate the plan; edges follow from the pipes."
     )
 
 

@@ -1,4 +1,4 @@
-"""Plan -> text, for people."""
+"""A plan as human-readable text."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@
 
 Both put each pipe into the earliest generation that its rule allows: under batch a pipe comes one
 generation after the last of its producers, under streaming one after the last of its consumers.
-A generation's pipes stand in the order in which they were asked for. The strategies themselves,
+A generation's pipes stand in the order requested. The strategies themselves,
 these two and three more, are in :mod:`kindling_airflow.strategies`.
 """
 
@@ -19,10 +19,10 @@ from kindling_airflow.execution_plan import ExecutionPlan, Generation, PlanValid
 from kindling_airflow.execution_plan.text import visualize_plan
 from kindling_airflow.execution_strategy.base import ExecutionStrategy
 from kindling_airflow.execution_strategy.batch import BatchExecutionStrategy
-from kindling_airflow.execution_strategy.by_name import resolve_strategy, strategy_by_name
 from kindling_airflow.execution_strategy.config_based import ConfigBasedExecutionStrategy
 from kindling_airflow.execution_strategy.hybrid import HybridExecutionStrategy
 from kindling_airflow.execution_strategy.priority import PriorityExecutionStrategy
+from kindling_airflow.execution_strategy.registry import resolve_strategy, strategy_by_name
 from kindling_airflow.execution_strategy.streaming import StreamingExecutionStrategy
 from kindling_airflow.pipe_graph import PipeGraphBuilder, PipeSource
 
@@ -110,7 +110,7 @@ class ExecutionPlanGenerator:
             if not isinstance(plan, ExecutionPlan):
                 problem = (
                     f"strategy {chosen.get_strategy_name()!r} returned {type(plan).__name__} "
-                    "where a plan belongs\n  Fix: let its plan() return an ExecutionPlan."
+                    "instead of a plan\n  Fix: return an ExecutionPlan from its plan()."
                 )
                 raise PlanValidationError([problem])
             plan.validate()

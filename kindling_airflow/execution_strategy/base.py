@@ -1,17 +1,10 @@
-"""What a strategy is, and the steps that the built-in ones share.
-
-    order and neighbours of the graph  -> within    -> those of the plan's pipes alone
-    order and what waits for what      -> layers    -> columns of pipes
-    columns and what waits for what    -> numbered  -> generations
-
-Each step takes time linear in pipes and edges, and none recurses.
-"""
+"""The interface of a strategy, and the steps that the built-in ones share."""
 
 from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -20,14 +13,13 @@ from kindling_airflow.data_entities import list_problems
 from kindling_airflow.errors import GraphValidationError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.pipe_graph import PipeGraph
+from kindling_airflow.pipe_graph.structure import Neighbours
 
-__all__ = ["ExecutionStrategy", "Neighbours", "members_of", "numbered", "within"]
-
-Neighbours = Mapping[str, tuple[str, ...]]
+__all__ = ["BudgetedStrategy", "ExecutionStrategy", "check_members", "numbered"]
 
 
 class ExecutionStrategy(ABC):
-    """The order in which the pipes of a graph run. Subclass it for an order of your own.
+    """The order in which the pipes of a graph run. Subclass it for a custom order.
 
     Args:
         logger_provider: anything with ``get_logger(name)``; by default the standard logging.
@@ -49,9 +41,9 @@ class ExecutionStrategy(ABC):
         return provider.get_logger(name)
 
     def _planned(self, plan: ExecutionPlan) -> ExecutionPlan:
-        """Tell the provider's logger, if there is one, what has been planned, and return it.
+        """Log a plan's figures if there is a logger provider; return the plan.
 
-        Without a provider nothing is said: an Airflow process plans at every parse of its files.
+        Without a provider nothing is logged: Airflow plans whenever it parses a DAG file.
         """
         if hasattr(self.logger_provider, "get_logger") and hasattr(self.logger, "info"):
             self.logger.info(
@@ -69,38 +61,36 @@ class ExecutionStrategy(ABC):
         """Return the name that plans of this strategy carry."""
 
 
-def members_of(graph: PipeGraph, pipe_ids: Sequence[str]) -> set[str]:
-    """Return the pipes of a plan as a set.
+class BudgetedStrategy(ExecutionStrategy):
+    """A strategy whose plans recommend what to cache.
+
+    Args:
+        logger_provider: see :class:`ExecutionStrategy`.
+        memory_budget_bytes: the memory for entities that several pipes read, or None where it is
+            not known; see :func:`kindling_airflow.cache_optimizer.recommend_cache`.
+    """
+
+    def __init__(
+        self, logger_provider: Any = None, *, memory_budget_bytes: int | None = None
+    ) -> None:
+        super().__init__(logger_provider)
+        self.memory_budget_bytes = memory_budget_bytes
+
+
+def check_members(graph: PipeGraph, pipe_ids: Sequence[str]) -> None:
+    """Check that pipes are in a graph.
 
     Raises:
         GraphValidationError: a pipe is not in the graph, or ``pipe_ids`` is a string.
     """
     if isinstance(pipe_ids, str):
         raise GraphValidationError(list_problems("pipe_ids", pipe_ids))
-    members = set(pipe_ids)
-    unknown = members - graph.nodes.keys()
+    unknown = set(pipe_ids) - graph.nodes.keys()
     if unknown:
         raise GraphValidationError(
             f"pipe {p!r} is not in the graph\n  Fix: build the graph with all pipes of the plan."
             for p in unknown
         )
-    return members
-
-
-def within(
-    members: set[str], order: Iterable[str], neighbours: Neighbours
-) -> tuple[Iterable[str], Neighbours]:
-    """Return an order of pipes and their neighbours as if there were no pipes but the members.
-
-    Args:
-        members: the pipes of the plan; all of them have neighbours, if only none.
-        order: the pipes of a graph.
-        neighbours: the neighbours of each pipe of the graph.
-    """
-    if len(members) == len(neighbours):
-        return order, neighbours
-    inner = {p: tuple(n for n in neighbours[p] if n in members) for p in members}
-    return (pipe_id for pipe_id in order if pipe_id in members), inner
 
 
 def numbered(columns: Iterable[Sequence[str]], waits_for: Neighbours) -> tuple[Generation, ...]:

@@ -1,13 +1,16 @@
-"""The order that the pipes ask for themselves, by their tags ``processing_mode``."""
+"""The order that the pipes' tags ``processing_mode`` request."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.execution_strategy.base import ExecutionStrategy, members_of
+from kindling_airflow.execution_strategy.base import (
+    BudgetedStrategy,
+    ExecutionStrategy,
+    check_members,
+)
 from kindling_airflow.execution_strategy.batch import BatchExecutionStrategy
 from kindling_airflow.execution_strategy.hybrid import HybridExecutionStrategy, processing_modes
 from kindling_airflow.execution_strategy.streaming import StreamingExecutionStrategy
@@ -16,23 +19,14 @@ from kindling_airflow.pipe_graph import PipeGraph
 __all__ = ["ConfigBasedExecutionStrategy"]
 
 
-class ConfigBasedExecutionStrategy(ExecutionStrategy):
+class ConfigBasedExecutionStrategy(BudgetedStrategy):
     """Batch order if all pipes are batch pipes, streaming order if all stream, else hybrid order.
 
     A pipe without the tag ``processing_mode`` is a batch pipe. One streaming pipe among batch pipes
     does not turn the whole plan around: under streaming order the batch pipes would run before
-    their data is there. The hybrid order gives both kinds what they need.
-
-    Args:
-        logger_provider: see :class:`ExecutionStrategy`.
-        memory_budget_bytes: see :class:`BatchExecutionStrategy`; counts where the order is batch.
+    their data is there. The hybrid order gives both kinds what they need. The memory budget counts
+    where the order is batch.
     """
-
-    def __init__(
-        self, logger_provider: Any = None, *, memory_budget_bytes: int | None = None
-    ) -> None:
-        super().__init__(logger_provider)
-        self.memory_budget_bytes = memory_budget_bytes
 
     def plan(self, graph: PipeGraph, pipe_ids: Sequence[str]) -> ExecutionPlan:
         """Return the plan of the strategy that the tags ask for, under this strategy's name.
@@ -44,7 +38,7 @@ class ConfigBasedExecutionStrategy(ExecutionStrategy):
             GraphValidationError: as the other strategy does, or a ``processing_mode`` is neither
                 ``batch`` nor ``streaming``.
         """
-        members = members_of(graph, pipe_ids)
+        check_members(graph, pipe_ids)
         modes = processing_modes(graph, pipe_ids)
         streams = sum(mode == "streaming" for mode in modes.values())
         strategy: ExecutionStrategy
@@ -52,7 +46,7 @@ class ConfigBasedExecutionStrategy(ExecutionStrategy):
             strategy = BatchExecutionStrategy(
                 self.logger_provider, memory_budget_bytes=self.memory_budget_bytes
             )
-        elif streams == len(members):
+        elif streams == len(set(pipe_ids)):
             strategy = StreamingExecutionStrategy(self.logger_provider)
         else:
             strategy = HybridExecutionStrategy(self.logger_provider)

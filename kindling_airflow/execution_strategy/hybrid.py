@@ -23,14 +23,10 @@ from typing import Any
 
 from kindling_airflow.errors import GraphValidationError
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.execution_strategy.base import (
-    ExecutionStrategy,
-    Neighbours,
-    members_of,
-    numbered,
-    within,
-)
+from kindling_airflow.execution_plan.critical_path import flow_within
+from kindling_airflow.execution_strategy.base import ExecutionStrategy, check_members, numbered
 from kindling_airflow.pipe_graph import PipeGraph
+from kindling_airflow.pipe_graph.structure import Neighbours
 from kindling_airflow.tags.names import MODE_TAG
 
 __all__ = ["HybridExecutionStrategy", "processing_modes"]
@@ -44,9 +40,9 @@ def processing_modes(graph: PipeGraph, pipe_ids: Iterable[str]) -> dict[str, str
     Upper and lower case are the same.
 
     Raises:
-        GraphValidationError: a tag says something else; lists every pipe of which it does.
+        GraphValidationError: a tag has another value; lists every such pipe.
     """
-    said: dict[str, Any] = {
+    found: dict[str, Any] = {
         pipe_id: tags[MODE_TAG]
         for pipe_id in pipe_ids
         if MODE_TAG in (tags := graph.nodes[pipe_id].tags)
@@ -54,12 +50,12 @@ def processing_modes(graph: PipeGraph, pipe_ids: Iterable[str]) -> dict[str, str
     problems = [
         f"pipe {pipe_id!r}: tag processing_mode must be 'batch' or 'streaming', not {mode!r}\n"
         "  Fix: correct the tag, or leave it out where the pipe is a batch pipe."
-        for pipe_id, mode in said.items()
+        for pipe_id, mode in found.items()
         if not isinstance(mode, str) or mode.lower() not in _MODES
     ]
     if problems:
         raise GraphValidationError(problems)
-    return {pipe_id: mode.lower() for pipe_id, mode in said.items()}
+    return {pipe_id: mode.lower() for pipe_id, mode in found.items()}
 
 
 class HybridExecutionStrategy(ExecutionStrategy):
@@ -78,22 +74,20 @@ class HybridExecutionStrategy(ExecutionStrategy):
             GraphValidationError: a pipe is not in the graph, or a ``processing_mode`` is neither
                 ``batch`` nor ``streaming``.
         """
-        members = members_of(graph, pipe_ids)
+        check_members(graph, pipe_ids)
         modes = processing_modes(graph, pipe_ids)
         streams = {pipe_id for pipe_id, mode in modes.items() if mode == "streaming"}
-        order, producers = within(members, graph.topological_order, graph.reverse_adjacency)
-        order = tuple(order)
-        _, consumers = within(members, (), graph.adjacency)
+        flow = flow_within(graph, pipe_ids)
         columns = [
-            *_columns(pipe_ids, reversed(order), consumers, streams),
-            *_columns(pipe_ids, order, producers, members - streams),
+            *_columns(pipe_ids, reversed(flow.order), flow.consumers, streams),
+            *_columns(pipe_ids, flow.order, flow.producers, set(pipe_ids) - streams),
         ]
         waits_for = {
             pipe_id: (
-                *(() if pipe_id in streams else producers[pipe_id]),
-                *(consumer for consumer in consumers[pipe_id] if consumer in streams),
+                *(() if pipe_id in streams else flow.producers[pipe_id]),
+                *(consumer for consumer in flow.consumers[pipe_id] if consumer in streams),
             )
-            for pipe_id in members
+            for pipe_id in pipe_ids
         }
         metadata = {
             "execution_order": "hybrid",

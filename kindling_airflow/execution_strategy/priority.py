@@ -14,42 +14,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
 
 from kindling_airflow.cache_optimizer import cache_metadata
 from kindling_airflow.errors import GraphValidationError
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.execution_strategy.base import (
-    ExecutionStrategy,
-    Neighbours,
-    members_of,
-    numbered,
-    within,
-)
+from kindling_airflow.execution_plan.critical_path import flow_within
+from kindling_airflow.execution_strategy.base import BudgetedStrategy, check_members, numbered
 from kindling_airflow.pipe_graph import PipeGraph
-from kindling_airflow.pipe_graph.rules import layers
 from kindling_airflow.tags.names import PRIORITY_TAG
 from kindling_airflow.tags.registry import tag_row
 
 __all__ = ["PriorityExecutionStrategy", "priority_problems"]
 
 
-class PriorityExecutionStrategy(ExecutionStrategy):
+class PriorityExecutionStrategy(BudgetedStrategy):
     """Forward, as batch; each generation is split by priority, the most urgent pipes first.
 
     The tag ``priority`` is a number, by default 0; larger is more urgent. A pipe counts as urgent
     as the most urgent pipe of the plan that depends on it, directly or not.
-
-    Args:
-        logger_provider: see :class:`ExecutionStrategy`.
-        memory_budget_bytes: see :class:`BatchExecutionStrategy`.
     """
-
-    def __init__(
-        self, logger_provider: Any = None, *, memory_budget_bytes: int | None = None
-    ) -> None:
-        super().__init__(logger_provider)
-        self.memory_budget_bytes = memory_budget_bytes
 
     def plan(self, graph: PipeGraph, pipe_ids: Sequence[str]) -> ExecutionPlan:
         """Return the batch plan with its generations split by priority.
@@ -58,18 +41,20 @@ class PriorityExecutionStrategy(ExecutionStrategy):
         that of each generation (``generation_priorities``), inherited ones included.
 
         Raises:
-            GraphValidationError: as under batch, or a ``priority`` is no finite number; lists every
-                pipe of which it is none.
+            GraphValidationError: as under batch, or a ``priority`` is not a finite number; lists
+                every such pipe.
         """
-        members = members_of(graph, pipe_ids)
+        check_members(graph, pipe_ids)
         own = _priorities(graph, pipe_ids)
-        order, producers = within(members, graph.topological_order, graph.reverse_adjacency)
-        order = tuple(order)
-        _, consumers = within(members, (), graph.adjacency)
-        urgency = _inherited(own, reversed(order), consumers)
+        flow = flow_within(graph, pipe_ids)
+        urgency: dict[str, float] = {}  # the largest priority of a pipe and of all behind it
+        for pipe_id in reversed(flow.order):
+            urgency[pipe_id] = max(
+                [own[pipe_id], *map(urgency.__getitem__, flow.consumers[pipe_id])]
+            )
         columns = [
             list(column)
-            for layer in layers(pipe_ids, order, producers)
+            for layer in graph.generations_of(pipe_ids)
             for _, column in groupby(
                 sorted(layer, key=urgency.__getitem__, reverse=True), urgency.__getitem__
             )
@@ -80,7 +65,7 @@ class PriorityExecutionStrategy(ExecutionStrategy):
             "generation_priorities": [urgency[column[0]] for column in columns],
             **cache_metadata(graph, pipe_ids, self.memory_budget_bytes),
         }
-        generations = numbered(columns, producers)
+        generations = numbered(columns, flow.producers)
         return self._planned(
             ExecutionPlan(tuple(pipe_ids), generations, graph, "priority", metadata)
         )
@@ -99,7 +84,7 @@ def _priorities(graph: PipeGraph, pipe_ids: Iterable[str]) -> dict[str, float]:
 
 
 def priority_problems(priorities: Mapping[str, object]) -> Iterator[str]:
-    """Yield which of the tags ``priority``, by pipe, are no finite numbers."""
+    """Yield a problem for each tag ``priority``, by pipe, that is not a finite number."""
     fits = tag_row("pipe", PRIORITY_TAG).value.fits
     for pipe_id, priority in priorities.items():
         if fits is not None and not fits(priority):
@@ -107,19 +92,3 @@ def priority_problems(priorities: Mapping[str, object]) -> Iterator[str]:
                 f"pipe {pipe_id!r}: tag priority must be a finite number, not {priority!r}\n"
                 "  Fix: correct the tag, or leave it out for 0; larger is more urgent."
             )
-
-
-def _inherited(
-    own: dict[str, float], order: Iterable[str], consumers: Neighbours
-) -> dict[str, float]:
-    """Return the largest priority of each pipe and of all that depend on it.
-
-    Args:
-        own: the pipes' own priorities.
-        order: the pipes, consumers first.
-        consumers: what reads each pipe's output.
-    """
-    urgency: dict[str, float] = {}
-    for pipe_id in order:
-        urgency[pipe_id] = max([own[pipe_id], *[urgency[p] for p in consumers[pipe_id]]])
-    return urgency

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.execution_strategy.base import ExecutionStrategy, members_of, numbered, within
+from kindling_airflow.execution_strategy.base import ExecutionStrategy, check_members, numbered
 from kindling_airflow.pipe_graph import PipeGraph
-from kindling_airflow.pipe_graph.rules import layers
+from kindling_airflow.pipe_graph.structure import within
 
 __all__ = ["StreamingExecutionStrategy"]
 
@@ -26,10 +26,9 @@ class StreamingExecutionStrategy(ExecutionStrategy):
         Raises:
             GraphValidationError: a pipe is not in the graph.
         """
-        order, consumers = within(
-            members_of(graph, pipe_ids), reversed(graph.topological_order), graph.adjacency
-        )
-        generations = numbered(layers(pipe_ids, order, consumers), consumers)
+        check_members(graph, pipe_ids)
+        columns = graph.generations_of(pipe_ids, reverse=True)
+        generations = numbered(columns, within(graph.adjacency, pipe_ids))
         metadata = {
             "execution_order": "reverse",
             "checkpoint_order": "downstream_first",

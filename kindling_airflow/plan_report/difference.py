@@ -6,19 +6,23 @@ Airflow, which keeps a task's history by its id.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import chain
 from typing import Any, Literal
 
 from kindling_airflow.common.immutable import EMPTY, same_json, thaw
+from kindling_airflow.common.wording import counted
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.execution_plan.critical_path import critical_path, data_flow, is_forward
+from kindling_airflow.execution_plan.critical_path import is_forward
 from kindling_airflow.execution_plan.document import plan_content
-from kindling_airflow.pipe_graph.rules import PipeEdge
-from kindling_airflow.plan_report.difference_text import difference_lines
-from kindling_airflow.plan_report.durations import Ticks, durations_of
+from kindling_airflow.pipe_graph import PipeEdge
+from kindling_airflow.plan_report.durations import Times, seconds_text
 
 __all__ = ["Change", "Changes", "Figures", "Move", "PlanDiff", "diff"]
+
+_MOST_LISTED = 50
+_LONGEST_OBJECT = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Figures:
 
     Attributes:
         strategy: its name.
-        total_pipes, total_generations, max_parallelism: as the plan says.
+        total_pipes, total_generations, max_parallelism: those of the plan.
         critical_path: the longest way through it; empty where pipes do not run to their end.
         critical_path_seconds: its length.
     """
@@ -87,7 +91,7 @@ class PlanDiff:
         edges_added, edges_removed: data edges that only one of them has.
         moves: pipes of both plans that changed their generation.
         entities_changed: entities whose tags changed.
-        metadata_changed: what the strategy says otherwise.
+        metadata_changed: entries of the strategy's metadata that differ.
     """
 
     old_digest: str
@@ -111,17 +115,9 @@ class PlanDiff:
     @property
     def only_order(self) -> bool:
         """Whether the plans differ, but in nothing that is listed: pipes stand in another order."""
-        listed = (
-            self.pipes_added,
-            self.pipes_removed,
-            self.pipes_changed,
-            self.edges_added,
-            self.edges_removed,
-            self.moves,
-            self.entities_changed,
-            self.metadata_changed,
-        )
-        return not self.is_empty and not any(listed) and self.before.strategy == self.after.strategy
+        lists = (getattr(self, f.name) for f in fields(self) if f.type.startswith("tuple"))
+        same = not any(lists) and self.before.strategy == self.after.strategy
+        return same and not self.is_empty
 
     def to_json(self) -> dict[str, Any]:
         """Return the difference as a JSON document."""
@@ -133,8 +129,8 @@ class PlanDiff:
         return {"is_empty": self.is_empty, "only_order": self.only_order, **document, **edges}
 
     def text(self) -> str:
-        """Return the difference for people."""
-        return "\n".join(difference_lines(self))
+        """Return the difference as human-readable text."""
+        return "\n".join(_lines(self))
 
 
 def diff(
@@ -149,7 +145,7 @@ def diff(
             :func:`~kindling_airflow.plan_report.durations_of`.
 
     Raises:
-        ForecastError: a duration is no positive number.
+        ForecastError: a duration is not a positive number.
     """
     edges_before, edges_after = dict.fromkeys(old.graph.edges), dict.fromkeys(new.graph.edges)
     pipes_before, pipes_after = _declarations(old), _declarations(new)
@@ -175,9 +171,8 @@ def _figures(plan: ExecutionPlan, durations: Mapping[str, float] | None) -> Figu
     path: tuple[str, ...] = ()
     seconds = 0.0
     if is_forward(plan):
-        ticks, flow = Ticks.of(durations_of(plan, durations)), data_flow(plan)
-        path = critical_path(flow, flow.remaining(ticks.by_pipe))
-        seconds = ticks.seconds(sum(map(ticks.by_pipe.__getitem__, path)))
+        times = Times.of(plan, durations)
+        path, seconds = times.critical_path(), times.whole_seconds()
     return Figures(
         plan.strategy,
         plan.total_pipes(),
@@ -242,3 +237,97 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -
             yield Change(what, "removed", old[key], None)
         elif not same_json(old[key], new[key]):
             yield Change(what, "changed", old[key], new[key])
+
+
+def _lines(found: PlanDiff) -> Iterator[str]:
+    """Yield lines of text: ``+`` added, ``-`` removed, ``~`` changed; long lists are cut."""
+    if found.is_empty:
+        yield f"No difference: {_figures_text(found.before, found.before)}"
+        return
+    yield _figures_text(found.before, found.after)
+    sections = {
+        "Pipes": [
+            *(f"+ {pipe_id!r}" for pipe_id in found.pipes_added),
+            *(f"- {pipe_id!r}" for pipe_id in found.pipes_removed),
+            *chain.from_iterable(map(_changes_lines, found.pipes_changed)),
+        ],
+        "Edges": [
+            *(f"+ {_edge_text(edge)}" for edge in found.edges_added),
+            *(f"- {_edge_text(edge)}" for edge in found.edges_removed),
+        ],
+        "Generations": [f"~ {m.pipe_id!r}: {m.old} -> {m.new}" for m in found.moves],
+        "Entities": list(chain.from_iterable(map(_changes_lines, found.entities_changed))),
+        "Metadata": [*map(_change_text, found.metadata_changed)],
+        "Critical path": _path_lines(found.before.critical_path, found.after.critical_path),
+    }
+    for headline, lines in sections.items():
+        if lines:
+            yield from ("", headline)
+            yield from _cut(lines)
+    if found.only_order:
+        yield from ("", "The same pipes, edges and generations, in another order")
+
+
+def _figures_text(before: Figures, after: Figures) -> str:
+    parts = [
+        _arrow(before.strategy, after.strategy),
+        _arrow(f"{before.total_pipes:,}", counted(after.total_pipes, "pipe")),
+        _arrow(f"{before.total_generations:,}", counted(after.total_generations, "generation")),
+        "at most " + _arrow(f"{before.max_parallelism:,}", f"{after.max_parallelism:,} at once"),
+    ]
+    if before.critical_path and after.critical_path:
+        lengths = (seconds_text(f.critical_path_seconds) for f in (before, after))
+        parts.append(f"critical path {_arrow(*lengths)}")
+    return ", ".join(parts)
+
+
+def _arrow(old: str, new: str) -> str:
+    """Return ``old -> new``, or ``new`` alone where it starts with the same words."""
+    return new if new == old or new.startswith(f"{old} ") else f"{old} -> {new}"
+
+
+def _edge_text(edge: PipeEdge) -> str:
+    return f"{edge.from_pipe!r} -> {edge.to_pipe!r}, by {edge.entity!r}"
+
+
+def _changes_lines(found: Changes) -> Iterator[str]:
+    yield f"~ {found.of!r}"
+    for change in found.changes:
+        yield f"    {_change_text(change)}"
+
+
+def _change_text(change: Change) -> str:
+    old, new = thaw(change.old), thaw(change.new)
+    if change.kind == "added":
+        return f"+ {change.what}: {_shown(new)}"
+    if change.kind == "removed":
+        return f"- {change.what}: {_shown(old)}"
+    if isinstance(old, list) and isinstance(new, list) and _as_sets_differ(old, new):
+        come = [f"+ {_shown(item)}" for item in new if item not in old]
+        gone = [f"- {_shown(item)}" for item in old if item not in new]
+        return f"~ {change.what}: {', '.join([*come, *gone])}"
+    return f"~ {change.what}: {_shown(old)} -> {_shown(new)}"
+
+
+def _shown(value: object) -> str:
+    """Return a value as text; objects are cut, names and numbers are not."""
+    text = repr(value)
+    is_object = isinstance(value, (dict, list)) and "{" in text[:2]
+    return f"{text[:_LONGEST_OBJECT]}..." if is_object and len(text) > _LONGEST_OBJECT else text
+
+
+def _as_sets_differ(old: Sequence[object], new: Sequence[object]) -> bool:
+    return any(item not in new for item in old) or any(item not in old for item in new)
+
+
+def _path_lines(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    if before == after:
+        return []
+    return [f"{sign} {' -> '.join(map(repr, p))}" for sign, p in (("-", before), ("+", after)) if p]
+
+
+def _cut(lines: Sequence[str]) -> Iterator[str]:
+    for line in lines[:_MOST_LISTED]:
+        yield f"  {line}"
+    if len(lines) > _MOST_LISTED:
+        yield f"  ... and {counted(len(lines) - _MOST_LISTED, 'line')} more"

@@ -1,4 +1,4 @@
-"""How long each pipe takes, as far as somebody said so."""
+"""How long pipes take, and when they could start if nothing limited the width."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from kindling_airflow.common.durations import positive_seconds
 from kindling_airflow.common.immutable import FrozenDict
 from kindling_airflow.errors import ForecastError
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.execution_plan.critical_path import duration_hint
+from kindling_airflow.execution_plan.critical_path import (
+    DataFlow,
+    critical_path,
+    data_flow,
+    duration_hint,
+    path_through,
+)
 from kindling_airflow.tags.names import DURATION_TAG
 
-__all__ = ["Ticks", "durations_of", "seconds_text"]
+__all__ = ["Ticks", "Times", "durations_of", "seconds_text"]
 
 _LONGEST_SUM = 1e300
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
@@ -31,16 +37,16 @@ def durations_of(
         default: seconds of a pipe that is not given and has no tag ``duration_hint``.
 
     Raises:
-        ForecastError: a duration is no positive, finite number; lists all of them.
+        ForecastError: a duration is not a positive, finite number; lists all of them.
     """
     usual = positive_seconds(default)
     problems = [] if usual is not None else [_problem("the default duration", default)]
-    said = {} if given is None else given
+    known = given or {}
     found: dict[str, float] = {}
     for pipe_id in plan.pipe_ids:
         tags = plan.graph.nodes[pipe_id].tags
-        if pipe_id in said:
-            what, value = "the given duration", said[pipe_id]
+        if pipe_id in known:
+            what, value = "the given duration", known[pipe_id]
             seconds = positive_seconds(value)
         elif DURATION_TAG in tags:
             what, value = f"tag {DURATION_TAG}", tags[DURATION_TAG]
@@ -93,8 +99,68 @@ class Ticks:
         return ticks / (self.per_second * parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When pipes can start, and how long the ways through a plan are.
+
+    Attributes:
+        flow: the data flow.
+        ticks: how long each pipe takes.
+        until, remaining: the longest way to each pipe and from it on, the pipe included, in ticks.
+        whole: the longest way through the plan, in ticks.
+    """
+
+    flow: DataFlow
+    ticks: Ticks
+    until: Mapping[str, int]
+    remaining: Mapping[str, int]
+    whole: int
+
+    @classmethod
+    def of(cls, plan: ExecutionPlan, durations: Mapping[str, float] | None) -> Times:
+        """Return the times of a valid plan in forward order.
+
+        Raises:
+            ForecastError: a duration is not a positive number.
+        """
+        ticks, flow = Ticks.of(durations_of(plan, durations)), data_flow(plan)
+        until, remaining = flow.until(ticks.by_pipe), flow.remaining(ticks.by_pipe)
+        return cls(flow, ticks, until, remaining, max(remaining.values(), default=0))
+
+    def critical_path(self) -> tuple[str, ...]:
+        """Return the longest way through the plan."""
+        return critical_path(self.flow, self.remaining)
+
+    def whole_seconds(self) -> float:
+        """Return the length of the longest way through the plan."""
+        return self.ticks.seconds(self.whole)
+
+    def own_seconds(self, pipe_id: str) -> float:
+        """Return how long a pipe takes."""
+        return self.ticks.seconds(self.ticks.by_pipe[pipe_id])
+
+    def earliest_start_seconds(self, pipe_id: str) -> float:
+        """Return when a pipe could start."""
+        return self.ticks.seconds(self.until[pipe_id] - self.ticks.by_pipe[pipe_id])
+
+    def path_through(self, pipe_id: str) -> tuple[str, ...]:
+        """Return the longest way through the plan that a pipe is on."""
+        return path_through(self.flow, pipe_id, self.until, self.remaining)
+
+    def path_seconds(self, pipe_id: str) -> float:
+        """Return the length of the longest way that a pipe is on."""
+        return self.ticks.seconds(self._through(pipe_id))
+
+    def slack_seconds(self, pipe_id: str) -> float:
+        """Return how much longer a pipe could take before the whole run does."""
+        return self.ticks.seconds(self.whole - self._through(pipe_id))
+
+    def _through(self, pipe_id: str) -> int:
+        return self.until[pipe_id] + self.remaining[pipe_id] - self.ticks.by_pipe[pipe_id]
+
+
 def seconds_text(seconds: float) -> str:
-    """Return a time for people, with the digits that matter.
+    """Return a human-readable duration, with the digits that matter.
 
     >>> [seconds_text(s) for s in (0.03125, 12.34, 119.96, 600, 10_000, 1e6)]
     ['0.031 s', '12.3 s', '120 s', '10 min 0 s', '2 h 47 min', '11 d 14 h']

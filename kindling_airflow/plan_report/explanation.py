@@ -16,8 +16,7 @@ from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import is_forward
 from kindling_airflow.pipe_graph import PipeNode
 from kindling_airflow.plan_report.chains import chain_of, longest_chains
-from kindling_airflow.plan_report.durations import seconds_text
-from kindling_airflow.plan_report.times import Times
+from kindling_airflow.plan_report.durations import Times, seconds_text
 from kindling_airflow.tags.stream_settings import read_settings
 
 __all__ = ["ChainStep", "Explanation", "InputOrigin", "Timing", "explain"]
@@ -47,8 +46,8 @@ class InputOrigin:
 
     Attributes:
         entity: the entity.
-        origin: a ``pipe`` of the plan, the pipe's ``own output`` (its state of before), a pipe that
-            is known but ``not in the plan``, or ``external``.
+        origin: a ``pipe`` of the plan, the pipe's ``own output`` (the state of its last run), a
+            pipe that is known but ``not in the plan``, or ``external``.
         producer: the pipe that writes it; None for an external one.
     """
 
@@ -127,7 +126,7 @@ class Explanation:
         return {**document, "is_forced": self.is_forced}
 
     def text(self) -> str:
-        """Return the explanation for people; JSON has it whole where lists are cut."""
+        """Return the explanation as human-readable text, in which long lists are cut."""
         return "\n".join(_lines(self))
 
 
@@ -143,7 +142,7 @@ def explain(
 
     Raises:
         GraphValidationError: the plan has no such pipe.
-        ForecastError: a duration is no positive number.
+        ForecastError: a duration is not a positive number.
     """
     number = plan.find_pipe_generation(pipe_id)
     if number is None:
@@ -292,7 +291,7 @@ def _lines(found: Explanation) -> Iterator[str]:
 
 _ORIGINS = {
     "pipe": "written by {!r}",
-    "own output": "its own output: the state of before",
+    "own output": "its own output: the state of its last run",
     "not in the plan": "written by {!r}, which is not in the plan",
     "external": "external: no pipe writes it",
 }

@@ -95,7 +95,7 @@ class Forecast:
         return document
 
     def text(self) -> str:
-        """Return the forecast for people, without its schedule."""
+        """Return the forecast as human-readable text, without its schedule."""
         return "\n".join(_lines(self))
 
 
@@ -110,8 +110,8 @@ def forecast(
         durations: seconds by pipe id; see :func:`~kindling_airflow.plan_report.durations_of`.
 
     Raises:
-        ForecastError: the plan is no forward one, the width is no positive whole number, or a
-            duration no positive number; lists every problem.
+        ForecastError: the plan is not a forward plan, the width is not a positive whole number,
+            or a duration is not a positive number; lists every problem.
     """
     problems = [*_plan_problems(plan), *_width_problems(width)]
     try:
@@ -155,7 +155,7 @@ def forecast(
 
 
 class _Runs:
-    """The runs of a plan at the widths that were asked for; none is made twice."""
+    """The runs of a plan at the requested widths; each is computed once."""
 
     def __init__(self, work: Work) -> None:
         self.total = sum(work.lengths)
@@ -207,7 +207,7 @@ def _plan_problems(plan: ExecutionPlan) -> Iterator[str]:
     if not is_forward(plan):
         yield (
             f"a plan of strategy {plan.strategy!r} starts consumers before their producers: its "
-            "streams run until they are stopped, so its length cannot be told\n"
+            "streams run until they are stopped, so its length cannot be forecast\n"
             "  Fix: forecast a plan of forward order, such as one of strategy 'batch'."
         )
 
@@ -228,7 +228,7 @@ def _lines(found: Forecast) -> Iterator[str]:
     bound = seconds_text(found.lower_bound_seconds)
     yield f"  Lower bound     {bound}: no order of the pipes takes less"
     yield f"  Critical path   {seconds_text(found.critical_path_seconds)}: " + (
-        " -> ".join(map(repr, found.critical_path)) or "there is none"
+        " -> ".join(map(repr, found.critical_path)) or "none"
     )
     yield f"  Work            {seconds_text(found.work_seconds)}: all pipes together"
     yield f"  At once         {found.peak:,}, {found.utilisation:.0%} of the slots' time in use"

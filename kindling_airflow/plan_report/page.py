@@ -41,7 +41,7 @@ def plan_page(
         durations: seconds by pipe id; see :func:`~kindling_airflow.plan_report.durations_of`.
 
     Raises:
-        ForecastError: a duration is no positive number.
+        ForecastError: a duration is not a positive number.
     """
     style, script = _asset("page.css"), _script()
     parts = {
@@ -61,7 +61,7 @@ def _asset(name: str) -> str:
 
 @cache
 def _script() -> str:
-    # In a function of its own, so that nothing of it is a global name of the page.
+    # In its own function, so that it defines no global names of the page.
     parts = "\n\n".join(map(_asset, _SCRIPTS))
     return f'(() => {{\n"use strict";\n\n{parts}\n}})();'
 

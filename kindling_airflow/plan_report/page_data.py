@@ -1,4 +1,4 @@
-"""What the page of a plan knows: pipes with their places, who feeds whom, and figures, as JSON."""
+"""The data of a plan's page as JSON: pipes with their places, edges, and figures."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from kindling_airflow.data_pipes.sql_query import query_text
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import data_flow, is_forward
 from kindling_airflow.plan_report.chains import longest_chains
-from kindling_airflow.plan_report.durations import seconds_text
+from kindling_airflow.plan_report.durations import Times, seconds_text
 from kindling_airflow.plan_report.layout import BAND_GAP, BOX_HEIGHT, layout_of
-from kindling_airflow.plan_report.times import Times
 
 __all__ = ["one_line", "page_data"]
 
@@ -25,10 +24,10 @@ _LONGEST_VALUE = 160
 
 
 def page_data(plan: ExecutionPlan, durations: Mapping[str, float] | None) -> dict[str, Any]:
-    """Return what the page knows of a valid plan; pipes are named by their numbers.
+    """Return the page's data for a valid plan; pipes are named by their numbers.
 
     Raises:
-        ForecastError: a duration is no positive number.
+        ForecastError: a duration is not a positive number.
     """
     layout, flow = layout_of(plan), data_flow(plan)
     numbers = {pipe_id: n for n, pipe_id in enumerate(plan.pipe_ids)}
@@ -38,7 +37,7 @@ def page_data(plan: ExecutionPlan, durations: Mapping[str, float] | None) -> dic
         "direction": plan.direction(),
         "digest": plan.digest,
         "figures": _figures(plan),
-        "metadata": [[one_line(key), _said(value)] for key, value in plan.metadata.items()],
+        "metadata": [[one_line(key), _short(value)] for key, value in plan.metadata.items()],
         "width": layout.width,
         "height": layout.height,
         "boxHeight": BOX_HEIGHT,
@@ -168,8 +167,8 @@ def _figures(plan: ExecutionPlan) -> list[list[str]]:
     ]
 
 
-def _said(value: Any) -> str:
-    """Return what a strategy says as a short text."""
+def _short(value: Any) -> str:
+    """Return a value of the strategy's metadata as a short text."""
     if isinstance(value, tuple) and any(isinstance(item, Mapping) for item in value):
         return counted(len(value), "object")
     text = value if isinstance(value, str) else json.dumps(thaw(value), ensure_ascii=False)

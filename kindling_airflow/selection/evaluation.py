@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.errors import SelectionError
 from kindling_airflow.pipe_graph import PipeGraph
 from kindling_airflow.selection.matching import pipes_matching, unmatched_problems
 from kindling_airflow.selection.parser import parse_selector
 from kindling_airflow.selection.syntax import Around, Combine, How, Selector, Word
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = ["select"]
 
@@ -27,8 +31,8 @@ def select(
         exclude: what the selection goes without, written in the same way; by default nothing.
 
     Raises:
-        SelectionError: no or wrong text, a word that matches no pipe, or a selection without any;
-            lists all wrong texts, and all wrong words of the others.
+        SelectionError: missing or malformed text, a word that matches no pipe, or an empty
+            selection; lists all wrong texts, and all wrong words of the others.
     """
     problems: list[str] = []
     texts = _texts("expression", expression, problems)
@@ -53,7 +57,7 @@ def select(
 
 
 def _texts(name: str, value: Any, problems: list[str]) -> list[str]:
-    """Return the texts of a selection; what is none is noted."""
+    """Return the texts of a selection; anything else is reported."""
     if isinstance(value, str):
         return [value]
     if not isinstance(value, (list, tuple)):
@@ -97,11 +101,9 @@ def _evaluated(
             stack.append(_combined(step, operands, everything))
         elif isinstance(step, Around):
             pipes = stack.pop()
-            up = _reach(pipes, graph.reverse_adjacency, step.up)
-            stack.append(up | _reach(pipes, graph.adjacency, step.down))
+            stack.append(_upstream(graph, pipes, step.up) | _downstream(graph, pipes, step.down))
         else:
-            downstream = _reach(stack.pop(), graph.adjacency, None)
-            stack.append(_reach(downstream, graph.reverse_adjacency, None))
+            stack.append(_upstream(graph, _downstream(graph, stack.pop(), None), None))
     return stack.pop()
 
 
@@ -120,15 +122,17 @@ def _combined(
     return together.difference(*negative)
 
 
-def _reach(
-    pipes: frozenset[str], neighbours: Mapping[str, tuple[str, ...]], levels: int | None
-) -> frozenset[str]:
-    """Return these pipes, and those at most so many edges away (None: any number)."""
-    seen = set(pipes)
-    frontier = set(pipes)
-    walked = 0
-    while frontier and walked != levels:
-        frontier = {near for pipe_id in frontier for near in neighbours[pipe_id]} - seen
-        seen |= frontier
-        walked += 1
-    return frozenset(seen)
+def _upstream(graph: PipeGraph, pipes: frozenset[str], levels: int | None) -> frozenset[str]:
+    return _within(graph.digraph.reverse(copy=False), pipes, levels) if levels != 0 else pipes
+
+
+def _downstream(graph: PipeGraph, pipes: frozenset[str], levels: int | None) -> frozenset[str]:
+    return _within(graph.digraph, pipes, levels) if levels != 0 else pipes
+
+
+def _within(digraph: nx.DiGraph[str], pipes: frozenset[str], levels: int | None) -> frozenset[str]:
+    """Return these pipes and those at most so many edges behind them (None: any number)."""
+    from networkx import bfs_layers
+
+    layers = bfs_layers(digraph, pipes)
+    return frozenset(chain.from_iterable(islice(layers, None if levels is None else levels + 1)))

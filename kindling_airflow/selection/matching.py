@@ -1,4 +1,4 @@
-"""Which pipes a single word selects, and what to say of a word that selects none."""
+"""Which pipes a single word selects, and the error for a word that selects none."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _tagged(word: Word, graph: PipeGraph) -> Iterator[str]:
 
 
 def unmatched_problems(words: Iterable[Word], graph: PipeGraph) -> list[str]:
-    """Return for each of these words, none of which matches, what there is not, and what to do.
+    """Return an error text for each of these words, none of which matches.
 
     Looking for similar ids is slow, so in a huge graph only the first words of many have a hint.
     """
@@ -79,7 +79,7 @@ def unmatched_problems(words: Iterable[Word], graph: PipeGraph) -> list[str]:
 
 
 def _sought(word: Word, graph: PipeGraph) -> tuple[str, Glob, Collection[str]]:
-    """Return what no pipe does, the glob that is to blame, and what it was compared with."""
+    """Return the condition that no pipe meets, its glob, and what the glob was compared with."""
     named = _named(word.glob)
     if word.kind is Kind.PIPE:
         return f"has an id {named}", word.glob, graph.nodes

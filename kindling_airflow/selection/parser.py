@@ -1,4 +1,4 @@
-"""Text -> :class:`Selector`, in one pass from left to right, with a stack of its own.
+"""Text -> :class:`Selector`, in one pass from left to right, with its own stack.
 
     union        := intersection (SPACE intersection)*
     intersection := term ("," term)*                     there may be spaces around the comma
@@ -125,7 +125,7 @@ class _Parser:
         self.scanner.take("(")
 
     def _read_to_next_operand(self) -> bool:
-        """Read what separates an operand from the next; tell whether there is a next one."""
+        """Read what separates an operand from the next; return whether there is a next one."""
         scanner = self.scanner
         while True:
             spaces = scanner.skip_spaces()

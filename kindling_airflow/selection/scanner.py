@@ -1,7 +1,7 @@
-"""Reads a selector's text piece by piece, and says where it is wrong.
+"""Reads a selector's text piece by piece, and reports where it is wrong.
 
-Two kinds of problems: what is wrong inside a word is noted, and reading goes on; where nobody can
-tell any more what the text means, reading ends.
+A problem inside a word is recorded, and reading continues; reading ends where the rest of the text
+becomes ambiguous.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Piece = tuple[str, bool]
 
 
 class UnreadableError(Exception):
-    """From here on nobody can tell what the text means; the text of the problem."""
+    """The rest of the text is ambiguous; the message is the problem's text."""
 
 
 class Scanner:
@@ -57,13 +57,13 @@ class Scanner:
         return self.text[self.at : self.at + 1]
 
     def take(self, character: str) -> bool:
-        """Step over a character if it is the next one, and tell whether it was."""
+        """Step over a character if it is the next one; return whether it was."""
         found = self.text.startswith(character, self.at)
         self.at += found
         return found
 
     def skip_spaces(self) -> bool:
-        """Step over spaces, and tell whether there were any."""
+        """Step over spaces; return whether there were any."""
         spaces = _SPACES.match(self.text, self.at)
         if spaces is None:
             return False

@@ -22,7 +22,7 @@ SPECIAL = r'\s,()!+@"'
 
 
 class Kind(Enum):
-    """What a word looks at; the value is the prefix that says so."""
+    """What a word looks at; the value is its prefix."""
 
     PIPE = ""
     TAG = "tag:"

@@ -27,7 +27,6 @@ from typing import Any
 from kindling_airflow.common.immutable import EMPTY, FrozenDict
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.execution_plan.critical_path import DataFlow, is_forward
-from kindling_airflow.pipe_graph.rules import layers
 from kindling_airflow.tags.stream_settings import Lifetime, StreamSettings, is_stream, read_settings
 from kindling_airflow.translator.dag_spec import EmptySpec, GateSpec, StopSpec, StreamTask
 from kindling_airflow.translator.rules import ALL_SUCCESS, NONE_FAILED, ONE_SUCCEEDED
@@ -214,14 +213,14 @@ def streaming_part(
     )
 
 
-def forward_plan(plan: ExecutionPlan, flow: DataFlow) -> ExecutionPlan:
+def forward_plan(plan: ExecutionPlan) -> ExecutionPlan:
     """Return a plan of the same pipes in which producers come first."""
     if is_forward(plan):
         return plan
-    columns = layers(plan.pipe_ids, flow.order, flow.producers)
+    columns = plan.graph.generations_of(plan.pipe_ids)
     return replace(
         plan,
-        generations=tuple([Generation(n, tuple(column)) for n, column in enumerate(columns)]),
+        generations=tuple([Generation(n, column) for n, column in enumerate(columns)]),
         strategy="batch",
         metadata=EMPTY,
     )

@@ -128,7 +128,7 @@ class TestSources:
         del document["digest"]
         document["generations"].reverse()
         Path("plan.json").write_text(json.dumps(document))
-        assert "plan.json: generation number 2 stands at position 0" in shell(
+        assert "plan.json: generation number 2 is at position 0" in shell(
             "validate", "plan.json", status=1
         ).replace("\n", " ")
 

@@ -360,7 +360,7 @@ def test_pipes_that_do_not_exist(tmp_path: Path) -> None:
 
 def test_a_pipe_that_is_asked_for_twice(tmp_path: Path) -> None:
     assert compile_errors(tmp_path, "a -> b", pipes=["a", "b", "a"]) == (
-        "here: pipe 'a' is asked for more than once\n  Fix: name each pipe once."
+        "here: pipe 'a' is requested more than once\n  Fix: list each pipe once."
     )
 
 
@@ -382,7 +382,7 @@ def test_two_producers(tmp_path: Path) -> None:
         compile_definition(definition)
     assert str(caught.value) == (
         "here: entity 'a.out' is written by more than one pipe: 'a', 'twin'\n"
-        "  Fix: let each pipe write an entity of its own, and join them in a further pipe."
+        "  Fix: let each pipe write its own entity, and join them in another pipe."
     )
 
 

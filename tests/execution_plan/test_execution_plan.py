@@ -12,8 +12,8 @@ import pytest
 
 from kindling_airflow.errors import PlanValidationError
 from kindling_airflow.execution_plan import PLAN_SCHEMA_VERSION, ExecutionPlan, Generation
-from kindling_airflow.execution_plan.rules import rule_problems
-from kindling_airflow.pipe_graph.wiring import Wiring
+from kindling_airflow.execution_plan.validation import rule_problems
+from kindling_airflow.pipe_graph import PipeGraph
 from tests.builders import graph, plan
 
 CHAIN = "a -> b -> c"
@@ -183,9 +183,9 @@ class TestValidation:
         numbered = (Generation(0, ("a",)), Generation(2, ("b",)), Generation(1, ("c",)))
         assert _refusal(ExecutionPlan(("a", "b", "c"), numbered, graph(CHAIN), "mine")) == (
             "2 problems in the plan:\n"
-            "1. generation number 1 stands at position 2\n"
+            "1. generation number 1 is at position 2\n"
             "  Fix: number the generations from 0 in their order.\n"
-            "2. generation number 2 stands at position 1\n"
+            "2. generation number 2 is at position 1\n"
             "  Fix: number the generations from 0 in their order."
         )
 
@@ -290,13 +290,12 @@ class TestImmutability:
             "FrozenJson",
             "Generation",
             "NoneType",
+            "DiGraph",
             "PipeEdge",
             "PipeGraph",
             "PipeMetadata",
             "PipeNode",
-            "Wiring",
             "bool",
-            "frozenset",
             "int",
             "str",
             "tuple",
@@ -312,10 +311,10 @@ def _walk(value: Any, seen: set[int]) -> list[Any]:
         inner = [*value, *value.values()]
     elif isinstance(value, (tuple, list, set)):
         inner = list(value)
+    elif isinstance(value, PipeGraph):
+        inner = [found for name, found in vars(value).items() if not name.startswith("_")]
     elif hasattr(value, "__dataclass_fields__"):
         inner = [getattr(value, name) for name in value.__dataclass_fields__]
-    elif isinstance(value, Wiring):
-        inner = list(vars(value).values())
     return [value, *(item for child in inner for item in _walk(child, seen))]
 
 

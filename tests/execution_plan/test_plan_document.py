@@ -141,7 +141,7 @@ class TestDigest:
         content = {k: v for k, v in document.items() if k not in NOT_DIGESTED}
         assert _refusal(document) == (
             f"the plan's digest is {said}, its content has {digest_of(content)}: "
-            "it was edited by hand\n  Fix: make the plan again."
+            "it was edited by hand\n  Fix: regenerate the plan."
         )
 
 
@@ -149,13 +149,13 @@ class TestWrongDocuments:
     @pytest.mark.parametrize("document", [None, [], "x", 1, True])
     def test_what_is_no_object(self, document: Any) -> None:
         kind = type(document).__name__
-        assert _refusal(document) == f"a plan is a JSON object, not {kind}"
+        assert _refusal(document) == f"a plan must be a JSON object, not {kind}"
 
     @pytest.mark.parametrize("version", [0, 2, True, "1", None])
     def test_unknown_versions(self, version: Any) -> None:
         assert _refusal(_document(schema_version=version)) == (
             f"plan schema version {version!r} is unknown; this release reads version 1\n"
-            "  Fix: make the plan again."
+            "  Fix: regenerate the plan."
         )
 
     def test_all_problems_are_reported_at_once(self) -> None:
@@ -199,8 +199,8 @@ class TestWrongDocuments:
         document["pipes"].append({"pipeid": "a", "output_entity_id": "another"})
         assert _refusal(document) == (
             "2 problems in the plan:\n"
-            "1. pipes[3]: pipe 'a' is taken by pipes[0]\n"
-            "2. pipes[4]: pipe 'a' is taken by pipes[0]"
+            "1. pipes[3]: pipe 'a' is already declared by pipes[0]\n"
+            "2. pipes[4]: pipe 'a' is already declared by pipes[0]"
         )
 
     def test_tags_of_entities(self) -> None:
@@ -219,7 +219,7 @@ class TestWrongDocuments:
         )
 
     def test_edges_that_do_not_follow_from_the_pipes(self) -> None:
-        remedy = "\n  Fix: make the plan again; edges follow from the pipes."
+        remedy = "\n  Fix: regenerate the plan; edges follow from the pipes."
         assert _refusal(_document(edges=[["a", "b", "a.out"], ["a", "c", "x"]])) == (
             "edges[1] is ['a', 'c', 'x'], but the pipes' inputs and outputs imply "
             f"['b', 'c', 'b.out']{remedy}"

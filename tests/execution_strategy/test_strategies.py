@@ -183,8 +183,8 @@ class TestGenerator:
         with pytest.raises(PlanValidationError) as refused:
             plan("a -> b", _Nothing())
         assert str(refused.value) == (
-            "strategy 'nothing' returned NoneType where a plan belongs\n"
-            "  Fix: let its plan() return an ExecutionPlan."
+            "strategy 'nothing' returned NoneType instead of a plan\n"
+            "  Fix: return an ExecutionPlan from its plan()."
         )
 
     def test_names_of_the_document_can_be_imported_from_its_module(self) -> None:

@@ -146,14 +146,14 @@ class TestWrongRequests:
 
     def test_id_that_is_asked_for_twice(self) -> None:
         assert str(_refusal(pipes("a, b"), ["a", "b", "a", "a"])) == (
-            "pipe 'a' is asked for more than once\n  Fix: name each pipe once."
+            "pipe 'a' is requested more than once\n  Fix: list each pipe once."
         )
 
     def test_two_writers_of_one_entity_are_both_named(self) -> None:
         registry = _registry(("a", [], "x"), ("b", [], "x"), ("c", ["x"], "y"))
         assert str(_refusal(registry)) == (
             "entity 'x' is written by more than one pipe: 'a', 'b'\n"
-            "  Fix: let each pipe write an entity of its own, and join them in a further pipe."
+            "  Fix: let each pipe write its own entity, and join them in another pipe."
         )
 
     def test_second_writer_that_is_not_asked_for_does_no_harm(self) -> None:
@@ -221,9 +221,9 @@ def test_every_kind_of_problem_is_reported_at_once() -> None:
         "  'a' reads entity 'b rows', written by 'b'\n"
         "  Fix: remove one of these inputs, or split the pipe that reads its own result.\n"
         "2. entity 'c rows' is written by more than one pipe: 'c', 'd'\n"
-        "  Fix: let each pipe write an entity of its own, and join them in a further pipe.\n"
-        "3. pipe 'c' is asked for more than once\n"
-        "  Fix: name each pipe once.\n"
+        "  Fix: let each pipe write its own entity, and join them in another pipe.\n"
+        "3. pipe 'c' is requested more than once\n"
+        "  Fix: list each pipe once.\n"
         "4. unknown pipe 'bb'. Did you mean 'b'?\n"
         "  Fix: correct the id, or import the module that declares the pipe."
     )
@@ -264,7 +264,7 @@ class TestImmutability:
         assert str(refused.value) == (
             "4 problems in the pipe graph:\n"
             "1. entity 'x' is written by more than one pipe: 'a', 'b'\n"
-            "  Fix: let each pipe write an entity of its own, and join them in a further pipe.\n"
+            "  Fix: let each pipe write its own entity, and join them in another pipe.\n"
             "2. entity 'x': tags['n'][0]: key 1 must be a string, not int\n"
             "  Fix: put it in quotes.\n"
             "3. pipe 'a': inputs is the string 'raw' where a list is expected\n"

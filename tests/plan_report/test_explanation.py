@@ -185,7 +185,7 @@ class TestBatch:
             "  'b'\n"
             "\n"
             "Reads:\n"
-            "  'a.out', its own output: the state of before\n"
+            "  'a.out', its own output: the state of its last run\n"
             "Writes 'a.out', read by 1 pipe of the plan\n"
             "\n"
             "Takes 1 s; can start after 0 s\n"

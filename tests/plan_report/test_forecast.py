@@ -212,7 +212,7 @@ class TestFigures:
             "no pipes at width 4: 0 s",
             "",
             "  Lower bound     0 s: no order of the pipes takes less",
-            "  Critical path   0 s: there is none",
+            "  Critical path   0 s: none",
         ]
         assert forecast(plan("")).lower_bound_seconds == 0.0
 
@@ -251,7 +251,7 @@ class TestFigures:
 class TestRefusals:
     endless = (
         "a plan of strategy {!r} starts consumers before their producers: its streams run until "
-        "they are stopped, so its length cannot be told\n"
+        "they are stopped, so its length cannot be forecast\n"
         "  Fix: forecast a plan of forward order, such as one of strategy 'batch'."
     )
     odd_width = (

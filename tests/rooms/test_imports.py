@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 import kindling_airflow
+from tests.builders import plan
 
 PACKAGE = Path(kindling_airflow.__file__).parent
 
@@ -159,12 +160,34 @@ def test_a_forbidden_import_would_be_noticed() -> None:
     )
 
 
-def test_networkx_is_for_broken_graphs() -> None:
+def test_networkx_is_imported_where_a_graph_is_built() -> None:
     """Its import costs as much as all the rest of what a worker imports before a task."""
-    _, loaded = import_without(
-        "", ["kindling_airflow.translator", "kindling_airflow.execution_strategy"]
-    )
+    rooms = ("translator", "execution_strategy", "execution_plan", "selection", "plan_report")
+    _, loaded = import_without("", [f"kindling_airflow.{room}" for room in rooms])
     assert "networkx" not in loaded
+
+
+@pytest.mark.parametrize("strategy", ["batch", "streaming", "hybrid"])
+def test_a_plan_is_read_back_without_networkx(strategy: str) -> None:
+    """A plan in JSON has its generations and its digest: no graph is built to read them."""
+    tags = {"b": {"processing_mode": "streaming"}} if strategy == "hybrid" else {}
+    made = plan("a -> b -> c, [raw] -> c", strategy, tags)
+    program = (
+        "import json, sys\n"
+        "from kindling_airflow.execution_plan import ExecutionPlan\n"
+        "plan = ExecutionPlan.from_json(json.load(sys.stdin))\n"
+        "found = [plan.digest, [g.pipe_ids for g in plan.generations], plan.graph.edges]\n"
+        "print(json.dumps([found, 'networkx' in sys.modules]))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        input=json.dumps(made.to_json()),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = [made.digest, [g.pipe_ids for g in made.generations], made.graph.edges]
+    assert json.loads(ran.stdout) == json.loads(json.dumps([found, False]))
 
 
 def test_importing_the_package_costs_nothing() -> None:

@@ -18,6 +18,7 @@ from kindling_airflow.execution_strategy import (
     HybridExecutionStrategy,
     PriorityExecutionStrategy,
     StreamingExecutionStrategy,
+    registry,
     strategy_by_name,
 )
 from kindling_airflow.translator import TranslateOptions, translate
@@ -107,7 +108,7 @@ class TestBuiltIn:
     @pytest.mark.parametrize("given", [False, 5, dict, plan])
     def test_what_is_no_strategy_is_refused(self, given: object) -> None:
         assert str(_refusal(given)) == (
-            f"strategy must be an ExecutionStrategy or a class of such, not {given!r}\n"
+            f"strategy must be an ExecutionStrategy or a subclass of it, not {given!r}\n"
             "  Fix: subclass kindling_airflow.ExecutionStrategy."
         )
 
@@ -118,7 +119,7 @@ class TestBuiltIn:
 
         refused = _refusal(Demanding)
         assert str(refused).splitlines()[1:] == [
-            "  Fix: let it be made without arguments, or hand over an object."
+            "  Fix: make it callable without arguments, or pass an object."
         ]
         assert "strategy: Demanding() failed: TypeError: " in str(refused)
         assert isinstance(refused.__cause__, TypeError)
@@ -191,7 +192,7 @@ class TestEntryPoints:
     def test_entry_point_that_is_no_strategy(self, install: Install) -> None:
         install("shop", "shop_word", NIGHTLY, nightly="shop_word:word")
         assert str(_refusal("nightly")) == (
-            "strategy 'nightly' (shop_word:word) must be an ExecutionStrategy or a class of such, "
+            "strategy 'nightly' (shop_word:word) must be an ExecutionStrategy or a subclass of it, "
             "not 'batch'\n"
             "  Fix: subclass kindling_airflow.ExecutionStrategy."
         )
@@ -202,13 +203,32 @@ class TestEntryPoints:
         assert str(_refusal("nightly")) == (
             "strategy 'nightly' is registered more than once: mart_twice:Nightly, "
             "shop_twice:Nightly\n"
-            "  Fix: uninstall one of the distributions, or hand over the strategy as an object."
+            "  Fix: uninstall one of the distributions, or pass the strategy as an object."
         )
 
     def test_name_that_two_distributions_mean_alike(self, install: Install) -> None:
         install("shop", "shop_alike", NIGHTLY, nightly="shop_alike:Nightly")
         install("mart", "mart_alike", "", nightly="shop_alike:Nightly")
         assert strategy_by_name("nightly").get_strategy_name() == "nightly"
+
+
+class TestRows:
+    def test_each_row_has_the_name_that_its_class_reports(self) -> None:
+        for name, strategy in registry._BUILT_IN.items():
+            assert strategy().get_strategy_name() == name
+
+    def test_a_class_and_a_row_are_all_that_a_new_strategy_takes(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Nightly(BatchExecutionStrategy):
+            def get_strategy_name(self) -> str:
+                return "batch"
+
+        rows = {**registry._BUILT_IN, "nightly": Nightly}
+        monkeypatch.setattr(registry, "_BUILT_IN", rows)
+        assert isinstance(strategy_by_name("nightly"), Nightly)
+        assert translate(plan("a -> b", "nightly"), OPTIONS).groups
+        assert "'priority', 'nightly'." in str(_refusal("nightlies"))
 
 
 OPTIONS = TranslateOptions(dag_id="shop", pool="shop")

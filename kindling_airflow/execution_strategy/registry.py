@@ -5,8 +5,8 @@ A distribution registers its strategies as entry points:
     [project.entry-points."kindling_airflow.strategies"]
     nightly = "shop_plans.orders:NightlyStrategy"
 
-Entry points are looked up only for names that are not built in, so that nobody else pays for it,
-and no distribution changes what a built-in name means.
+Entry points are looked up only for names that are not built in, so that other names cost nothing,
+and no distribution can redefine a built-in name.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def resolve_strategy(
 
     Raises:
         GraphValidationError: it is nothing of these, the name is unknown, or what is behind it
-            cannot be imported or made; the error from there is the ``__cause__``.
+            cannot be imported or made; the original error is the ``__cause__``.
     """
     if isinstance(strategy, str):
         return strategy_by_name(strategy, logger_provider)
@@ -70,7 +70,7 @@ def strategy_by_name(name: str, logger_provider: Any = None) -> ExecutionStrateg
         logger_provider: what it is made with.
 
     Raises:
-        GraphValidationError: there is none of this name (the message lists those there are), two
+        GraphValidationError: the name is unknown (the message lists the known ones), two
             distributions mean different ones by it, or it cannot be imported or made.
     """
     built_in = _BUILT_IN.get(_plain(name))
@@ -98,7 +98,7 @@ def _from_entry_point(name: str, logger_provider: Any) -> ExecutionStrategy:
     if len(found) > 1:
         problem = (
             f"strategy {name!r} is registered more than once: {', '.join(sorted(found))}\n"
-            "  Fix: uninstall one of the distributions, or hand over the strategy as an object."
+            "  Fix: uninstall one of the distributions, or pass the strategy as an object."
         )
         raise GraphValidationError([problem])
     [entry] = found.values()
@@ -108,7 +108,7 @@ def _from_entry_point(name: str, logger_provider: Any) -> ExecutionStrategy:
 def _loaded(name: str, entry: EntryPoint) -> Any:
     try:
         return entry.load()
-    except (Exception, SystemExit) as error:  # somebody else's code: anything may come out
+    except (Exception, SystemExit) as error:  # third-party code may raise anything
         problem = (
             f"strategy {name!r} ({entry.value}) cannot be imported: "
             f"{type(error).__name__}: {error}\n"
@@ -133,13 +133,13 @@ def _made(strategy: object, what: str, logger_provider: Any) -> ExecutionStrateg
         except (Exception, SystemExit) as error:  # as above
             problem = (
                 f"{what}: {strategy.__name__}() failed: {type(error).__name__}: {error}\n"
-                "  Fix: let it be made without arguments, or hand over an object."
+                "  Fix: make it callable without arguments, or pass an object."
             )
             raise GraphValidationError([problem]) from error
     if isinstance(made, ExecutionStrategy):
         return made
     problem = (
-        f"{what} must be an ExecutionStrategy or a class of such, not {made!r}\n"
+        f"{what} must be an ExecutionStrategy or a subclass of it, not {made!r}\n"
         "  Fix: subclass kindling_airflow.ExecutionStrategy."
     )
     raise GraphValidationError([problem])

@@ -22,7 +22,7 @@ def rule_problems(plan: ExecutionPlan, numbers_of: Callable[[], Mapping[str, int
     Args:
         plan: the plan.
         numbers_of: makes the number of each pipe's generation, the first one of a pipe in several;
-            called only where somebody has to know.
+            called only where it is needed.
     """
     if _is_sound(plan, numbers_of):
         return []
@@ -32,30 +32,24 @@ def rule_problems(plan: ExecutionPlan, numbers_of: Callable[[], Mapping[str, int
 def _is_sound(plan: ExecutionPlan, numbers_of: Callable[[], Mapping[str, int]]) -> bool:
     """Return whether a plan of all pipes of its graph, in one direction, covers and orders them.
 
-    The usual case, told by number; of any other plan nothing is said.
+    The usual case, decided by number; False for any other plan means nothing.
     """
-    wiring, generations, direction = plan.graph.wiring, plan.generations, plan.direction()
-    if direction not in ("forward", "reverse") or not wiring.is_all(plan.pipe_ids):
+    graph, generations, direction = plan.graph, plan.generations, plan.direction()
+    if direction not in ("forward", "reverse") or not graph.is_all(plan.pipe_ids):
         return False
     if [g.number for g in generations] != list(range(len(generations))):
         return False
-    if direction == "forward" and [g.pipe_ids for g in generations] == [
-        *map(wiring.named, wiring.layers)
-    ]:
+    if direction == "forward" and tuple([g.pipe_ids for g in generations]) == graph.generations:
         return True  # as early as their producers allow
     numbers = numbers_of()
-    if not len(numbers) == sum(map(len, generations)) == len(wiring.names):
+    if len(numbers) != sum(map(len, generations)) or numbers.keys() != graph.nodes.keys():
         return False
-    found = list(map(numbers.get, wiring.names))
-    if None in found:
-        return False
-    sign = 1 if direction == "forward" else -1
-    signed = [sign * number for number in found if number is not None]
-    number_of = signed.__getitem__
-    for number, producers in zip(signed, wiring.producers, strict=True):
-        if producers and max(map(number_of, producers)) >= number:
-            return False
-    return True
+    earlier = graph.reverse_adjacency if direction == "forward" else graph.adjacency
+    number_of = numbers.__getitem__
+    return all(
+        max(map(number_of, earlier[pipe_id]), default=-1) < number
+        for pipe_id, number in numbers.items()
+    )
 
 
 def _coverage_problems(plan: ExecutionPlan) -> list[str]:
@@ -64,7 +58,7 @@ def _coverage_problems(plan: ExecutionPlan) -> list[str]:
     for position, generation in enumerate(plan.generations):
         if generation.number != position:
             problems.append(
-                f"generation number {generation.number} stands at position {position}\n"
+                f"generation number {generation.number} is at position {position}\n"
                 "  Fix: number the generations from 0 in their order."
             )
         for pipe_id in generation.pipe_ids:
