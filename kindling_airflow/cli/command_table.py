@@ -88,7 +88,7 @@ COMMANDS: tuple[Command, ...] = (
         "Checks everything (declarations, graph, plan) and writes the manifest, so that Airflow "
         "need not import the project to parse its DAG. A definition's manifest is written beside "
         "it unless another place is named.",
-        "compiling.compile_source",
+        "validate.compiling.compile_source",
         (
             _SOURCE,
             _MODULE,
@@ -167,7 +167,7 @@ COMMANDS: tuple[Command, ...] = (
         "Checks definitions, projects, manifests, records or plans in full, as compile does, and "
         "definitions against each other. Ends with status 1 if anything is wrong with any of them. "
         "Notes name what is worth knowing of valid ones; which DAG waits for which asset is shown.",
-        "compiling.validate_sources",
+        "validate.compiling.validate_sources",
         (
             _argument("sources", metavar="SOURCE", nargs="+", help=_SOURCE_HELP),
             *(_MODULE, _SETTINGS, _SELECT, _EXCLUDE, _STRATEGY, _JSON),

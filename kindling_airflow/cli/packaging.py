@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kindling_airflow import __version__
-from kindling_airflow.cli.own_output import printed_to_stderr
+from kindling_airflow.cli.stdout import printed_to_stderr
 from kindling_airflow.deployment.package_content import ProjectFiles, project_files, write_package
 from kindling_airflow.deployment.project_package import PackageInfo, package_problems, read_info
 from kindling_airflow.errors import (

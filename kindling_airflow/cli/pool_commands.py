@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kindling_airflow.cli.inside_airflow import asked_of_database
-from kindling_airflow.cli.own_output import printed_to_stderr
+from kindling_airflow.cli.stdout import printed_to_stderr
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError, problems_of
 from kindling_airflow.pools.needs import (
     DEFAULT_POOL,

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.cli.memory_budget import shared_lines
-from kindling_airflow.cli.sources import read_durations, read_source
+from kindling_airflow.cli.sources.memory_budget import shared_lines
+from kindling_airflow.cli.sources.source import read_durations, read_source
 from kindling_airflow.common.whole_file import write_whole
 from kindling_airflow.errors import WrongCallError
 

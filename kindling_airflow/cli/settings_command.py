@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.cli.sources import read_source
+from kindling_airflow.cli.sources.source import read_source
 from kindling_airflow.common.frozen import EMPTY
 from kindling_airflow.errors import WrongCallError, did_you_mean
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.definitions.compile import Compiled
 from kindling_airflow.operators.chosen_pipes import CHOICE, refuses_choice, skips_unless_chosen
-from kindling_airflow.operators.earlier_plans import tells_of_earlier_plans
 from kindling_airflow.operators.fail_fast import refuses_after_failure
+from kindling_airflow.operators.start_checks import tells_of_earlier_plans
 from kindling_airflow.translator import OnError
 
 if TYPE_CHECKING:

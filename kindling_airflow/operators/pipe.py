@@ -45,11 +45,11 @@ from kindling_airflow.operators.driver.submitting import SubmittingOperator
 from kindling_airflow.operators.driver.worker_watch import ending_with_the_worker
 from kindling_airflow.operators.links.buttons import EntityLocationLink, SparkPagesLink
 from kindling_airflow.operators.links.urls import safe_url
-from kindling_airflow.operators.missing_writers import writer_end
 from kindling_airflow.operators.pages import history_page, location_page
 from kindling_airflow.operators.parameters import run_parameters
 from kindling_airflow.operators.rendering import permanent_if_broken
 from kindling_airflow.operators.run_interval import run_interval
+from kindling_airflow.operators.upstream_reports import writer_end
 from kindling_airflow.protocol.contracts import RunReport, RunRequest, RunStart, quality_lines
 from kindling_airflow.tags.missing_inputs import with_missing_judged
 from kindling_airflow.translator.task_ids import task_id as escaped

@@ -16,8 +16,8 @@ from kindling_airflow.errors import ReportError
 from kindling_airflow.operators.driver.drain_order import DrainOrder
 from kindling_airflow.operators.driver.driver_output import DriverOutput
 from kindling_airflow.operators.driver.hidden_values import hidden, masked, revealed
-from kindling_airflow.operators.driver.silence import SilenceWatch
 from kindling_airflow.operators.driver.stream_progress import StreamProgress
+from kindling_airflow.operators.driver.stream_watch import SilenceWatch
 from kindling_airflow.operators.driver.submitting import runs_on_cluster
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 from kindling_airflow.protocol.contracts import RunReport, RunRequest, StreamNews

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.cli.definition_keys import KEYS, Held, kind_of, notes_on_keys
+from kindling_airflow.cli.run.definition_keys import KEYS, Held, kind_of, notes_on_keys
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.schema_check import definition_schema, resolved
 from tests.dag_factory.projects import document

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.cli.sources import read_source
+from kindling_airflow.cli.sources.source import read_source
 from tests.cli.conftest import Shell
 from tests.dag_factory.projects import write_definition, write_project
 

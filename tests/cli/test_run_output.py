@@ -13,8 +13,8 @@ from rich.console import Console
 
 from kindling_airflow.cli.run.run_log import RunLog
 from kindling_airflow.cli.run.running import _run_forward, _told
+from kindling_airflow.cli.run.stream_lifetime import StreamLife
 from kindling_airflow.cli.run.stream_run import run_streams
-from kindling_airflow.cli.stream_life import StreamLife
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.generation_executor import GenerationExecutor

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from kindling_airflow.cli.run.child_stream import ChildStream
 from kindling_airflow.cli.run.running import _told
+from kindling_airflow.cli.run.stream_lifetime import read_life
 from kindling_airflow.cli.run.stream_run import StreamEnd, progress_of
-from kindling_airflow.cli.sources import Project, Source
-from kindling_airflow.cli.stream_life import read_life
+from kindling_airflow.cli.sources.source import Project, Source
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.errors import TranslationError, WrongCallError
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kindling_airflow.operators.driver.silence import SilenceWatch
+from kindling_airflow.operators.driver.stream_watch import SilenceWatch
 
 
 class Watched:

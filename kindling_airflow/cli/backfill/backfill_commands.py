@@ -21,7 +21,7 @@ from kindling_airflow.cli.backfill.backfill_plan import (
     writes_of,
 )
 from kindling_airflow.cli.inside_airflow import asked_quietly
-from kindling_airflow.cli.own_output import printed_to_stderr
+from kindling_airflow.cli.stdout import printed_to_stderr
 from kindling_airflow.common.frozen import EMPTY
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 

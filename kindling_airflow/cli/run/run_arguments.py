@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone, tzinfo
 from typing import Any
 
-from kindling_airflow.cli.sources import Source
+from kindling_airflow.cli.sources.source import Source
 from kindling_airflow.errors import WrongCallError
 
 __all__ = ["check_has_interval", "checked_interval", "run_name", "run_parameters"]

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kindling_airflow.cli.sources import Source
+from kindling_airflow.cli.sources.source import Source
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.errors import TranslationError
 from kindling_airflow.translator import TaskSettings, TranslateOptions

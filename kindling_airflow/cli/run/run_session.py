@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.cli.definition_keys import is_template
-from kindling_airflow.cli.sources import Source
+from kindling_airflow.cli.run.definition_keys import is_template
+from kindling_airflow.cli.sources.source import Source
 from kindling_airflow.common.frozen import EMPTY
 
 __all__ = ["session_environment", "session_properties"]

@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from kindling_airflow.cli.definition_keys import notes_on_keys
+from kindling_airflow.cli.run.definition_keys import notes_on_keys
 from kindling_airflow.cli.run.run_arguments import (
     check_has_interval,
     checked_interval,
@@ -35,9 +35,9 @@ from kindling_airflow.cli.run.run_log import RunLog
 from kindling_airflow.cli.run.run_options import run_options
 from kindling_airflow.cli.run.run_session import session_environment, session_properties
 from kindling_airflow.cli.run.spark_child import SparkChild
+from kindling_airflow.cli.run.stream_lifetime import StreamLife, read_life
 from kindling_airflow.cli.run.stream_run import STYLES, StreamEnd, run_streams, undrained
-from kindling_airflow.cli.sources import Source, read_source
-from kindling_airflow.cli.stream_life import StreamLife, read_life
+from kindling_airflow.cli.sources.source import Source, read_source
 from kindling_airflow.common.frozen import freeze
 from kindling_airflow.errors import DeclarationError, WrongCallError
 from kindling_airflow.generation_executor import GenerationExecutor

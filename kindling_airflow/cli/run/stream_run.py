@@ -19,7 +19,7 @@ from rich.text import Text
 from kindling_airflow.cli.run.child_stream import ChildStream
 from kindling_airflow.cli.run.interrupts import interruptible
 from kindling_airflow.cli.run.spark_child import SparkChild
-from kindling_airflow.cli.stream_life import StreamLife
+from kindling_airflow.cli.run.stream_lifetime import StreamLife
 from kindling_airflow.errors import StreamError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.generation_executor import GenerationExecutor, StreamingExecution, signals

@@ -18,7 +18,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.cli.sources import Source
+from kindling_airflow.cli.sources.source import Source
 from kindling_airflow.common.frozen import thaw
 from kindling_airflow.common.short_lists import first_of
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata

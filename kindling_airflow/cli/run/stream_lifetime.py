@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from kindling_airflow.cli.sources import Source
+from kindling_airflow.cli.sources.source import Source
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import TranslationError, WrongCallError
 from kindling_airflow.execution_plan import ExecutionPlan

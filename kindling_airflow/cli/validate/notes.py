@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
-from kindling_airflow.cli.sources import Source
+from kindling_airflow.cli.sources.source import Source
 from kindling_airflow.definitions.templates import NAMES_OF_A_DATE, names_in, templates_of
 from kindling_airflow.tags.intervals import read_of, write_mode_of
 from kindling_airflow.tags.provider_types import is_absolute, provider_type_of

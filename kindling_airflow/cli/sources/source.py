@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.cli.memory_budget import read_budget, with_budget
-from kindling_airflow.cli.own_output import printed_to_stderr
+from kindling_airflow.cli.sources.memory_budget import read_budget, with_budget
+from kindling_airflow.cli.stdout import printed_to_stderr
 from kindling_airflow.common.bulk import collector_paused
 from kindling_airflow.common.short_lists import first_of
 from kindling_airflow.errors import (
@@ -94,7 +94,7 @@ def read_source(
     if not source.plan.pipe_ids:
         raise SourceError([_nothing_in(source)])
     if fresh and source.definition is None:
-        from kindling_airflow.cli.full_checks import check_in_full
+        from kindling_airflow.cli.sources.full_checks import check_in_full
 
         check_in_full(source.plan, None if source.project is None else source.project.manifest)
     if budget is not None:
@@ -119,7 +119,7 @@ def _read(path: Path, called: argparse.Namespace, fresh: bool, seconds: float | 
             "--module"
         )
     if isinstance(document, list):
-        from kindling_airflow.cli.records import manifest_of_records
+        from kindling_airflow.cli.sources.records import manifest_of_records
 
         return _planned(path, manifest_of_records(path, document), called, None)
     if not isinstance(document, Mapping) or not {"schema_version", "pipes"} & document.keys():
@@ -128,7 +128,7 @@ def _read(path: Path, called: argparse.Namespace, fresh: bool, seconds: float | 
         manifest = Manifest.from_json(document)
     except ManifestError as error:
         raise ManifestError(f"{path}: {problem}" for problem in error.problems) from error
-    from kindling_airflow.cli.manifest_project import project_of
+    from kindling_airflow.cli.sources.manifest_project import project_of
 
     return _planned(path, manifest, called, project_of(path, manifest, called))
 

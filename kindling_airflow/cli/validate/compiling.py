@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.cli.across_definitions import (
+from kindling_airflow.cli.sources.source import Source, read_source
+from kindling_airflow.cli.validate.across_definitions import (
     Waiting,
     notes_across,
     same_dag_id,
     waiting_dags,
 )
-from kindling_airflow.cli.notes import notes_on, notes_together
-from kindling_airflow.cli.sources import Source, read_source
+from kindling_airflow.cli.validate.notes import notes_on, notes_together
 from kindling_airflow.errors import (
     DefinitionError,
     KindlingAirflowError,

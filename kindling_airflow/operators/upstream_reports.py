@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kindling_airflow.operators.earlier_plans import REPORT_KEY
+from kindling_airflow.operators.start_checks import REPORT_KEY
 from kindling_airflow.tags.missing_inputs import WriterEnd, end_of
 from kindling_airflow.translator.task_ids import task_id
 
