@@ -163,7 +163,7 @@ def test_fail_fast_lets_end_what_runs_and_begins_nothing_more(trial: Trial) -> N
     )
     assert trial.ends["fast"] == "failed"
     log = trial.airflow.api.log("fast", "trial", "lonely")
-    assert "'lonely' was not begun: 'fails'" in log
+    assert "'lonely' was not started: 'fails'" in log
     assert "AT WORK" not in log
 
 

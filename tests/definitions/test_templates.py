@@ -142,10 +142,10 @@ def test_a_broken_template_fails_its_task_for_good(text: str) -> None:
         _rendered(text)
     if "ds }}" in text:
         assert str(caught.value) == (
-            "A template of this task takes 'ds', which this run does not have\n"
+            "A template of this task uses 'ds', which this run does not have\n"
             "  Fix: this run has no logical date (it was started by assets, or by hand without "
-            "one); use {{ run_id }} or {{ dag_run.run_after }}, or give 'ds' a default: "
-            "{{ ds | default('none') }}."
+            "one); use {{ run_id }} or {{ dag_run.run_after }}, or give 'ds' a default: {{ ds | "
+            "default('none') }}."
         )
 
 

@@ -27,7 +27,7 @@ from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 
 __all__ = ["show_backfill"]
 
-CHOICE = "select"  # see operators/chosen_pipes.py, which imports Airflow
+CHOICE = "select"  # see operators/start_checks.py, which imports Airflow
 
 
 def show_backfill(called: argparse.Namespace) -> int:

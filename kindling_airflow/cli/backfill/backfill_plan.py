@@ -16,7 +16,7 @@ from kindling_airflow.tags.intervals import interval_column_of, write_mode_of
 
 __all__ = ["BackfillPlan", "Request", "Slot", "StoredDag", "Write", "plan_backfill", "writes_of"]
 
-_CHOICE = "select"  # in the conf of a run, see operators/chosen_pipes.py
+_CHOICE = "select"  # in the conf of a run, see operators/start_checks.py
 _MOST_SHOWN = 12
 _AIRFLOWS_OWN = 10
 _HOW = {

@@ -144,7 +144,7 @@ def undrained(dag: StreamingDag, run_id: str) -> list[str]:
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    from kindling_airflow.operators.start_checks import REPORT_KEY
+    from kindling_airflow.operators.upstream_reports import REPORT_KEY
 
     query = select(XComModel).where(
         XComModel.dag_id == dag.dag_id,

@@ -1,8 +1,8 @@
-"""The buttons themselves. A task fills them while it runs; nothing is looked up by the API server.
+"""The buttons themselves.
 
-Airflow reads a button's address from an XCom of the task, and writes that XCom when the task ends.
-The operator writes it as soon as it knows the address, so that the button to Spark's own pages
-works while they are there.
+Airflow reads a button's address from an XCom of the task, which it writes when the task ends. The
+operator writes it as soon as it has the address, so that the button to Spark's own pages works
+while they exist.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ __all__ = ["EntityLocationLink", "SparkPagesLink"]
 
 
 class _Button(BaseOperatorLink):
-    """A button whose address the operator keeps, by the button's name."""
+    """A button whose address the operator holds, by the button's name."""
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
-        """Return the address that the task has come to, or ""."""
+        """Return the address, or ""."""
         return str(getattr(operator, "link_urls", {}).get(self.name, ""))
 
 
