@@ -21,7 +21,7 @@ from kindling_airflow.definitions.params import param_parts
 from kindling_airflow.definitions.python_objects import put_back
 from kindling_airflow.definitions.references import References
 from kindling_airflow.definitions.times import CONTINUOUS, CONTINUOUS_START
-from kindling_airflow.operators.start_checks import SELECT_PARAM
+from kindling_airflow.selection import SELECT_PARAM
 
 __all__ = ["build_dag"]
 

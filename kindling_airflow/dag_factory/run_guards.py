@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.definitions.compile import Compiled
 from kindling_airflow.operators.start_checks import (
-    SELECT_PARAM,
     fail_after_failure,
     reject_selection,
     skip_unless_selected,
     warn_of_plan_drift,
 )
+from kindling_airflow.selection import SELECT_PARAM
 from kindling_airflow.translator import OnError
 
 if TYPE_CHECKING:

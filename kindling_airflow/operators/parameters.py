@@ -7,7 +7,7 @@ from typing import Any
 
 from kindling_airflow.common.frozen import canonical_json
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.operators.start_checks import SELECT_PARAM
+from kindling_airflow.selection import SELECT_PARAM
 
 __all__ = ["run_parameters"]
 

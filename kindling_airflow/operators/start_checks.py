@@ -24,20 +24,18 @@ from kindling_airflow.common.short_lists import first_of
 from kindling_airflow.errors import SelectionError
 from kindling_airflow.operators.upstream_reports import REPORT_KEY
 from kindling_airflow.pipe_graph import PipeGraph
-from kindling_airflow.selection import select
+from kindling_airflow.selection import SELECT_PARAM, select
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 __all__ = [
-    "SELECT_PARAM",
     "fail_after_failure",
     "reject_selection",
     "skip_unless_selected",
     "warn_of_plan_drift",
 ]
 
-SELECT_PARAM = "select"
 _MOST_NAMED = 5
 _MOST_UPSTREAM = 10  # each costs a call to Airflow
 
