@@ -41,8 +41,13 @@ from kindling_airflow.operators.driver.hook import DriverHook
 from kindling_airflow.operators.driver.process_watch import ending_with_the_worker
 from kindling_airflow.operators.driver.report_file import read_report_file
 from kindling_airflow.operators.driver.submitting import SubmittingOperator
-from kindling_airflow.operators.links.buttons import EntityLocationLink, SparkPagesLink
-from kindling_airflow.operators.links.urls import history_page, location_page, safe_url
+from kindling_airflow.operators.links.buttons import (
+    EntityLocationLink,
+    SparkPagesLink,
+    history_page,
+    location_page,
+)
+from kindling_airflow.operators.links.urls import safe_url
 from kindling_airflow.operators.parameters import run_parameters
 from kindling_airflow.operators.rendering import permanent_if_broken
 from kindling_airflow.operators.run_interval import run_interval

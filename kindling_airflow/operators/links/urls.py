@@ -6,21 +6,11 @@ values in them are percent-encoded.
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from airflow.providers.common.compat.sdk import BaseHook, conf
+__all__ = ["history_url", "location_url", "safe_url"]
 
-__all__ = ["history_page", "history_url", "location_page", "location_url", "safe_url"]
-
-log = logging.getLogger(__name__)
-_HISTORY_PROPERTY = "spark.yarn.historyServer.address"
-_HISTORY_EXTRA = "history-server"
-_ENDPOINTS = ("spark.hadoop.fs.s3a.endpoint", "spark.hadoop.fs.s3.endpoint")
 _HOST = re.compile(r"[A-Za-z0-9._\-]+|[0-9A-Fa-f:.]+")
 _FIXED_HOST = re.compile(r"https?://[^/{}]+/")  # or a table's location might become the host
 _CONSOLES = {
@@ -90,38 +80,3 @@ def location_url(location: str, template: str = "", *, own_endpoint: bool = Fals
     except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise ValueError(f"{template!r} is not a valid template: {error!r}") from error
     return safe_url(filled)
-
-
-def history_page(properties: Mapping[str, Any], conn_id: str, application_id: str) -> str:
-    """Return a run's page in the history server, or "".
-
-    The first that is set counts: Spark's property ``spark.yarn.historyServer.address``, the extra
-    ``history-server`` of the Spark connection, ``[kindling] history_server``.
-
-    Args:
-        properties: the driver's Spark properties.
-        conn_id: the Spark connection.
-        application_id: Spark's id of the run.
-    """
-    server = str(properties.get(_HISTORY_PROPERTY) or "")
-    if not server or "${" in server:  # the latter is expanded by Hadoop's configuration
-        server = conf.get("kindling", "history_server", fallback="")
-        with suppress(Exception):  # no such connection, or Airflow does not answer
-            extra = BaseHook.get_connection(conn_id).extra_dejson.get(_HISTORY_EXTRA)
-            server = str(extra or "") or server
-    return history_url(server, application_id)
-
-
-def location_page(properties: Mapping[str, Any], location: str) -> str:
-    """Return a page that shows a table's location, or "".
-
-    Set by ``[kindling] location_url``. Default: the consoles of Google Cloud and AWS for ``gs://``
-    and ``s3a://``, the latter unless Spark is configured with a custom endpoint.
-    """
-    template = conf.get("kindling", "location_url", fallback="")
-    own_endpoint = any(name in properties for name in _ENDPOINTS)
-    try:
-        return location_url(location, template, own_endpoint=own_endpoint)
-    except ValueError as error:
-        log.warning("[kindling] location_url is invalid: %s", error)
-        return ""
