@@ -115,7 +115,13 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
         # Its asset is inactive, because the DAG 'claims' has been stored with another URI by now.
         taken = "dag_id: taken\nproject: quiet\nselect: plain\nassets: taken\n"
         write_definition(dags / "taken.kindling.yaml", taken)
-        found.run(*(dag_id for dag_id in STRATEGIES if dag_id != "fast"), "quiet", "between", "cut", "taken")
+        found.run(
+            *(dag_id for dag_id in STRATEGIES if dag_id != "fast"),
+            "quiet",
+            "between",
+            "cut",
+            "taken",
+        )
         yield found
 
 

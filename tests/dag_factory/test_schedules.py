@@ -203,8 +203,8 @@ class TestMissing:
             run_interval(context(built(folder)), "fail")
         assert str(caught.value) == (
             "run 'manual' has no data interval, and on_missing_interval is 'fail'\n"
-            "  Fix: start it for a date, as 'airflow backfill create' does; or let such runs work "
-            "on all data: on_missing_interval: full."
+            "  Fix: start it for a date, as 'airflow backfill create' does; or set "
+            "on_missing_interval: full, to process all data."
         )
 
     def test_run_after_is_the_last_interval_that_is_over(self, folder: Path) -> None:
