@@ -356,16 +356,10 @@ COMMANDS: tuple[Command, ...] = (
         "jars.fetch",
         (
             _argument(
-                "formats",
-                nargs="*",
-                metavar="FORMAT",
-                help="delta, iceberg, kafka; default: all",
+                "formats", nargs="*", metavar="FORMAT", help="delta, iceberg, kafka; default: all"
             ),
             _argument(
-                "--folder",
-                metavar="FOLDER",
-                default="jars",
-                help="target folder; default: jars",
+                "--folder", metavar="FOLDER", default="jars", help="target folder; default: jars"
             ),
             _argument(
                 "--spark", metavar="X.Y", default="4.1", help="release of Spark; default: 4.1"

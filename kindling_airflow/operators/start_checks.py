@@ -29,12 +29,7 @@ from kindling_airflow.selection import SELECT_PARAM, select
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = [
-    "fail_after_failure",
-    "reject_selection",
-    "skip_unless_selected",
-    "warn_of_plan_drift",
-]
+__all__ = ["fail_after_failure", "reject_selection", "skip_unless_selected", "warn_of_plan_drift"]
 
 _MOST_NAMED = 5
 _MOST_UPSTREAM = 10  # each costs a call to Airflow

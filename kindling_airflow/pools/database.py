@@ -11,13 +11,7 @@ from pathlib import Path
 
 from kindling_airflow.pools.needs import PoolNeed, needs_of_tasks
 
-__all__ = [
-    "add_note",
-    "bundle_folders",
-    "create_missing",
-    "existing_pools",
-    "needs_of_stored_dags",
-]
+__all__ = ["add_note", "bundle_folders", "create_missing", "existing_pools", "needs_of_stored_dags"]
 
 log = logging.getLogger(__name__)
 _DESCRIPTION = "Created by airflow-provider-kindling; tune its slots freely."

@@ -246,10 +246,7 @@ def _refusals(
 
 
 def _schedule_notes(
-    request: Request,
-    dag: StoredDag | None,
-    start_date: datetime | None,
-    own_limit: int,
+    request: Request, dag: StoredDag | None, start_date: datetime | None, own_limit: int
 ) -> Iterator[str]:
     if dag is not None and dag.is_paused:
         yield (

@@ -46,10 +46,7 @@ def run_options(
         }
     settings = _settings_by_pipe(source, definition, args)
     overrides = {pipe_id: _of_executor(settings[pipe_id]) for pipe_id in pipe_ids}
-    return found | {
-        "error_strategy": args.on_error or definition.on_error,
-        "overrides": overrides,
-    }
+    return found | {"error_strategy": args.on_error or definition.on_error, "overrides": overrides}
 
 
 def _settings_by_pipe(
