@@ -79,7 +79,7 @@ class ReadyGateOperator(BaseOperator):
             AirflowFailException: always.
         """
         states: Mapping[str, str | None] = event["streams"]
-        told = ", ".join(
+        listed = ", ".join(
             f"{task_id!r} ({state or 'not started'})" for task_id, state in states.items()
         )
         limit = f"{self.timeout_seconds:g} s"
@@ -88,13 +88,13 @@ class ReadyGateOperator(BaseOperator):
             "return the states of this run; their producers are not started.\n"
             "  Fix: see the triggerer's errors in the log above. A new run continues from the "
             "checkpoints.",
-            "gone": f"Failed permanently after the readiness deadline: {told}. Its producers are "
+            "gone": f"Failed permanently after the readiness deadline: {listed}. Its producers are "
             "not started, and the other streams stop.\n"
             "  Fix: correct the error in its log. A new run continues from the checkpoints.",
-            "late": f"Not ready within {limit}: {told}. Their producers are not started.\n"
+            "late": f"Not ready within {limit}: {listed}. Their producers are not started.\n"
             "  Fix: see their logs; a pool with too few free slots keeps them from starting; raise "
             "stream.ready_timeout to allow more time.",
-            "failed": f"Cannot become ready: {told}. Their producers are not started.\n"
+            "failed": f"Cannot become ready: {listed}. Their producers are not started.\n"
             "  Fix: correct the errors in their logs. A new run continues from the checkpoints.",
         }
         raise AirflowFailException(errors[event["status"]])
