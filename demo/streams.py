@@ -2,8 +2,8 @@
 
     compile -> start Airflow -> unpause -> all ready -> drop clicks -> stop -> is every click there?
 
-Until Ctrl-C the streams go on after the clicks; ``DEMO_ONCE=1`` stops them at once. The exit status
-is 0 only if the run succeeded and every click has arrived exactly once.
+The streams run until Ctrl-C; ``DEMO_ONCE=1`` stops them after the clicks. The exit status is 0 only
+if the run succeeded and every click has arrived exactly once.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from rich.table import Table
 
 from demo.airflow_api import FINISHED
 from demo.local_airflow import LocalAirflow
+from kindling_airflow.cli.interrupts import INTERRUPTED, interruptible
 from kindling_airflow.cli.main import main as kindling_airflow
-from kindling_airflow.cli.run.interrupts import interruptible
 from kindling_airflow.cli.warming import warm_archive
 from kindling_airflow.errors import KindlingAirflowError, LocalAirflowError, StartProfileError
 
@@ -51,17 +51,17 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         console.print("\nStopped.")
-        return 130
+        return INTERRUPTED
 
 
 def prepare(console: Console, dags: Path, place: Path, profile: Path) -> LocalAirflow:
     """Compile the sample and return an Airflow for it, with an empty warehouse, not yet started.
 
     Args:
-        console: told what happens.
+        console: shows the progress.
         dags: the dags folder.
         place: a folder for the Airflow and, in ``warehouse``, for the tables.
-        profile: where Spark's start-up profile is kept between calls.
+        profile: folder of the start-up profile.
 
     Raises:
         KindlingAirflowError: the project does not compile.
@@ -69,10 +69,10 @@ def prepare(console: Console, dags: Path, place: Path, profile: Path) -> LocalAi
     warehouse = place / "warehouse"
     shutil.rmtree(warehouse, ignore_errors=True)
     if kindling_airflow(["compile", str(dags / f"{DAG_ID}.kindling.yaml")]) != 0:
-        raise KindlingAirflowError("the project does not compile; what is wrong stands above.")
+        raise KindlingAirflowError("the project does not compile; see the errors above.")
     try:
         warm_archive(profile, console.print)
-    except StartProfileError as error:  # which only costs time
+    except StartProfileError as error:  # the demo works without it, only slower
         console.print(str(error), markup=False)
     airflow = LocalAirflow(
         place / "airflow", dags_folder=dags, warehouse=warehouse, profile=profile, parallelism=8
@@ -99,7 +99,7 @@ def _demo(console: Console, dags: Path, place: Path, profile: Path) -> int:
             dropping.wait()
         if os.environ.get("DEMO_ONCE") != "1":
             address = f"{airflow.url}/dags/{DAG_ID}"
-            console.print(f"The streams go on until Ctrl-C: [bold]{address}[/bold]", soft_wrap=True)
+            console.print(f"The streams run until Ctrl-C: [bold]{address}[/bold]", soft_wrap=True)
             with suppress(KeyboardInterrupt):
                 watch.show(lambda: False)
         state = watch.stop()
@@ -119,7 +119,7 @@ class Watch:
         self._airflow = airflow
 
     def until_ready(self) -> None:
-        """Let the DAG run, and wait until the last gate is green."""
+        """Unpause the DAG, and wait until the last gate has succeeded."""
         api = self._airflow.api
         api.wait_for_dag(DAG_ID)
         api.unpause(DAG_ID)
@@ -129,14 +129,14 @@ class Watch:
             runs = api.runs(DAG_ID)
             if runs:
                 self.run_id = str(runs[0]["dag_run_id"])
-                self._tell_changes(seen)
+                self._show_changes(seen)
             failed = [task for task, state in seen.items() if state == "failed"]
             if failed or time.monotonic() > deadline:
                 raise LocalAirflowError(f"the streams did not become ready: {seen}")
             time.sleep(1)
 
     def show(self, is_over: Callable[[], bool]) -> None:
-        """Show how the streams are until it is over, or the run is."""
+        """Show the state of the streams until it is over, or the run has ended."""
         with ExitStack() as stack:
             live = Live(console=self._console, auto_refresh=False, transient=True)
             if self._console.is_terminal:
@@ -150,19 +150,19 @@ class Watch:
                 time.sleep(2)
 
     def stop(self) -> str:
-        """Stop the streams, and return the state of the run when it has ended."""
+        """Stop the streams, and return the final state of the run."""
         command = ("kindling", "stop", DAG_ID)
         self._console.print(f"$ airflow {' '.join(command)}")
         done = self._airflow.run(*command)
         self._console.print(done.stdout.rstrip(), markup=False)
         if done.returncode != 0:
-            raise LocalAirflowError(f"the streams were not stopped:\n{done.stderr.rstrip()}")
+            raise LocalAirflowError(f"the streams could not be stopped:\n{done.stderr.rstrip()}")
         return self._state()
 
     def _state(self) -> str:
         return str(self._airflow.api.run(DAG_ID, self.run_id)["state"])
 
-    def _tell_changes(self, seen: dict[str, str]) -> None:
+    def _show_changes(self, seen: dict[str, str]) -> None:
         instances = self._airflow.api.task_instances(DAG_ID, self.run_id)
         for instance in sorted(instances, key=lambda i: str(i["start_date"])):
             task, state = instance["task_id"], str(instance["state"] or "")
@@ -178,10 +178,10 @@ class Watch:
             table.add_column(column, justify="right")
         for task in STREAMS:
             found = self._airflow.api.xcom(DAG_ID, self.run_id, task, "kindling_progress")
-            said: dict[str, Any] = found or {}
+            progress: dict[str, Any] = found or {}
             numbers = ("batch_id", "rows_in", "rows_per_second", "state_rows")
             table.add_row(
-                task, str(said.get("state", "-")), *(_number(said.get(n)) for n in numbers)
+                task, str(progress.get("state", "-")), *(_number(progress.get(n)) for n in numbers)
             )
         return table
 
@@ -193,7 +193,7 @@ def _number(value: float | None) -> str:
 
 
 def drop_clicks(project: Path, warehouse: Path) -> subprocess.Popen[bytes]:
-    """Let clicks come in, file by file, from a process of its own."""
+    """Start a process that writes clicks, file by file."""
     sizes = ("--files", str(FILES), "--size", str(CLICKS), "--every", str(EVERY_SECONDS))
     return subprocess.Popen(
         [sys.executable, "-m", "clicks.events", str(warehouse), *sizes],
@@ -204,7 +204,7 @@ def drop_clicks(project: Path, warehouse: Path) -> subprocess.Popen[bytes]:
 
 
 def _all_there(console: Console, warehouse: Path) -> bool:
-    """Show the counts of each minute; tell whether every click is counted exactly once."""
+    """Show the counts of each minute; return whether every click is counted exactly once."""
     import duckdb
 
     database = duckdb.connect()
@@ -230,14 +230,14 @@ def _all_there(console: Console, warehouse: Path) -> bool:
         table.add_row(*(str(value) for value in row))
     console.print(table)
     console.print(
-        f"{dropped:,} clicks were dropped, some of them twice. {rows:,} are clean, {different:,} "
-        f"of them different; {counted:,} are counted."
+        f"{dropped:,} clicks were sent, some of them twice. {rows:,} are clean, {different:,} of "
+        f"them distinct; {counted:,} are counted."
     )
     return bool(dropped == rows == different == counted)
 
 
 def _committed(table: Path) -> list[str]:
-    """Return the files that count of a table which a stream appends to: Spark's log names them."""
+    """Return the committed files of a table that a stream appends to, from Spark's log."""
     lines = [
         json.loads(line)
         for log in (table / "_spark_metadata").iterdir()

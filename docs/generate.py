@@ -30,8 +30,8 @@ from typing import Any
 
 from docs.rooms import rooms_svg, rooms_table
 from kindling_airflow.cli.command_table import COMMANDS, Argument
-from kindling_airflow.cli.definition_keys import KEYS, Held
 from kindling_airflow.cli.main import main as command_line
+from kindling_airflow.cli.run.definition_keys import KEYS, Held
 from kindling_airflow.definitions.compile import Compiled, compile_definition
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.schema_check import resolved

@@ -22,7 +22,7 @@ from rich.console import Console
 from demo import streams as demo_streams
 from demo.flights import DAG_ID, prepare, run_flights
 from demo.local_airflow import LocalAirflow
-from kindling_airflow.cli.run.interrupts import interruptible
+from kindling_airflow.cli.interrupts import interruptible
 from kindling_airflow.errors import KindlingAirflowError
 
 PICTURED_TASK = "silver.flights"

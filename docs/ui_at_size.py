@@ -24,7 +24,7 @@ from browser import Browser, BrowserError, find_chromium
 from rich.console import Console
 
 from demo.local_airflow import LocalAirflow
-from kindling_airflow.cli.run.interrupts import interruptible
+from kindling_airflow.cli.interrupts import interruptible
 from kindling_airflow.errors import KindlingAirflowError
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,1 +1,1 @@
-"""The command line, and what ``make demo`` and the system tests stand on."""
+"""The command line."""

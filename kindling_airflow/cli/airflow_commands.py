@@ -1,4 +1,4 @@
-"""``airflow kindling ...``: the command table as Airflow takes it; the provider names it."""
+"""``airflow kindling ...``: the command table in Airflow's form, registered by the provider."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["get_kindling_cli_commands"]
 
 
 def get_kindling_cli_commands() -> list[CLICommand]:
-    """Return the group ``kindling`` with its commands; they are imported when they are called."""
+    """Return the group ``kindling`` with its commands; they are imported when they run."""
     from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
 
     return [
         GroupCommand(
             name="kindling",
-            help="Compile, read and run Spark pipeline plans",
+            help="Compile, inspect and run Spark pipeline plans",
             subcommands=tuple(
                 ActionCommand(
                     name=command.name,
@@ -38,10 +38,10 @@ def get_kindling_cli_commands() -> list[CLICommand]:
     ]
 
 
-def _call(command: Command, called: Any) -> None:
+def _call(command: Command, args: Any) -> None:
     from kindling_airflow.cli.main import run_command
 
-    called.in_airflow = True  # what is checked there may be tried out with Airflow itself
-    status = run_command(command, called)
+    args.in_airflow = True  # so that Airflow itself can check a DAG
+    status = run_command(command, args)
     if status:
         raise SystemExit(status)

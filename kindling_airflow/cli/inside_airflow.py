@@ -1,4 +1,4 @@
-"""Commands that ask Airflow itself: without its log on standard output, and in their own words."""
+"""Calls Airflow without its log on standard output, and with this package's errors."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ T = TypeVar("T")
 
 
 def asked_quietly(
-    called: argparse.Namespace, what: str, answer: Callable[[argparse.Namespace], T]
+    args: argparse.Namespace, what: str, answer: Callable[[argparse.Namespace], T]
 ) -> T:
-    """Return an answer that takes Airflow to give.
+    """Return the answer of a function that needs Airflow.
 
     Args:
-        called: the command's arguments.
-        what: what the command does with Airflow, for where there is none.
-        answer: gives the answer.
+        args: the command's arguments.
+        what: what the command needs Airflow for, for the error.
+        answer: the function.
 
     Raises:
         WrongCallError: Airflow is not installed.
@@ -31,30 +31,30 @@ def asked_quietly(
     except ImportError as error:
         raise WrongCallError(f"{what}: {error}") from error
     found: list[T] = []
-    called.verbose = False
-    suppress_logs_and_warning(lambda said: found.append(answer(said)))(called)
+    args.verbose = False
+    suppress_logs_and_warning(lambda quiet: found.append(answer(quiet)))(args)
     return found[0]
 
 
 def asked_of_database(
-    called: argparse.Namespace, command: str, answer: Callable[[argparse.Namespace], T]
+    args: argparse.Namespace, command: str, answer: Callable[[argparse.Namespace], T]
 ) -> T:
-    """Return an answer that takes Airflow's database to give.
+    """Return the answer of a function that needs Airflow's database.
 
     Raises:
         WrongCallError: Airflow is not installed.
-        KindlingAirflowError: the database gives no answer.
+        KindlingAirflowError: the database is not available.
     """
-    what = f"'{command}' looks into Airflow's database"
+    what = f"'{command}' reads Airflow's database"
     try:
         from sqlalchemy.exc import SQLAlchemyError
     except ImportError as error:
         raise WrongCallError(f"{what}: {error}") from error
     try:
-        return asked_quietly(called, what, answer)
+        return asked_quietly(args, what, answer)
     except SQLAlchemyError as error:
-        said = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0]
         raise KindlingAirflowError(
-            f"Airflow's database gives no answer: {said}\n"
-            "  Fix: 'airflow db check' and 'airflow db migrate' say and mend what is wrong with it."
+            f"Airflow's database is not available: {reason}\n"
+            "  Fix: diagnose and repair it with 'airflow db check' and 'airflow db migrate'."
         ) from error

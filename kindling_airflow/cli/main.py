@@ -1,7 +1,7 @@
 """``kindling-airflow``: the command line that needs neither Airflow nor Spark.
 
-Exit status: 0 done, 1 problems were found, 2 wrong call. With ``--json`` what is printed is one
-JSON document, problems included: ``{"error": ..., "problems": [...]}``.
+Exit status: 0 success, 1 problems were found, 2 wrong usage. With ``--json`` the output is one JSON
+document, problems included: ``{"error": ..., "problems": [...]}``.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ __all__ = ["main", "run_command"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in ``arguments`` (default: the process's own); return its exit status."""
-    called = _parser().parse_args(arguments)
-    return run_command(called.command, called)
+    args = _parser().parse_args(arguments)
+    return run_command(args.command, args)
 
 
-def run_command(command: Command, called: argparse.Namespace) -> int:
+def run_command(command: Command, args: argparse.Namespace) -> int:
     """Run a command with its parsed arguments; return the exit status."""
-    place, _, name = command.place.rpartition(".")
-    function: Callable[[Any], int] = getattr(import_module(f"kindling_airflow.cli.{place}"), name)
+    module, _, name = command.function.rpartition(".")
+    function: Callable[[Any], int] = getattr(import_module(f"kindling_airflow.cli.{module}"), name)
     try:
-        status = function(called)
-        print(end="", flush=True)  # there need not be a standard output
+        status = function(args)
+        print(end="", flush=True)  # unlike sys.stdout.flush, works without a standard output
     except WrongCallError as error:
         print(f"kindling-airflow {command.name}: {error}", file=sys.stderr)
         return 2
     except KindlingAirflowError as error:
-        if called.json:
+        if args.json:
             problems = list(problems_of(error))
             print(json.dumps({"error": type(error).__name__, "problems": problems}, indent=2))
         else:
             print(error, file=sys.stderr)
         return 1
-    except BrokenPipeError:  # the reader has seen enough, as in '... | head'
+    except BrokenPipeError:  # as in '... | head'
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
@@ -53,8 +53,8 @@ def run_command(command: Command, called: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kindling-airflow",
-        description="Compiles Spark pipeline plans into Airflow DAGs, and reads them.",
-        epilog="Exit status: 0 done, 1 problems were found, 2 wrong call.",
+        description="Compiles Spark pipeline plans into Airflow DAGs, and inspects them.",
+        epilog="Exit status: 0 success, 1 problems were found, 2 wrong usage.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

@@ -1,4 +1,4 @@
-"""``package``: a project as one zip for a cluster, tried before it is kept."""
+"""``package``: writes a project as one zip for a cluster, and tests it."""
 
 from __future__ import annotations
 
@@ -8,24 +8,16 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kindling_airflow import __version__
-from kindling_airflow.cli.own_output import printed_to_stderr
+from kindling_airflow.cli.sources.source import definition_in, existing_path
+from kindling_airflow.cli.stdout import printed_to_stderr
 from kindling_airflow.deployment.package_content import ProjectFiles, project_files, write_package
 from kindling_airflow.deployment.project_package import PackageInfo, package_problems, read_info
-from kindling_airflow.errors import (
-    DefinitionError,
-    KindlingAirflowError,
-    PackageError,
-    WrongCallError,
-)
+from kindling_airflow.errors import KindlingAirflowError, PackageError, WrongCallError
 from kindling_airflow.manifest import Manifest
 
-if TYPE_CHECKING:
-    from kindling_airflow.definitions.definition import Definition
-
-__all__ = ["check_package_files", "package_project"]
+__all__ = ["package_project"]
 
 # Imports the project from the zip alone, as a driver on a cluster does, and prints its digest.
 _TRIAL = """
@@ -54,57 +46,50 @@ with TemporaryDirectory() as folder:
 """
 
 
-def package_project(called: argparse.Namespace) -> int:
-    """Make the package of a definition's project or of a project's folder, and say so."""
-    path = Path(called.source)
-    if not path.exists():
-        raise WrongCallError(f"there is no {called.source!r}")
+def package_project(args: argparse.Namespace) -> int:
+    """Write, or check, the package of a definition's project or of a project folder."""
+    path = existing_path(args.source)
     with printed_to_stderr():
-        root, manifest, target = _project(path, called)
-    if called.output is not None:
-        target = Path(called.output)
+        root, manifest, target = _project(path, args)
+    if args.output is not None:
+        target = Path(args.output)
     elif target is None:
-        raise WrongCallError("the definition's package is no local file: name one with --output")
+        raise WrongCallError("the definition's package is not a local file: set --output")
     if target.suffix != ".zip":
-        raise WrongCallError(f"a package's name ends in .zip, which {str(target)!r} does not")
+        raise WrongCallError(f"the name of a package must end in .zip: {str(target)!r}")
     files = project_files(root, target)
-    if called.check:
-        return _check(called, target, manifest, files)
+    if args.check:
+        return _check(args, target, manifest, files)
     info = _write(target, files, manifest)
-    _say(called, target, info, files)
+    size = target.stat().st_size
+    if args.json:
+        document = {
+            "package": str(target),
+            "bytes": size,
+            **info.to_json(),
+            "left_out": dict(files.left_out),
+        }
+        print(json.dumps(document, indent=2))
+        return 0
+    print(f"{target}: {len(files.names)} files of the project, {size:,} bytes, {info.manifest}")
+    for name, reason in files.left_out.items():
+        print(f"  excluded: {name}: {reason}")
     return 0
 
 
-def check_package_files(definition: Definition, manifest: Manifest) -> None:
-    """Check a definition's package against every file of the project, data files included.
-
-    Raises:
-        DefinitionError: it is of another state of the project.
-    """
-    if definition.package is None or "://" in definition.package:
-        return
-    path = Path(definition.package)
-    digests = project_files(definition.project_root, path).digests()
-    problems = package_problems(path, read_info(path), manifest.digest, digests)
-    if problems:
-        raise DefinitionError(f"{definition.source}: {problem}" for problem in problems)
-
-
-def _project(path: Path, called: argparse.Namespace) -> tuple[Path, Manifest, Path | None]:
-    """Return a project's folder, its manifest, and where its package goes by default."""
+def _project(path: Path, args: argparse.Namespace) -> tuple[Path, Manifest, Path | None]:
+    """Return a project's folder, its manifest, and the default path of its package."""
     from kindling_airflow.definitions.compile import plan_definition, plan_of
-    from kindling_airflow.definitions.definition import Definition, bare_name
+    from kindling_airflow.definitions.definition import bare_name
     from kindling_airflow.manifest.harvest import harvest
 
     if path.is_dir():
-        manifest = harvest(path, called.modules or ())
+        manifest = harvest(path, args.modules or ())
         plan_of(manifest)
         return path, manifest, path.resolve().with_suffix(".zip")
     if path.suffix not in (".yaml", ".yml"):
-        raise WrongCallError(f"{called.source!r} is neither a definition nor a project folder")
-    if called.modules:
-        raise WrongCallError("a definition names its modules itself; leave out --module")
-    definition = Definition.from_file(path)
+        raise WrongCallError(f"{args.source!r} is not a definition or a project folder")
+    definition = definition_in(path, args)
     manifest = harvest(definition.project_root, definition.modules)
     plan_definition(definition, manifest)
     package = definition.package
@@ -116,7 +101,7 @@ def _project(path: Path, called: argparse.Namespace) -> tuple[Path, Manifest, Pa
 
 
 def _write(target: Path, files: ProjectFiles, manifest: Manifest) -> PackageInfo:
-    """Write the package; it appears whole and tried, or not at all."""
+    """Write the package; it appears complete and tested, or not at all."""
     draft = target.with_name(f".{target.stem}.draft.zip")
     try:
         info = write_package(draft, files, manifest, __version__)
@@ -131,7 +116,7 @@ def _write(target: Path, files: ProjectFiles, manifest: Manifest) -> PackageInfo
 
 
 def _try(draft: Path, manifest: Manifest) -> None:
-    """Import the project from the package, in a process that has nothing else of it."""
+    """Import the project from the package alone, in another process."""
     done = subprocess.run(
         [sys.executable, "-c", _TRIAL, str(draft.resolve())],
         cwd=draft.resolve().parent,
@@ -141,44 +126,28 @@ def _try(draft: Path, manifest: Manifest) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise PackageError([f"the project does not work from a package: {done.stderr.strip()}"])
+        raise PackageError(
+            [f"the project cannot be imported from its package: {done.stderr.strip()}"]
+        )
     found = (done.stdout.split() or [""])[-1]
     if found != manifest.digest:
         problem = (
-            "the project's declarations are others when they are imported from a package\n"
-            "  Fix: let them depend on nothing but the files in the project's folder."
+            "the project's declarations differ when they are imported from its package\n"
+            "  Fix: make them depend on nothing but the files in the project's folder."
         )
         raise PackageError([problem])
 
 
-def _check(
-    called: argparse.Namespace, target: Path, manifest: Manifest, files: ProjectFiles
-) -> int:
-    """Say whether the package is the one that would be made."""
+def _check(args: argparse.Namespace, target: Path, manifest: Manifest, files: ProjectFiles) -> int:
+    """Print whether the package is up to date."""
     try:
         info = read_info(target)
     except KindlingAirflowError as error:
         problems = [str(error)]
     else:
         problems = package_problems(target, info, manifest.digest, files.digests())
-    if called.json:
+    if args.json:
         print(json.dumps({"package": str(target), "current": not problems, "problems": problems}))
     else:
-        print("\n".join(problems) or f"{target}: current")
+        print("\n".join(problems) or f"{target}: up to date")
     return 1 if problems else 0
-
-
-def _say(called: argparse.Namespace, target: Path, info: PackageInfo, files: ProjectFiles) -> None:
-    size = target.stat().st_size
-    if called.json:
-        document = {
-            "package": str(target),
-            "bytes": size,
-            **info.to_json(),
-            "left_out": dict(files.left_out),
-        }
-        print(json.dumps(document, indent=2))
-        return
-    print(f"{target}: {len(files.names)} files of the project, {size:,} bytes, {info.manifest}")
-    for name, reason in files.left_out.items():
-        print(f"  left out: {name}: {reason}")

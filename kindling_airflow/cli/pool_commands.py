@@ -1,4 +1,4 @@
-"""``pools``: what the deployment's DAGs need against what exists, in Airflow's database."""
+"""``pools``: compares the pools that the deployment's DAGs need with those in the database."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from kindling_airflow.cli.inside_airflow import asked_of_database
-from kindling_airflow.cli.own_output import printed_to_stderr
+from kindling_airflow.cli.stdout import printed_to_stderr
+from kindling_airflow.common.shared_ids import DEFAULT_POOL
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError, problems_of
 from kindling_airflow.pools.needs import (
-    DEFAULT_POOL,
+    UNLIMITED,
     PoolNeed,
     PoolState,
     PoolVerdict,
@@ -28,10 +29,10 @@ __all__ = ["show_pools"]
 _STYLES = {PoolState.OK: "green", PoolState.NARROWER: "yellow"}
 
 
-def show_pools(called: argparse.Namespace) -> int:
-    """List the pools; create those that are missing, if that was asked for."""
-    verdicts, created, problems = asked_of_database(called, "pools", _found)
-    if called.json:
+def show_pools(args: argparse.Namespace) -> int:
+    """List the pools; with ``--apply``, create missing ones."""
+    verdicts, created, problems = asked_of_database(args, "pools", _found)
+    if args.json:
         document = {
             "pools": [verdict.to_json() for verdict in verdicts],
             "created": created,
@@ -43,22 +44,22 @@ def show_pools(called: argparse.Namespace) -> int:
     return 1 if problems or any(v.state.is_fatal for v in verdicts) else 0
 
 
-def _found(called: argparse.Namespace) -> tuple[tuple[PoolVerdict, ...], list[str], list[str]]:
-    """Return every pool that is needed, those that were created, and what is wrong on the way."""
+def _found(args: argparse.Namespace) -> tuple[tuple[PoolVerdict, ...], list[str], list[str]]:
+    """Return the needed pools, the names of created ones, and problems of definitions."""
     from kindling_airflow.pools import database
 
     existing = database.existing_pools()
-    folders = [Path(name) for name in called.folders] or database.bundle_folders()
+    folders = [Path(name) for name in args.folders] or database.bundle_folders()
     for folder in folders:
         if not folder.exists():
-            raise WrongCallError(f"there is no {str(folder)!r}")
+            raise WrongCallError(f"folder not found: {str(folder)!r}")
     defined, problems = _needs_of_definitions(folders)
     own = {need.dag_id for need in defined}
-    # A definition says what it will be; what Airflow has stored may be older.
+    # What Airflow has stored of a definition may be older.
     stored = [need for need in database.needs_of_stored_dags() if need.dag_id not in own]
     verdicts = compare([*defined, *stored], existing)
     created: list[str] = []
-    if called.apply:
+    if args.apply:
         wanted = {v.pool: v.wanted for v in verdicts if v.state is PoolState.MISSING}
         created = database.create_missing({p: n for p, n in wanted.items() if p != DEFAULT_POOL})
         verdicts = compare([*defined, *stored], database.existing_pools())
@@ -66,7 +67,7 @@ def _found(called: argparse.Namespace) -> tuple[tuple[PoolVerdict, ...], list[st
 
 
 def _needs_of_definitions(folders: Iterable[Path]) -> tuple[list[PoolNeed], list[str]]:
-    """Return what the definitions beneath folders need, and what is wrong with the others."""
+    """Return the needs of the definitions in folders, and the problems of invalid ones."""
     from kindling_airflow.dag_factory.definition_files import definition_files
     from kindling_airflow.definitions.compile import compile_definition
     from kindling_airflow.definitions.definition import Definition
@@ -107,10 +108,10 @@ def _show(verdicts: Sequence[PoolVerdict], created: Sequence[str], problems: Seq
             Text(verdict.pool),
             Text(", ".join(need.dag_id for need in verdict.needs)),
             str(verdict.wanted),
-            {None: "-", -1: "no limit"}.get(verdict.slots, str(verdict.slots)),
+            {None: "-", UNLIMITED: "no limit"}.get(verdict.slots, str(verdict.slots)),
             Text(state, style=_STYLES.get(verdict.state, "red")),
         )
-    console.print(table if verdicts else "No DAG of this deployment needs a pool.")
+    console.print(table if verdicts else "The DAGs of this deployment need no pools.")
     for verdict in verdicts:
         if verdict.state.is_fatal:
             console.print(Text(verdict.advice()))

@@ -1,4 +1,4 @@
-"""``settings``: what holds for the task of a pipe, and which layer said it."""
+"""``settings``: the effective settings of a pipe's task, and the source of each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.cli.sources import read_source
+from kindling_airflow.cli.sources.source import read_source
 from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.errors import WrongCallError
@@ -17,38 +17,38 @@ if TYPE_CHECKING:
 __all__ = ["show_settings"]
 
 
-def show_settings(called: argparse.Namespace) -> int:
-    """Print the effective settings of a pipe's task, each with where it comes from."""
+def show_settings(args: argparse.Namespace) -> int:
+    """Print the effective settings of a pipe's task, each with its source."""
     from kindling_airflow.definitions.compile import compile_planned, options_of, planned_as
     from kindling_airflow.translator import TaskSpec
     from kindling_airflow.translator.setting_sources import layers_of, setting_sources
     from kindling_airflow.translator.streams import streaming_part
 
-    source = read_source(called.source, called)
+    source = read_source(args.source, args)
     definition = source.definition
     if definition is None:
         raise WrongCallError(
-            f"{called.source!r} has no settings of tasks: name a definition (*.kindling.yaml)"
+            f"{args.source!r} has no task settings: name a definition (*.kindling.yaml)"
         )
-    if called.pipe not in source.plan.pipe_ids:
-        hint = did_you_mean(called.pipe, source.plan.pipe_ids)
-        raise WrongCallError(f"DAG {definition.dag_id!r} has no pipe {called.pipe!r}.{hint}")
+    if args.pipe not in source.plan.pipe_ids:
+        hint = did_you_mean(args.pipe, source.plan.pipe_ids)
+        raise WrongCallError(f"DAG {definition.dag_id!r} has no pipe {args.pipe!r}.{hint}")
     compiled = compile_planned(planned_as(definition, source.plan), complete=False)
     task = next(
         node
         for node in compiled.spec.nodes()
-        if isinstance(node, TaskSpec) and node.pipe_id == called.pipe
+        if isinstance(node, TaskSpec) and node.pipe_id == args.pipe
     )
     streaming = streaming_part(source.plan, definition.lifetime)
     defaults = {} if streaming is None else streaming.defaults()
-    tags = source.plan.graph.nodes[called.pipe].tags
+    tags = source.plan.graph.nodes[args.pipe].tags
     found = setting_sources(
-        layers_of(options_of(definition), called.pipe, tags, defaults.get(called.pipe, EMPTY))
+        layers_of(options_of(definition), args.pipe, tags, defaults.get(args.pipe, EMPTY))
     )
-    if called.json:
+    if args.json:
         document = {
             "dag_id": definition.dag_id,
-            "pipe_id": called.pipe,
+            "pipe_id": args.pipe,
             "task_id": task.task_id,
             "priority_weight": task.priority_weight,
             "trigger_rule": task.trigger_rule,
@@ -56,20 +56,20 @@ def show_settings(called: argparse.Namespace) -> int:
         }
         print(json.dumps(document, indent=2))
         return 0
-    print(f"Task {task.task_id!r} of DAG {definition.dag_id!r}: pipe {called.pipe!r}")
+    print(f"Task {task.task_id!r} of DAG {definition.dag_id!r}: pipe {args.pipe!r}")
     rows = [_row(setting) for setting in found]
     if all(setting.key != ("priority",) for setting in found):
         rows.append(("priority", str(task.priority_weight), "the plan: longest path from here"))
     rows.append(("trigger_rule", task.trigger_rule, "the plan, by on_error"))
     widths = [max(len(row[n]) for row in rows) for n in (0, 1)]
-    for key, value, said in rows:
-        print(f"  {key:<{widths[0]}}  {value:<{min(widths[1], 60)}}  {said}")
-    print("What is not listed is Airflow's default, from its configuration.")
+    for key, value, source_text in rows:
+        print(f"  {key:<{widths[0]}}  {value:<{min(widths[1], 60)}}  {source_text}")
+    print("Other settings have Airflow's defaults, from its configuration.")
     return 0
 
 
 def _row(setting: SettingSource) -> tuple[str, str, str]:
-    covers = f" (over {', '.join(setting.covers)})" if setting.covers else ""
+    covers = f" (overrides {', '.join(setting.covers)})" if setting.covers else ""
     return ".".join(setting.key), _text(setting.value), f"{setting.source}{covers}"
 
 

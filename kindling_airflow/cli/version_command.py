@@ -1,4 +1,4 @@
-"""``version``: which releases are installed here; nothing of them is imported."""
+"""``version``: the installed releases, without importing them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _PACKAGES = (
 )
 
 
-def show_version(called: argparse.Namespace) -> int:
-    """Print the release of this package, and of what it stands on."""
+def show_version(args: argparse.Namespace) -> int:
+    """Print the releases of this package and of its main dependencies."""
     found: dict[str, str | None] = {
         "airflow-provider-kindling": __version__,
         "python": platform.python_version(),
         **{name: _installed(name) for name in _PACKAGES},
     }
-    if called.json:
+    if args.json:
         print(json.dumps(found, indent=2))
         return 0
     for name, release in found.items():

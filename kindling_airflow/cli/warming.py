@@ -1,8 +1,8 @@
-"""``warm``: makes the class-data archive of this Java and this Spark, and tries it.
+"""``warm``: creates the class-data archive of this Java and Spark, and tests it.
 
     warm-up job -> archive -> a JVM that loads classes from it
 
-The archive appears whole or not at all. What is there already and fits is left alone.
+The archive appears complete or not at all. One that exists and matches is kept.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ __all__ = ["Archive", "warm", "warm_archive"]
 _WARM_UP = Path(__file__).resolve().parent.parent / "runner" / "warm_up.py"
 _TIMEOUT_SECONDS = 300
 _FROM_ARCHIVE = "shared objects file (top)"
-_CONFIGURED = "a folder of Spark's configuration with files in it comes first on the class path"
+_CONFIGURED = "a configuration folder of Spark with files in it comes first on the class path"
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An archive that fits.
+    """An archive that matches this machine.
 
     Attributes:
         path: the file.
-        installation: the Java and the Spark that it belongs to.
-        made: whether it was made now.
-        classes: how many classes a JVM took from it that does nothing but start.
+        installation: its Java and Spark.
+        made: whether it was created now.
+        classes: how many classes a JVM loads from it at its start.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class Archive:
     classes: int
 
     def to_json(self) -> dict[str, object]:
-        """Return what there is to say, as a JSON document."""
+        """Return the archive as a JSON document."""
         return {
             "archive": str(self.path),
             "bytes": self.path.stat().st_size,
@@ -64,19 +64,19 @@ class Archive:
         }
 
 
-def warm(called: argparse.Namespace) -> int:
-    """Make the archive, unless there is one that fits; say what was done."""
+def warm(args: argparse.Namespace) -> int:
+    """Create the archive, unless one matches, and print it."""
     from kindling_airflow.operators.driver.start_options import profile_folder
 
-    folder = Path(called.folder) if called.folder is not None else profile_folder()
-    say: Callable[[str], None] = (lambda _: None) if called.json else print
-    archive = warm_archive(folder, say, force=called.force)
+    folder = Path(args.folder) if args.folder is not None else profile_folder()
+    say: Callable[[str], None] = (lambda _: None) if args.json else print
+    archive = warm_archive(folder, say, force=args.force)
     document = archive.to_json()
-    if called.json:
+    if args.json:
         print(json.dumps(document, indent=2))
         return 0
-    done = "Made" if archive.made else "There is already"
-    print(f"{done} {archive.path} ({document['bytes']:,} bytes), tried on")
+    done = "Created" if archive.made else "Up to date:"
+    print(f"{done} {archive.path} ({document['bytes']:,} bytes), tested with")
     print(f"  Java  {archive.installation.java_home}")
     print(f"  Spark {archive.installation.spark_home}")
     return 0
@@ -89,22 +89,22 @@ def warm_archive(
     force: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> Archive:
-    """Return the archive that fits this machine; it is made where there is none.
+    """Return the archive that matches this machine; create it if there is none.
 
     Args:
-        folder: where archives are kept.
-        say: called with a sentence when something takes long.
-        force: make it anew even if there is one.
+        folder: the folder of the archives.
+        say: called with a sentence before a long step.
+        force: create it even if one exists.
         environment: the variables of the drivers; default: this process's own.
 
     Raises:
-        StartProfileError: it cannot be made, or no JVM takes classes from it.
+        StartProfileError: it cannot be created, or a JVM loads no classes from it.
     """
     variables = dict(os.environ if environment is None else environment)
     installation = find_installation(variables)
     if installation is None:
         raise StartProfileError(
-            "no start-up profile: there is no Spark with a Java to be found\n"
+            "no start-up profile: no Spark with a Java was found\n"
             "  Fix: install pyspark beside this package and set JAVA_HOME, or set SPARK_HOME."
         )
     folder = folder.absolute()
@@ -113,8 +113,8 @@ def warm_archive(
         classes = _classes_from(path, installation, variables)
         if classes:
             return Archive(path, installation, made=False, classes=classes)
-        say(f"{path} does not fit any more.")
-    say("Making the start-up profile for Spark, once (about half a minute) ...")
+        say(f"{path} does not match any more.")
+    say("Creating the start-up profile for Spark, once (about half a minute) ...")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = _make(folder, installation, variables)
@@ -123,22 +123,22 @@ def warm_archive(
     classes = _classes_from(path, installation, variables)
     if not classes:
         raise StartProfileError(
-            f"{str(path)!r} was made, but a JVM takes nothing from it: {_CONFIGURED}, or another "
-            "option is in the way\n"
-            "  Fix: give Spark's properties in definitions or SPARK_SUBMIT_OPTS, not in "
+            f"{str(path)!r} was created, but a JVM loads nothing from it: {_CONFIGURED}, or "
+            "another option prevents it\n"
+            "  Fix: set Spark's properties in definitions or SPARK_SUBMIT_OPTS, not in "
             "SPARK_CONF_DIR."
         )
     return Archive(path, installation, made=True, classes=classes)
 
 
 def _make(folder: Path, installation: Installation, environment: Mapping[str, str]) -> Path:
-    """Run the warm-up job once and keep its classes, in place of earlier archives of its kind."""
+    """Run the warm-up job and archive its classes; delete earlier archives of its kind."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".making-") as scratch:
         draft = Path(scratch) / "draft.jsa"
         job = [str(_WARM_UP), scratch]
         _submit(installation, environment, f'"-XX:ArchiveClassesAtExit={draft}"', job)
         if not draft.is_file():
-            raise StartProfileError("no start-up profile: this Java makes no class-data archives")
+            raise StartProfileError("no start-up profile: this Java creates no class-data archives")
         archive = folder / archive_name(installation, draft.stat().st_size)
         draft.replace(archive)
     for earlier in folder.glob(f"spark-{installation.key}-*.jsa"):
@@ -148,12 +148,12 @@ def _make(folder: Path, installation: Installation, environment: Mapping[str, st
 
 
 def _classes_from(archive: Path, installation: Installation, environment: Mapping[str, str]) -> int:
-    """Return how many classes a JVM takes from the archive when it starts as drivers do."""
+    """Return how many classes a JVM loads from the archive when it starts as drivers do."""
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch) / "classes.log"
         options = driver_options(ProfileMode.ARCHIVE, archive)
-        said = f"{options} -Xlog:class+load=info:file={log}"
-        _submit(installation, environment, said, ["--version"], configured=True)
+        logged = f"{options} -Xlog:class+load=info:file={log}"
+        _submit(installation, environment, logged, ["--version"], configured=True)
         text = log.read_text("utf-8", "replace") if log.is_file() else ""
     return text.count(_FROM_ARCHIVE)
 
@@ -169,12 +169,11 @@ def _submit(
     """Call spark-submit with these options of its JVM.
 
     Args:
-        installation: what it runs on.
+        installation: its Java and Spark.
         environment: its variables.
         options: the options.
-        arguments: what it is to do.
-        configured: with the deployment's own configuration of Spark, which is no business of the
-            warm-up job's.
+        arguments: its arguments.
+        configured: use the deployment's own configuration of Spark.
     """
     kept = {k: v for k, v in environment.items() if configured or not k.startswith("SPARK_")}
     own = {
@@ -202,5 +201,5 @@ def _submit(
         shown = "\n".join(f"    {line}" for line in lines[-15:])
         raise StartProfileError(f"no start-up profile: spark-submit failed:\n{shown}") from error
     except subprocess.TimeoutExpired as error:
-        text = f"no start-up profile: spark-submit did not end in {_TIMEOUT_SECONDS} s"
+        text = f"no start-up profile: spark-submit did not end within {_TIMEOUT_SECONDS} s"
         raise StartProfileError(text) from error

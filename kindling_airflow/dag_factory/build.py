@@ -22,7 +22,7 @@ from kindling_airflow.definitions.params import param_parts
 from kindling_airflow.definitions.python_objects import put_back
 from kindling_airflow.definitions.references import References
 from kindling_airflow.definitions.times import CONTINUOUS, CONTINUOUS_START
-from kindling_airflow.operators.chosen_pipes import CHOICE
+from kindling_airflow.selection import SELECT_PARAM
 
 __all__ = ["build_dag"]
 
@@ -82,7 +82,7 @@ def _empty_dag(compiled: Compiled, references: References) -> DAG:
 
 def _params(compiled: Compiled) -> dict[str, Any]:
     definition = compiled.definition
-    found: dict[str, Any] = {} if compiled.spec.stop is not None else {CHOICE: _choice()}
+    found: dict[str, Any] = {} if compiled.spec.stop is not None else {SELECT_PARAM: _choice()}
     for name, said in put_back(definition.params, definition.objects).items():
         if isinstance(said, Mapping):
             itself, schema = param_parts(said)

@@ -6,9 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.definitions.compile import Compiled
-from kindling_airflow.operators.chosen_pipes import CHOICE, refuses_choice, skips_unless_chosen
-from kindling_airflow.operators.earlier_plans import tells_of_earlier_plans
-from kindling_airflow.operators.fail_fast import refuses_after_failure
+from kindling_airflow.operators.start_checks import (
+    fail_after_failure,
+    reject_selection,
+    skip_unless_selected,
+    warn_of_plan_drift,
+)
+from kindling_airflow.selection import SELECT_PARAM
 from kindling_airflow.translator import OnError
 
 if TYPE_CHECKING:
@@ -31,12 +35,12 @@ def run_guard(compiled: Compiled, group_id: str = "", then: Guard | None = None)
     prefix = f"{group_id}." if group_id else ""
     if compiled.spec.stop is None:
         first = _first_pipe(compiled)
-        guards = [skips_unless_chosen(compiled.plan.graph, _choice(group_id), first)]
+        guards = [skip_unless_selected(compiled.plan.graph, _choice(group_id), first)]
     else:
-        guards = [refuses_choice(_choice(group_id), _first_pipe(compiled))]
+        guards = [reject_selection(_choice(group_id), _first_pipe(compiled))]
     if compiled.spec.on_error == OnError.FAIL_FAST:
-        guards.append(refuses_after_failure(prefix))
-    guards.append(tells_of_earlier_plans(lambda task_id: _upstream(compiled, prefix, task_id)))
+        guards.append(fail_after_failure(prefix))
+    guards.append(warn_of_plan_drift(lambda task_id: _upstream(compiled, prefix, task_id)))
     return _all(guards, then)
 
 
@@ -50,7 +54,7 @@ def stream_guard(compiled: Compiled, group_id: str = "", then: Guard | None = No
         group_id: the group that the tasks are in, if they are not a DAG of their own.
         then: what the definition itself wants to have called before a pipe.
     """
-    return _all([refuses_choice(_choice(group_id), _first_pipe(compiled))], then)
+    return _all([reject_selection(_choice(group_id), _first_pipe(compiled))], then)
 
 
 def _first_pipe(compiled: Compiled) -> str | None:
@@ -59,7 +63,7 @@ def _first_pipe(compiled: Compiled) -> str | None:
 
 
 def _choice(group_id: str) -> str:
-    return f"{CHOICE}.{group_id}" if group_id else CHOICE
+    return f"{SELECT_PARAM}.{group_id}" if group_id else SELECT_PARAM
 
 
 def _all(guards: Sequence[Guard], then: Guard | None) -> Guard:

@@ -4,7 +4,7 @@ Half of a small pipe's time is the JVM loading and compiling classes. A class-da
 JEP 350) brings them ready-made. It belongs to one Java and one Spark, so its name is made of both;
 finding it reads a file and a folder, and starts nothing. ``airflow kindling warm`` makes it
 (:mod:`kindling_airflow.cli.warming`), tasks in local and client mode use it
-(:mod:`kindling_airflow.operators.driver.driver_process`).
+(:mod:`kindling_airflow.operators.driver.hook`).
 
 An archive that is missing or does not fit is passed over by the JVM, one that is not whole by
 :func:`archive_in`: a profile is never an error. One thing rules an archive out: files in Spark's

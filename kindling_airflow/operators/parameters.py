@@ -1,4 +1,4 @@
-"""What a run was started with, for the pipe: the DAG's params, and what else its conf holds."""
+"""The parameters of a run: the DAG's params, and the other entries of the run's conf."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from kindling_airflow.common.immutable import canonical_json
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.operators.chosen_pipes import CHOICE
+from kindling_airflow.selection import SELECT_PARAM
 
 __all__ = ["run_parameters"]
 
@@ -15,23 +15,23 @@ __all__ = ["run_parameters"]
 def run_parameters(context: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a task's run by name.
 
-    A param wins over an entry of the run's conf; that the conf replaces params where Airflow is
-    configured so is Airflow's own doing, and has happened before.
+    A param wins over an entry of the run's conf; where Airflow is configured so, it has already
+    replaced params by the conf.
 
     Args:
         context: the task's context.
 
     Raises:
-        PipeRunError: values that JSON cannot express; names them all.
+        PipeRunError: values that JSON cannot express; names all of them.
     """
     conf = getattr(context.get("dag_run"), "conf", None) or {}
     found = {**conf, **(context.get("params") or {})}
-    if found.get(CHOICE, "") is None:  # a run for all pipes
-        del found[CHOICE]
+    if found.get(SELECT_PARAM, "") is None:  # a run for all pipes
+        del found[SELECT_PARAM]
     foreign = [name for name, value in found.items() if not _is_json(value)]
     if foreign:
         raise PipeRunError(
-            f"JSON cannot express these parameters of the run: {', '.join(map(repr, foreign))}\n"
+            f"Parameters of the run cannot be expressed in JSON: {', '.join(map(repr, foreign))}\n"
             "  Fix: use text, numbers, true, false, null, lists and objects."
         )
     return found

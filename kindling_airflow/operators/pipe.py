@@ -1,4 +1,4 @@
-"""The operator that runs one pipe: the Spark provider's own, with a request in and a report out."""
+"""The operator that runs one pipe: a request to a Spark driver, and its report back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
@@ -23,9 +22,7 @@ from airflow.providers.common.compat.sdk import (
 
 from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.errors import ReportError
-from kindling_airflow.operators.driver.connections import hand_over
 from kindling_airflow.operators.driver.driver_output import DriverOutput
-from kindling_airflow.operators.driver.driver_process import adapt
 from kindling_airflow.operators.driver.failure_text import (
     driver_end,
     failure_lines,
@@ -40,16 +37,21 @@ from kindling_airflow.operators.driver.hidden_values import (
     rendered,
     revealed,
 )
+from kindling_airflow.operators.driver.hook import DriverHook
+from kindling_airflow.operators.driver.process_watch import ending_with_the_worker
 from kindling_airflow.operators.driver.report_file import read_report_file
 from kindling_airflow.operators.driver.submitting import SubmittingOperator
-from kindling_airflow.operators.driver.worker_watch import ending_with_the_worker
-from kindling_airflow.operators.links.buttons import EntityLocationLink, SparkPagesLink
+from kindling_airflow.operators.links.buttons import (
+    EntityLocationLink,
+    SparkPagesLink,
+    history_page,
+    location_page,
+)
 from kindling_airflow.operators.links.urls import safe_url
-from kindling_airflow.operators.missing_writers import writer_end
-from kindling_airflow.operators.pages import history_page, location_page
 from kindling_airflow.operators.parameters import run_parameters
 from kindling_airflow.operators.rendering import permanent_if_broken
 from kindling_airflow.operators.run_interval import run_interval
+from kindling_airflow.operators.upstream_reports import REPORT_KEY, writer_end
 from kindling_airflow.protocol.contracts import RunReport, RunRequest, RunStart, quality_lines
 from kindling_airflow.tags.inputs import with_missing_judged
 from kindling_airflow.translator.task_ids import task_id as escaped
@@ -59,7 +61,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KindlingPipeOperator"]
 
-REPORT_KEY = "kindling_report"
 _NOT_TEMPLATED = ("_archives", "_repositories", "executor_config")
 _TIME_ORDERED = 7  # the version of such UUIDs
 _APPLICATION = Path(__file__).resolve().parent.parent / "runner" / "main.py"
@@ -67,39 +68,39 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/+ \-]{0,199}")
 
 
 class KindlingPipeOperator(SubmittingOperator):
-    """Runs one pipe in a Spark driver of its own and succeeds only if its output was published.
+    """Runs one pipe in its own Spark driver and succeeds only if the output was published.
 
-    A driver that ends without a report of this attempt fails the task, whatever its exit status. A
-    report of status ``skipped`` skips the task. The report is the task's XCom, under the keys
-    ``kindling_report`` and ``return_value``.
+    A driver that ends without a report of this attempt fails the task, whatever its exit status; a
+    report of status ``skipped`` skips it. The report is pushed as the XComs ``kindling_report`` and
+    ``return_value``.
 
     Args:
         pipe_id: the pipe.
         project_root: the folder that goes on the driver's import path.
         modules: what the driver imports for the declarations.
         warehouse: root of the entities' tables (templated); default: ``[kindling] warehouse``.
-        plan_digest: the plan that the task was compiled from.
+        plan_digest: the digest of the plan that the task was compiled from.
         connections: Airflow connections that the driver gets in its environment.
-        package: zip that driver and executors take the project from, in place of the folder.
-        package_digest: the digest of the manifest that it must be made of.
+        package: zip that driver and executors import the project from, instead of the folder.
+        package_digest: the digest of the manifest in the zip.
         pool_width: slots that the task's pool gets if it is missing; default: the DAG's
             ``max_active_tasks``.
-        settings: what the deployment lays over the declarations, as
-            :func:`kindling_airflow.manifest.project_settings.differences_for` says it.
-        on_missing_interval: what a run without a data interval does: ``full`` (works on all data),
-            ``fail``, or ``run_after`` (takes the last interval of the DAG's schedule before it).
-        durable: as ``SparkSubmitOperator`` takes it; YARN in cluster mode without its API does
-            without it by default.
-        **kwargs: everything that ``SparkSubmitOperator`` takes. ``application_args`` come behind
-            the run request; values of ``conf`` and ``env_vars`` whose keys name a secret, and
-            passwords in whatever text, are hidden from Airflow's database, UI and logs.
+        settings: the deployment's changes to the declarations, as returned by
+            :func:`kindling_airflow.manifest.project_settings.differences_for`.
+        on_missing_interval: what a run without a data interval does: ``full`` (process all data),
+            ``fail``, or ``run_after`` (use the last interval of the DAG's schedule before it).
+        durable: as in ``SparkSubmitOperator``; off by default for YARN in cluster mode without its
+            API.
+        **kwargs: arguments of ``SparkSubmitOperator``. ``application_args`` follow the run
+            request; values of ``conf`` and ``env_vars`` whose keys name a secret, and passwords in
+            any text, are hidden from Airflow's database, UI and logs.
     """
 
     template_fields: Sequence[str] = (*SubmittingOperator.template_fields, "warehouse")
     operator_extra_links = (SparkPagesLink(), EntityLocationLink())
     # Not set by the constructor, which is called for every task of a DAG at every parse.
     link_urls: Mapping[str, str] = EMPTY
-    earlier_plans: Mapping[str, str] = EMPTY  # of tasks of the run, where it is not this one's
+    plan_drift: Mapping[str, str] = EMPTY  # digests of upstream tasks with another plan
     _report: RunReport | None = None
     _report_error: ReportError | None = None
 
@@ -136,8 +137,8 @@ class KindlingPipeOperator(SubmittingOperator):
             kwargs["durable"] = durable
         super().__init__(**{"name": application_name(pipe_id), **kwargs})
         for name in super().template_fields:
-            said = getattr(self, name, None)
-            if said and (shown := hidden(said)) is not said:
+            value = getattr(self, name, None)
+            if value and (shown := hidden(value)) is not value:
                 setattr(self, name, shown)
         if durable is not None or kwargs.get("reconnect_on_retry") is not None:
             self.durable_is_default = False
@@ -157,12 +158,12 @@ class KindlingPipeOperator(SubmittingOperator):
 
     @classmethod
     def get_serialized_fields(cls) -> frozenset[str]:
-        """Return what the scheduler gets to know of the task: more than of others, its width."""
+        """Return the fields that the scheduler sees, among them the width of the pool."""
         own: frozenset[str] = super().get_serialized_fields()  # type: ignore[no-untyped-call]
         return own | {"pool_width"}
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
-        """Render, and let Airflow know what is secret before it stores or logs any of it."""
+        """Render, and register secrets with Airflow before it stores or logs any of them."""
         with permanent_if_broken():
             super().render_template_fields(context, jinja_env)
             for name in self.template_fields:
@@ -174,11 +175,11 @@ class KindlingPipeOperator(SubmittingOperator):
         keep_out_of_logs(fields, self._settings)
 
     def execute(self, context: Context) -> dict[str, Any]:  # type: ignore[override]
-        """Start the driver, wait for it, and judge by its report.
+        """Start the driver, wait for it, and return its report.
 
         Raises:
             AirflowSkipException: the pipe had nothing to do.
-            AirflowFailException: the driver failed, and another try cannot help.
+            AirflowFailException: the driver failed, and a retry cannot succeed.
             AirflowException: the driver failed, or sent no report of this attempt.
         """
         self._ti = context["ti"]
@@ -194,7 +195,7 @@ class KindlingPipeOperator(SubmittingOperator):
                 super().execute(context)
         except AirflowFailException:
             raise
-        except (AirflowException, RuntimeError) as error:  # judged below, beside the report
+        except (AirflowException, RuntimeError) as error:  # judged below, with the report
             driver_error = error
         if self.request.report_path and not self.was_killed:
             self._fetch_report(self.request.report_path)
@@ -209,8 +210,8 @@ class KindlingPipeOperator(SubmittingOperator):
         self.forget_driver(context)
         report = with_missing_judged(report, partial(writer_end, self._ti, self.pipe_id))
         document = report.to_json()
-        if self.earlier_plans:
-            document["extra"] = {**document["extra"], "earlier_plans": dict(self.earlier_plans)}
+        if self.plan_drift:
+            document["extra"] = {**document["extra"], "earlier_plans": dict(self.plan_drift)}
         self._ti.xcom_push(REPORT_KEY, document)
         self._link_to(report)
         if report.status == "skipped":
@@ -218,8 +219,9 @@ class KindlingPipeOperator(SubmittingOperator):
         if report.status == "failed":
             raise self._failure(report) from None
         if driver_error is not None:
-            ended = driver_end(driver_error)
-            self.log.warning("The output is published, but the driver ended badly. %s", ended)
+            self.log.warning(
+                "The output was published, but the driver failed. %s", driver_end(driver_error)
+            )
         rows = "" if report.rows_written is None else f": {report.rows_written:,} rows"
         self.log.info(
             "Published %s%s in %.1f s", report.output_entity_id, rows, report.duration_seconds
@@ -228,7 +230,7 @@ class KindlingPipeOperator(SubmittingOperator):
             self.log.warning("%s", note)
         for line in quality_lines(document):
             self.log.warning("%s", line)
-        self._tell_assets(context, document)
+        self._update_assets(context, document)
         return document
 
     def _without_report(
@@ -236,12 +238,12 @@ class KindlingPipeOperator(SubmittingOperator):
     ) -> AirflowException:
         if self.was_killed:
             return AirflowException(
-                f"Pipe {self.pipe_id!r}: its task was ended from outside, and its driver with it."
+                f"Pipe {self.pipe_id!r}: the task was killed, and its driver with it."
             )
+        output = getattr(self, "_output", None)  # there is none where no hook could be made
+        tail = [] if output is None else output.last_lines()
         self._log_failure(
-            no_report_lines(
-                self.pipe_id, driver_error, self._last_words(), self._tries(permanent=False)
-            )
+            no_report_lines(self.pipe_id, driver_error, tail, self._tries(permanent=False))
         )
         reason = self._report_error or no_report_text(self.pipe_id, stale, driver_error)
         return AirflowException(str(reason))
@@ -252,31 +254,27 @@ class KindlingPipeOperator(SubmittingOperator):
         self._log_failure(failure_lines(report, self._tries(permanent=permanent), links))
         return (AirflowFailException if permanent else AirflowException)(headline(report))
 
-    def _last_words(self) -> list[str]:
-        output = getattr(self, "_output", None)  # there is none where no hook could be made
-        return [] if output is None else output.last_words()
-
     def _log_failure(self, lines: Sequence[str]) -> None:
-        for line in lines:  # a record each: so they are lines in the UI as well
+        for line in lines:  # a record each, so that they are lines in the UI as well
             self.log.error("%s", line)
 
     def _tries(self, *, permanent: bool) -> str:
         if permanent:
-            return "Not tried again: another try cannot help."
+            return "Not retried: a retry cannot succeed."
         number, most = self._ti.try_number, getattr(self._ti, "max_tries", None)
         if most is None or number > most:
-            return f"Not tried again: this was try {number}, the last one."
-        return f"Tried again: this was try {number} of {most + 1}."
+            return f"Not retried: try {number} was the last."
+        return f"To be retried: this was try {number} of {most + 1}."
 
-    def _tell_assets(self, context: Context, document: dict[str, Any]) -> None:
-        """Put the report on the events of the assets that this task updates."""
+    def _update_assets(self, context: Context, document: dict[str, Any]) -> None:
+        """Add the report to the events of the assets that this task updates."""
         for asset in self.outlets:
             if isinstance(asset, Asset):
                 event = context["outlet_events"][asset]
                 event.extra = {**event.extra, REPORT_KEY: document}
 
     def _link_to(self, report: RunReport) -> None:
-        """Let the buttons lead to what stays: the run's history, and the table."""
+        """Point the buttons to the run's history and to the table."""
         conf = revealed(self.conf) or {}
         urls = {
             SparkPagesLink().name: history_page(conf, self._conn_id, report.application_id),
@@ -307,17 +305,19 @@ class KindlingPipeOperator(SubmittingOperator):
             package=self._package_digest if self._package is not None else "",
         )
 
-    def _get_hook(self) -> SparkSubmitHook:
+    def _get_hook(self) -> DriverHook:
         keep_out_of_logs(self.conf, self.env_vars)  # OpenLineage's key is among them by now
-        self._output = self._driver_output()
-        return hand_over(adapt(super()._get_hook(), self._output), self._connections)
+        hook = super()._get_hook()
+        hook.output = self._output = self._driver_output()
+        hook.hand_over(self._connections)
+        return hook
 
     def _driver_output(self) -> DriverOutput:
         return DriverOutput(self._on_start, self._keep_report, masked)
 
     def _keep_report(self, text: str) -> None:
         try:
-            # What the driver cannot know to be secret, such as passwords of Airflow's connections.
+            # Secrets that the driver does not know, such as passwords of Airflow's connections.
             document = redact(RunReport.loads(text).to_json())
             self._report = RunReport.loads(json.dumps(document))
         except ReportError as error:
@@ -333,11 +333,11 @@ class KindlingPipeOperator(SubmittingOperator):
                 self._keep_report(text)
 
     def _on_start(self, text: str) -> None:
-        """Let the button lead to the driver's own pages while they are there."""
+        """Point the button to the driver's own pages while they exist."""
         try:
             start = RunStart.loads(text)
         except ReportError:
-            return  # of another release; the report will tell
+            return  # of another release, which the report is checked for
         url = safe_url(start.ui_url)
         if url and self.request is not None and start.attempt_key == self.request.attempt_key:
             button = SparkPagesLink()
@@ -346,7 +346,7 @@ class KindlingPipeOperator(SubmittingOperator):
 
 
 def application_name(pipe_id: str) -> str:
-    """Return what spark-submit calls a pipe: its id, unless somebody could take that for more.
+    """Return the application name of a pipe: its id, escaped where that is not plain text.
 
     Airflow renders the name as a template, and it is an argument on a command line.
     """
@@ -356,10 +356,9 @@ def application_name(pipe_id: str) -> str:
 
 
 def warehouse_root(configured: str | None) -> str:
-    """Return the root of the tables: as configured, else ``[kindling] warehouse``.
+    """Return the root of the tables; default: ``[kindling] warehouse``, else ``warehouse``.
 
-    Where neither says anything it is the folder ``warehouse`` in AIRFLOW_HOME. A relative path
-    starts from AIRFLOW_HOME.
+    A relative path starts from AIRFLOW_HOME.
     """
     from airflow.configuration import AIRFLOW_HOME
 
@@ -368,9 +367,9 @@ def warehouse_root(configured: str | None) -> str:
 
 
 def _order_of(ti: Any) -> str:
-    """Return what orders a task instance's tries: the id of each, which begins with the time.
+    """Return a key that orders a task instance's tries: the id of each, which begins with the time.
 
-    The number of the try will not do: a run that is deleted and made anew counts from 1 again.
+    The try number restarts at 1 when a run is deleted and created again.
     """
     ti_id = str(getattr(ti, "id", ""))
     with suppress(ValueError):
@@ -384,5 +383,5 @@ def _task_of(ti: Any) -> str:
     return ti.task_id if map_index in (None, -1) else f"{ti.task_id}[{map_index}]"
 
 
-def _iso(moment: Any) -> str | None:
-    return None if moment is None else str(moment.isoformat())
+def _iso(time: Any) -> str | None:
+    return None if time is None else str(time.isoformat())

@@ -1,4 +1,4 @@
-"""The gate behind a generation of streams: what feeds them does not start before they are ready."""
+"""The gate behind a generation of streams: their producers start when they are ready."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 __all__ = ["ReadyGateOperator"]
 
-_RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=5)}  # of a triggerer that was lost
+_RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=5)}  # after the loss of a triggerer
 
 
 class ReadyGateOperator(BaseOperator):
-    """Ends when streams are ready; until then it is deferred and holds no slot.
+    """Succeeds when streams are ready; until then it is deferred and holds no slot.
 
-    It fails for good as soon as one of them cannot become ready any more, or one that was ready
-    before them has failed for good, and when its time is over; each time it names the streams. When
-    the streams are asked to stop meanwhile, it is skipped, and so is what waits for it.
+    It fails permanently when one of them cannot become ready any more, when one of an earlier gate
+    has failed permanently, and at its timeout; the error names the streams. When the streams are
+    asked to stop meanwhile, it is skipped, and so are its downstream tasks.
 
     Args:
         streams: the tasks of the streams.
-        earlier: the tasks of the streams that were to be ready before these.
+        earlier: the tasks of the streams of earlier gates.
         stop_task_id: the task whose end asks all streams of the run to stop.
         timeout_seconds: how long they may take.
-        **kwargs: everything that an operator takes.
+        **kwargs: arguments of any operator.
     """
 
     streams: tuple[str, ...]
@@ -56,10 +56,10 @@ class ReadyGateOperator(BaseOperator):
         self.timeout_seconds = timeout_seconds
 
     def execute(self, context: Context) -> NoReturn:
-        """Hand over to the triggerer."""
+        """Defer to the triggerer."""
         ti = context["ti"]
         deadline = time.time() + self.timeout_seconds
-        self.log.info("Waits up to %g s for %s", self.timeout_seconds, named(self.streams))
+        self.log.info("Waiting up to %g s for %s", self.timeout_seconds, named(self.streams))
         self.defer(
             trigger=ReadyTrigger(
                 ti.dag_id,
@@ -73,35 +73,28 @@ class ReadyGateOperator(BaseOperator):
         )
 
     def fail(self, context: Context, event: Mapping[str, Any]) -> NoReturn:  # noqa: ARG002
-        """Fail for good, with the names of the streams that are the reason.
+        """Fail permanently, naming the streams.
 
         Raises:
             AirflowFailException: always.
         """
         states: Mapping[str, str | None] = event["streams"]
-        if event["status"] == "unknown":
-            raise AirflowFailException(
-                f"Not known to be ready within {self.timeout_seconds:g} s: {named(states)}. "
-                "Airflow did not tell the states of this run; what feeds them is not started.\n"
-                "  Fix: the log above says what the triggerer was answered. A new run goes on from "
-                "the checkpoints."
-            )
-        told = ", ".join(
+        listed = ", ".join(
             f"{task_id!r} ({state or 'not started'})" for task_id, state in states.items()
         )
-        if event["status"] == "gone":
-            raise AirflowFailException(
-                f"Failed for good after it was to be ready: {told}. What would feed it is not "
-                "started, and the other streams stop.\n"
-                "  Fix: mend what its log says. A new run goes on from the checkpoints."
-            )
-        if event["status"] == "late":
-            raise AirflowFailException(
-                f"Not ready within {self.timeout_seconds:g} s: {told}. What feeds them is not "
-                "started.\n  Fix: their logs say what they wait for; a pool with too few free "
-                "slots keeps them from starting; stream.ready_timeout gives them more time."
-            )
-        raise AirflowFailException(
-            f"Will not become ready: {told}. What feeds them is not started.\n"
-            "  Fix: mend what their logs say. A new run goes on from the checkpoints."
-        )
+        limit = f"{self.timeout_seconds:g} s"
+        errors = {
+            "unknown": f"No readiness known within {limit}: {named(states)}. Airflow did not "
+            "return the states of this run; their producers are not started.\n"
+            "  Fix: see the triggerer's errors in the log above. A new run continues from the "
+            "checkpoints.",
+            "gone": f"Failed permanently after the readiness deadline: {listed}. Its producers are "
+            "not started, and the other streams stop.\n"
+            "  Fix: correct the error in its log. A new run continues from the checkpoints.",
+            "late": f"Not ready within {limit}: {listed}. Their producers are not started.\n"
+            "  Fix: see their logs; a pool with too few free slots keeps them from starting; raise "
+            "stream.ready_timeout to allow more time.",
+            "failed": f"Cannot become ready: {listed}. Their producers are not started.\n"
+            "  Fix: correct the errors in their logs. A new run continues from the checkpoints.",
+        }
+        raise AirflowFailException(errors[event["status"]])

@@ -1,4 +1,4 @@
-"""Templates that cannot be rendered: where another try is in vain, there is none."""
+"""Templates that cannot be rendered: they fail without a retry where one cannot succeed."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ _DATED = ("ds", "ts", "logical_date", "data_interval")
 
 @contextmanager
 def permanent_if_broken() -> Iterator[None]:
-    """Fail for good what another try cannot render: broken syntax, a name that the run lacks.
+    """Fail permanently on broken syntax, or a name that the run does not have.
+
+    What a template looks up elsewhere (a variable, a connection, an XCom) may exist at the next
+    try.
 
     Raises:
-        AirflowFailException: that is so. What a template looks up elsewhere (a variable, a
-            connection, what another task has pushed) may be there at the next try.
+        AirflowFailException: a retry cannot render the template.
     """
     from jinja2 import TemplateSyntaxError, UndefinedError
 
     try:
         yield
     except TemplateSyntaxError as error:
-        text = masked(f"A template of this task is not valid: {error.message}")
+        text = masked(f"A template of this task is invalid: {error.message}")
         raise AirflowFailException(
-            f"{text}\n  Fix: correct it in the definition; the log above has the field."
+            f"{text}\n  Fix: correct it in the definition; the log above names the field."
         ) from error
     except UndefinedError as error:
         found = _NO_SUCH_NAME.fullmatch(str(error.message))
@@ -46,5 +48,5 @@ def permanent_if_broken() -> Iterator[None]:
                 f"{{{{ {name} | default('none') }}}}"
             )
         raise AirflowFailException(
-            f"A template of this task takes {name!r}, which this run does not have\n  Fix: {fix}."
+            f"A template of this task uses {name!r}, which this run does not have\n  Fix: {fix}."
         ) from error

@@ -1,16 +1,16 @@
-"""The data interval of a run, and what a run does that has none.
+"""The data interval of a run, and what happens in a run without one.
 
 | run                                            | interval                                        |
 |------------------------------------------------|-------------------------------------------------|
 | scheduled, backfilled, by hand for a date      | the run's own                                   |
 | of a partition                                 | from the partition's date to the next one       |
-| with one of no length, of a schedule in time   | the last one of the schedule that ends by then  |
+| with an empty one, of a schedule in time       | the last one of the schedule that ends by then  |
 | by hand without a date, on updates of assets   | none                                            |
-| of a DAG without a schedule in time            | none: Airflow's own begins where it ends        |
+| of a DAG without a schedule in time            | none: Airflow's own is empty                    |
 
-Without one it is ``on_missing_interval`` that says how the run goes on. Airflow's own timetables
-give a run by hand an interval of no length where the clock has just gone forward: such a run is
-about a slice, and must not replace a whole table.
+Without one, ``on_missing_interval`` decides. Airflow's own timetables give a manual run an empty
+interval where the clock has just gone forward: such a run processes a slice, and must not replace a
+whole table.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ Interval = tuple[datetime, datetime]
 
 
 def run_interval(context: Mapping[str, Any], on_missing: str) -> Interval | None:
-    """Return the data interval of a task's run; None where it has none and works without.
+    """Return the data interval of a task's run; None where it has none and needs none.
 
-    Under ``run_after`` it is the last interval of the DAG's schedule that is over by the moment
-    from which on the run was allowed to start.
+    Under ``run_after`` it is the last interval of the DAG's schedule that has ended by the earliest
+    time at which the run was allowed to start.
 
     Args:
         context: the task's context.
         on_missing: one of :data:`ON_MISSING`.
 
     Raises:
-        AirflowFailException: there is none, and there has to be one; or the run is for a partition
-            that the schedule does not have.
+        AirflowFailException: a required interval is missing, or the run is for a partition that
+            the schedule does not have.
     """
     run = context["dag_run"]
     timetable = getattr(context.get("dag"), "timetable", None)
@@ -60,21 +60,21 @@ def run_interval(context: Mapping[str, Any], on_missing: str) -> Interval | None
     if on_missing == "fail":
         raise AirflowFailException(
             f"run {run_id!r} has no data interval, and on_missing_interval is 'fail'\n"
-            "  Fix: start it for a date, as 'airflow backfill create' does; or let such runs work "
-            "on all data: on_missing_interval: full."
+            "  Fix: start it for a date, as 'airflow backfill create' does; or set "
+            "on_missing_interval: full, to process all data."
         )
     found = _before(getattr(run, "run_after", None), timetable)
     if found is None:
         raise AirflowFailException(
             f"run {run_id!r} has no data interval, on_missing_interval is 'run_after', and the DAG "
             "has no schedule with intervals\n"
-            "  Fix: give the DAG a cron expression or a period; or use on_missing_interval: full."
+            "  Fix: give the DAG a cron expression or a period, or set on_missing_interval: full."
         )
     return found
 
 
 def _of_partition(run: Any, timetable: Any) -> Interval | None:
-    """Return what a partition covers: the time up to the next one."""
+    """Return the interval of a partition: until the next one begins."""
     key = getattr(run, "partition_key", None)
     if not key:
         return None
@@ -86,44 +86,41 @@ def _of_partition(run: Any, timetable: Any) -> Interval | None:
     form = getattr(timetable, "key_format", _KEY_FORMAT)
     # Airflow 3.2, whose runs have no date of their partition, writes keys in UTC.
     zone = times.zone if hasattr(run, "partition_date") else timezone.utc
-    said = getattr(run, "partition_date", None)
-    said = said or CronTimes(times.expression, zone).due_at_text(key, form)
-    if said is None:
+    date = getattr(run, "partition_date", None)
+    date = date or CronTimes(times.expression, zone).due_at_text(key, form)
+    if date is None:
         return None
-    start = times.at_or_after(said)
+    start = times.at_or_after(date)
     name = start.astimezone(zone).strftime(form)
-    # A key may say less than the date does: the day of a partition that begins at 2 o'clock.
-    if start != said and name != key:
+    # A key may be less precise than the date: the day of a partition that begins at 2 o'clock.
+    if start != date and name != key:
         raise AirflowFailException(
             f"run {getattr(run, 'run_id', '')!r} is for partition {key!r}, which the schedule "
             f"{timetable.expression!r} ({timetable.timezone}) does not have\n"
-            f"  Fix: start it for one of the schedule's partitions; the next one is {name!r}."
+            f"  Fix: start it for a partition of the schedule; the next one is {name!r}."
         )
     return start, times.after(start)
 
 
-def _before(moment: datetime | None, timetable: Any) -> Interval | None:
-    """Return the last interval of a schedule that ends at or before a moment."""
-    if moment is None or timetable is None:
+def _before(time: datetime | None, timetable: Any) -> Interval | None:
+    """Return the last interval of a schedule that ends at or before a time."""
+    if time is None or timetable is None:
         return None
     times = _times(timetable)
     if times is not None:
-        end = times.at_or_before(moment)
+        end = times.at_or_before(time)
         return times.before(end), end
     from airflow.sdk.timezone import coerce_datetime
     from airflow.serialization.encoders import coerce_to_core_timetable
 
     found = coerce_to_core_timetable(timetable).infer_manual_data_interval(
-        run_after=coerce_datetime(moment)
+        run_after=coerce_datetime(time)
     )
     return (found.start, found.end) if found.start < found.end else None
 
 
 def _times(timetable: Any) -> Times | None:
-    """Return what the intervals of a schedule are between; None for one of another kind.
-
-    Airflow itself does not always count so; the runs of its schedules do.
-    """
+    """Return the times between which the intervals of a schedule lie; None for other kinds."""
     from airflow.sdk import (
         CronDataIntervalTimetable,
         CronPartitionTimetable,
@@ -141,5 +138,5 @@ def _times(timetable: Any) -> Times | None:
     return None if inner is None else _times(inner)
 
 
-def _zone(said: str | tzinfo) -> tzinfo:
-    return zone_named(said) if isinstance(said, str) else said
+def _zone(zone: str | tzinfo) -> tzinfo:
+    return zone_named(zone) if isinstance(zone, str) else zone

@@ -1,4 +1,4 @@
-"""The task whose end asks the streams of its run to stop: somebody's mark, or the time, ends it."""
+"""The task whose end asks the streams of its run to stop."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 __all__ = ["StopStreamsOperator"]
 
-_RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=5)}  # of a triggerer that was lost
+_RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=5)}  # after the loss of a triggerer
 
 
 class StopStreamsOperator(BaseOperator):
-    """Ends when all streams have ended, or when their time is over; is deferred until then.
+    """Succeeds when all streams have ended, or when their time is over; is deferred until then.
 
-    Marked as a success, by whomever, it asks the streams to stop, sources first; each takes what is
-    there before it ends. Marked as failed it does the same, and the run fails.
+    Marked as success, it asks the streams to stop, sources first; each processes what has arrived
+    before it ends. Marked as failed it does the same, and the run fails.
 
     Args:
         streams: the tasks of all streams of the run.
-        after_seconds: their time, from the start of the run; None: without end.
-        **kwargs: everything that an operator takes.
+        after_seconds: their time, from the start of the run; None: no limit.
+        **kwargs: arguments of any operator.
     """
 
     streams: tuple[str, ...]
@@ -42,15 +42,15 @@ class StopStreamsOperator(BaseOperator):
         self.after_seconds = after_seconds
 
     def execute(self, context: Context) -> NoReturn:
-        """Hand over to the triggerer."""
+        """Defer to the triggerer."""
         ti = context["ti"]
         deadline = None
         if self.after_seconds is not None:
             began = getattr(context.get("dag_run"), "start_date", None)
             deadline = (began.timestamp() if began else time.time()) + self.after_seconds
         self.log.info(
-            "Mark this task as a success to stop the streams of this run.%s",
-            "" if deadline is None else f" They have {max(0.0, deadline - time.time()):.0f} s.",
+            "Mark this task as success to stop the streams of this run.%s",
+            "" if deadline is None else f" They stop in {max(0.0, deadline - time.time()):.0f} s.",
         )
         self.defer(
             trigger=StopTrigger(ti.dag_id, ti.run_id, self.streams, deadline),

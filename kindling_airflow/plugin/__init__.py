@@ -1,6 +1,6 @@
-"""What Airflow loads at start: listeners, and how schedules count.
+"""Airflow's plugin: listeners that create missing pools and explain inactive assets; timetables.
 
-The listeners create missing pools and explain inactive assets. Kept light on purpose.
+Airflow loads it in every process, so it imports little.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class KindlingPlugin(AirflowPlugin):
 
     @property
     def timetables(self) -> list[Any]:  # type: ignore[override]
-        """The timetables, which are imported when Airflow stores or reads a DAG."""
+        """The timetables, imported when Airflow stores or reads a DAG."""
         from kindling_airflow.dag_factory import core_timetables, timetables
 
         modules = (timetables, core_timetables)

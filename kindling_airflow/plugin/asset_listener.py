@@ -1,8 +1,8 @@
-"""Says why Airflow does not start a task whose asset is inactive, and what to do.
+"""Explains why Airflow does not start a task whose asset is inactive.
 
-Airflow keeps one asset active for each name and each URI. Where another DAG declares the same name
-with another URI, or the same URI with another name, the asset of one of them is inactive; its task
-fails before it begins, without a try, in words that name the asset and nothing else.
+Airflow keeps one asset active for each name and each URI. Where two DAGs declare the same name with
+different URIs, or the same URI with different names, the asset of one is inactive. Its task fails
+before it starts, with an error that only names the asset.
 """
 
 from __future__ import annotations
@@ -32,20 +32,19 @@ def on_task_instance_failed(
 
 
 def explanation(task_id: str, keys: Iterable[Any]) -> str:
-    """Return why a task with inactive assets was not run.
+    """Return why a task with inactive assets was not started.
 
     Args:
         task_id: the task.
         keys: the inactive assets, each with a name, a URI, or both.
     """
     names = [str(getattr(key, "name", None) or getattr(key, "uri", "?")) for key in keys]
-    shown = ", ".join(map(repr, names)) or "one of its assets"
+    shown = ", ".join(map(repr, names)) or "of this task"
     example = names[0] if names else "..."
     return (
-        f"Task {task_id!r} was not run, because Airflow holds {shown} as inactive: another DAG "
+        f"Task {task_id!r} was not started, because asset {shown} is inactive: another DAG "
         "declares an asset of the same name with another URI, or of the same URI with another "
-        "name, and only one of the two is active. Nothing was read or written.\n"
-        "  Fix: let the other DAG declare it as this one does, "
-        f"Asset(name={example!r}, uri={example!r}); or give the definition another prefix by the "
-        "key 'assets', or 'assets: false'. Then clear this task."
+        "name, and Airflow keeps only one of them active. Nothing was read or written.\n"
+        f"  Fix: declare it in the other DAG as Asset(name={example!r}, uri={example!r}), or set "
+        "another prefix, or false, in the definition's key 'assets'. Then clear this task."
     )

@@ -1,12 +1,10 @@
-"""Sees to the pools of a compiled DAG when a run of it starts.
+"""Creates the missing pools of a compiled DAG when a run of it starts.
 
-A task whose pool does not exist stays ``scheduled`` for ever, with one line in the scheduler's log
-and nothing in the UI. So a missing pool is created, unless ``[kindling] create_pools`` says
-otherwise; and where one is still missing, or too small for a task, the run's note says so, which is
-what people see who look why nothing happens. An existing pool is never touched: somebody may have
-tuned it. The work is done in a thread of its own with a session of its own, because the scheduler
-calls listeners while it forbids commits on its session; the tasks are picked up at the scheduler's
-next look.
+A task whose pool does not exist stays ``scheduled`` forever, with one line in the scheduler's log
+and nothing in the UI. So missing pools are created, unless ``[kindling] create_pools`` is off, and
+pools that are still missing, or too small for a task, are listed in the run's note. Existing pools
+are never changed. The work is done in a thread with its own session, because the scheduler calls
+listeners while it forbids commits on its session.
 """
 
 from __future__ import annotations
@@ -20,13 +18,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.configuration import conf
 from airflow.listeners import hookimpl
 
+from kindling_airflow.common.shared_ids import DEFAULT_POOL
 from kindling_airflow.pools import database
-from kindling_airflow.pools.needs import DEFAULT_POOL, PoolNeed, compare, needs_of_tasks
+from kindling_airflow.pools.needs import PoolNeed, compare, needs_of_tasks
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
 
-__all__ = ["needed_pools", "on_dag_run_running", "see_to_pools"]
+__all__ = ["needed_pools", "on_dag_run_running", "provide_pools"]
 
 log = logging.getLogger(__name__)
 _TRIES = 5
@@ -35,11 +34,11 @@ T = TypeVar("T")
 
 @hookimpl
 def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001 (the hook has both)
-    """See to the pools of a run that starts."""
+    """Provide the pools of a run that starts."""
     needs = needed_pools(getattr(dag_run, "dag", None))
     if needs:
         threading.Thread(
-            target=see_to_pools,
+            target=provide_pools,
             args=(needs, getattr(dag_run, "id", None)),
             name="kindling-pools",
             daemon=True,
@@ -47,17 +46,17 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001 (the 
 
 
 def needed_pools(dag: Any) -> tuple[PoolNeed, ...]:
-    """Return what a DAG's pipes need of pools."""
+    """Return the pools that a DAG's pipes need."""
     tasks = getattr(dag, "task_dict", {}).values()
     return needs_of_tasks(getattr(dag, "dag_id", ""), tasks, getattr(dag, "max_active_tasks", 1))
 
 
-def see_to_pools(needs: Sequence[PoolNeed], dag_run_id: int | None = None) -> None:
-    """Create what is missing; say what still keeps tasks waiting in the note of the run.
+def provide_pools(needs: Sequence[PoolNeed], dag_run_id: int | None = None) -> None:
+    """Create missing pools, and write into the note of the run what still keeps tasks waiting.
 
     Args:
-        needs: what a DAG needs.
-        dag_run_id: the run's key in the database; None says nothing.
+        needs: the pools that a DAG needs.
+        dag_run_id: the run's key in the database; None: no note.
     """
     wanted = {v.pool: v.wanted for v in compare(needs, {}) if v.pool != DEFAULT_POOL}
     if wanted and conf.getboolean("kindling", "create_pools", fallback=True):
@@ -74,14 +73,14 @@ def see_to_pools(needs: Sequence[PoolNeed], dag_run_id: int | None = None) -> No
 
 
 def _tried(work: Callable[[], T], what: str) -> T | None:
-    """Do something with the database, a few times if need be; None where it could not be done."""
+    """Return the result of work on the database, retried on errors; None if it failed."""
     for attempt in range(1, _TRIES + 1):
         try:
             return work()
-        except Exception:  # a locked or restarting database, or another scheduler was quicker
+        except Exception:  # a locked or restarting database, or another scheduler
             if attempt < _TRIES:
-                log.info("%s: not seen to yet", what)
+                log.info("%s could not be created or read yet; retrying", what)
                 time.sleep(attempt)
             else:
-                log.exception("%s: could not be seen to", what)
+                log.exception("%s could not be created or read", what)
     return None

@@ -1,1 +1,1 @@
-"""Which pools the DAGs of a deployment need, and which there are. Airflow is imported lazily."""
+"""The pools that the DAGs of a deployment need, and those that exist."""

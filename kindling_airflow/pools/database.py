@@ -1,7 +1,6 @@
-"""Airflow's database: the pools that there are, and the DAGs that need some.
+"""Airflow's database: its pools, and the needs of its DAGs.
 
-Works where the database can be reached, as in the scheduler and on the command line; tasks and DAG
-files cannot. Whoever calls these functions has Airflow.
+For the scheduler and the command line, which can reach the database; tasks and DAG files cannot.
 """
 
 from __future__ import annotations
@@ -12,13 +11,7 @@ from pathlib import Path
 
 from kindling_airflow.pools.needs import PoolNeed, needs_of_tasks
 
-__all__ = [
-    "add_note",
-    "bundle_folders",
-    "create_missing",
-    "existing_pools",
-    "needs_of_stored_dags",
-]
+__all__ = ["add_note", "bundle_folders", "create_missing", "existing_pools", "needs_of_stored_dags"]
 
 log = logging.getLogger(__name__)
 _DESCRIPTION = "Created by airflow-provider-kindling; tune its slots freely."
@@ -26,10 +19,10 @@ _LONGEST_NOTE = 1000
 
 
 def existing_pools(names: Iterable[str] | None = None) -> dict[str, int]:
-    """Return the slots of the pools that there are.
+    """Return the slots of pools by name.
 
     Args:
-        names: which; default: all.
+        names: the pools; default: all.
     """
     from airflow.models.pool import Pool
     from airflow.utils.session import create_session
@@ -43,7 +36,7 @@ def existing_pools(names: Iterable[str] | None = None) -> dict[str, int]:
 
 
 def create_missing(wanted: Mapping[str, int]) -> list[str]:
-    """Create the pools that do not exist, and return their names; what exists is left alone.
+    """Create the pools that do not exist, and return their names; others are not changed.
 
     Args:
         wanted: the slots of each pool.
@@ -67,11 +60,11 @@ def create_missing(wanted: Mapping[str, int]) -> list[str]:
 
 
 def add_note(dag_run_id: int, text: str) -> None:
-    """Put a text into the note of a run, which the UI shows, below what stands there already.
+    """Append a text to the note of a run, which the UI shows, unless the note contains it.
 
     Args:
         dag_run_id: the run's key in the database.
-        text: what to say; not said twice.
+        text: the text.
     """
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
@@ -88,7 +81,7 @@ def add_note(dag_run_id: int, text: str) -> None:
 
 
 def needs_of_stored_dags() -> list[PoolNeed]:
-    """Return what the DAGs need that Airflow knows, as their newest versions say it."""
+    """Return the needs of the stored DAGs, from their newest versions."""
     from airflow.models.dag import DagModel
     from airflow.models.serialized_dag import SerializedDagModel
     from airflow.utils.session import create_session
@@ -106,7 +99,7 @@ def needs_of_stored_dags() -> list[PoolNeed]:
 
 
 def bundle_folders() -> list[Path]:
-    """Return the folders that DAG files lie in, as far as they are on this machine."""
+    """Return the folders of DAG files that are on this machine."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
     folders = []
@@ -114,7 +107,7 @@ def bundle_folders() -> list[Path]:
     for bundle in manager.get_all_dag_bundles():
         try:
             path = Path(bundle.path)
-        except Exception as error:  # one that lies elsewhere may not be there yet
+        except Exception as error:  # a remote one may not be fetched yet
             log.info("Bundle %r is not on this machine: %s", bundle.name, error)
             continue
         if path.is_dir():

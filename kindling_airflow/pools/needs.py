@@ -1,9 +1,9 @@
-"""What pools DAGs need, and how that compares with what exists.
+"""The pools that DAGs need, compared with those that exist.
 
-A pool is *wanted* with as many slots as the DAG's definition gives it. With fewer slots it still
-works, only narrower: whoever made it so has a reason. With fewer slots than one task takes, that
-task never runs; without a pool no task of it does, and Airflow shows no error for either. Streams
-that live on are like one task: all of them hold their slots at once.
+A pool is *wanted* with the slots that the DAG's definition gives it. With fewer it works, only
+narrower, which may be intended. With fewer than one task takes, that task never runs; without the
+pool none of its tasks do, and Airflow shows no error for either. Long-running streams count as one
+task, because they hold their slots at the same time.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from kindling_airflow.common.shared_ids import DEFAULT_POOL, STOP_ID
+
 __all__ = [
-    "DEFAULT_POOL",
+    "UNLIMITED",
     "PoolNeed",
     "PoolState",
     "PoolVerdict",
@@ -23,15 +25,14 @@ __all__ = [
     "needs_of_tasks",
 ]
 
-DEFAULT_POOL = "default_pool"
 _STREAM_TYPE = "KindlingStreamOperator"
-_STOP_TYPE, _STOP_ID = "StopStreamsOperator", "stop_streams"
+_STOP_TYPE = "StopStreamsOperator"
 _TASK_TYPES = ("KindlingPipeOperator", _STREAM_TYPE)
-_UNLIMITED = -1  # Airflow's word for a pool without a limit
+UNLIMITED = -1  # the slots of a pool without a limit
 
 
 class PoolState(str, Enum):
-    """How a pool compares with what is needed of it."""
+    """How the slots of a pool compare with the needed ones."""
 
     OK = "ok"
     NARROWER = "narrower"
@@ -40,7 +41,7 @@ class PoolState(str, Enum):
 
     @property
     def is_fatal(self) -> bool:
-        """Whether tasks wait in it for ever."""
+        """Whether tasks wait in it forever."""
         return self in (PoolState.TOO_SMALL, PoolState.MISSING)
 
 
@@ -52,9 +53,8 @@ class PoolNeed:
         pool: its name.
         dag_id: the DAG.
         wanted: the slots that the DAG's definition gives it.
-        least: the slots that its largest task takes; where streams live on, all of them together
-            and the largest other task besides.
-        streams: how many streams live on in it.
+        least: the slots of its largest task, plus those of all long-running streams.
+        streams: the number of long-running streams.
     """
 
     pool: str
@@ -69,19 +69,19 @@ class SlotCount:
     """The slots that tasks take of one pool, counted task by task.
 
     Attributes:
-        living: those of streams that live on, together.
+        streaming: those of all long-running streams.
         largest: those of the largest other task.
-        streams: how many streams there are.
+        streams: the number of long-running streams.
     """
 
-    living: int = 0
+    streaming: int = 0
     largest: int = 0
     streams: int = 0
 
     def add(self, slots: int, *, lives_on: bool) -> None:
         """Count a task."""
         if lives_on:
-            self.living += slots
+            self.streaming += slots
             self.streams += 1
         else:
             self.largest = max(self.largest, slots)
@@ -89,17 +89,17 @@ class SlotCount:
     @property
     def least(self) -> int:
         """The slots without which some task never runs."""
-        return self.living + self.largest
+        return self.streaming + self.largest
 
 
 @dataclass(frozen=True, slots=True)
 class PoolVerdict:
-    """One pool with everything that is needed of it.
+    """One pool with the needs of its DAGs.
 
     Attributes:
         pool: its name.
         needs: by DAG, sorted; never empty.
-        slots: what it has; None where there is none, -1 where it has no limit.
+        slots: its slots; None if it does not exist, :data:`UNLIMITED` without a limit.
     """
 
     pool: str
@@ -108,7 +108,7 @@ class PoolVerdict:
 
     @property
     def wanted(self) -> int:
-        """The slots that it is created with: what the widest of its DAGs wants."""
+        """The slots that it is created with: the maximum of its DAGs."""
         return max(max(need.wanted, need.least) for need in self.needs)
 
     @property
@@ -118,26 +118,26 @@ class PoolVerdict:
 
     @property
     def state(self) -> PoolState:
-        """How it compares."""
+        """How its slots compare."""
         if self.slots is None:
             return PoolState.MISSING
-        if self.slots == _UNLIMITED or self.slots >= self.wanted:
+        if self.slots == UNLIMITED or self.slots >= self.wanted:
             return PoolState.OK
         return PoolState.NARROWER if self.slots >= self.least else PoolState.TOO_SMALL
 
     def advice(self) -> str:
-        """Return what to do about a pool in which tasks wait for ever, as one sentence."""
+        """Return how to correct a pool in which tasks wait forever, as text."""
         if self.state is PoolState.MISSING:
             return (
                 f"Pool {self.pool!r} does not exist, so its tasks stay scheduled. "
-                "Fix: 'airflow kindling pools --apply', or create it with "
+                "Fix: run 'airflow kindling pools --apply', or create it with "
                 f"{self.wanted} slots under Admin > Pools."
             )
         streams = max(need.streams for need in self.needs if need.least == self.least)
         if streams:
             return (
-                f"Pool {self.pool!r} has {_slots(self.slots)}, but streams that live on, and what "
-                f"runs beside them, take {self.least}, so some stay scheduled. Fix: give the pool "
+                f"Pool {self.pool!r} has {_slots(self.slots)}, but long-running streams and the "
+                f"tasks beside them take {self.least}, so some stay scheduled. Fix: give the pool "
                 "more slots, or the tasks fewer."
             )
         return (
@@ -146,7 +146,7 @@ class PoolVerdict:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as a JSON document."""
+        """Return the verdict as a JSON document."""
         return {
             "pool": self.pool,
             "state": self.state.value,
@@ -158,30 +158,29 @@ class PoolVerdict:
 
 
 def needs_of_tasks(dag_id: str, tasks: Iterable[Any], width: int) -> tuple[PoolNeed, ...]:
-    """Return what a DAG's pipes need, one entry per pool, sorted.
+    """Return the needs of a DAG's pipes, one per pool, sorted.
 
     Args:
         dag_id: the DAG.
-        tasks: its tasks as Airflow has them, parsed or deserialized; those that are no pipes do not
-            count.
-        width: the slots of a pool for which its tasks say nothing: the DAG's ``max_active_tasks``.
+        tasks: its tasks, parsed or deserialized; those that are not pipes are ignored.
+        width: the default slots of a pool: the DAG's ``max_active_tasks``.
     """
     tasks = list(tasks)
-    # The streams of a group live on if the group has a task that stops them, by a name of its own.
+    # The streams of a group are long-running if the group has a task that stops them.
     stops = [str(task.task_id) for task in tasks if _type(task) == _STOP_TYPE]
-    living = tuple([name.removesuffix(_STOP_ID) for name in stops])
+    streaming = tuple([name.removesuffix(STOP_ID) for name in stops])
     counts: dict[str, SlotCount] = {}
     wanted: dict[str, int] = {}
     for task in tasks:
         if _type(task) not in _TASK_TYPES:
             continue
         slots, pool = int(task.pool_slots), task.pool
-        lives_on = _type(task) == _STREAM_TYPE and task.task_id.startswith(living)
+        lives_on = _type(task) == _STREAM_TYPE and task.task_id.startswith(streaming)
         counts.setdefault(pool, SlotCount()).add(slots, lives_on=lives_on)
-        said = getattr(task, "pool_width", None) or width
-        if pool == DEFAULT_POOL:  # Airflow's own, for whatever there is
-            said = slots
-        wanted[pool] = max(wanted.get(pool, 1), said)
+        own_width = getattr(task, "pool_width", None) or width
+        if pool == DEFAULT_POOL:  # Airflow's own, shared by all DAGs
+            own_width = slots
+        wanted[pool] = max(wanted.get(pool, 1), own_width)
     return tuple(
         sorted(
             PoolNeed(pool, dag_id, wanted[pool], count.least, count.streams)
@@ -195,11 +194,11 @@ def _type(task: Any) -> str:
 
 
 def compare(needs: Iterable[PoolNeed], existing: Mapping[str, int]) -> tuple[PoolVerdict, ...]:
-    """Return a verdict on every pool that is needed, sorted by name.
+    """Return a verdict on every needed pool, sorted by name.
 
     Args:
         needs: of any number of DAGs.
-        existing: the slots of each pool that there is.
+        existing: the slots of existing pools.
     """
     by_pool: dict[str, list[PoolNeed]] = {}
     for need in sorted(needs):

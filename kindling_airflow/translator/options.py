@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from kindling_airflow.common.immutable import EMPTY, freeze
+from kindling_airflow.common.shared_ids import DEFAULT_POOL
 from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_entities import id_problems
 from kindling_airflow.errors import TranslationError
@@ -18,7 +19,6 @@ from kindling_airflow.translator.task_settings import merged, setting_problems
 __all__ = ["UNLIMITED", "Barrier", "Closing", "OnError", "TranslateOptions"]
 
 _GROUP_BY = re.compile(r"generation|tag:.*\S.*", re.DOTALL)
-_AIRFLOWS_OWN = "default_pool"  # how many slots it has is no matter of a definition
 UNLIMITED = 2**31 - 1
 
 
@@ -125,7 +125,7 @@ class TranslateOptions:
         """Return how many slots a pool has, as far as the deployment says."""
         if pool == self.pool:
             return self.width
-        return self.pools.get(pool, UNLIMITED if pool == _AIRFLOWS_OWN else None)
+        return self.pools.get(pool, UNLIMITED if pool == DEFAULT_POOL else None)
 
 
 _PLAIN = ("pool_slots", "retries", "retry_delay_seconds")

@@ -25,12 +25,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kindling_airflow.common.immutable import EMPTY, FrozenDict
+from kindling_airflow.common.shared_ids import STOP_ID
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.execution_plan.critical_path import DataFlow, is_forward
 from kindling_airflow.tags.stream_settings import Lifetime, StreamSettings, is_stream, read_settings
 from kindling_airflow.translator.dag_spec import EmptySpec, GateSpec, StopSpec, StreamTask
 from kindling_airflow.translator.rules import ALL_SUCCESS, NONE_FAILED, ONE_SUCCEEDED
-from kindling_airflow.translator.task_ids import OUTCOME_ID, STOP_ID, gate_id, group_id
+from kindling_airflow.translator.task_ids import OUTCOME_ID, gate_id, group_id
 
 __all__ = ["Edges", "Streaming", "Wired", "forward_plan", "streaming_part"]
 

@@ -17,9 +17,10 @@ from __future__ import annotations
 import hashlib
 import re
 
+from kindling_airflow.common.shared_ids import STOP_ID
+
 __all__ = [
     "OUTCOME_ID",
-    "STOP_ID",
     "escaped",
     "gate_id",
     "group_id",
@@ -29,7 +30,6 @@ __all__ = [
 ]
 
 OUTCOME_ID = "kindling_outcome"
-STOP_ID = "stop_streams"
 
 _LONGEST = 200  # Airflow allows 250; what is built from a task id wants room
 _CUT = "-_x_"  # never part of an escaped id: neither whole escapes nor half ones go on like this

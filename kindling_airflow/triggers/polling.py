@@ -1,4 +1,4 @@
-"""Looks at a run's tasks from the triggerer, as often as it takes, whatever goes wrong."""
+"""A trigger that polls the states of a run's tasks."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from asgiref.sync import sync_to_async
 
 from kindling_airflow.triggers.run_states import States
 
-__all__ = ["RunTrigger"]
+__all__ = ["MOST_TASK_IDS", "RunTrigger"]
 
 _INTERVAL_SECONDS = 1.0
-_LONGEST_QUESTION = 100  # ids; with more, Airflow is asked for all tasks of the run
+MOST_TASK_IDS = 100  # with more, Airflow is asked for all tasks of the run
 
 
 class RunTrigger(BaseTrigger):
-    """Fires what :meth:`look` says, or what :meth:`over` says when its time is over.
+    """Fires the event of :meth:`look`, or that of :meth:`over` after its deadline.
 
-    All that it knows is in its arguments: where a triggerer is started anew, it goes on as before.
+    Its arguments are its whole state, so a restarted triggerer continues it.
 
     Args:
         dag_id: the DAG.
         run_id: the run.
-        streams: task ids of the streams that it is about.
-        deadline: when its time is over, in seconds since the epoch; None: never.
+        streams: task ids of the streams.
+        deadline: in seconds since the epoch; None: none.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class RunTrigger(BaseTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until there is something to fire."""
+        """Poll until there is an event."""
         while True:
             event = await self._looked()
             if event is None and self.deadline is not None and time.time() >= self.deadline:
@@ -64,17 +64,17 @@ class RunTrigger(BaseTrigger):
 
     @abstractmethod
     async def look(self) -> TriggerEvent | None:
-        """Return what is to be fired, if anything is."""
+        """Return the event to fire now, if any."""
 
     @abstractmethod
     def over(self) -> TriggerEvent:
-        """Return what is to be fired when the time is over."""
+        """Return the event to fire at the deadline."""
 
     async def states(self, task_ids: Sequence[str]) -> States:
         """Return the states of tasks of the run."""
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-        wanted = list(task_ids) if len(task_ids) <= _LONGEST_QUESTION else None
+        wanted = list(task_ids) if len(task_ids) <= MOST_TASK_IDS else None
         found = await sync_to_async(RuntimeTaskInstance.get_task_states)(
             dag_id=self.dag_id, run_ids=[self.run_id], task_ids=wanted
         )
@@ -82,12 +82,12 @@ class RunTrigger(BaseTrigger):
         return states
 
     async def _looked(self) -> TriggerEvent | None:
-        """Look; an Airflow that does not answer is asked again later."""
+        """Look; errors of Airflow are logged once, and polling continues."""
         try:
             event = await self.look()
         except Exception as error:
             if not self._has_trouble:
-                self.log.warning("Airflow does not answer; asked again: %s", error)
+                self.log.warning("Airflow does not answer; retrying: %s", error)
             self._has_trouble = True
             return None
         self._has_trouble = False

@@ -1,7 +1,7 @@
-"""Fires when streams are ready, when one cannot become so any more, or when time is over.
+"""Fires when streams are ready, when one cannot become ready any more, or at a deadline.
 
-A stream that was ready before them and has failed for good since is a reason to fail, too: whatever
-is not started yet would be started only to bring its whole backlog to readers of which one is gone.
+A stream of an earlier gate that has failed permanently since is a reason to fail, too: producers
+must not be started for readers of which one is gone.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ _DEAD = frozenset({"failed", "upstream_failed", "skipped", "removed"})
 
 
 class ReadyTrigger(RunTrigger):
-    """Ends its task as a success, or as skipped, without a worker; a failure is for a worker.
+    """Ends its task as success or skipped without a worker; a failure resumes it on a worker.
 
-    A stream is ready if it has ended as a success, or if it runs and has said so in its XCom, which
-    each of its tries has to say anew.
+    A stream is ready if it has succeeded, or if it runs and this try has pushed its XCom.
 
     Args:
-        dag_id, run_id, streams, deadline: as :class:`RunTrigger` takes them.
-        stop_task_id: the task whose end asks all streams to stop: then nobody need wait.
-        earlier: task ids of the streams that were to be ready before these.
+        dag_id, run_id, streams, deadline: as in :class:`RunTrigger`.
+        stop_task_id: the task whose end asks all streams to stop, and ends the wait.
+        earlier: task ids of the streams of earlier gates.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class ReadyTrigger(RunTrigger):
         return kind, {**arguments, **own}
 
     async def look(self) -> TriggerEvent | None:
-        """Return how it is with the streams, unless they still have to be waited for."""
+        """Return the event of the streams, or None while they have to be waited for."""
         states = await self.states([*self.streams, *self.earlier, self.stop_task_id])
         if not states:
             return None
@@ -66,7 +65,7 @@ class ReadyTrigger(RunTrigger):
         if gone:
             return _event("gone", gone)
         if ended(states, self.stop_task_id):
-            self.log.info("%r has ended: nothing more is to be started.", self.stop_task_id)
+            self.log.info("%r has ended: no more tasks are started.", self.stop_task_id)
             return TaskSkippedEvent()
         self._waiting = {
             task_id: states.get(task_id)
@@ -76,7 +75,7 @@ class ReadyTrigger(RunTrigger):
         return None if self._waiting else TaskSuccessEvent()
 
     def over(self) -> TriggerEvent:
-        """Return who was not ready; all, where Airflow has never answered."""
+        """Return the streams that are not ready; all, if Airflow has never answered."""
         if self._waiting is None:
             return _event("unknown", dict.fromkeys(self.streams))
         return _event("late", self._waiting)
@@ -86,10 +85,10 @@ class ReadyTrigger(RunTrigger):
             return state == "success"
         from airflow.sdk.execution_time.xcom import XCom
 
-        said = await sync_to_async(XCom.get_one)(
+        value = await sync_to_async(XCom.get_one)(
             key=READY_KEY, dag_id=self.dag_id, task_id=task_id, run_id=self.run_id
         )
-        return said is not None
+        return value is not None
 
 
 def _event(status: str, streams: dict[str, str | None]) -> TriggerEvent:

@@ -1,7 +1,7 @@
 """What the states of a run's tasks mean for its streams. Pure.
 
-A task has *ended* when nothing but a person brings it back; one that is up for a retry has not. A
-task that the run does not have (any more) has ended as well: nobody waits for it.
+A task has *ended* when only a user can restart it; one that is up for a retry has not. A task that
+the run does not have (any more) counts as ended.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from kindling_airflow.common.wording import first_of
 __all__ = ["States", "StopRule", "all_ended", "ended", "failed_for_good", "named"]
 
 States = Mapping[str, "str | None"]
-"""The state of each task of a run, by task id, as Airflow calls it."""
+"""Airflow's state of each task of a run, by task id."""
 
 _ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 _FAILED = frozenset({"failed", "upstream_failed"})
@@ -22,7 +22,7 @@ _LONGEST_LIST = 5
 
 
 def ended(states: States, task_id: str) -> bool:
-    """Tell whether a task has ended.
+    """Return whether a task has ended.
 
     >>> ended({"a": "success", "b": "up_for_retry"}, "a"), ended({"b": "up_for_retry"}, "b")
     (True, False)
@@ -31,17 +31,17 @@ def ended(states: States, task_id: str) -> bool:
 
 
 def all_ended(states: States, task_ids: Iterable[str]) -> bool:
-    """Tell whether tasks have ended; of a run of which nothing is known, none has."""
+    """Return whether tasks have ended; in a run of unknown states none has."""
     return bool(states) and all(ended(states, task_id) for task_id in task_ids)
 
 
 def failed_for_good(states: States, task_ids: Iterable[str]) -> list[str]:
-    """Return those tasks that have failed, or will not run because others have."""
+    """Return the tasks that have failed, or will not run because others have."""
     return [task_id for task_id in task_ids if states.get(task_id) in _FAILED]
 
 
 def named(task_ids: Iterable[str]) -> str:
-    """Return task ids for people.
+    """Return task ids as text.
 
     >>> named(["b", "a"]), named("gfedcba")
     ("'b', 'a'", "'g', 'f', 'e', 'd', 'c' and 2 more")
@@ -51,11 +51,11 @@ def named(task_ids: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StopRule:
-    """When a stream has to drain: a reason to stop, and nobody left that writes what it reads.
+    """When a stream has to drain: there is a reason to stop, and all its producers have ended.
 
     Attributes:
         stop_task_id: the task whose end asks all streams of the run to stop.
-        streams, gates: those of the run; one of them failed is a reason, too.
+        streams, gates: those of the run; the failure of one is a reason, too.
         producers: the tasks that write what this stream reads.
     """
 
@@ -65,19 +65,16 @@ class StopRule:
     producers: tuple[str, ...] = ()
 
     def reason(self, states: States) -> str:
-        """Return why the run's streams are to stop, for people; "" if they are not."""
+        """Return why the run's streams have to stop, as text; "" if they have not."""
         if not states:
             return ""
         if ended(states, self.stop_task_id):
             return f"{self.stop_task_id!r} has ended"
         failed = failed_for_good(states, (*self.streams, *self.gates))
-        return f"{named(failed)} failed for good" if failed else ""
+        return f"{named(failed)} failed permanently" if failed else ""
 
     def is_hopeless(self, states: States) -> bool:
-        """Tell whether a stream that is not ready need not become so any more.
-
-        A gate has failed, so whatever would feed it does not run.
-        """
+        """Return whether a gate has failed, so that a stream need not become ready any more."""
         return bool(failed_for_good(states, self.gates))
 
     def waits_for(self, states: States) -> list[str]:
@@ -85,5 +82,5 @@ class StopRule:
         return [task_id for task_id in self.producers if not ended(states, task_id)]
 
     def task_ids(self) -> list[str]:
-        """Return the tasks whose states it asks for."""
+        """Return the tasks whose states matter."""
         return list(dict.fromkeys((self.stop_task_id, *self.streams, *self.gates, *self.producers)))

@@ -1,4 +1,4 @@
-"""Fires when streams have ended, or when the time that they have is over."""
+"""Fires when streams have ended, or at a deadline."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["StopTrigger"]
 
 
 class StopTrigger(RunTrigger):
-    """Ends its task as a success, without a worker."""
+    """Ends its task as success, without a worker."""
 
     async def look(self) -> TriggerEvent | None:
-        """Return the end if there is no stream left."""
+        """Return success if all streams have ended."""
         if not all_ended(await self.states(self.streams), self.streams):
             return None
         self.log.info("All streams have ended.")
         return TaskSuccessEvent()
 
     def over(self) -> TriggerEvent:
-        """Return the end that asks the streams to stop."""
-        self.log.info("The time is over: the streams are to stop.")
+        """Return success, which asks the streams to stop."""
+        self.log.info("The time is over: the streams are asked to stop.")
         return TaskSuccessEvent()

@@ -14,8 +14,8 @@ from kindling_airflow.tags.places import places_of
 from tests.dag_factory.projects import write_definition, write_project
 
 RUNS = (
-    "runs at the same time fail or overwrite each other; let one DAG write it, or give one a "
-    "warehouse of its own"
+    "concurrent runs fail or overwrite each other; write it in one DAG, or set another warehouse "
+    "for one"
 )
 
 
@@ -71,10 +71,10 @@ def test_one_dag_id_in_two_files_is_a_problem(dags: Dags) -> None:
     dags.add("shop", "a -> b", named="one")
     dags.add("shop", "c -> d", named="two")
     problem = (
-        "two.kindling.yaml:1: dag_id: 'shop' is the dag_id of one.kindling.yaml already\n"
-        "  Fix: give this definition a dag_id of its own."
+        "two.kindling.yaml:1: dag_id: 'shop' is already the dag_id of one.kindling.yaml\n"
+        "  Fix: set another dag_id in this definition."
     )
-    shape = "sound: 2 pipes in 2 generations, at most 1 side by side"
+    shape = "OK: 2 pipes in 2 generations, at most 1 in parallel"
     assert dags.validate(1) == f"one.kindling.yaml: {shape}\n{problem}\n"
     assert dags.json(1) == {"one.kindling.yaml": [], "two.kindling.yaml": [problem]}
 
@@ -129,9 +129,9 @@ class TestTables:
         )
         assert dags.notes() == [
             (
-                "DAGs 'one' and 'two' have entity 'sales.out' (folder 'sales.out') in different "
-                "forms: provider_type 'parquet' and 'delta', schema 'id INT' and 'id BIGINT', "
-                "partition_columns ['id'] and none; declare it once, for both projects"
+                "DAGs 'one' and 'two' declare entity 'sales.out' (folder 'sales.out') "
+                "differently: provider_type 'parquet' and 'delta', schema 'id INT' and 'id "
+                "BIGINT', partition_columns ['id'] and none; share one declaration"
             )
         ]
 
@@ -168,8 +168,8 @@ class TestAssets:
         [note] = dags.notes()
         assert note == (
             "DAG 'two' waits for asset 'warehouse/silver_sale.out', which none of these "
-            "definitions updates: its runs start only if something else does. "
-            "Did you mean 'silver_sales.out'?"
+            "definitions updates: its runs start only if something else updates it. Did you mean "
+            "'silver_sales.out'?"
         )
         together = dags.json()["*"]
         assert together["notes"] == [note]
@@ -180,16 +180,16 @@ class TestAssets:
         dags.add("two", "[sales.out] -> report", "schedule: assets\n")
         assert dags.notes() == [
             (
-                "DAG 'two' waits for asset 'warehouse/sales.out', which none of these definitions "
-                "updates: its runs start only if something else does. DAG 'one' writes such an "
-                "entity, but updates no assets (assets: false)."
+                "DAG 'two' waits for asset 'warehouse/sales.out', which none of these "
+                "definitions updates: its runs start only if something else updates it. DAG "
+                "'one' writes that entity, but updates no assets (assets: false)."
             )
         ]
 
     def test_alone_a_dag_may_wait_for_anything(self, dags: Dags) -> None:
         dags.add("two", "[sales.out] -> report", "schedule: assets\n")
         assert dags.notes() == []
-        assert "updated by none of these\n" in dags.validate()
+        assert "not updated by any of these\n" in dags.validate()
 
     def test_dags_that_wait_for_each_other(self, dags: Dags) -> None:
         dags.add("one", "[report.out] -> sales", "schedule: assets\n")
@@ -198,15 +198,15 @@ class TestAssets:
         assert dags.notes() == [
             (
                 "DAGs 'one', 'three', 'two' wait for each other (assets 'warehouse/bills.out', "
-                "'warehouse/report.out', 'warehouse/sales.out'): no run starts by that alone, and "
-                "once one is started, runs follow each other without end"
+                "'warehouse/report.out', 'warehouse/sales.out'): none of them starts by itself, "
+                "and once one is started, runs follow each other endlessly"
             )
         ]
 
     def test_a_dag_that_waits_for_itself(self, dags: Dags) -> None:
         dags.add("one", "raw -> sales", "schedule: {all: [warehouse/sales.out]}\n")
         [note] = dags.notes()
-        assert note.startswith("DAG 'one' waits for what it updates itself")
+        assert note.startswith("DAG 'one' waits for an asset that it updates itself")
 
 
 def test_a_pool_of_two_sizes(dags: Dags) -> None:
@@ -215,7 +215,7 @@ def test_a_pool_of_two_sizes(dags: Dags) -> None:
     dags.add("three", "e -> f", "pool: shared\nwidth: 8\n")
     assert dags.notes() == [
         (
-            "pool 'shared' is to have 2 slots by DAG 'two', 8 slots by DAG 'one': it gets those of "
-            "the DAG that runs first; give it one size, or each DAG its own pool"
+            "pool 'shared' is given 2 slots by DAG 'two', 8 slots by DAG 'one': it gets those of "
+            "the DAG that runs first; set one size, or use one pool for each DAG"
         )
     ]

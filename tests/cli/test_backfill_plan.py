@@ -30,11 +30,11 @@ NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
 SLICED = Write("a", "orders", "overwrite_interval", "day")
 WHOLE = Write("b", "sales", "overwrite")
 PAUSED = (
-    "the DAG is paused: its runs will be made and wait until it is unpaused "
-    "('airflow dags unpause shop')"
+    "the DAG is paused: its runs will be created and wait until it is unpaused ('airflow dags "
+    "unpause shop')"
 )
 AT_ONCE = (
-    "10 runs at once: a backfill does not heed max_active_runs of the definition (1); say "
+    "10 concurrent runs: a backfill ignores max_active_runs of the definition (1); set "
     "--max-active-runs"
 )
 
@@ -58,12 +58,14 @@ def planned(said: Request, runs: list[Slot], *writes: Write, **more: Any) -> Bac
 def test_it_says_what_runs_and_what_is_written() -> None:
     found = planned(request(at_once=1), slots("", "success", ""), SLICED)
     assert found.text() == (
-        "Backfill of 'shop': 2 runs, 1 pipe in each (1 skipped), 2 task runs with a driver"
-        "\n\n"
+        "Backfill of 'shop': 2 runs, 1 pipe in each (1 skipped), 2 task runs with a driver\n"
+        "\n"
         "  2026-01-01 to 2026-01-02\n"
         "  2026-01-03 to 2026-01-04\n"
-        "  1 run left alone (success)\n\n"
-        "  a  orders: replaces the rows whose day is in the run's interval\n\n"
+        "  1 run not re-run (success)\n"
+        "\n"
+        "  a  orders: replaces the rows whose day is in the run's interval\n"
+        "\n"
         "airflow backfill create --dag-id shop --from-date 2026-01-01 --to-date 2026-01-03 "
         "--max-active-runs 1"
     )
@@ -100,7 +102,7 @@ def test_a_choice_goes_into_the_command() -> None:
 
 def test_a_choice_that_airflow_keeps_is_taken_away() -> None:
     found = planned(request(reprocess="completed"), slots("success", had_select="a"), SLICED)
-    assert "runs of this range were for some pipes only ('a')" in found.notes[-1]
+    assert "runs of this range had a selection of pipes ('a')" in found.notes[-1]
     assert found.command.endswith("""--dag-run-conf '{"select": ""}'""")
 
 
@@ -129,8 +131,8 @@ class TestParameters:
         ]
         assert found.notes == (
             (
-                "runs of this range were started with 'depth', 'region', which a conf of a "
-                "backfill replaces; the commands below have it, too"
+                "runs of this range were started with 'depth', 'region', which the conf of a "
+                "backfill replaces; the commands below include it"
             ),
         )
 
@@ -161,8 +163,8 @@ class TestParameters:
         assert found.text().endswith("\n".join(found.commands))
         assert found.to_json()["commands"] == list(found.commands)
         assert found.notes[-1] == (
-            "runs of this range have 2 different confs in turn, and a backfill has one: call a "
-            "command when the backfill of the one before is over"
+            "runs of this range have 2 different confs in turn, and a backfill has one: run each "
+            "command after the backfill of the previous one has ended"
         )
 
     def test_what_is_given_wins(self) -> None:
@@ -187,12 +189,12 @@ class TestParameters:
         (
             request(),
             StoredDag(is_known=False),
-            "Airflow does not know the DAG yet: the DAG processor has not stored it",
+            "the DAG processor has not stored the DAG yet",
         ),
         (
             request(),
             StoredDag(backfill=7),
-            "backfill 7 of this DAG is under way, and there can be one only",
+            "backfill 7 of this DAG is still running, and only one can run",
         ),
         (
             request(backwards=True, reprocess="failed"),
@@ -209,12 +211,12 @@ class TestParameters:
 def test_what_airflow_refuses(said: Request, dag: StoredDag, text: str) -> None:
     found = planned(said, slots("", ""), SLICED, dag=dag)
     assert found.refusals == (text,)
-    assert f"Airflow refuses this:\n  - {text}\n" in found.text()
+    assert f"Airflow would reject this:\n  - {text}\n" in found.text()
 
 
 def test_a_range_without_a_whole_interval_is_refused() -> None:
     assert planned(request(), [], SLICED).refusals == (
-        "no interval of the schedule that is over begins between these dates",
+        "no completed interval of the schedule begins between these dates",
     )
 
 
@@ -229,7 +231,7 @@ def test_a_range_without_a_whole_interval_is_refused() -> None:
         (
             request(at_once=1),
             {"start_date": FIRST + DAY},
-            "a backfill does not heed start_date: runs before it are made as well",
+            "a backfill ignores start_date: runs before it are created as well",
         ),
         (
             request(),
@@ -247,17 +249,19 @@ def test_what_airflow_ignores(said: Request, more: dict[str, Any], text: str) ->
     [
         (request(at_once=1), "the latest interval"),
         (request(at_once=1, backwards=True), "the earliest interval"),
-        (request(at_once=2), "whichever run publishes last"),
+        (request(at_once=2), "the run that publishes last"),
     ],
 )
 def test_tables_that_each_run_replaces_are_named(said: Request, stays: str) -> None:
     found = planned(said, slots("", ""), SLICED, WHOLE, own_limit=2)
-    assert found.notes == (f"each run replaces all of 'sales': what stays is that of {stays}",)
+    assert found.notes == (f"each run replaces all of 'sales': the result of {stays} remains",)
 
 
 def test_merges_of_runs_at_once_are_named() -> None:
     merged = Write("c", "stock", "merge")
-    text = "rows of one key in several runs: 'stock' keeps that of whichever run publishes last"
+    text = (
+        "rows with the same key in several runs: 'stock' keeps those of the run that publishes last"
+    )
     assert planned(request(at_once=2), slots("", ""), merged, own_limit=2).notes == (text,)
     assert planned(request(at_once=1), slots("", ""), merged).notes == ()
 
@@ -305,7 +309,7 @@ class TestCommand:
         assert self.call(definition, "--select", "lonee") == 1
         assert "Did you mean 'lone'?" in capsys.readouterr().out
         assert self.call(definition, "--to-date", "soon") == 2
-        assert "'soon' is no date" in capsys.readouterr().err
+        assert "'soon' is not a date" in capsys.readouterr().err
         assert self.call(definition, "--max-active-runs", "0") == 2
         assert self.call(definition.parent / "shop") == 2
 
@@ -320,7 +324,7 @@ class TestCommand:
     ) -> None:
         write_definition(definition, "dag_id: shop\n")
         assert self.call(definition) == 1
-        assert "Airflow backfills no DAG without a schedule in time" in capsys.readouterr().out
+        assert "Airflow cannot backfill a DAG without a schedule in time" in capsys.readouterr().out
 
     def test_partitions_have_intervals_as_well(
         self, definition: Path, capsys: pytest.CaptureFixture[str]
@@ -359,7 +363,7 @@ class TestCommand:
             (("--dag-run-conf", "{"), "--dag-run-conf is not JSON"),
             (("--dag-run-conf", "[1]"), "--dag-run-conf must be a JSON object"),
             (("--dag-run-conf", '{"select": ["a"]}'), "must be text, not ['a']"),
-            (("--select", "a", "--dag-run-conf", '{"select": "b"}'), "pipes are chosen twice"),
+            (("--select", "a", "--dag-run-conf", '{"select": "b"}'), "pipes are selected twice"),
         ],
     )
     def test_a_wrong_conf_is_an_error(
@@ -398,5 +402,5 @@ class TestCommand:
         monkeypatch.setattr(backfill_database, "stored_dag", silent)
         assert self.call(definition) == 0
         assert json.loads(capsys.readouterr().out)["notes"][-1] == (
-            "Airflow's database was not asked about the DAG and its runs: no such table: dag"
+            "the DAG and its runs could not be read from Airflow's database: no such table: dag"
         )

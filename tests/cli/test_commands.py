@@ -44,7 +44,7 @@ class TestSources:
         assert "ZeroDivisionError" in shell("plan", "shop", status=1)
         assert shell.json("plan", "shop", "-m", "pipes_drawn")["pipe_ids"] == ["a", "b", "d", "c"]
         text = shell("plan", "shop.kindling.yaml", "-m", "pipes_drawn", status=2)
-        assert "a definition names its modules itself; leave out --module" in text
+        assert "a definition lists its own modules: omit --module" in text
 
     def test_choice_strategy_and_settings_apply(self, shell: Shell) -> None:
         Path("s.yaml").write_text("pipes: {a: {tags: {layer: bronze}}}\n")
@@ -90,30 +90,30 @@ class TestSources:
     ) -> None:
         name = "shop.kindling.yaml"
         write_definition(shell.folder / name, "dag_id: shop\noverrides: {b: {retries: 1}}\n")
-        assert "sound" in shell("validate", name, "--select", "a")
+        assert ": OK: " in shell("validate", name, "--select", "a")
 
     def test_what_is_not_there_is_a_wrong_call(self, shell: Shell) -> None:
         assert shell("plan", "nowhere.json", status=2) == (
-            "kindling-airflow plan: there is no 'nowhere.json'\n"
+            "kindling-airflow plan: file or folder not found: 'nowhere.json'\n"
         )
 
     def test_plan_takes_no_further_decisions(self, shell: Shell) -> None:
         Path("plan.json").write_text(json.dumps(shell.json("plan", "shop")))
         text = shell("plan", "plan.json", "--select", "a", "--strategy", "batch", status=2)
         assert text == (
-            "kindling-airflow plan: 'plan.json' is a plan, in which all is decided: select, "
-            "strategy cannot change it\n"
+            "kindling-airflow plan: 'plan.json' is a plan, which --select, --strategy cannot "
+            "change\n"
         )
-        assert "nothing left to compile" in shell("compile", "plan.json", "-o", "x", status=2)
+        assert "is a plan: nothing to compile" in shell("compile", "plan.json", "-o", "x", status=2)
 
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("{", "x.json: this is no JSON document: "),
-            ("[" * 100_000, "x.json: this is no JSON document: "),
-            ("7", "x.json: this JSON is neither a manifest, nor a plan, nor a list of records\n"),
-            ("{}", "x.json: this JSON is neither a manifest, nor a plan, nor a list of records\n"),
-            ('{"pipeid": "a"}', "records\n  Fix: put the record into a list: [{...}].\n"),
+            ("{", "x.json: invalid JSON: "),
+            ("[" * 100_000, "x.json: invalid JSON: "),
+            ("7", "x.json: this JSON is not a manifest, a plan or a list of records\n"),
+            ("{}", "x.json: this JSON is not a manifest, a plan or a list of records\n"),
+            ('{"pipeid": "a"}', ("\n  Fix: put the record into a list: [{...}].\n")),
             ('{"pipes": []}', "x.json: manifest schema version None is unknown"),
             ('[{"pipeid": "a"}, 1]', "1. x.json: record 0: pipe 'a': output_entity_id must be"),
             ('{"generations": []}', "x.json: plan schema version None is unknown"),
@@ -168,7 +168,7 @@ class TestReading:
         assert wanted != explain(plan, "c")
         assert shell.json("explain", "shop", "c", "--durations", "d.json") == wanted.to_json()
         assert shell("explain", "shop", "c", "--durations", "e.json", status=2) == (
-            "kindling-airflow explain: there is no 'e.json'\n"
+            "kindling-airflow explain: file not found: 'e.json'\n"
         )
 
     def test_difference(self, shell: Shell) -> None:
@@ -190,10 +190,12 @@ class TestReading:
         found = shell.json("forecast", "shop", "-w", "2", "--durations", "d.json")
         assert found == forecast(plan, 2, {"a": 5.0}).to_json()
         assert "--width must be at least 1, not 0" in shell("forecast", "shop", "-w0", status=2)
-        assert "there is no 'e.json'" in shell("forecast", "shop", "--durations=e.json", status=2)
+        assert "file not found: 'e.json'" in shell(
+            "forecast", "shop", "--durations=e.json", status=2
+        )
         Path("d.json").write_text("[]")
         text = shell("forecast", "shop", "--durations", "d.json", status=1)
-        assert text == "d.json: durations are a JSON object from pipe id to seconds\n"
+        assert text == "d.json: durations must be a JSON object of pipe ids and seconds\n"
 
     @pytest.mark.parametrize(
         ("kind", "start"), [("mermaid", "flowchart"), ("dot", "digraph"), ("html", "<!doctype")]
@@ -213,7 +215,7 @@ class TestReading:
         page = shell("graph", "shop.kindling.yaml", "-f", "html", "--durations", "d.json")
         assert page.rstrip("\n") == wanted.rstrip("\n")
         assert shell("graph", "shop", "-f", "dot", "--durations", "d.json", status=2) == (
-            "kindling-airflow graph: --durations: a drawing as dot shows no times, html does\n"
+            "kindling-airflow graph: --durations: format dot shows no durations; use html\n"
         )
 
     def test_memory_budget_decides_what_is_kept(self, shell: Shell) -> None:
@@ -252,7 +254,7 @@ class TestReading:
             (
                 "plan.json",
                 "1g",
-                "'plan.json' is a plan, in which all is decided: memory-budget cannot change it",
+                "'plan.json' is a plan, which --memory-budget cannot change",
             ),
         ):
             assert shell("plan", source, f"--memory-budget={amount}", status=2) == (
@@ -261,8 +263,8 @@ class TestReading:
         assert shell(
             *("plan", "shop", "--strategy", "streaming", "--memory-budget", "1g"), status=2
         ) == (
-            "kindling-airflow plan: --memory-budget: a plan of strategy 'streaming' does not say "
-            "what to keep\n"
+            "kindling-airflow plan: --memory-budget: strategy 'streaming' does not recommend "
+            "what to cache\n"
         )
 
 
@@ -270,7 +272,7 @@ class TestValidate:
     def test_each_source_is_said_to_be_sound_or_not(self, shell: Shell) -> None:
         write_definition(shell.folder / "bad.kindling.yaml", "dag_id: bad\nwidht: 1\n")
         text = shell("validate", "shop", "shop.kindling.yaml")
-        shape = "sound: 4 pipes in 3 generations, at most 2 side by side"
+        shape = "OK: 4 pipes in 3 generations, at most 2 in parallel"
         assert text == f"shop: {shape}\nshop.kindling.yaml: {shape}\n"
         text = shell("validate", "shop", "bad.kindling.yaml", status=1)
         assert text.startswith(f"shop: {shape}\nbad.kindling.yaml:3: widht: unknown key")
@@ -290,17 +292,19 @@ class TestValidate:
     def test_every_source_is_checked_though_some_are_not_there(self, shell: Shell) -> None:
         write_definition(shell.folder / "bad.kindling.yaml", "dag_id: bad\nwidht: 1\n")
         names = ("no.json", "shop", "bad.kindling.yaml", "nor.yaml", "shop.kindling.yaml")
-        shape = "sound: 4 pipes in 3 generations, at most 2 side by side"
+        shape = "OK: 4 pipes in 3 generations, at most 2 in parallel"
         bad = "bad.kindling.yaml:3: widht: unknown key 'widht'. Did you mean 'width'?"
         assert shell.both("validate", *names, status=2) == (
             f"shop: {shape}\n{bad}\nshop.kindling.yaml: {shape}\n",
-            "kindling-airflow validate: there is no 'no.json'; there is no 'nor.yaml'\n",
+            "kindling-airflow validate: "
+            + "; ".join(f"file or folder not found: {name!r}" for name in ("no.json", "nor.yaml"))
+            + "\n",
         )
         assert json.loads(shell.both("validate", *names, "--json", status=2)[0]) == {
-            "no.json": ["there is no 'no.json'"],
+            "no.json": ["file or folder not found: 'no.json'"],
             "shop": [],
             "bad.kindling.yaml": [bad],
-            "nor.yaml": ["there is no 'nor.yaml'"],
+            "nor.yaml": ["file or folder not found: 'nor.yaml'"],
             "shop.kindling.yaml": [],
         }
 
@@ -405,7 +409,7 @@ class TestErrors:
             (["--timeout", "-1"], "more than 0 seconds and at most a year, not -1"),
             (["--timeout", "inf"], "more than 0 seconds and at most a year, not inf"),
             (["--timeout", "nan"], "more than 0 seconds and at most a year, not nan"),
-            (["--conf", "x"], "--conf 'x': write KEY=VALUE"),
+            (["--conf", "x"], "--conf 'x': must be KEY=VALUE"),
         ],
     )
     def test_run_refuses_what_makes_no_sense(
@@ -415,7 +419,7 @@ class TestErrors:
 
     def test_run_needs_the_code(self, shell: Shell) -> None:
         shell("compile", "shop", "-o", "manifest.json")
-        assert "does not say where the project's modules are" in shell(
+        assert "does not contain the path of the project's modules" in shell(
             "run", "manifest.json", status=2
         )
         write_definition(shell.folder / "shop.kindling.yaml", "dag_id: shop\nwarehouse: '{{ ds }}'")
@@ -441,7 +445,7 @@ def test_real_graph_becomes_a_manifest_and_a_plan(shell: Shell) -> None:
     records = str(GRAPHS / "healthcare_1211.json")
     assert shell("compile", records, "-o", "h.manifest.json") == (
         "h.manifest.json: 1,211 pipes, no entities\n"
-        "Plan: 1,211 pipes in 36 generations, at most 319 side by side\n"
+        "Plan: 1,211 pipes in 36 generations, at most 319 in parallel\n"
     )
     assert "Total Generations: 36" in shell("plan", "h.manifest.json")
     assert shell.json("validate", "h.manifest.json") == {"h.manifest.json": []}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.cli.definition_keys import KEYS, Held, kind_of, notes_on_keys
+from kindling_airflow.cli.run.definition_keys import KEYS, Held, kind_of, notes_on_keys
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.schema_check import definition_schema, resolved
 from tests.dag_factory.projects import document
@@ -69,20 +69,20 @@ def test_keys_that_do_not_hold_are_named_where_they_are_set(tmp_path: Path) -> N
         },
     )
     assert notes_on_keys(found) == [
-        "spark.proxy_user: does not hold here: the session runs as the user of the command",
-        "arguments: does not hold here: they are arguments of Airflow's operator",
+        "spark.proxy_user: ignored in this run: the session runs as the user of the command",
+        "arguments: ignored in this run: they are arguments of Airflow's operator",
         (
-            "on_failure_callback, dag_run.on_failure_callback: do not hold here: Airflow calls it, "
-            "with the context of its own run"
+            "on_failure_callback, dag_run.on_failure_callback: ignored in this run: Airflow "
+            "calls it, with the context of its run"
         ),
-        "dag_run.timeout_seconds: does not hold here: a run takes as long as its pipes",
+        "dag_run.timeout_seconds: ignored in this run: the time of a run is not limited",
         (
-            "overrides 'b.*': spark.conf 'spark.x', spark.driver_memory: does not hold here: all "
+            "overrides 'b.*': spark.conf 'spark.x', spark.driver_memory: ignored in this run: all "
             "pipes share one session, and one process"
         ),
     ]
     assert notes_on_keys(found, has_long_streams=True)[-1] == (
-        "retries, overrides 'a': retries: not for streams here: one that fails ends the run"
+        "retries, overrides 'a': retries: ignored for streams in this run: a failed stream ends it"
     )
 
 
@@ -98,8 +98,8 @@ def test_templates_are_left_out_and_named(tmp_path: Path) -> None:
     )
     assert notes_on_keys(found) == [
         (
-            "spark.conf 'spark.key', spark.env_vars 'DAY', spark.files: are templates, which only "
-            "Airflow can fill in: not set here"
+            "spark.conf 'spark.key', spark.env_vars 'DAY', spark.files: are templates, which "
+            "only Airflow can render: ignored in this run"
         ),
     ]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kindling_airflow.cli import jar_fetching
-from kindling_airflow.cli.jar_fetching import fetch_jars
+from kindling_airflow.cli import jars
+from kindling_airflow.cli.jars import fetch_jars
 from kindling_airflow.cli.main import main
 from kindling_airflow.deployment.jars import FORMATS, Jar
 from kindling_airflow.errors import KindlingAirflowError
@@ -74,8 +74,8 @@ def test_a_jar_that_cannot_be_had_is_an_error_that_shows_why(tmp_path: Path) -> 
     assert str(raised.value) == (
         "org.example:absent:2.0 cannot be fetched:\n"
         "    [ERROR] no such artifact\n"
-        "  Fix: give Maven (settings.xml) or spark-submit (spark.jars.ivySettings) a repository "
-        f"that has it, or put 'absent-2.0.jar' into {str(tmp_path / 'jars')!r} yourself."
+        "  Fix: configure a repository that has it for Maven (settings.xml) or spark-submit "
+        f"(spark.jars.ivySettings), or copy 'absent-2.0.jar' to {str(tmp_path / 'jars')!r}."
     )
 
 
@@ -84,9 +84,9 @@ def test_a_jar_with_another_content_is_refused_and_not_kept(tmp_path: Path) -> N
     with pytest.raises(KindlingAirflowError) as raised:
         fetch_jars([OTHER], tmp_path / "jars")
     assert str(raised.value) == (
-        f"org.example:other:3.0 is not what it should be: its SHA-256 is {GOOD.sha256}, not "
+        f"org.example:other:3.0: checksum mismatch: the SHA-256 is {GOOD.sha256}, not "
         f"{OTHER.sha256}\n"
-        "  Fix: find out what stands between you and the repository; nothing was kept."
+        "  Fix: check the repository and the proxies in between; the file was deleted."
     )
     assert list((tmp_path / "jars").iterdir()) == []
 
@@ -94,11 +94,11 @@ def test_a_jar_with_another_content_is_refused_and_not_kept(tmp_path: Path) -> N
 def test_the_command_prints_the_setting_for_the_definition(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kindling_airflow.cli.jar_commands.fetch_jars", lambda *_: ())
+    monkeypatch.setattr("kindling_airflow.cli.jars.fetch_jars", lambda *_: ())
     assert main(["jars", "iceberg", "--folder", str(tmp_path)]) == 0
     assert capsys.readouterr().out == (
-        f"1 jars for iceberg on Spark 4.1 in {tmp_path}, 0 of them fetched now; every checksum is "
-        "right.\n"
+        f"1 jars for iceberg on Spark 4.1 in {tmp_path}, 0 of them fetched now; all checksums "
+        "match.\n"
         "For the definition:\n\n"
         "spark:\n  conf:\n"
         f'    spark.jars: "{tmp_path}/iceberg-spark-runtime-4.1_2.13-1.12.0.jar"\n'
@@ -108,7 +108,7 @@ def test_the_command_prints_the_setting_for_the_definition(
 def test_the_command_tells_programs_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kindling_airflow.cli.jar_commands.fetch_jars", lambda *_: ())
+    monkeypatch.setattr("kindling_airflow.cli.jars.fetch_jars", lambda *_: ())
     assert main(["jars", "--folder", str(tmp_path), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["formats"] == ["delta", "iceberg", "kafka"]
@@ -122,11 +122,11 @@ def test_the_command_tells_programs_the_same(
     [
         (
             ["icebreg"],
-            "no format 'icebreg'. Did you mean 'iceberg'? Formats: delta, iceberg, kafka",
+            "unknown format 'icebreg'. Did you mean 'iceberg'? Formats: delta, iceberg, kafka",
         ),
         (
             ["delta", "--spark", "3.5"],
-            "no jars of delta for Spark '3.5' are known here, only for 4.1",
+            "no jars of delta are known for Spark '3.5', only for 4.1",
         ),
     ],
 )
@@ -149,8 +149,8 @@ def test_spark_submit_fetches_where_there_is_no_maven(
         (folder / "jars" / "org.example_shop-1.0.jar").write_bytes(CONTENT)
         return ""
 
-    monkeypatch.setattr(jar_fetching.shutil, "which", lambda _name: None)
-    monkeypatch.setattr(jar_fetching, "_output", output)
+    monkeypatch.setattr(jars.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(jars, "_output", output)
     assert fetch_jars([GOOD], tmp_path) == (GOOD,)
     assert [path.name for path in tmp_path.iterdir()] == ["shop-1.0.jar"]
     [command] = called

@@ -36,7 +36,7 @@ def test_it_writes_the_manifest_beside_the_definition_and_says_so(
     captured = capsys.readouterr()
     assert captured.out == (
         f"{target}: 3 pipes, no entities\n"
-        "DAG 'shop': 3 pipes in 2 generations, at most 2 side by side\n"
+        "DAG 'shop': 3 pipes in 2 generations, at most 2 in parallel\n"
     )
     assert captured.err == ""
     manifest = Manifest.read(target)
@@ -52,7 +52,7 @@ def test_the_plan_may_have_fewer_pipes_than_the_manifest(
     assert main(["compile", str(definition)]) == 0
     manifest, dag = capsys.readouterr().out.splitlines()
     assert manifest.endswith(": 3 pipes, no entities")
-    assert dag == "DAG 'shop': 2 pipes in 2 generations, at most 1 side by side"
+    assert dag == "DAG 'shop': 2 pipes in 2 generations, at most 1 in parallel"
 
 
 def test_it_writes_where_it_is_told(definition: Path, tmp_path: Path) -> None:
@@ -107,7 +107,8 @@ def test_a_definition_that_is_not_there_is_status_2(
 ) -> None:
     assert main(["compile", str(tmp_path / "no.kindling.yaml")]) == 2
     assert capsys.readouterr().err == (
-        f"kindling-airflow compile: there is no {str(tmp_path / 'no.kindling.yaml')!r}\n"
+        "kindling-airflow compile: file or folder not found: "
+        f"{str(tmp_path / 'no.kindling.yaml')!r}\n"
     )
 
 

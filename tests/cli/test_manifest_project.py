@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.cli.sources import read_source
+from kindling_airflow.cli.sources.source import read_source
 from tests.cli.conftest import Shell
 from tests.dag_factory.projects import write_definition, write_project
 
 NOWHERE = (
-    "does not say where the project's modules are: name a definition, a project folder, or a "
-    "manifest with its --project"
+    "does not contain the path of the project's modules: name a definition, a project folder, or "
+    "a manifest with its --project"
 )
-AGAIN = "  Fix: name the project's folder with --project, or compile the manifest again.\n"
+AGAIN = "  Fix: set --project to the project's folder, or compile the manifest again.\n"
 
 
 def root_of(manifest: str, project: str | None = None) -> Path | None:
@@ -78,7 +78,8 @@ class TestRefused:
         shell("compile", "shop")
         write_project(shell.folder / "shop", "[raw] -> a -> b -> d, [raw] -> c -> d")
         assert shell("run", "shop.manifest.json", status=1) == (
-            "shop.manifest.json: the project 'shop' does not declare what the manifest says\n"
+            "shop.manifest.json: the declarations of the project 'shop' differ from the "
+            "manifest\n"
             "  Fix: compile the manifest again.\n"
         )
 
@@ -89,15 +90,18 @@ class TestRefused:
                 ["other.json"],
                 f"'other.json' {NOWHERE}",
             ),
-            (["other.json", "--project", "no"], "--project: there is no folder 'no'"),
+            (["other.json", "--project", "no"], "--project: folder not found: 'no'"),
             (
                 ["bare.json", "--project", "shop"],
-                "--project: 'bare.json' is of no modules that could be imported",
+                "--project: 'bare.json' has no modules to import",
             ),
-            (["shop", "--project", "shop"], "--project is for a manifest, and 'shop' is none"),
+            (
+                ["shop", "--project", "shop"],
+                ("--project applies to a manifest, and 'shop' is not one"),
+            ),
             (
                 ["shop.kindling.yaml", "--project", "shop"],
-                "--project is for a manifest, and 'shop.kindling.yaml' is none",
+                "--project applies to a manifest, and 'shop.kindling.yaml' is not one",
             ),
         ],
     )

@@ -42,13 +42,15 @@ def test_a_definition_that_airflow_does_not_see_is_noted(
     (folder / "good.kindling.yaml").rename(folder / "good.yaml")
     assert main(["validate", str(folder / "good.yaml")]) == 0
     assert (
-        "note: load_dags does not read a file named 'good.yaml'; Airflow has this DAG only if its "
-        "name ends in '.kindling.yaml', or a DAG file names it"
+        "note: load_dags does not read a file named 'good.yaml'; Airflow loads this DAG only if "
+        "the name ends in '.kindling.yaml', or a DAG file names it"
     ) in capsys.readouterr().out
     (folder / "good.yaml").rename(folder / "good.kindling.yml")
     (folder / ".airflowignore").write_text("good*\n")
     assert main(["validate", str(folder / "good.kindling.yml")]) == 0
-    note = "note: an .airflowignore hides this file from Airflow, which will not have this DAG\n"
+    note = (
+        "note: an .airflowignore file hides this file from Airflow, which will not load this DAG\n"
+    )
     assert note in capsys.readouterr().out
 
 

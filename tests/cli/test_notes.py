@@ -55,8 +55,8 @@ def test_steps_of_a_schedule_that_do_not_come_out_even(
     more = 'schedule: "*/45 */6 * * *"\nstart_date: 2026-01-01\n'
     [note] = notes(capsys, "validate", write(tmp_path, f'{pipes}sql="SELECT 1 AS n")\n', more))
     assert note == (
-        "  note: the step '*/45' of its schedule begins anew with each hour, whose last interval "
-        "has 15 minutes, not 45: 'every: 45m' has intervals of one length"
+        "  note: the step '*/45' of its schedule restarts with each hour, whose last interval "
+        "has 15 minutes, not 45: 'every: 45m' has intervals of equal length"
     )
 
 
@@ -64,8 +64,8 @@ def test_steps_of_a_schedule_that_do_not_come_out_even(
 def test_many_assets(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
     [note] = notes(capsys, command, write(tmp_path, MANY))
     assert note == (
-        "  note: its tasks update 301 assets; Airflow's Graph of the DAG will take long to open, "
-        "or will not: 'assets: false' mends that, or several DAGs"
+        "  note: its tasks write 301 assets; Airflow's Graph of the DAG will open slowly or not "
+        "at all: set 'assets: false', or split the DAG"
     )
 
 
@@ -81,8 +81,8 @@ def test_not_so_many_assets(
 def test_rows_that_may_come_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [note] = notes(capsys, "validate", write(tmp_path, TOPIC))
     assert note == (
-        "  note: pipe 'clean' sends rows to a topic at least once: after a crash, or a stop within "
-        "a batch, those of the batch come again"
+        "  note: pipe 'clean' sends rows to a topic at least once: after a crash, or a stop "
+        "within a batch, the rows of the batch are repeated"
     )
 
 
@@ -96,7 +96,7 @@ def test_streams_that_run_as_batch_pipes(
     [note] = notes(capsys, "compile", source)
     assert note == (
         "  note: pipe 'clean', tagged processing_mode: streaming, runs as a batch pipe, because "
-        "the strategy is 'batch': 'config_based' makes it a stream"
+        "the strategy is 'batch': use 'config_based' to run it as a stream"
     )
     Path(source).write_text(f"{text.replace('config_based', 'batch')}{NIGHTLY}")
     assert notes(capsys, "validate", source) == []
@@ -134,9 +134,9 @@ def test_two_dags_that_run_a_stream_with_one_checkpoint(
 ) -> None:
     assert together(tmp_path, capsys, one, other) == [
         (
-            "note: DAGs 'shop' and 'other' run pipe 'clean' as a stream with one checkpoint, and "
-            "go on from each other: let only one of them run at a time, or give one a warehouse of "
-            "its own"
+            "note: DAGs 'shop' and 'other' run pipe 'clean' as a stream with the same "
+            "checkpoint, and continue each other: run only one of them at a time, or set another "
+            "warehouse for one"
         )
     ]
 
@@ -146,9 +146,9 @@ def test_two_dags_that_write_the_same_rows_twice(
 ) -> None:
     assert together(tmp_path, capsys, "", "checkpoints: /elsewhere\n") == [
         (
-            "note: DAGs 'shop' and 'other' run pipe 'clean' as a stream into one table, each with "
-            "a checkpoint of its own: every row comes twice; let them have the same checkpoints, "
-            "or give one a warehouse of its own"
+            "note: DAGs 'shop' and 'other' run pipe 'clean' as a stream into the same table, "
+            "each with its own checkpoint: every row is duplicated; set the same checkpoints, or "
+            "another warehouse for one"
         )
     ]
 
@@ -165,8 +165,8 @@ def test_batch_pipes_have_no_checkpoints(
     """But each of them would replace the table of the other."""
     [note] = together(tmp_path, capsys, "", "", FILES.replace("streaming", "batch"))
     assert note == (
-        "note: DAGs 'shop' and 'other' both write 'seen' (folder 'seen'): runs at the same time "
-        "fail or overwrite each other; let one DAG write it, or give one a warehouse of its own"
+        "note: DAGs 'shop' and 'other' both write 'seen' (folder 'seen'): concurrent runs fail "
+        "or overwrite each other; write it in one DAG, or set another warehouse for one"
     )
 
 
@@ -188,8 +188,8 @@ DataPipes.pipe(
 def days(raw): ...
 """
 WHY = (
-    "because no run of this schedule has a data interval; a cron expression, 'every' or "
-    "'partitions' gives them one"
+    "because no run of this schedule has a data interval; set a cron expression, 'every' or "
+    "'partitions'"
 )
 
 
@@ -199,9 +199,9 @@ class TestRunsWithoutAnInterval:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], schedule: str
     ) -> None:
         assert notes(capsys, "validate", write(tmp_path, SLICES, schedule)) == [
-            f"  note: pipe 'asking': the query asks for the run's interval and fails, {WHY}",
-            f"  note: pipe 'days': a slice is to be read and everything is, {WHY}",
-            f"  note: pipe 'days': a slice is to be replaced and the whole table is, {WHY}",
+            f"  note: pipe 'asking': the query uses the run's interval and fails, {WHY}",
+            f"  note: pipe 'days': all data is read instead of a slice, {WHY}",
+            f"  note: pipe 'days': the whole table is replaced instead of a slice, {WHY}",
         ]
 
     @pytest.mark.parametrize("schedule", ['"@daily"', "{every: 6h}", '{partitions: "@daily"}'])
@@ -217,7 +217,7 @@ class TestRunsWithoutAnInterval:
         [note] = notes(capsys, "validate", write(tmp_path, SLICES, "on_missing_interval: fail\n"))
         assert note == (
             "  note: no run of this schedule has a data interval, and on_missing_interval is "
-            "'fail': every run fails; give it a schedule in time, or take on_missing_interval out"
+            "'fail': every run fails; set a schedule in time, or remove on_missing_interval"
         )
 
 

@@ -40,7 +40,7 @@ def test_it_goes_where_the_definition_says(
     info = read_info(target)
     assert capsys.readouterr().out == (
         f"{target}: 1 files of the project, {target.stat().st_size:,} bytes, {info.manifest}\n"
-        "  left out: deploy.key: looks like a secret\n"
+        "  excluded: deploy.key: looks like a secret\n"
     )
     compiled = compile_definition(Definition.from_file(folder / "shop.kindling.yaml"))
     assert compiled.base.digest == info.manifest
@@ -79,11 +79,11 @@ def test_programs_get_a_document(folder: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nowhere"], "there is no 'nowhere'"),
-        (["x.json"], "'x.json' is neither a definition nor a project folder"),
-        (["shop", "-o", "x.tar"], "a package's name ends in .zip, which 'x.tar' does not"),
-        (["far.kindling.yaml"], "the definition's package is no local file: name one with"),
-        (["shop.kindling.yaml", "-m", "x"], "a definition names its modules itself"),
+        (["nowhere"], "file or folder not found: 'nowhere'"),
+        (["x.json"], "'x.json' is not a definition or a project folder"),
+        (["shop", "-o", "x.tar"], "the name of a package must end in .zip: 'x.tar'"),
+        (["far.kindling.yaml"], "the definition's package is not a local file: set"),
+        (["shop.kindling.yaml", "-m", "x"], "a definition lists its own modules"),
     ],
 )
 def test_wrong_calls(
@@ -111,7 +111,7 @@ def test_what_does_not_compile_is_not_packaged(folder: Path) -> None:
         ("import airflow\n", "No module named 'airflow': a cluster has none"),
         (
             "import os, kindling_airflow as k; k.DataEntities.entity(entityid=str(os.getpid()))",
-            "the project's declarations are others when they are imported from a package",
+            "the project's declarations differ when they are imported from its package",
         ),
     ],
 )
@@ -161,7 +161,7 @@ class TestStale:
     ) -> None:
         assert main(["validate", "shop.kindling.yaml"]) == 0
         assert main(["package", "shop.kindling.yaml", "--check"]) == 0
-        assert capsys.readouterr().out.endswith(f"{folder / 'built' / 'shop.zip'}: current\n")
+        assert capsys.readouterr().out.endswith(f"{folder / 'built' / 'shop.zip'}: up to date\n")
 
     def test_a_changed_module_is_refused_by_the_dag_and_by_validate(
         self, folder: Path, capsys: pytest.CaptureFixture[str]

@@ -57,7 +57,7 @@ def test_parameters_of_the_command_win_over_the_defaults_of_the_definition() -> 
 def test_a_parameter_without_name_or_value_is_a_wrong_call(said: str) -> None:
     with pytest.raises(WrongCallError) as refused:
         run_parameters(source(), Namespace(params=[said]))
-    assert str(refused.value) == f"--param {said!r}: write KEY=VALUE"
+    assert str(refused.value) == f"--param {said!r}: must be KEY=VALUE"
 
 
 def test_an_interval_without_offsets_is_in_utc() -> None:
@@ -71,10 +71,10 @@ def test_an_interval_without_offsets_is_in_utc() -> None:
 @pytest.mark.parametrize(
     ("said", "text"),
     [
-        (["x", "2013-01-01"], "--interval: 'x' is no ISO 8601 moment"),
+        (["x", "2013-01-01"], "--interval: 'x' is not an ISO 8601 timestamp"),
         (
             ["2013-01-02", "2013-01-02T02:00:00+02:00"],
-            "--interval 2013-01-02 2013-01-02T02:00:00+02:00: it must start before it ends",
+            "--interval 2013-01-02 2013-01-02T02:00:00+02:00: the start must be before the end",
         ),
     ],
 )
@@ -93,9 +93,9 @@ def test_parameters_are_checked_as_airflow_checks_them() -> None:
     with pytest.raises(WrongCallError) as refused:
         run_parameters(source(params), Namespace(params=["days=0", "day=soon"]))
     assert str(refused.value) == (
-        "--param day=soon: breaks the parameter's schema: 'soon' is not a 'date'\n"
-        "--param days=0: breaks the parameter's schema: 0 is less than the minimum of 1\n"
-        "the definition's parameter 'free' has no default: give it with --param free=VALUE"
+        "--param day=soon: violates the parameter's schema: 'soon' is not a 'date'\n"
+        "--param days=0: violates the parameter's schema: 0 is less than the minimum of 1\n"
+        "the definition's parameter 'free' has no default: set --param free=VALUE"
     )
     said = ["free=x", "day=2013-01-01", "more=1"]
     assert run_parameters(source(params), Namespace(params=said)) == {
@@ -136,8 +136,8 @@ def test_a_run_without_an_interval_is_refused_where_the_definition_wants_one(sai
     with pytest.raises(WrongCallError) as refused:
         check_has_interval(found, None)
     assert str(refused.value) == (
-        f"'x' says on_missing_interval: {said}, and this run has no data interval, so its pipes "
-        "would work on all data: name one with --interval START END"
+        f"'x' sets on_missing_interval: {said}, and this run has no data interval, so its pipes "
+        "would process all data: set --interval"
     )
     check_has_interval(found, ("2026-01-01", "2026-01-02"))
     found.definition.on_missing_interval = "full"

@@ -10,7 +10,7 @@ import pytest
 
 from kindling_airflow.cli.run.run_options import run_options
 from kindling_airflow.cli.run.run_session import session_environment, session_properties
-from kindling_airflow.cli.sources import Source
+from kindling_airflow.cli.sources.source import Source
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.definitions.compile import Compiled, compile_definition
 from kindling_airflow.definitions.definition import Definition

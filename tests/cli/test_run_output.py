@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from kindling_airflow.cli.run.run_log import RunLog
-from kindling_airflow.cli.run.running import _run_forward, _told
+from kindling_airflow.cli.run.running import _finish, _run_forward
+from kindling_airflow.cli.run.stream_lifetime import StreamLifetime
 from kindling_airflow.cli.run.stream_run import run_streams
-from kindling_airflow.cli.stream_life import StreamLife
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.generation_executor import GenerationExecutor
@@ -51,12 +51,12 @@ def test_a_failure_is_told_once_and_its_traceback_is_in_the_log(
     if strategy == "batch":
         end = _run_forward(console, executor, plan, {"error_strategy": "skip_dependents"})
     else:
-        life = StreamLife(plan, plan.pipe_ids, lives_on=True)
+        life = StreamLifetime(plan, plan.pipe_ids, lives_on=True)
         end = run_streams(console, session, executor, life, {})
-    assert _told(Namespace(json=False), console, end, log_path) == 1
+    assert _finish(Namespace(json=False), console, end, log_path) == 1
     assert console.export_text().count("the moon") == 1
     said = capfd.readouterr()
-    assert (said.out, said.err) == ("", f"What Spark and the pipes printed: {log_path}\n")
+    assert (said.out, said.err) == ("", f"Output of Spark and the pipes: {log_path}\n")
     log = log_path.read_text()
     first = {"batch": "a", "streaming": "b"}[strategy]
     assert (

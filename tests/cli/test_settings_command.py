@@ -61,7 +61,7 @@ def test_the_text_has_each_setting_with_its_source(
     path.write_text(text.replace("conf: {spark", "conf: {a.url: 'x://u:hunter2@h', spark", 1))
     assert main(["settings", str(path), "silver.orders"]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "pool jdbc override 'silver.orders' (over default)" in lines
+    assert "pool jdbc override 'silver.orders' (overrides default)" in lines
     assert "priority 7 override 'silver.orders'" in lines
     assert "spark.conf.a.url x://u:***@h definition" in lines
     assert "arguments.depends_on_past true override 'silver.orders'" in lines

@@ -15,10 +15,10 @@ from tests.cli.conftest import Shell
 from tests.dag_factory.projects import write_definition
 
 COMMAND = (sys.executable, "-m", "kindling_airflow.cli.main")
-DECLARE = "  Fix: declare or choose at least one.\n"
+DECLARE = "  Fix: declare or select at least one.\n"
 NO_MODULES = (
-    "no modules of Python lie there\n"
-    "  Fix: name the folder that they lie in; packages beneath it need an __init__.py.\n"
+    "it contains no Python modules\n"
+    "  Fix: name the folder of the modules; packages in it need an __init__.py.\n"
 )
 
 
@@ -96,7 +96,7 @@ class TestRecords:
             "1. records.json: record 0: pipe 'a': unknown key 'input_entity_id'. Did you mean "
             "'input_entity_ids'?\n"
             "2. records.json: record 0: pipe 'a': use_watermark must be True or False, not 3\n"
-            "3. records.json: record 1: pipe 'a' is declared by record 0, too\n"
+            "3. records.json: record 1: pipe 'a' is already declared by record 0\n"
             "4. records.json: record 2: entity 'x': unknown key 'owner'. Known keys: entityid, "
             "name, merge_columns, tags, schema, partition_columns, cluster_columns.\n"
             "5. records.json: record 3: must be an object, not 3\n"
@@ -115,7 +115,7 @@ class TestRecords:
         Path("records.json").write_text("[{]")
         found = shell.json("plan", "records.json", status=1)
         assert found["error"] == "SourceError"
-        assert found["problems"][0].startswith("records.json: this is no JSON document: ")
+        assert found["problems"][0].startswith("records.json: invalid JSON: ")
 
 
 class TestNothingThere:
@@ -124,7 +124,7 @@ class TestNothingThere:
         Path("empty").mkdir()
         name = "empty: " if command == "validate" else ""
         assert shell(command, "empty", status=1) == (
-            f"{name}nothing was found in 'empty': {NO_MODULES}"
+            f"{name}no pipes found in 'empty': {NO_MODULES}"
         )
         assert not Path("empty.manifest.json").exists()
 
@@ -133,10 +133,9 @@ class TestNothingThere:
         for n in range(7):
             Path(f"bare/m{n}.py").touch()
         assert shell("plan", "bare", status=1) == (
-            "nothing was found in 'bare': its modules declare no pipes: m0, m1, m2, m3, m4 and 2 "
-            "more\n"
-            "  Fix: declare some with @DataPipes.pipe or DataPipes.view; packages beneath it need "
-            "an __init__.py.\n"
+            "no pipes found in 'bare': its modules declare none: m0, m1, m2, m3, m4 and 2 more\n"
+            "  Fix: declare some with @DataPipes.pipe or DataPipes.view; packages need an "
+            "__init__.py.\n"
         )
 
     def test_definition_of_an_empty_project(self, shell: Shell) -> None:
@@ -144,16 +143,13 @@ class TestNothingThere:
         write_definition(shell.folder / "e.kindling.yaml", "dag_id: e\nproject: empty\n")
         for command in ("plan", "run"):
             assert shell(command, "e.kindling.yaml", status=1) == (
-                f"e.kindling.yaml: nothing was found in {str(shell.folder / 'empty')!r}: "
-                f"{NO_MODULES}"
+                f"e.kindling.yaml: no pipes found in {str(shell.folder / 'empty')!r}: {NO_MODULES}"
             )
 
     def test_documents_without_pipes(self, shell: Shell) -> None:
         Path("manifest.json").write_text('{"schema_version": 1, "pipes": []}')
         for source in (records(), "manifest.json"):
-            assert shell("validate", source, status=1) == (
-                f"{source}: there are no pipes in it\n{DECLARE}"
-            )
+            assert shell("validate", source, status=1) == (f"{source}: no pipes found\n{DECLARE}")
 
 
 class TestModules:
@@ -162,8 +158,8 @@ class TestModules:
         shell("compile", "shop", "-o", "manifest.json")
         records({"pipeid": "a", "output_entity_id": "a"})
         assert shell("plan", source, "-m", "pipes_drawn", status=2) == (
-            f"kindling-airflow plan: {source!r} is no project folder, so there are no modules to "
-            "import; leave out --module\n"
+            f"kindling-airflow plan: {source!r} is not a project folder, so it has no modules to "
+            "import: omit --module\n"
         )
 
 
@@ -210,4 +206,4 @@ def test_a_key_that_stands_twice_in_a_record_is_refused(shell: Shell) -> None:
     text = '[{"pipeid": "a", "sql": "SELECT 1", "output_entity_id": "a", "pipeid": "b"}]'
     Path("records.json").write_text(text)
     found = shell("plan", "records.json", status=1)
-    assert "the key 'pipeid' is given twice in one object" in found
+    assert "duplicate key 'pipeid' in one object" in found

@@ -52,7 +52,7 @@ class Database:
         )
         return [*[look for name in run_ids if name == look.run_id], *late]
 
-    def tell_to_stop(self, dag: StreamingDag, run_id: str) -> None:
+    def request_stop(self, dag: StreamingDag, run_id: str) -> None:
         self.done.append(f"told {run_id}")
 
     def set_paused(self, dag_id: str, *, is_paused: bool) -> None:
@@ -69,11 +69,11 @@ class Database:
 def database(monkeypatch: pytest.MonkeyPatch) -> Database:
     found = Database()
     for name in (
-        *("streaming_dag", "running_runs", "tell_to_stop", "set_paused", "close_run"),
+        *("streaming_dag", "running_runs", "request_stop", "set_paused", "close_run"),
         "undrained",
     ):
         monkeypatch.setattr(stopping, name, getattr(found, name))
-    monkeypatch.setattr(stopping, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(stopping, "_POLL_SECONDS", 0.0)
     monkeypatch.setattr(stopping, "_SETTLE_SECONDS", 0.1)
     return found
 
@@ -91,7 +91,7 @@ def test_the_dag_is_paused_when_its_streams_have_ended_and_not_before(
     assert main(["stop", "lake"]) == 0
     assert database.done == ["told r", "paused", "closed r"]
     assert capsys.readouterr().out.splitlines() == [
-        "lake r: told to stop",
+        "lake r: stop requested",
         "lake r: streams: 2 running",
         "lake r: streams: 1 running, 1 success",
         "lake r: streams: 2 success",
@@ -125,9 +125,9 @@ def test_batch_pipes_are_run_before_the_dag_is_paused(
     assert main(["stop", "lake"]) == 0
     assert database.done == ["told r", "paused", "closed r"]
     assert capsys.readouterr().out.splitlines() == [
-        "lake r: told to stop",
-        "lake r: streams: 2 success; still to end: 'c' (waiting)",
-        "lake r: streams: 2 success; still to end: 'c' (queued)",
+        "lake r: stop requested",
+        "lake r: streams: 2 success; still running: 'c' (waiting)",
+        "lake r: streams: 2 success; still running: 'c' (queued)",
         "lake r: streams: 2 success",
         "lake: paused",
         "lake r: success",
@@ -142,7 +142,7 @@ def test_a_paused_dag_goes_on_while_something_is_to_be_begun(
     assert main(["stop", "lake", "--restart"]) == 0
     assert database.done == ["told r", "unpaused", "paused", "closed r"]
     said = capsys.readouterr().out.splitlines()
-    assert "lake: not paused for now: something is still to be begun" in said
+    assert "lake: not paused for now: tasks still have to start" in said
 
 
 def test_a_run_that_began_before_the_dag_was_paused_is_stopped_too(
@@ -169,13 +169,13 @@ def test_a_run_that_does_not_end_in_time_is_an_error_and_the_dag_goes_on(
     assert main(["stop", "lake", "--wait", "0"]) == 1
     assert database.done == ["told r"]
     assert capsys.readouterr().out.splitlines()[-3:] == [
-        "lake r: not over after 0 s: 'a' (up_for_retry), 'c' (waiting)",
+        "lake r: has not ended after 0 s: 'a' (up_for_retry), 'c' (waiting)",
         (
-            "lake: not paused yet, because Airflow begins nothing of a paused DAG, and a stream "
-            "that fails on the way has to be taken up again. The streams go on to their ends, and "
-            "then the next run may begin."
+            "lake: not paused yet, because Airflow starts no tasks of a paused DAG, and a stream "
+            "that fails while it drains has to be retried. The streams continue to drain; after "
+            "that the next run may start."
         ),
-        "  Fix: 'airflow kindling stop lake' waits on; the logs of these tasks say what they do.",
+        "  Fix: wait with 'airflow kindling stop lake'; see the logs of these tasks.",
     ]
 
 
@@ -189,11 +189,8 @@ def test_who_does_not_wait_is_told_how_it_is(
     assert main(["stop", "lake", "--restart"]) == 130
     assert database.done == ["told r"]
     assert capsys.readouterr().out.splitlines()[-2:] == [
-        "lake r: not over yet: 'a' (running), 'b' (running)",
-        (
-            "  Fix: 'airflow kindling stop lake --restart' waits on; the logs of these tasks say "
-            "what they do."
-        ),
+        "lake r: has not ended yet: 'a' (running), 'b' (running)",
+        ("  Fix: wait with 'airflow kindling stop lake --restart'; see the logs of these tasks."),
     ]
 
 
@@ -204,9 +201,9 @@ def test_streams_that_have_not_taken_everything_are_named(
     assert main(["stop", "lake"]) == 1
     assert capsys.readouterr().out.splitlines()[-4:] == [
         "lake r: success",
-        "lake r: ended before all was taken in that was there: 'b'",
-        "  Nothing is lost, nor comes twice: the next run goes on from the checkpoints.",
-        "  Fix: let it, and stop it later; stream.drain_timeout gives a stream more time.",
+        "lake r: ended before all available data was processed: 'b'",
+        "  No data is lost or duplicated: the next run continues from the checkpoints.",
+        "  Fix: start it and stop it later; raise stream.drain_timeout to allow more time.",
     ]
 
 
@@ -217,13 +214,13 @@ def test_nothing_running_is_an_error_and_nothing_will_run(
     assert main(["stop", "lake"]) == 1
     assert database.done == ["paused"]
     said = capsys.readouterr().err
-    assert said == "no run of DAG 'lake' is running; it is paused, so none will be\n"
+    assert said == "no run of DAG 'lake' is running; it is paused, so none will start\n"
 
 
 @pytest.mark.parametrize(
     ("run_id", "status", "text"),
     [
-        ("r", 1, "run 'r' of DAG 'lake' is not running, but success: there is nothing to stop\n"),
+        ("r", 1, "run 'r' of DAG 'lake' is not running but success: nothing to stop\n"),
         ("x", 2, "kindling-airflow stop: DAG 'lake' has no run 'x'\n"),
     ],
 )

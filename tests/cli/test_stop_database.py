@@ -70,7 +70,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_the_dag_is_not_paused_while_a_batch_pipe_is_to_be_run(seen: dict[str, Any]) -> None:
     assert seen["while the batch pipe waits"] == {"is_paused": False, "tally": None}
-    assert "lake run 0: streams: 2 success; still to end: 'tally' (queued)" in seen["said"]
+    assert "lake run 0: streams: 2 success; still running: 'tally' (queued)" in seen["said"]
 
 
 def test_the_run_that_began_before_the_dag_was_paused_is_stopped_too(seen: dict[str, Any]) -> None:
@@ -78,7 +78,7 @@ def test_the_run_that_began_before_the_dag_was_paused_is_stopped_too(seen: dict[
     assert seen["then"] == {"is_paused": True, "stop": "success"}
     assert [line for line in seen["said"] if not line.startswith("lake run")][:3] == [
         "lake: paused",
-        "lake: not paused for now: something is still to be begun",
+        "lake: not paused for now: tasks still have to start",
         "lake: paused",
     ]
 
@@ -93,5 +93,5 @@ def test_a_stream_that_has_not_taken_everything_is_named(seen: dict[str, Any]) -
     assert seen["said"][-5:-2] == [
         "lake run 0: success",
         "lake run 1: success",
-        "lake run 0: ended before all was taken in that was there: 'clean'",
+        "lake run 0: ended before all available data was processed: 'clean'",
     ]

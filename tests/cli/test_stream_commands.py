@@ -44,7 +44,7 @@ def definition(tmp_path: Path) -> str:
 def test_it_is_sound(definition: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", definition]) == 0
     assert capsys.readouterr().out == (
-        f"{definition}: sound: 2 pipes in 2 generations, 2 of them streams\n"
+        f"{definition}: OK: 2 pipes in 2 generations, 2 of them streams\n"
     )
 
 
@@ -75,8 +75,8 @@ def test_there_is_nothing_to_backfill(definition: str, capsys: pytest.CaptureFix
     month = ("--from-date", "2013-01-01", "--to-date", "2013-01-31")
     assert main(["backfill-plan", definition, *month]) == 1
     assert capsys.readouterr().err == (
-        f"{definition}: there is nothing to backfill: streams go on from their checkpoints, "
-        "whatever interval a run is for\n"
-        "  Fix: start a run: 'airflow dags trigger'; or backfill the batch pipes in a definition "
-        "of their own.\n"
+        f"{definition}: streams cannot be backfilled: they continue from their checkpoints, "
+        "whatever the interval of a run\n"
+        "  Fix: start a run with 'airflow dags trigger', or backfill the batch pipes in a "
+        "separate definition.\n"
     )

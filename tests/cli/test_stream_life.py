@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 
 from kindling_airflow.cli.run.child_stream import ChildStream
-from kindling_airflow.cli.run.running import _told
+from kindling_airflow.cli.run.running import _finish
+from kindling_airflow.cli.run.stream_lifetime import read_lifetime
 from kindling_airflow.cli.run.stream_run import StreamEnd, progress_of
-from kindling_airflow.cli.sources import Project, Source
-from kindling_airflow.cli.stream_life import read_life
+from kindling_airflow.cli.sources.source import Project, Source
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.errors import TranslationError, WrongCallError
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
@@ -52,18 +52,18 @@ def source(
 
 
 def test_a_plan_of_batch_pipes_has_no_streams() -> None:
-    life = read_life(source("batch", tags={}), called())
+    life = read_lifetime(source("batch", tags={}), called())
     assert (life.streams, life.lives_on, life.catching_up) == ((), False, ())
     for said in ({"run_for": "9s"}, {"available_now": True}, {"checkpoints": "x"}):
         with pytest.raises(WrongCallError) as refused:
-            read_life(source("batch", tags={}), called(**said))
+            read_lifetime(source("batch", tags={}), called(**said))
         option = {"run_for": "--for"}.get(*said, f"--{next(iter(said)).replace('_', '-')}")
-        assert str(refused.value) == f"{option} is for streams, and the plan has none"
+        assert str(refused.value) == f"{option} applies to streams, and the plan has none"
 
 
 def test_streams_live_until_somebody_ends_them() -> None:
     found = source()
-    life = read_life(found, called())
+    life = read_lifetime(found, called())
     assert life.plan is found.plan
     assert (life.streams, life.lives_on, life.seconds) == (("clean", "alert"), True, None)
     assert (life.catching_up, life.checkpoints) == ((), "")
@@ -71,37 +71,37 @@ def test_streams_live_until_somebody_ends_them() -> None:
 
 def test_streams_live_as_long_as_the_command_says_or_else_the_definition() -> None:
     bounded = source(lifetime="bounded", duration=3600.0)
-    assert read_life(bounded, called()).seconds == 3600
-    assert read_life(bounded, called(run_for="90s")).seconds == 90
-    assert read_life(source(), called(run_for="2m")).seconds == 120
+    assert read_lifetime(bounded, called()).seconds == 3600
+    assert read_lifetime(bounded, called(run_for="90s")).seconds == 90
+    assert read_lifetime(source(), called(run_for="2m")).seconds == 120
     for said in ("90", "0s", ""):
         with pytest.raises(WrongCallError) as refused:
-            read_life(source(), called(run_for=said))
-        text = f"--for {said!r}: write a duration such as 90s or 10m"
+            read_lifetime(source(), called(run_for=said))
+        text = f"--for {said!r}: must be a duration such as 90s or 10m"
         assert str(refused.value) == text
 
 
 @pytest.mark.parametrize("strategy", ["hybrid", "config_based", "batch"])
 def test_streams_that_catch_up_come_in_forward_order(strategy: str) -> None:
-    life = read_life(source(strategy), called(available_now=True))
+    life = read_lifetime(source(strategy), called(available_now=True))
     assert [g.pipe_ids for g in life.plan.generations] == [("clean",), ("alert", "daily")]
     assert life.plan.validate()
     assert (life.lives_on, life.catching_up) == (False, ("clean", "alert"))
-    from_definition = read_life(source(strategy, lifetime="available_now"), called())
+    from_definition = read_lifetime(source(strategy, lifetime="available_now"), called())
     assert from_definition.catching_up == ("clean", "alert")
-    assert read_life(source(lifetime="available_now"), called(run_for="9s")).lives_on
+    assert read_lifetime(source(lifetime="available_now"), called(run_for="9s")).lives_on
 
 
 def test_options_of_which_only_one_can_hold_are_a_wrong_call() -> None:
     with pytest.raises(WrongCallError) as refused:
-        read_life(source(), called(run_for="9s", available_now=True))
-    assert str(refused.value) == "--for and --available-now: streams do one or the other"
+        read_lifetime(source(), called(run_for="9s", available_now=True))
+    assert str(refused.value) == "--for and --available-now exclude each other"
 
 
 def test_streams_that_cannot_run_are_refused_before_anything_starts() -> None:
     tags = {**TAGS, "alert": {**STREAMING, "stream.trigger": "now"}}
     with pytest.raises(TranslationError) as refused:
-        read_life(source(tags=tags), called())
+        read_lifetime(source(tags=tags), called())
     assert str(refused.value).startswith("pipe 'alert': tag stream.trigger is 'now'\n  Fix: write")
 
 
@@ -109,7 +109,7 @@ def test_a_stream_that_would_end_by_itself_is_refused_where_airflow_refuses_it()
     tags = {**TAGS, "alert": {**STREAMING, "stream.trigger": "available_now"}}
     bounded = source(tags=tags, lifetime="bounded", duration=60.0)
     with pytest.raises(TranslationError) as refused:
-        read_life(bounded, called())
+        read_lifetime(bounded, called())
     assert refused.value.problems == (
         (
             "pipe 'alert': tag stream.trigger is 'available_now', so it would end before its input "
@@ -118,22 +118,22 @@ def test_a_stream_that_would_end_by_itself_is_refused_where_airflow_refuses_it()
         ),
     )
     with pytest.raises(TranslationError):
-        read_life(source(tags=tags), called())
-    assert read_life(bounded, called(available_now=True)).catching_up == ("clean", "alert")
+        read_lifetime(source(tags=tags), called())
+    assert read_lifetime(bounded, called(available_now=True)).catching_up == ("clean", "alert")
 
 
 def test_checkpoints_are_where_the_command_says_or_else_the_definition() -> None:
     elsewhere = source(checkpoints="s3://bucket/checkpoints")
-    assert read_life(elsewhere, called()).checkpoints == "s3://bucket/checkpoints"
-    relative = read_life(elsewhere, called(checkpoints="here")).checkpoints
+    assert read_lifetime(elsewhere, called()).checkpoints == "s3://bucket/checkpoints"
+    relative = read_lifetime(elsewhere, called(checkpoints="here")).checkpoints
     assert relative == str(Path("here").resolve())
     templated = source(checkpoints="{{ var.value.checkpoints }}")
-    assert read_life(templated, called(checkpoints="/x")).checkpoints == "/x"
+    assert read_lifetime(templated, called(checkpoints="/x")).checkpoints == "/x"
     with pytest.raises(WrongCallError) as refused:
-        read_life(templated, called())
+        read_lifetime(templated, called())
     assert str(refused.value) == (
         "the definition's checkpoints '{{ var.value.checkpoints }}' is a template, which only "
-        "Airflow can fill in: name another root with --checkpoints"
+        "Airflow can render: set --checkpoints"
     )
 
 
@@ -212,8 +212,8 @@ def test_a_stream_that_was_not_drained_is_a_trouble_that_was_found(
     result = ExecutionResult(plan, (GenerationResult(0, (found,)),), 1.0, "run")
     console = Console(width=100, record=True, file=io.StringIO())
     end = StreamEnd(result, interrupted=False)
-    assert _told(Namespace(json=False), console, end, Path("log")) == status
+    assert _finish(Namespace(json=False), console, end, Path("log")) == status
     said = console.export_text()
     assert ("alert: stream 'alert' was not drained: it was late" in said) is (not drained)
-    assert _told(Namespace(json=True), console, end, Path("log")) == status
+    assert _finish(Namespace(json=True), console, end, Path("log")) == status
     assert '"drained"' in capsys.readouterr().out

@@ -157,7 +157,7 @@ class TestPartitions:
             assert str(caught.value) == (
                 "run 'r' is for partition '2026-03-27T05:00:00', which the schedule '0 2 * * *' "
                 "(Europe/Zurich) does not have\n"
-                "  Fix: start it for one of the schedule's partitions; the next one is "
+                "  Fix: start it for a partition of the schedule; the next one is "
                 "'2026-03-28T02:00:00'."
             )
 

@@ -44,7 +44,7 @@ globals().update(load_dags(__file__))
 OWN_DAG = f"""{WORK}
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.python import ShortCircuitOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset
 from kindling_airflow import kindling_task_group
 
 with DAG("between", schedule=None):
@@ -56,6 +56,9 @@ with DAG("between", schedule=None):
 with DAG("cut", schedule=None):
     no = ShortCircuitOperator(task_id="no", python_callable=lambda: False)
     no >> kindling_task_group("quiet.kindling.yaml", group_id="never")
+
+with DAG("claims", schedule=None):
+    EmptyOperator(task_id="own", outlets=[Asset(name="taken/plain.out", uri="s3://other/place")])
 """
 CALLED = """
 def note(context):
@@ -109,7 +112,16 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     ) as airflow:
         found = Trial(airflow, notes)
         found.run("fast")  # alone, because it matters there what has begun when one fails
-        found.run(*(dag_id for dag_id in STRATEGIES if dag_id != "fast"), "quiet", "between", "cut")
+        # Its asset is inactive, because the DAG 'claims' has been stored with another URI by now.
+        taken = "dag_id: taken\nproject: quiet\nselect: plain\nassets: taken\n"
+        write_definition(dags / "taken.kindling.yaml", taken)
+        found.run(
+            *(dag_id for dag_id in STRATEGIES if dag_id != "fast"),
+            "quiet",
+            "between",
+            "cut",
+            "taken",
+        )
         yield found
 
 
@@ -163,7 +175,7 @@ def test_fail_fast_lets_end_what_runs_and_begins_nothing_more(trial: Trial) -> N
     )
     assert trial.ends["fast"] == "failed"
     log = trial.airflow.api.log("fast", "trial", "lonely")
-    assert "'lonely' was not begun: 'fails'" in log
+    assert "'lonely' was not started: 'fails'" in log
     assert "AT WORK" not in log
 
 
@@ -223,3 +235,17 @@ def test_a_short_circuit_in_front_of_a_group_skips_all_of_it(trial: Trial) -> No
     assert states.pop("no") == "success"
     assert len(states) == 5
     assert set(states.values()) == {"skipped"}
+
+
+def test_a_task_whose_asset_is_inactive_is_explained_in_its_log(trial: Trial) -> None:
+    assert trial.states["taken"] == {"plain": "failed"}
+    log = trial.airflow.api.log("taken", "trial", "plain")
+    assert "AT WORK" not in log
+    assert (
+        "Task 'plain' was not started, because asset 'taken/plain.out' is inactive: another DAG "
+        "declares an asset of the same name with another URI, or of the same URI with another "
+        "name, and Airflow keeps only one of them active. Nothing was read or written.\n"
+        "  Fix: declare it in the other DAG as Asset(name='taken/plain.out', "
+        "uri='taken/plain.out'), or set another prefix, or false, in the definition's key "
+        "'assets'. Then clear this task."
+    ) in log

@@ -20,8 +20,8 @@ from kindling_airflow.dag_factory.build import build_dag
 from kindling_airflow.dag_factory.task_group import kindling_task_group
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.errors import DefinitionError
-from kindling_airflow.operators.chosen_pipes import skips_unless_chosen
 from kindling_airflow.operators.run_interval import run_interval
+from kindling_airflow.operators.start_checks import skip_unless_selected
 from kindling_airflow.pipe_graph import PipeGraph
 from tests.dag_factory.projects import compiled, document, write_definition, write_project
 
@@ -203,8 +203,8 @@ class TestMissing:
             run_interval(context(built(folder)), "fail")
         assert str(caught.value) == (
             "run 'manual' has no data interval, and on_missing_interval is 'fail'\n"
-            "  Fix: start it for a date, as 'airflow backfill create' does; or let such runs work "
-            "on all data: on_missing_interval: full."
+            "  Fix: start it for a date, as 'airflow backfill create' does; or set "
+            "on_missing_interval: full, to process all data."
         )
 
     def test_run_after_is_the_last_interval_that_is_over(self, folder: Path) -> None:
@@ -303,7 +303,7 @@ class TestChoice:
         found = {t: self.before(dag, t, **{place: {"select": "b+"}}) for t in dag.task_ids}
         assert [task_id for task_id, text in found.items() if not text] == ["b", "c"]
         assert found["a"] == (
-            "AirflowSkipException: Pipe 'a' is none of those that this run is for (select: 'b+')."
+            "AirflowSkipException: Pipe 'a' is not selected in this run (select: 'b+')."
         )
 
     def test_a_wrong_choice_fails_the_run(self, folder: Path) -> None:
@@ -317,10 +317,11 @@ class TestChoice:
 
     def test_a_choice_of_nothing_is_not_one_of_everything(self, folder: Path) -> None:
         assert self.before(built(folder), "a", conf={"select": []}) == (
-            "AirflowFailException: 'select' of this run is an empty list, which selects no pipes\n"
-            "  Fix: name some, or leave 'select' out for all of them."
+            "AirflowFailException: 'select' of this run is an empty list, which selects no "
+            "pipes\n"
+            "  Fix: name some pipes, or omit 'select' to run all of them."
         )
-        check = skips_unless_chosen(PipeGraph({}), "pick")
+        check = skip_unless_selected(PipeGraph({}), "pick")
         run = SimpleNamespace(conf={"pick": []})
         of_a_group: Any = {"dag": SimpleNamespace(params={"pick": []}), "dag_run": run}
         check(of_a_group)  # what its form sends where nothing was filled in
@@ -388,7 +389,7 @@ class TestOtherPlans:
         said["ti"].xcom_pull = pull
         task._pre_execute_hook(said)
         assert asked == [{"task_ids": "a", "key": "kindling_report"}]
-        assert task.earlier_plans == {"a": "sha256:old"}
+        assert task.plan_drift == {"a": "sha256:old"}
 
     @pytest.mark.parametrize("report", [None, {}, {"plan_digest": ""}])
     def test_nothing_is_said_where_nothing_is_known(self, folder: Path, report: Any) -> None:
@@ -397,7 +398,7 @@ class TestOtherPlans:
         said["ti"].xcom_pull = lambda **_: report
         task: Any = dag.get_task("b")
         task._pre_execute_hook(said)
-        assert task.earlier_plans == {}
+        assert task.plan_drift == {}
 
     def test_the_same_plan_is_no_news_and_a_deaf_airflow_stops_nobody(self, folder: Path) -> None:
         dag = built(folder)
@@ -411,4 +412,4 @@ class TestOtherPlans:
 
         said["ti"].xcom_pull = deaf
         task._pre_execute_hook(said)
-        assert task.earlier_plans == {}
+        assert task.plan_drift == {}

@@ -305,9 +305,9 @@ class TestChoice:
         with pytest.raises(AirflowFailException) as refused:
             task._pre_execute_hook({"dag_run": run, "params": {}, "ti": SimpleNamespace(task=task)})
         assert str(refused.value) == (
-            "This run is to be for some pipes (select: 'clean'), but the streams of a plan run "
-            "together, because they wait until each other is ready.\n"
-            "  Fix: start a run without 'select'; with lifetime: available_now it can choose."
+            "This run selects some pipes (select: 'clean'), but the streams of a plan run "
+            "together, because each waits until the others are ready\n"
+            "  Fix: start a run without 'select'; with lifetime: available_now it can select."
         )
 
     def test_what_the_definition_wants_called_before_a_pipe_is_called(self, folder: Path) -> None:

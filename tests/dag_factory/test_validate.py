@@ -110,6 +110,6 @@ def test_a_sound_definition_is_sound_for_both(
     dags: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = "on_error: continue\noverrides: {a: {retries: 1}}\non_failure_callback: os.path:join\n"
-    expected = "x.kindling.yaml: sound: 2 pipes in 2 generations, at most 1 side by side\n"
+    expected = "x.kindling.yaml: OK: 2 pipes in 2 generations, at most 1 in parallel\n"
     assert validated(text) == (0, expected)
     assert validated_by_airflow(text, capsys) == (0, expected)

@@ -116,12 +116,12 @@ def test_a_date_in_a_dag_that_assets_start_is_noted(
     text = "dag_id: d\nproject: p\nspark: {conf: {a: 'x {{ ds }}'}}\n"
     path.write_text(f"{text}schedule: {{any: [x]}}\n")
     assert main(["validate", str(path)]) == 0
-    assert "spark.conf.a takes 'ds', which a run that assets start does not have" in (
+    assert "spark.conf.a uses 'ds', which a run started by assets does not have" in (
         capsys.readouterr().out.replace("\n", " ")
     )
     path.write_text(f"{text}schedule: '@daily'\nstart_date: 2026-01-01\n")
     assert main(["validate", str(path)]) == 0
-    assert "takes 'ds'" not in capsys.readouterr().out
+    assert "uses 'ds'" not in capsys.readouterr().out
 
 
 def _rendered(text: str) -> None:
@@ -142,10 +142,10 @@ def test_a_broken_template_fails_its_task_for_good(text: str) -> None:
         _rendered(text)
     if "ds }}" in text:
         assert str(caught.value) == (
-            "A template of this task takes 'ds', which this run does not have\n"
+            "A template of this task uses 'ds', which this run does not have\n"
             "  Fix: this run has no logical date (it was started by assets, or by hand without "
-            "one); use {{ run_id }} or {{ dag_run.run_after }}, or give 'ds' a default: "
-            "{{ ds | default('none') }}."
+            "one); use {{ run_id }} or {{ dag_run.run_after }}, or give 'ds' a default: {{ ds | "
+            "default('none') }}."
         )
 
 

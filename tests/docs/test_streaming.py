@@ -8,7 +8,7 @@ from demo.streams import STREAMS
 from kindling_airflow.cli.command_table import COMMANDS
 from kindling_airflow.definitions.compile import compile_definition
 from kindling_airflow.definitions.definition import Definition
-from kindling_airflow.operators.driver.stream_progress import PROGRESS_KEY
+from kindling_airflow.operators.driver.stream_watch import PROGRESS_KEY
 from kindling_airflow.runner.streaming.numbers import Numbers
 from tests.docs.pages import DOCS, ROOT
 

@@ -136,10 +136,10 @@ class TestStandalone:
         error = Task(tmp_path).run()
         assert type(error) is AirflowException
         assert str(error) == (
-            "Pipe 'pipe': no report came from its driver, so nothing proves that its output was "
-            "published. The driver ended with status 0.\n"
-            "  Fix: look for what ended the driver early (os._exit or sys.exit in the pipe, a "
-            "killed process, no memory); in cluster deploy mode, let driver and worker see one "
+            "Pipe 'pipe': no report was received from its driver, so nothing proves that its "
+            "output was published. The driver ended with status 0.\n"
+            "  Fix: find what ended the driver early (os._exit or sys.exit in the pipe, a killed "
+            "process, lack of memory); in cluster deploy mode, driver and worker need the same "
             "warehouse."
         )
 
@@ -158,9 +158,7 @@ class TestStandalone:
         monkeypatch.setattr("time.sleep", kill_while_it_runs)
         error = task.run()
         assert master.killed == ["driver-1"]
-        assert str(error) == (
-            "Pipe 'pipe': its task was ended from outside, and its driver with it."
-        )
+        assert str(error) == ("Pipe 'pipe': the task was killed, and its driver with it.")
 
 
 class TestYarn:
@@ -204,7 +202,7 @@ class TestYarn:
             provider_hook.SparkSubmitHook, "_process_spark_submit_log", kill_at_the_first_line
         )
         error = task.run()
-        assert "ended from outside" in str(error)
+        assert "the task was killed" in str(error)
         assert (tmp_path / "killed").read_text() == "application -kill application_1_0001\n"
 
     @follows_drivers
@@ -289,12 +287,12 @@ class TestTheFile:
             read_report_file("nosuch://lake/_kindling/reports/k.json")
         text = str(refused.value)
         assert text.startswith(
-            "the driver ran on the cluster, and its report cannot be read from "
+            "the report of a driver on the cluster cannot be read from "
             "'nosuch://lake/_kindling/reports/k.json': "
         )
         assert text.endswith(
-            "  Fix: let the worker read the warehouse: install the Airflow provider of its "
-            "storage, and name the connection in [kindling] warehouse_conn_id."
+            "  Fix: give the worker access to the warehouse: install the Airflow provider of its "
+            "storage, and set [kindling] warehouse_conn_id to the connection."
         )
 
 

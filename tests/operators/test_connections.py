@@ -15,7 +15,7 @@ import pytest
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from kindling_airflow.operators.driver.connections import hand_over
+from kindling_airflow.operators.driver.hook import DriverHook
 from kindling_airflow.protocol.connections import Connection, read_connection, variable_name
 
 SECRET = "s3cret-canary"
@@ -59,7 +59,8 @@ def submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submit:
     ) -> Started:
         spark = {"conn_type": "spark", "host": host, "extra": {"deploy-mode": mode}}
         monkeypatch.setenv("AIRFLOW_CONN_SPARK_TEST", json.dumps(spark))
-        made = hand_over(SparkSubmitHook(conn_id="spark_test", **hook), conn_ids)
+        made = DriverHook.adopt(SparkSubmitHook(conn_id="spark_test", **hook))
+        made.hand_over(conn_ids)
         with suppress(AirflowException, RuntimeError):  # no cluster answers
             made.submit("app.py")
         return Started(*json.loads(told.read_text()))
@@ -112,8 +113,8 @@ def test_connections_that_airflow_lacks_are_named_at_once(
     with pytest.raises(AirflowFailException) as raised:
         submit(["crm", "shop", "erp"])
     assert str(raised.value) == (
-        "Airflow has no connection 'crm', 'erp', which entities of this pipe name in their tag "
-        "provider.connection\n"
+        "Airflow has no connection 'crm', 'erp', named by the tag provider.connection of "
+        "entities of this pipe\n"
         "  Fix: add the connection in Airflow, then clear this task."
     )
     monkeypatch.setenv("KINDLING_CONN_crm", "sqlite:///x")

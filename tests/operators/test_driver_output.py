@@ -34,7 +34,7 @@ def test_sparks_lines_are_folded_and_the_pipes_stand_in_the_open() -> None:
 def test_every_line_is_masked_before_anybody_gets_it() -> None:
     output = DriverOutput(str, str, lambda line: line.replace("secret", "***"))
     said = [f"{SPARK} secret", "a secret", "ValueError: secret"]
-    assert "secret" not in "".join([*output.lines(said), *output.last_words()])
+    assert "secret" not in "".join([*output.lines(said), *output.last_lines()])
 
 
 def test_a_stack_of_the_jvm_is_folded_with_the_error_that_it_belongs_to() -> None:
@@ -97,7 +97,7 @@ def test_a_document_of_sparks_that_is_cut_off_ends_with_the_next_of_its_lines() 
 
 def test_the_progress_of_a_query_is_none_of_its_last_words() -> None:
     _, _, output = read(ERROR, *PROGRESS)
-    assert output.last_words() == [ERROR]
+    assert output.last_lines() == [ERROR]
 
 
 def test_a_streams_news_are_taken_out_where_somebody_wants_them() -> None:
@@ -134,11 +134,11 @@ def test_an_interrupted_reader_knows_that_it_folds() -> None:
 
 def test_the_last_words_are_what_was_loud_without_stacks() -> None:
     _, _, output = read(SPARK, "before", ERROR, "\tat a.B.c(D.scala:1)", SPARK)
-    assert output.last_words() == ["before", ERROR]
+    assert output.last_lines() == ["before", ERROR]
 
 
 def test_where_nothing_was_loud_the_last_words_are_the_last_lines() -> None:
-    assert read(*[f"{SPARK} {n}" for n in range(30)])[2].last_words() == [
+    assert read(*[f"{SPARK} {n}" for n in range(30)])[2].last_lines() == [
         f"{SPARK} {n}" for n in range(10, 30)
     ]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from kindling_airflow.operators.fail_fast import refuses_after_failure
+from kindling_airflow.operators.start_checks import fail_after_failure
 
 
 class Run:
@@ -34,7 +34,7 @@ class Run:
 
 def ask(run: Run, prefix: str = "") -> None:
     context: Any = {"ti": run}
-    refuses_after_failure(prefix)(context)
+    fail_after_failure(prefix)(context)
 
 
 def test_a_pipe_begins_where_nothing_failed_and_asks_for_one_number() -> None:
@@ -48,15 +48,15 @@ def test_a_pipe_is_not_begun_where_one_failed_and_says_which() -> None:
     with pytest.raises(AirflowFailException) as refused:
         ask(Run(b="failed", a="failed", c="success"))
     assert str(refused.value) == (
-        "'g.b' was not begun: 'a', 'b' of this run failed, and on_error is 'fail_fast'.\n"
-        "  Fix: mend what failed, then clear the failed tasks of this run."
+        "'g.b' was not started: 'a', 'b' failed in this run, and on_error is 'fail_fast'\n"
+        "  Fix: correct the cause, then clear the failed tasks of this run."
     )
 
 
 def test_many_failures_are_named_in_part() -> None:
     with pytest.raises(AirflowFailException) as refused:
         ask(Run(**{f"t{n}": "failed" for n in range(8)}))
-    assert "'t0', 't1', 't2', 't3', 't4' and 3 more of this run failed" in str(refused.value)
+    assert "'t0', 't1', 't2', 't3', 't4' and 3 more failed in this run" in str(refused.value)
 
 
 def test_nobody_is_called_for_what_was_not_begun() -> None:

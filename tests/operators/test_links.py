@@ -9,9 +9,13 @@ from airflow.serialization.serialized_objects import OperatorSerialization
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.operators.links.buttons import EntityLocationLink, SparkPagesLink
+from kindling_airflow.operators.links.buttons import (
+    EntityLocationLink,
+    SparkPagesLink,
+    history_page,
+    location_page,
+)
 from kindling_airflow.operators.links.urls import history_url, location_url, safe_url
-from kindling_airflow.operators.pages import history_page, location_page
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 
 

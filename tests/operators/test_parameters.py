@@ -34,7 +34,7 @@ def test_what_json_cannot_express_is_refused_by_name_and_not_by_value() -> None:
     with pytest.raises(PipeRunError) as refused:
         run_parameters(context({"a": {1, 2}, "b": float("nan"), "fine": 1}, {"c": object()}))
     assert str(refused.value) == (
-        "JSON cannot express these parameters of the run: 'c', 'a', 'b'\n"
+        "Parameters of the run cannot be expressed in JSON: 'c', 'a', 'b'\n"
         "  Fix: use text, numbers, true, false, null, lists and objects."
     )
 

@@ -21,7 +21,7 @@ from airflow.providers.common.compat.sdk import (
 from structlog.testing import capture_logs
 
 from kindling_airflow.common.immutable import freeze
-from kindling_airflow.operators.driver.driver_process import interpreter_defaults
+from kindling_airflow.operators.driver.hook import interpreter_defaults
 from kindling_airflow.operators.pipe import KindlingPipeOperator, warehouse_root
 from kindling_airflow.protocol.contracts import REPORT_MARKER, RunReport, RunRequest
 from tests.operators.stand_ins import install_submit
@@ -105,10 +105,11 @@ def test_a_driver_that_ends_well_without_a_report_fails(tmp_path: Path, driver: 
     error, pushed = run(tmp_path)
     assert type(error) is AirflowException
     assert str(error) == (
-        "Pipe 'pipe': no report came from its driver, so nothing proves that its output was "
-        "published. The driver ended with status 0.\n"
-        "  Fix: look for what ended the driver early (os._exit or sys.exit in the pipe, a killed "
-        "process, no memory); in cluster deploy mode, let driver and worker see one warehouse."
+        "Pipe 'pipe': no report was received from its driver, so nothing proves that its output "
+        "was published. The driver ended with status 0.\n"
+        "  Fix: find what ended the driver early (os._exit or sys.exit in the pipe, a killed "
+        "process, lack of memory); in cluster deploy mode, driver and worker need the same "
+        "warehouse."
     )
     assert pushed == {}
 
@@ -117,7 +118,7 @@ def test_a_report_of_another_attempt_does_not_count(tmp_path: Path, driver: Driv
     driver("send(attempt_key='yesterday')")
     error, _ = run(tmp_path)
     assert type(error) is AirflowException
-    assert "the report that came is of another attempt (yesterday)" in str(error)
+    assert "the report received is from another attempt (yesterday)" in str(error)
 
 
 def test_a_report_of_another_release_is_an_error_that_says_so(
@@ -169,7 +170,7 @@ def test_a_failure_that_cannot_heal_is_not_retried(tmp_path: Path, driver: Drive
 
 def test_a_failed_report_without_a_reason_fails(tmp_path: Path, driver: Driver) -> None:
     driver("send(status='failed')")
-    assert str(run(tmp_path)[0]) == "Pipe 'pipe' failed and did not say why."
+    assert str(run(tmp_path)[0]) == "Pipe 'pipe' failed without an error in its report."
 
 
 def test_a_skipped_report_skips_the_task(tmp_path: Path, driver: Driver) -> None:

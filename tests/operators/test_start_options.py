@@ -72,7 +72,7 @@ def test_a_mode_that_there_is_not_is_passed_over_with_a_word(
     monkeypatch.setattr(start_options.log, "propagate", True)
     assert profile_mode({PROPERTY: "fast"}) is ProfileMode.LIGHT
     assert caplog.messages == [
-        "spark.kindling.startProfile is none of archive, light, off: 'fast' does not count"
+        "spark.kindling.startProfile: 'fast' is ignored: it is not one of archive, light, off"
     ]
 
 

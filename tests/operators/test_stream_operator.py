@@ -32,7 +32,7 @@ for beat in range(150):
 @pytest.fixture
 def submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submit:
     monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", '{"conn_type": "spark", "host": "local[1]"}')
-    monkeypatch.setattr("kindling_airflow.operators.driver.drain_order._LOOK_SECONDS", 0.3)
+    monkeypatch.setattr("kindling_airflow.operators.driver.stream_watch._LOOK_SECONDS", 0.3)
     return lambda body: install_submit(tmp_path, monkeypatch, body)
 
 
@@ -138,12 +138,9 @@ class TestDrain:
         run = Run(ALIVE, STOPPED, DRAINED)
         ended, lines = lines_of(stream(tmp_path, run))
         assert ended["rows_written"] == 7
-        assert [line for line in lines if line.startswith(("To stop", "Told"))] == [
-            "To stop, because 'stop' has ended; goes on until 'source' ended.",
-            (
-                "Told to drain, because 'stop' has ended, and nobody is left that writes what it "
-                "reads."
-            ),
+        assert [line for line in lines if line.startswith(("Stopping", "Draining"))] == [
+            "Stopping: 'stop' has ended; waiting for 'source' to end.",
+            "Draining: 'stop' has ended; all upstream writers have finished.",
         ]
         assert len(run.asked) == 3
         assert run.asked[0] == {
@@ -175,7 +172,9 @@ class TestDrain:
         submit(f"news('ready', pid={os.getpid()}); send()")  # SIGUSR1 would end this test
         ended, lines = lines_of(stream(tmp_path, Run(DRAINED)))
         assert ended["status"] == "published"
-        assert f"To drain, but process {os.getpid()} is not of this task's driver." in lines
+        assert (
+            f"Cannot drain: process {os.getpid()} does not belong to this task's driver." in lines
+        )
 
     def test_a_stream_that_ends_by_itself_asks_nothing(
         self, tmp_path: Path, submit: Submit
@@ -193,7 +192,9 @@ class TestDrain:
         run = Run({**ALIVE, "gate": "failed", "source": "upstream_failed"})
         error = stream(tmp_path, run).run()
         assert isinstance(error, AirflowFailException)
-        assert str(error) == "Pipe 'pipe': its stream was not ready when a gate of this run failed."
+        assert str(error) == (
+            "Pipe 'pipe': the stream was not ready when a gate of this run failed."
+        )
 
 
 class TestEnd:
@@ -204,10 +205,10 @@ class TestEnd:
         error = stream(tmp_path, silence_seconds=1.0).run()
         assert type(error) is AirflowException
         assert str(error) == (
-            "Pipe 'pipe': its driver said nothing for 1 s, so it was killed. The next try goes on "
+            "Pipe 'pipe': the driver was silent for 1 s, and was killed. The next try continues "
             "from the checkpoint.\n"
-            "  Fix: see whether its machine is out of memory, or its JVM collects garbage only; "
-            "stream.silence_timeout gives it more time."
+            "  Fix: check whether its machine is out of memory, or its JVM only collects "
+            "garbage; raise stream.silence_timeout to allow more time."
         )
 
     def test_before_its_first_news_a_driver_may_be_silent_for_longer(
@@ -225,10 +226,10 @@ class TestEnd:
         error = stream(tmp_path, start_seconds=1.0, silence_seconds=60.0).run()
         assert type(error) is AirflowException
         assert str(error) == (
-            "Pipe 'pipe': its driver said nothing for 1 s before its session was up, so it was "
-            "killed. The next try goes on from the checkpoint.\n"
-            "  Fix: see whether it waits for room on its cluster, or cannot reach it; "
-            "stream.ready_timeout gives it more time."
+            "Pipe 'pipe': the driver was silent for 1 s before its session was up, and was "
+            "killed. The next try continues from the checkpoint.\n"
+            "  Fix: check whether it waits for resources of its cluster, or cannot reach it; "
+            "raise stream.ready_timeout to allow more time."
         )
 
     def test_what_the_driver_reports_decides(self, tmp_path: Path, submit: Submit) -> None:
@@ -244,10 +245,10 @@ class TestEnd:
         error = stream(tmp_path, deploy_mode="cluster").run()
         assert isinstance(error, AirflowFailException)
         assert str(error) == (
-            "Pipe 'pipe': in cluster deploy mode its driver is out of reach, and a stream has to "
-            "be told to drain\n"
-            "  Fix: set deploy_mode client in its connection or in 'task', or let the definition "
-            "say 'lifetime: available_now'."
+            "Pipe 'pipe': in cluster deploy mode its driver cannot be signalled, and a "
+            "long-running stream needs that to drain\n"
+            "  Fix: set deploy_mode client in its connection or in 'task', or set 'lifetime: "
+            "available_now' in the definition."
         )
 
     def test_the_driver_is_asked_for_a_stream(self, tmp_path: Path, submit: Submit) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kindling_airflow.common.immutable import freeze
-from kindling_airflow.operators.driver.stream_progress import StreamProgress, progress_text
+from kindling_airflow.operators.driver.stream_watch import StreamProgress, progress_text
 from kindling_airflow.protocol.contracts import StreamNews, StreamState
 
 
@@ -76,8 +76,8 @@ def test_what_airflow_did_not_take_is_told_again_with_the_next_news(listener: Li
     assert [key for key, _ in listener.pushed] == ["kindling_ready", "kindling_progress"]
     assert listener.batches() == [2]
     assert listener.said[1:] == [
-        "Airflow does not take XCom 'kindling_ready', which is tried again: no answer",
-        "Airflow does not take XCom 'kindling_progress', which is tried again: no answer",
+        "Airflow does not accept XCom 'kindling_ready'; it is retried: no answer",
+        "Airflow does not accept XCom 'kindling_progress'; it is retried: no answer",
     ]
 
 

@@ -52,16 +52,16 @@ class TestLog:
             "  - column x",
             "Traceback of the pipe:",
             "  File shop.py, line 3",
-            "Tried again: this was try 1 of 2.",
-            "More of it: above, under 'Spark'; in XCom 'kindling_report'",
+            "To be retried: this was try 1 of 2.",
+            "See also: above, under 'Spark'; in XCom 'kindling_report'",
         ]
 
     def test_the_last_try_and_what_cannot_heal_say_so(self, tmp_path: Path, submit: Submit) -> None:
         submit("send(status='failed', error={'type': 'E', 'message': 'm'})")
         task = Task(tmp_path, tries=1)
-        assert "Not tried again: this was try 2, the last one." in logged(task)[1]
+        assert "Not retried: try 2 was the last." in logged(task)[1]
         submit("send(status='failed', extra={'permanent': True})")
-        assert "Not tried again: another try cannot help." in logged(Task(tmp_path))[1]
+        assert "Not retried: a retry cannot succeed." in logged(Task(tmp_path))[1]
 
     def test_a_killed_driver_is_told_with_its_last_words(
         self, tmp_path: Path, submit: Submit
@@ -73,16 +73,16 @@ class TestLog:
         )
         error, said = logged(Task(tmp_path))
         assert str(error).startswith(
-            "Pipe 'pipe': no report came from its driver, so nothing proves that its output was "
-            "published. The driver said: Error code is: -9.\n"
+            "Pipe 'pipe': no report was received from its driver, so nothing proves that its "
+            "output was published. Driver error: Error code is: -9.\n"
         )
         assert said == [
-            "Pipe 'pipe': its driver ended without a report. The driver said: Error code is: -9.",
-            "  It was killed. Most often memory was short: the system's log knows.",
-            "The last that was heard of it:",
+            "Pipe 'pipe': its driver ended without a report. Driver error: Error code is: -9.",
+            "  It was killed, most often for lack of memory: see the system log.",
+            "Its last output:",
             "  26/11/24 11:27:37 WARN TaskMemoryManager: Failed to allocate",
-            "Tried again: this was try 1 of 2.",
-            "More of it: above, under 'Spark'",
+            "To be retried: this was try 1 of 2.",
+            "See also: above, under 'Spark'",
         ]
 
     def test_sparks_lines_are_folded_in_the_log(self, tmp_path: Path, submit: Submit) -> None:

@@ -152,7 +152,9 @@ def race() -> dict[str, Any]:
 
     needs = [PoolNeed("raced", "dag", 5, 1), PoolNeed("raced_too", "dag", 6, 1)]
     event.listen(settings.Session, "before_flush", meet)
-    threads = [threading.Thread(target=pool_listener.see_to_pools, args=(needs,)) for _ in range(2)]
+    threads = [
+        threading.Thread(target=pool_listener.provide_pools, args=(needs,)) for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -175,8 +177,8 @@ def forbidden(scheduler: Scheduler) -> dict[str, Any]:
         runs = session.scalars(select(DagRun).where(DagRun.dag_id.in_(["forbidden", "heavy"])))
         notes = {run.dag_id: [run.note] for run in runs}
         keys = {run.dag_id: run.id for run in session.scalars(select(DagRun))}
-    pool_listener.see_to_pools([PoolNeed("forbidden_pool", "forbidden", 2, 1)], keys["forbidden"])
-    pool_listener.see_to_pools([PoolNeed("forbidden_pool", "forbidden", 2, 1)], 4711)
+    pool_listener.provide_pools([PoolNeed("forbidden_pool", "forbidden", 2, 1)], keys["forbidden"])
+    pool_listener.provide_pools([PoolNeed("forbidden_pool", "forbidden", 2, 1)], 4711)
     with create_session() as session:
         for run in session.scalars(select(DagRun).where(DagRun.dag_id.in_(["forbidden"]))):
             notes[run.dag_id].append(run.note)

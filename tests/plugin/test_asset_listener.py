@@ -29,12 +29,11 @@ def logged(caplog: pytest.LogCaptureFixture, error: object, **task: object) -> s
 def test_the_reason_and_the_remedy_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     text = logged(caplog, ERROR, plan_digest="d")
     assert (
-        "Task 'gold.x' was not run, because Airflow holds 'lake/gold.x' as inactive: another DAG "
+        "Task 'gold.x' was not started, because asset 'lake/gold.x' is inactive: another DAG "
         "declares an asset of the same name with another URI, or of the same URI with another "
-        "name, and only one of the two is active. Nothing was read or written.\n"
-        "  Fix: let the other DAG declare it as this one does, "
-        "Asset(name='lake/gold.x', uri='lake/gold.x'); or give the definition another prefix by "
-        "the key 'assets', or 'assets: false'. Then clear this task."
+        "name, and Airflow keeps only one of them active. Nothing was read or written.\n"
+        "  Fix: declare it in the other DAG as Asset(name='lake/gold.x', uri='lake/gold.x'), or "
+        "set another prefix, or false, in the definition's key 'assets'. Then clear this task."
     ) in text
 
 
@@ -47,8 +46,10 @@ def test_tasks_of_others_and_other_errors_are_left_alone(caplog: pytest.LogCaptu
 
 
 def test_an_asset_without_a_name_is_shown_by_its_uri() -> None:
-    assert "'x://y' as inactive" in asset_listener.explanation("t", [SimpleNamespace(uri="x://y")])
-    assert "one of its assets" in asset_listener.explanation("t", [])
+    assert "asset 'x://y' is inactive" in asset_listener.explanation(
+        "t", [SimpleNamespace(uri="x://y")]
+    )
+    assert "asset of this task is inactive" in asset_listener.explanation("t", [])
 
 
 def test_the_plugin_registers_it() -> None:

@@ -16,7 +16,7 @@ from airflow.plugins_manager import get_plugin_info
 
 from kindling_airflow.dag_factory.factory import kindling_dag
 from kindling_airflow.plugin import KindlingPlugin, asset_listener, pool_listener
-from kindling_airflow.plugin.pool_listener import needed_pools, see_to_pools
+from kindling_airflow.plugin.pool_listener import needed_pools, provide_pools
 from kindling_airflow.pools.needs import PoolNeed
 from tests.dag_factory.projects import document, write_definition, write_project
 
@@ -125,7 +125,7 @@ def test_two_schedulers_at_once_make_each_pool_once(seen: dict[str, Any]) -> Non
 
 MISSING = (
     "When this run started: Pool 'forbidden_pool' does not exist, so its tasks stay scheduled. "
-    "Fix: 'airflow kindling pools --apply', or create it with 2 slots under Admin > Pools."
+    "Fix: run 'airflow kindling pools --apply', or create it with 2 slots under Admin > Pools."
 )
 TOO_SMALL = (
     "When this run started: Pool 'small_pool' has 2 slots, but a task takes 3, so it stays "
@@ -243,7 +243,7 @@ def test_a_database_that_is_away_for_a_while_is_asked_again(
     monkeypatch.setattr(pool_listener.database, "create_missing", create)
     monkeypatch.setattr(pool_listener.database, "existing_pools", Flaky(failures=0))
     monkeypatch.setattr(pool_listener.time, "sleep", pauses.append)
-    see_to_pools([NEED])
+    provide_pools([NEED])
     assert (create.calls, pauses) == (5, [1, 2, 3, 4])
 
 
@@ -253,11 +253,11 @@ def test_a_database_that_stays_away_ends_the_thread_with_a_word(
     monkeypatch.setattr(pool_listener.database, "create_missing", Flaky(failures=99))
     monkeypatch.setattr(pool_listener.database, "existing_pools", Flaky(failures=99))
     monkeypatch.setattr(pool_listener.time, "sleep", lambda _: None)
-    see_to_pools([NEED], 1)
+    provide_pools([NEED], 1)
     failed = [record for record in caplog.records if record.levelname == "ERROR"]
     assert [record.getMessage() for record in failed] == [
-        "Pools ['p']: could not be seen to",
-        "The list of pools: could not be seen to",
+        "Pools ['p'] could not be created or read",
+        "The list of pools could not be created or read",
     ]
     assert all(record.exc_info for record in failed)
 

@@ -101,8 +101,8 @@ class TestCompare:
 
     def test_what_to_do_is_said(self) -> None:
         assert verdict(None).advice() == (
-            "Pool 'p' does not exist, so its tasks stay scheduled. Fix: 'airflow kindling pools "
-            "--apply', or create it with 4 slots under Admin > Pools."
+            "Pool 'p' does not exist, so its tasks stay scheduled. Fix: run 'airflow kindling "
+            "pools --apply', or create it with 4 slots under Admin > Pools."
         )
         assert verdict(1).advice() == (
             "Pool 'p' has 1 slot, but a task takes 2, so it stays scheduled. Fix: give the pool "
@@ -125,7 +125,6 @@ def test_a_pool_without_room_for_all_streams_is_too_small() -> None:
     (found,) = compare([PoolNeed("p", "dag", 4, 4, 3), PoolNeed("p", "other", 1, 1)], {"p": 2})
     assert found.state is PoolState.TOO_SMALL
     assert found.advice() == (
-        "Pool 'p' has 2 slots, but streams that live on, and what runs beside them, take 4, so "
-        "some "
-        "stay scheduled. Fix: give the pool more slots, or the tasks fewer."
+        "Pool 'p' has 2 slots, but long-running streams and the tasks beside them take 4, so "
+        "some stay scheduled. Fix: give the pool more slots, or the tasks fewer."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from kindling_airflow.cli.jar_fetching import fetch_jars
+from kindling_airflow.cli.jars import fetch_jars
 from kindling_airflow.deployment.jars import FORMATS, Jar
 
 __all__ = ["SQLITE_JDBC", "fetched", "format_jars", "jar"]

@@ -215,7 +215,7 @@ def test_a_failure_has_its_class_and_its_line(project: Path) -> None:
     assert f"month: failed: KeyError: 'month'\n  at {place}:{month}, in month\n" in done.stdout
     assert "picked: failed: PythonException: KeyError: 'a'\n" in done.stdout
     assert f"  at {place}:{picked}, in pick\n" in done.stdout
-    assert "To run it again as the same run: --run-id 'run of shop.kindling.yaml at " in done.stdout
+    assert "To re-run it as the same run: --run-id 'run of shop.kindling.yaml at " in done.stdout
 
 
 @pytest.mark.parametrize("rule", ["fail", "run_after"])

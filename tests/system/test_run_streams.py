@@ -155,7 +155,7 @@ def test_streams_run_beside_the_batch_until_an_interrupt_drains_them(shop: Shop)
     shop.drop(0, 1, 2)
     with shop.running("--strategy", "config_based") as process:
         until(lambda: shop.has_batch("sink"), process)
-        until(lambda: "All streams are ready, and run until Ctrl-C." in shop.said(), process)
+        until(lambda: "All streams are ready and run until Ctrl-C." in shop.said(), process)
         family = psutil.Process(process.pid).children(recursive=True)
         assert any("java" in member.name() for member in family)
         shop.drop(3)

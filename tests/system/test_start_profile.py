@@ -75,7 +75,7 @@ def test_warm_that_cannot_says_why_and_ends_with_status_1(
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     assert main(["warm", "--folder", str(tmp_path / "profile")]) == 1
     assert capsys.readouterr().err == (
-        "no start-up profile: there is no Spark with a Java to be found\n"
+        "no start-up profile: no Spark with a Java was found\n"
         "  Fix: install pyspark beside this package and set JAVA_HOME, or set SPARK_HOME.\n"
     )
 

@@ -231,7 +231,7 @@ def test_there_is_nothing_more_to_stop(streams: StreamsAirflow, story: Story) ->
     nothing = streams.airflow.run("kindling", "stop", "records")
     assert (nothing.returncode, nothing.stderr.splitlines()[-1]) == (
         1,
-        "no run of DAG 'records' is running; it is paused, so none will be",
+        "no run of DAG 'records' is running; it is paused, so none will start",
     )
     unknown = streams.airflow.run("kindling", "stop", "record")
     assert (unknown.returncode, unknown.stderr.splitlines()[-1]) == (

@@ -65,7 +65,7 @@ class Played:
             elif isinstance(node, EmptySpec):
                 states[node.task_id] = "success"
             elif dag.on_error == OnError.FAIL_FAST and "failed" in states.values():
-                states[node.task_id] = "failed"  # what operators.fail_fast does
+                states[node.task_id] = "failed"  # what operators.start_checks does
             else:
                 self.executed.append(node.pipe_id)
                 fails, skips = node.pipe_id in failing, node.pipe_id in skipping

@@ -34,10 +34,10 @@ def test_of_a_run_that_nothing_is_known_of_nothing_has_ended() -> None:
         ({"stop": "success"}, "'stop' has ended"),
         ({"stop": "failed"}, "'stop' has ended"),
         ({"stop": "up_for_retry"}, ""),
-        ({"t": "failed"}, "'t' failed for good"),
+        ({"t": "failed"}, "'t' failed permanently"),
         ({"t": "up_for_retry"}, ""),
         ({"t": "success"}, ""),
-        ({"gate": "upstream_failed"}, "'gate' failed for good"),
+        ({"gate": "upstream_failed"}, "'gate' failed permanently"),
         ({"gate": "skipped"}, ""),
     ],
 )

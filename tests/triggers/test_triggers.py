@@ -183,34 +183,36 @@ class TestOperators:
             (
                 {"status": "late", "streams": {"a": "running", "b": None}},
                 (
-                    "Not ready within 60 s: 'a' (running), 'b' (not started). What feeds them is "
-                    "not started.\n"
-                    "  Fix: their logs say what they wait for; a pool with too few free slots "
-                    "keeps them from starting; stream.ready_timeout gives them more time."
+                    "Not ready within 60 s: 'a' (running), 'b' (not started). Their producers "
+                    "are not started.\n"
+                    "  Fix: see their logs; a pool with too few free slots keeps them from "
+                    "starting; raise stream.ready_timeout to allow more time."
                 ),
             ),
             (
                 {"status": "unknown", "streams": {"a": None, "b": None}},
                 (
-                    "Not known to be ready within 60 s: 'a', 'b'. Airflow did not tell the states "
-                    "of this run; what feeds them is not started.\n"
-                    "  Fix: the log above says what the triggerer was answered. A new run goes on "
+                    "No readiness known within 60 s: 'a', 'b'. Airflow did not return the states "
+                    "of this run; their producers are not started.\n"
+                    "  Fix: see the triggerer's errors in the log above. A new run continues "
                     "from the checkpoints."
                 ),
             ),
             (
                 {"status": "gone", "streams": {"sink": "failed"}},
                 (
-                    "Failed for good after it was to be ready: 'sink' (failed). What would feed it "
-                    "is not started, and the other streams stop.\n"
-                    "  Fix: mend what its log says. A new run goes on from the checkpoints."
+                    "Failed permanently after the readiness deadline: 'sink' (failed). Its "
+                    "producers are not started, and the other streams stop.\n"
+                    "  Fix: correct the error in its log. A new run continues from the "
+                    "checkpoints."
                 ),
             ),
             (
                 {"status": "failed", "streams": {"b": "failed"}},
                 (
-                    "Will not become ready: 'b' (failed). What feeds them is not started.\n"
-                    "  Fix: mend what their logs say. A new run goes on from the checkpoints."
+                    "Cannot become ready: 'b' (failed). Their producers are not started.\n"
+                    "  Fix: correct the errors in their logs. A new run continues from the "
+                    "checkpoints."
                 ),
             ),
         ],

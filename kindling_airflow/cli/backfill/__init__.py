@@ -1,1 +1,1 @@
-"""``airflow kindling backfill-plan``: what a change makes necessary to run again."""
+"""``airflow kindling backfill-plan``: what a backfill would run and write."""

@@ -1,4 +1,4 @@
-"""``backfill-plan``: what ``airflow backfill create`` would run and write for a definition."""
+"""``backfill-plan``: shows what ``airflow backfill create`` would run and write."""
 
 from __future__ import annotations
 
@@ -21,52 +21,51 @@ from kindling_airflow.cli.backfill.backfill_plan import (
     writes_of,
 )
 from kindling_airflow.cli.inside_airflow import asked_quietly
-from kindling_airflow.cli.own_output import printed_to_stderr
+from kindling_airflow.cli.stdout import printed_to_stderr
 from kindling_airflow.common.durations import iso_datetime
 from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
+from kindling_airflow.selection import SELECT_PARAM
 
 __all__ = ["show_backfill"]
 
-CHOICE = "select"  # see operators/chosen_pipes.py, which imports Airflow
 
-
-def show_backfill(called: argparse.Namespace) -> int:
-    """Print the plan; end with status 1 if Airflow refuses such a backfill."""
-    found = asked_quietly(called, "'backfill-plan' counts with Airflow", _planned)
-    print(json.dumps(found.to_json(), indent=2) if called.json else found.text())
+def show_backfill(args: argparse.Namespace) -> int:
+    """Print the plan; the status is 1 if Airflow would reject the backfill."""
+    found = asked_quietly(args, "'backfill-plan' needs Airflow", _planned)
+    print(json.dumps(found.to_json(), indent=2) if args.json else found.text())
     return 1 if found.refusals else 0
 
 
-def _planned(called: argparse.Namespace) -> BackfillPlan:
+def _planned(args: argparse.Namespace) -> BackfillPlan:
     from kindling_airflow.definitions.compile import compile_definition
     from kindling_airflow.definitions.definition import Definition
     from kindling_airflow.selection import select
 
-    path = Path(called.source)
+    path = Path(args.source)
     if not path.is_file() or path.suffix not in (".yaml", ".yml"):
-        raise WrongCallError(f"{called.source!r} is no definition (*.kindling.yaml)")
-    if called.max_active_runs is not None and called.max_active_runs < 1:
-        raise WrongCallError(f"--max-active-runs must be at least 1, not {called.max_active_runs}")
-    chosen, conf = _conf(called)
+        raise WrongCallError(f"{args.source!r} is not a definition (*.kindling.yaml)")
+    if args.max_active_runs is not None and args.max_active_runs < 1:
+        raise WrongCallError(f"--max-active-runs must be at least 1, not {args.max_active_runs}")
+    chosen, conf = _conf(args)
     with printed_to_stderr():
         compiled = compile_definition(Definition.from_file(path))
     definition = compiled.definition
     if compiled.spec.lifetime is not None:
         raise KindlingAirflowError(
-            f"{definition.source}: there is nothing to backfill: streams go on from their "
-            "checkpoints, whatever interval a run is for\n"
-            "  Fix: start a run: 'airflow dags trigger'; or backfill the batch pipes in a "
-            "definition of their own."
+            f"{definition.source}: streams cannot be backfilled: they continue from their "
+            "checkpoints, whatever the interval of a run\n"
+            "  Fix: start a run with 'airflow dags trigger', or backfill the batch pipes in a "
+            "separate definition."
         )
     request = Request(
         dag_id=definition.dag_id,
-        first=_date(called.from_date),
-        last=_date(called.to_date),
+        first=_date(args.from_date),
+        last=_date(args.to_date),
         select=chosen,
-        reprocess=called.reprocess_behavior,
-        backwards=called.run_backwards,
-        at_once=called.max_active_runs,
+        reprocess=args.reprocess_behavior,
+        backwards=args.run_backwards,
+        at_once=args.max_active_runs,
         conf=conf,
     )
     now = datetime.now(timezone.utc)
@@ -88,12 +87,12 @@ def _planned(called: argparse.Namespace) -> BackfillPlan:
     )
     if not problem:
         return found
-    text = f"Airflow's database was not asked about the DAG and its runs: {problem}"
+    text = f"the DAG and its runs could not be read from Airflow's database: {problem}"
     return replace(found, notes=(*found.notes, text))
 
 
 def _slots(compiled: Any, request: Request, now: datetime) -> Iterator[Slot]:
-    """Yield the runs of the range, as the scheduler's own schedule has them.
+    """Yield the runs of the range by the DAG's schedule, as the scheduler computes them.
 
     Raises:
         KindlingAirflowError: the DAG has no schedule in time.
@@ -107,9 +106,9 @@ def _slots(compiled: Any, request: Request, now: datetime) -> Iterator[Slot]:
     definition = compiled.definition
     if not (definition.cron or definition.every or definition.partitions):
         raise KindlingAirflowError(
-            f"{definition.source}: Airflow backfills no DAG without a schedule in time\n"
-            "  Fix: give it a cron expression, 'every' or 'partitions'; or start single runs by "
-            "hand: 'airflow dags trigger'."
+            f"{definition.source}: Airflow cannot backfill a DAG without a schedule in time\n"
+            "  Fix: set a cron expression, 'every' or 'partitions', or start single runs with "
+            "'airflow dags trigger'."
         )
     if request.first > request.last:
         return
@@ -121,7 +120,7 @@ def _slots(compiled: Any, request: Request, now: datetime) -> Iterator[Slot]:
     for info in scheduled.iter_dagrun_infos_between(request.first, request.last):
         interval = info.data_interval
         if interval is not None:
-            if interval.end < now:  # Airflow leaves out what is not over
+            if interval.end < now:  # Airflow omits intervals that have not ended
                 yield Slot(_utc(info.logical_date), interval.start, interval.end)
             continue
         run = SimpleNamespace(
@@ -133,10 +132,10 @@ def _slots(compiled: Any, request: Request, now: datetime) -> Iterator[Slot]:
 
 
 def _date_of(info: Any, timetable: Any) -> datetime:
-    """Return what Airflow compares with the dates of a backfill of partitions.
+    """Return the time that Airflow compares with the dates of a backfill of partitions.
 
-    That is what the clock of the schedule shows when the partition begins, taken for a time in
-    UTC; in 3.2 it is when the partition's run is due.
+    That is the local time of the partition's begin, as if it were UTC; in Airflow 3.2, the time at
+    which the partition's run is due.
     """
     if not hasattr(timetable, "localize_partition_datetime"):
         due: datetime = info.run_after
@@ -148,36 +147,38 @@ def _date_of(info: Any, timetable: Any) -> datetime:
 
 def _with_run(slot: Slot, existing: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Slot:
     state, conf = existing.get(slot.key, ("", EMPTY))
-    return replace(slot, state=state, had_select=str(conf.get(CHOICE) or ""), conf=conf)
+    return replace(slot, state=state, had_select=str(conf.get(SELECT_PARAM) or ""), conf=conf)
 
 
-def _conf(called: argparse.Namespace) -> tuple[str, Mapping[str, Any]]:
-    """Return the choice of pipes, and the other parameters that the runs are to have.
+def _conf(args: argparse.Namespace) -> tuple[str, Mapping[str, Any]]:
+    """Return the selection of pipes, and the other parameters of the runs.
 
     Raises:
-        WrongCallError: the conf is not a JSON object, or a choice is given twice.
+        WrongCallError: the conf is not a JSON object, or the selection is given twice.
     """
-    select = " ".join(called.select or ())
-    if not called.dag_run_conf:
+    select = " ".join(args.select or ())
+    if not args.dag_run_conf:
         return select, EMPTY
     try:
-        conf = json.loads(called.dag_run_conf)
+        conf = json.loads(args.dag_run_conf)
     except ValueError as error:
         raise WrongCallError(f"--dag-run-conf is not JSON: {error}") from error
     if not isinstance(conf, dict):
         raise WrongCallError('--dag-run-conf must be a JSON object, such as \'{"region": "eu"}\'')
-    chosen = conf.pop(CHOICE, None)
+    chosen = conf.pop(SELECT_PARAM, None)
     if chosen and select:
-        raise WrongCallError(f"pipes are chosen twice: by --select and by {CHOICE!r} of the conf")
+        raise WrongCallError(
+            f"pipes are selected twice: by --select and by {SELECT_PARAM!r} of the conf"
+        )
     if chosen is not None and not isinstance(chosen, str):
-        raise WrongCallError(f"{CHOICE!r} of --dag-run-conf must be text, not {chosen!r}")
+        raise WrongCallError(f"{SELECT_PARAM!r} of --dag-run-conf must be text, not {chosen!r}")
     return select or chosen or "", conf
 
 
 def _stored(
     dag_id: str, slots: list[Slot]
 ) -> tuple[StoredDag | None, Mapping[str, tuple[str, Mapping[str, Any]]], str]:
-    """Return what the database has of the DAG and of the runs, or why it was not asked."""
+    """Return the stored DAG and its runs, or why the database is not available."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from kindling_airflow.cli.backfill import backfill_database
@@ -189,20 +190,20 @@ def _stored(
 
 
 def _date(text: str) -> datetime:
-    """Return a date as ``airflow backfill create`` takes it: in Airflow's own zone, if in none."""
+    """Return a date as in ``airflow backfill create``: by default in Airflow's time zone."""
     from airflow.configuration import conf
 
     try:
-        moment = iso_datetime(text)
+        date = iso_datetime(text)
     except ValueError as error:
-        raise WrongCallError(f"{text!r} is no date: {error}") from error
-    if moment.tzinfo is not None:
-        return moment
+        raise WrongCallError(f"{text!r} is not a date: {error}") from error
+    if date.tzinfo is not None:
+        return date
     zone = conf.get("core", "default_timezone", fallback="utc")
     if zone == "system":
-        return moment.astimezone()
-    return moment.replace(tzinfo=timezone.utc if zone.lower() == "utc" else ZoneInfo(zone))
+        return date.astimezone()
+    return date.replace(tzinfo=timezone.utc if zone.lower() == "utc" else ZoneInfo(zone))
 
 
-def _utc(moment: Any) -> str:
-    return str(moment.astimezone(timezone.utc).isoformat())
+def _utc(time: Any) -> str:
+    return str(time.astimezone(timezone.utc).isoformat())

@@ -1,4 +1,4 @@
-"""Airflow's database: what it knows of a DAG that is to be backfilled. Reads only."""
+"""Airflow's database: the stored DAG of a backfill, and its runs. Read-only."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["stored_dag"]
 def stored_dag(
     dag_id: str, slots: Sequence[Slot]
 ) -> tuple[StoredDag, Mapping[str, tuple[str, Mapping[str, Any]]]]:
-    """Return a DAG as it is stored, and of its runs in a range the state and the conf.
+    """Return a DAG as stored, and the states and confs of its runs in a range.
 
     Args:
         dag_id: the DAG.
-        slots: the range; of runs that have the same date or partition the newest counts.
+        slots: the range; of several runs of one date or partition the newest counts.
 
     Raises:
-        SQLAlchemyError: the database gives no answer.
+        SQLAlchemyError: the database is not available.
     """
     from airflow.models.backfill import Backfill
     from airflow.models.dag import DagModel

@@ -1,4 +1,4 @@
-"""What a backfill will run and write, as data and as text; what it asks of Airflow is handed in."""
+"""What a backfill will run and write, as data and as text. Does not call Airflow."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 from kindling_airflow.common.immutable import EMPTY, thaw
 from kindling_airflow.common.wording import counted
 from kindling_airflow.manifest import Manifest
+from kindling_airflow.selection import SELECT_PARAM
 from kindling_airflow.tags.intervals import interval_column_of, write_mode_of
 
 __all__ = ["BackfillPlan", "Request", "Slot", "StoredDag", "Write", "plan_backfill", "writes_of"]
 
-_CHOICE = "select"  # in the conf of a run, see operators/chosen_pipes.py
 _MOST_SHOWN = 12
-_AIRFLOWS_OWN = 10
+_AIRFLOWS_MAX_RUNS = 10
 _HOW = {
     "overwrite": "replaces the whole table",
     "append": "adds rows",
@@ -29,10 +29,10 @@ _HOW = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What ``airflow backfill create`` is to be called with.
+    """The arguments of ``airflow backfill create``.
 
     Attributes:
-        conf: parameters that all runs get, besides the choice of pipes.
+        conf: parameters of all runs, besides the selection of pipes.
     """
 
     dag_id: str
@@ -50,12 +50,12 @@ class Slot:
     """One run of the range.
 
     Attributes:
-        key: what Airflow calls it: its logical date, or its partition.
+        key: its logical date, or its partition.
         start, end: its data interval.
-        state: the state of the run that there is already; "" for none.
-        had_select: the choice that such a run was started with, or "".
-        conf: all that it was started with.
-        date: what the dates of a backfill are compared with, if it is not the start.
+        state: the state of an existing run; "" for none.
+        had_select: the selection of an existing run, or "".
+        conf: the conf of an existing run.
+        date: the time that is compared with the dates of a backfill, if it is not the start.
     """
 
     key: str
@@ -77,7 +77,7 @@ class Write:
     column: str = ""
 
     def how(self) -> str:
-        """Return it for people."""
+        """Return it as text."""
         if self.mode == "overwrite_interval":
             return f"replaces the rows whose {self.column} is in the run's interval"
         return _HOW[self.mode]
@@ -85,12 +85,12 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class StoredDag:
-    """What Airflow knows of the DAG; None as a whole where it was not asked.
+    """A DAG in Airflow's database.
 
     Attributes:
-        is_known: it is in the database, serialised.
+        is_known: it is stored there.
         is_paused: it is paused.
-        backfill: the id of its backfill under way, or None.
+        backfill: the id of its running backfill, or None.
         waits_for_past: it has tasks with ``depends_on_past``.
     """
 
@@ -105,15 +105,15 @@ class BackfillPlan:
     """What a backfill will do.
 
     Attributes:
-        request: the call.
-        runs: the runs that there will be, in their order; those that are left alone are not.
-        left: the runs that are left alone.
+        request: the arguments.
+        runs: the runs of the backfill, in their order.
+        left: the existing runs that are not re-run.
         pipes: the pipes that run in each.
         others: how many pipes are skipped in each.
         writes: what they write.
-        refusals: why Airflow refuses it; empty if it does not.
-        notes: what Airflow ignores, and what else is to be known.
-        commands: the commands that do it, one after the other.
+        refusals: why Airflow would reject it; empty if it would not.
+        notes: what Airflow ignores, and other notes.
+        commands: the commands, to be run one after the other.
     """
 
     request: Request
@@ -128,7 +128,7 @@ class BackfillPlan:
 
     @property
     def command(self) -> str:
-        """The commands, a line each."""
+        """The commands, one per line."""
         return "\n".join(self.commands)
 
     def to_json(self) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class BackfillPlan:
         }
 
     def text(self) -> str:
-        """Return the plan for people."""
+        """Return the plan as text."""
         return "\n".join(_lines(self))
 
 
@@ -186,16 +186,16 @@ def plan_backfill(
     """Return what a backfill will do.
 
     Args:
-        request: what it will be called with.
+        request: the arguments.
         slots: the runs of the range, by the DAG's schedule, earliest first.
         pipes: the pipes that run in each.
         others: how many are skipped in each.
         writes: what they write.
         now: the time.
-        dag: what Airflow knows.
+        dag: the stored DAG; None if the database is not available.
         start_date: that of the definition.
-        own_limit: how many runs the definition allows at once.
-        is_new_again: whether Airflow makes a new run, without conf, where one is run again.
+        own_limit: the concurrent runs that the definition allows.
+        is_new_again: whether Airflow replaces a run that is re-run by a new one, without conf.
     """
     ordered = slots[::-1] if request.backwards else slots
     runs = tuple(slot for slot in ordered if _is_run(slot, request.reprocess))
@@ -233,13 +233,13 @@ def _refusals(
     elif min(request.first, request.last) >= now:
         yield "both dates are in the future"
     elif not slots:
-        yield "no interval of the schedule that is over begins between these dates"
+        yield "no completed interval of the schedule begins between these dates"
     if dag is None:
         return
     if not dag.is_known:
-        yield "Airflow does not know the DAG yet: the DAG processor has not stored it"
+        yield "the DAG processor has not stored the DAG yet"
     if dag.backfill is not None:
-        yield f"backfill {dag.backfill} of this DAG is under way, and there can be one only"
+        yield f"backfill {dag.backfill} of this DAG is still running, and only one can run"
     if dag.waits_for_past and request.backwards:
         yield "tasks with depends_on_past cannot run backwards"
     if dag.waits_for_past and request.reprocess == "none":
@@ -247,64 +247,63 @@ def _refusals(
 
 
 def _schedule_notes(
-    request: Request,
-    dag: StoredDag | None,
-    start_date: datetime | None,
-    own_limit: int,
+    request: Request, dag: StoredDag | None, start_date: datetime | None, own_limit: int
 ) -> Iterator[str]:
     if dag is not None and dag.is_paused:
         yield (
-            "the DAG is paused: its runs will be made and wait until it is unpaused "
+            "the DAG is paused: its runs will be created and wait until it is unpaused "
             f"('airflow dags unpause {request.dag_id}')"
         )
     if start_date is not None and request.first < start_date:
-        yield "a backfill does not heed start_date: runs before it are made as well"
-    if request.at_once is None and own_limit < _AIRFLOWS_OWN:
+        yield "a backfill ignores start_date: runs before it are created as well"
+    if request.at_once is None and own_limit < _AIRFLOWS_MAX_RUNS:
         yield (
-            f"{_AIRFLOWS_OWN} runs at once: a backfill does not heed max_active_runs of the "
-            f"definition ({own_limit}); say --max-active-runs"
+            f"{_AIRFLOWS_MAX_RUNS} concurrent runs: a backfill ignores max_active_runs of the "
+            f"definition ({own_limit}); set --max-active-runs"
         )
 
 
 def _table_notes(request: Request, runs: Sequence[Slot], writes: Sequence[Write]) -> Iterator[str]:
     several = _at_once(request) > 1
     interval = "the earliest interval" if request.backwards else "the latest interval"
-    stays = "whichever run publishes last" if several else interval
+    stays = "the run that publishes last" if several else interval
     replaced = ", ".join(repr(w.entity_id) for w in writes if w.mode == "overwrite")
     if replaced and len(runs) > 1:
-        yield f"each run replaces all of {replaced}: what stays is that of {stays}"
+        yield f"each run replaces all of {replaced}: the result of {stays} remains"
     merged = ", ".join(repr(w.entity_id) for w in writes if w.mode == "merge")
     if merged and len(runs) > 1 and several:
-        yield f"rows of one key in several runs: {merged} keeps that of {stays}"
+        yield f"rows with the same key in several runs: {merged} keeps those of {stays}"
     kept = ", ".join(map(repr, sorted({slot.had_select for slot in runs if slot.had_select})))
     if kept and not request.select:
         yield (
-            f"runs of this range were for some pipes only ({kept}), and Airflow keeps that for "
-            "them; the command below takes it away"
+            f"runs of this range had a selection of pipes ({kept}), which Airflow would keep; the "
+            "command below removes it"
         )
 
 
 def _at_once(request: Request) -> int:
-    return request.at_once or _AIRFLOWS_OWN
+    return request.at_once or _AIRFLOWS_MAX_RUNS
 
 
 _Part = tuple[Mapping[str, Any] | None, Sequence[Slot]]
-"""Runs that one command makes, and the conf that it gives them; None: it gives none."""
+"""Runs of one command, and their conf; None: without conf."""
 
 
 def _parts(request: Request, runs: Sequence[Slot], *, is_new_again: bool) -> list[_Part]:
-    """Return which runs one command can make: it gives all of them the same conf.
+    """Return the runs by command: all runs of a command have the same conf.
 
-    That takes the place of what runs that are run again were started with, so it has to have all
-    of it; without one they keep theirs, unless Airflow makes new ones.
+    It replaces the confs of existing runs, so it has to contain them; without a conf they keep
+    theirs, unless Airflow creates new runs.
     """
     lost = is_new_again and any(slot.state and slot.conf for slot in runs)
     if not (request.select or request.conf or lost or any(slot.had_select for slot in runs)):
         return [(None, runs)]
 
     def conf_of(slot: Slot) -> dict[str, Any]:
-        kept = {name: value for name, value in slot.conf.items() if slot.state and name != _CHOICE}
-        return {**kept, **request.conf, _CHOICE: request.select}
+        kept = {
+            name: value for name, value in slot.conf.items() if slot.state and name != SELECT_PARAM
+        }
+        return {**kept, **request.conf, SELECT_PARAM: request.select}
 
     return [(conf, list(part)) for conf, part in groupby(runs, conf_of)] or [(conf_of(_NO_RUN), [])]
 
@@ -313,17 +312,17 @@ _NO_RUN = Slot("", datetime.min, datetime.min)  # noqa: DTZ901
 
 
 def _conf_notes(request: Request, parts: Sequence[_Part]) -> Iterator[str]:
-    given = {_CHOICE, *request.conf}
+    given = {SELECT_PARAM, *request.conf}
     kept = sorted({name for conf, _ in parts for name in conf or () if name not in given})
     if kept:
         yield (
-            f"runs of this range were started with {', '.join(map(repr, kept))}, which a conf of a "
-            "backfill replaces; the commands below have it, too"
+            f"runs of this range were started with {', '.join(map(repr, kept))}, which the conf of "
+            "a backfill replaces; the commands below include it"
         )
     if len(parts) > 1:
         yield (
             f"runs of this range have {len(parts)} different confs in turn, and a backfill has "
-            "one: call a command when the backfill of the one before is over"
+            "one: run each command after the backfill of the previous one has ended"
         )
 
 
@@ -343,7 +342,7 @@ def _command(
     request: Request, first: datetime, last: datetime, conf: Mapping[str, Any] | None
 ) -> str:
     words = ["airflow", "backfill", "create", "--dag-id", request.dag_id]
-    words += ["--from-date", _moment(first), "--to-date", _moment(last)]
+    words += ["--from-date", _timestamp(first), "--to-date", _timestamp(last)]
     if request.at_once is not None:
         words += ["--max-active-runs", str(request.at_once)]
     if request.reprocess != "none":
@@ -370,13 +369,13 @@ def _lines(plan: BackfillPlan) -> Iterator[str]:
         yield f"  ... and {runs - len(shown) - 1} more"
         yield _run_line(plan.runs[-1])
     if plan.left:
-        why = {f"{slot.state}" for slot in plan.left}
-        yield f"  {counted(len(plan.left), 'run')} left alone ({', '.join(sorted(why))})"
+        states = sorted({slot.state for slot in plan.left})
+        yield f"  {counted(len(plan.left), 'run')} not re-run ({', '.join(states)})"
     yield ""
     width = max((len(write.pipe_id) for write in plan.writes), default=0)
     for write in plan.writes:
         yield f"  {write.pipe_id:{width}}  {write.entity_id}: {write.how()}"
-    for title, texts in (("Airflow refuses this:", plan.refusals), ("Note:", plan.notes)):
+    for title, texts in (("Airflow would reject this:", plan.refusals), ("Note:", plan.notes)):
         if texts:
             yield ""
             yield title
@@ -386,13 +385,13 @@ def _lines(plan: BackfillPlan) -> Iterator[str]:
 
 
 def _run_line(slot: Slot) -> str:
-    again = f"  again, was {slot.state}" if slot.state else ""
-    return f"  {_moment(slot.start)} to {_moment(slot.end)}{again}"
+    again = f"  re-run, was {slot.state}" if slot.state else ""
+    return f"  {_timestamp(slot.start)} to {_timestamp(slot.end)}{again}"
 
 
-def _moment(moment: datetime) -> str:
-    """Return a moment in UTC, a midnight as its date."""
-    there = moment.astimezone(timezone.utc)
+def _timestamp(time: datetime) -> str:
+    """Return a time in UTC, midnight as its date."""
+    there = time.astimezone(timezone.utc)
     midnight = there.time() == datetime.min.time()
     return f"{there:%Y-%m-%d}" if midnight else f"{there:%Y-%m-%dT%H:%M:%S}+00:00"
 

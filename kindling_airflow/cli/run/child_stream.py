@@ -1,4 +1,4 @@
-"""A stream that runs in the session of another process: the handle on this side."""
+"""The handle of a stream that runs in the session of another process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _NOT_YET: Mapping[str, Any] = {"active": True, "ready": False, "error": None}
 
 
 class ChildStream:
-    """How the stream was when the session last said so, several times a second.
+    """The last state of the stream that the session reported.
 
     Args:
         pipe_id: the pipe.
-        do: has the session do ``drain`` or ``stop``, and returns when it has; raises if it cannot.
-        end: returns how the session has ended, or None while it has not.
+        do: lets the session ``drain`` or ``stop`` a pipe and waits for it; raises if it cannot.
+        end: returns how the session has ended, or None while it runs.
     """
 
     def __init__(
@@ -30,19 +30,19 @@ class ChildStream:
         self._news = _NOT_YET
 
     def take(self, news: Mapping[str, Any]) -> None:
-        """Take what the session says of the stream."""
+        """Take a report of the session."""
         self._news = news
 
     def is_ready(self) -> bool:
-        """Tell whether it takes in data."""
+        """Return whether it processes data."""
         return bool(self._news["ready"])
 
     def is_active(self) -> bool:
-        """Tell whether it has not ended yet."""
+        """Return whether it has not ended yet."""
         return bool(self._news["active"]) and self._end() is None
 
     def error(self) -> str | None:
-        """Return why it failed, or None; a session that has ended has failed what still ran."""
+        """Return why it failed, or None; the end of the session fails what still ran."""
         news = self._news
         if news["error"] is not None or not news["active"]:
             error: str | None = news["error"]
@@ -50,18 +50,18 @@ class ChildStream:
         return self._end()
 
     def drain(self) -> None:
-        """Work off what has arrived."""
+        """Process what has arrived."""
         self._do("drain", self._pipe_id)
 
     def stop(self) -> None:
-        """End; returns when it has."""
+        """End, and return when it has ended."""
         self._do("stop", self._pipe_id)
 
     def report(self) -> Mapping[str, Any] | None:
-        """Return what it did; None if the session did not come to say it."""
+        """Return its report; None if the session sent none."""
         return self._news.get("report")
 
     @property
     def progress(self) -> Mapping[str, Any]:
-        """How the query gets on; see ``contracts.StreamNews``."""
+        """The progress of the query; see ``contracts.StreamNews``."""
         return self._news.get("progress") or EMPTY

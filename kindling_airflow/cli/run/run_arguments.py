@@ -1,4 +1,4 @@
-"""What ``run`` tells the pipes of their run: its name, the parameters, and the data interval."""
+"""The name, parameters and data interval of a ``run``."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone, tzinfo
 from typing import Any
 
-from kindling_airflow.cli.sources import Source
+from kindling_airflow.cli.sources.source import Source
 from kindling_airflow.common.durations import iso_datetime
 from kindling_airflow.errors import WrongCallError
 
 __all__ = ["check_has_interval", "checked_interval", "run_name", "run_parameters"]
 
 
-def run_parameters(source: Source, called: argparse.Namespace) -> dict[str, Any]:
-    """Return the run's parameters: the defaults of the definition, then what the command says.
+def run_parameters(source: Source, args: argparse.Namespace) -> dict[str, Any]:
+    """Return the run's parameters: the defaults of the definition, overridden by the command's.
 
     Raises:
-        WrongCallError: ``--param`` without a name, or parameters that Airflow would refuse; lists
-            them all.
+        WrongCallError: ``--param`` without a name, or parameters that Airflow would reject; lists
+            all of them.
     """
     found: dict[str, Any] = {}
-    for said in called.params or ():
-        name, equals, text = said.partition("=")
+    for param in args.params or ():
+        name, equals, text = param.partition("=")
         if not equals or not name:
-            raise WrongCallError(f"--param {said!r}: write KEY=VALUE")
+            raise WrongCallError(f"--param {param!r}: must be KEY=VALUE")
         found[name] = _value(text)
     if source.definition is None:
         return found
@@ -38,8 +38,7 @@ def run_parameters(source: Source, called: argparse.Namespace) -> dict[str, Any]
             problems += _param_problems(name, found[name], schema)
         elif "default" not in itself:
             problems.append(
-                f"the definition's parameter {name!r} has no default: give it with "
-                f"--param {name}=VALUE"
+                f"the definition's parameter {name!r} has no default: set --param {name}=VALUE"
             )
     if problems:
         raise WrongCallError("\n".join(problems))
@@ -52,9 +51,9 @@ def _declared(params: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], 
     from kindling_airflow.definitions.params import param_parts
     from kindling_airflow.definitions.python_objects import OBJECTS
 
-    for name, said in params.items():
-        if not (isinstance(said, str) and said.startswith(f"{OBJECTS}:")):  # Airflow's own Param
-            yield name, *param_parts(thaw(said))
+    for name, param in params.items():
+        if not (isinstance(param, str) and param.startswith(f"{OBJECTS}:")):  # Airflow's own Param
+            yield name, *param_parts(thaw(param))
 
 
 def _param_problems(name: str, value: Any, schema: Mapping[str, Any]) -> list[str]:
@@ -62,7 +61,7 @@ def _param_problems(name: str, value: Any, schema: Mapping[str, Any]) -> list[st
 
     checker = Draft202012Validator(schema, format_checker=FormatChecker())
     return [
-        f"--param {name}={value}: breaks the parameter's schema: {flaw.message}"
+        f"--param {name}={value}: violates the parameter's schema: {flaw.message}"
         for flaw in checker.iter_errors(value)
     ]
 
@@ -79,63 +78,61 @@ def _not_json(name: str) -> Any:
 
 
 def run_name(
-    source: Source, called: argparse.Namespace, interval: tuple[str, str] | None, now: datetime
+    source: Source, args: argparse.Namespace, interval: tuple[str, str] | None, now: datetime
 ) -> str:
-    """Return the id of a run. What a pipe appends is replaced by a run of the same id alone.
+    """Return the id of a run: only a run of the same id replaces what its pipes have appended.
 
-    It is what the command says; else there is one for each interval, as Airflow has it; and a run
-    without an interval is a new one each time.
+    The default is one id for each interval, as in Airflow, and a new one without an interval.
     """
-    if called.run_id is not None:
-        said: str = called.run_id
-        if not said.strip():
-            raise WrongCallError("--run-id: write a name")
-        return said
+    if args.run_id is not None:
+        run_id: str = args.run_id
+        if not run_id.strip():
+            raise WrongCallError("--run-id: must not be empty")
+        return run_id
     if interval is None:
         return f"run of {source.path.name} at {now.isoformat()}"
     return f"run of {source.path.name} for {interval[0]} to {interval[1]}"
 
 
 def check_has_interval(source: Source, interval: tuple[str, str] | None) -> None:
-    """Refuse a run without an interval where the definition wants one.
+    """Check that the run has an interval if the definition requires one.
 
     Raises:
-        WrongCallError: it does.
+        WrongCallError: it has none.
     """
     definition = source.definition
     if interval is not None or definition is None or definition.on_missing_interval == "full":
         return
     raise WrongCallError(
-        f"{str(source.path)!r} says on_missing_interval: {definition.on_missing_interval}, and "
-        "this run has no data interval, so its pipes would work on all data: name one with "
-        "--interval START END"
+        f"{str(source.path)!r} sets on_missing_interval: {definition.on_missing_interval}, and "
+        "this run has no data interval, so its pipes would process all data: set --interval"
     )
 
 
 def checked_interval(
-    called: argparse.Namespace, zone: tzinfo = timezone.utc
+    args: argparse.Namespace, zone: tzinfo = timezone.utc
 ) -> tuple[str, str] | None:
-    """Return the interval that the command was told of, in UTC as a task gets it from Airflow.
+    """Return the interval of ``--interval`` in UTC, or None.
 
     Args:
-        called: the command's arguments.
-        zone: the time zone of what has no offset.
+        args: the command's arguments.
+        zone: the time zone of timestamps without an offset.
 
     Raises:
-        WrongCallError: these are no two moments, or the first does not come first.
+        WrongCallError: these are not two timestamps in order.
     """
-    if not called.interval:
+    if not args.interval:
         return None
-    start, end = (_moment(text, zone).astimezone(timezone.utc) for text in called.interval)
+    start, end = (_timestamp(text, zone).astimezone(timezone.utc) for text in args.interval)
     if start >= end:
-        shown = " ".join(called.interval)
-        raise WrongCallError(f"--interval {shown}: it must start before it ends")
+        shown = " ".join(args.interval)
+        raise WrongCallError(f"--interval {shown}: the start must be before the end")
     return start.isoformat(), end.isoformat()
 
 
-def _moment(text: str, zone: tzinfo) -> datetime:
+def _timestamp(text: str, zone: tzinfo) -> datetime:
     try:
-        moment = iso_datetime(text)
+        found = iso_datetime(text)
     except ValueError as error:
-        raise WrongCallError(f"--interval: {text!r} is no ISO 8601 moment") from error
-    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment
+        raise WrongCallError(f"--interval: {text!r} is not an ISO 8601 timestamp") from error
+    return found.replace(tzinfo=zone) if found.tzinfo is None else found

@@ -1,9 +1,10 @@
-"""The executor's own log lines go where Spark's go: the screen has the progress and the summary."""
+"""The executor's log, written to the file of Spark's log."""
 
 from __future__ import annotations
 
 import threading
 import time
+from functools import partialmethod
 from pathlib import Path
 
 from kindling_airflow.common.redaction import without_secrets
@@ -12,7 +13,7 @@ __all__ = ["RunLog"]
 
 
 class RunLog:
-    """A logger, and what provides it, that appends to a file which others append to, too.
+    """A logger, and its provider, that appends to a file which other processes append to.
 
     Args:
         path: the file.
@@ -23,22 +24,14 @@ class RunLog:
         self._lock = threading.Lock()
 
     def get_logger(self, _name: str) -> RunLog:
-        """Return the one logger that there is."""
+        """Return this logger."""
         return self
 
-    def info(self, text: str) -> None:
-        """Write down what happens."""
-        self._write("INFO", text)
-
-    def warning(self, text: str) -> None:
-        """Write down what somebody may want to look at."""
-        self._write("WARN", text)
-
-    def error(self, text: str) -> None:
-        """Write down what went wrong."""
-        self._write("ERROR", text)
-
     def _write(self, level: str, text: str) -> None:
-        now = time.strftime("%y/%m/%d %H:%M:%S")  # as Spark's lines begin
+        now = time.strftime("%y/%m/%d %H:%M:%S")  # the format of Spark's lines
         with self._lock, self._path.open("a", encoding="utf-8", errors="backslashreplace") as log:
             log.write(f"{now} {level} kindling: {without_secrets(text)}\n")
+
+    info = partialmethod(_write, "INFO")
+    warning = partialmethod(_write, "WARN")
+    error = partialmethod(_write, "ERROR")

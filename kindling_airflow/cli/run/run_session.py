@@ -1,7 +1,7 @@
-"""What ``run`` makes its Spark session with: properties and environment, also the definition's.
+"""Properties and environment of the Spark session of a ``run``.
 
-A task hands the keys under ``spark`` to spark-submit; each of these has a property of its own,
-which a session that is started without spark-submit takes as well.
+A task passes the keys under ``spark`` to spark-submit. A session that is started without it takes
+the matching properties.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.cli.definition_keys import is_template
-from kindling_airflow.cli.sources import Source
+from kindling_airflow.cli.run.definition_keys import is_template
+from kindling_airflow.cli.sources.source import Source
 from kindling_airflow.common.immutable import EMPTY
 
 __all__ = ["session_environment", "session_properties"]
@@ -42,20 +42,20 @@ _IMPORT_PATH = "PYTHONPATH"
 _SUBMIT_ARGUMENTS = "PYSPARK_SUBMIT_ARGS"
 
 
-def session_properties(source: Source, called: argparse.Namespace) -> dict[str, str]:
-    """Return the session's properties: the command's own, the definition's, those of ``--conf``.
+def session_properties(source: Source, args: argparse.Namespace) -> dict[str, str]:
+    """Return the session's properties: defaults, then the definition's, then those of ``--conf``.
 
-    Templates are left out. As for spark-submit, a key comes before a property that means the same.
+    Templates are omitted. As for spark-submit, a key overrides the property of the same meaning.
     """
     spark = _spark_of(source)
     keys = {name: str(spark[key]) for key, name in _PROPERTIES.items() if _is_set(spark.get(key))}
     conf = {name: value for name, value in _mapping(spark, "conf").items() if _is_set(value)}
-    said = dict(pair.split("=", 1) for pair in called.conf or ())
-    return {**_DEFAULTS, **conf, **keys, **said}
+    own = dict(pair.split("=", 1) for pair in args.conf or ())
+    return {**_DEFAULTS, **conf, **keys, **own}
 
 
 def session_environment(source: Source) -> dict[str, str]:
-    """Return what the definition adds to the environment of the session's process."""
+    """Return the variables that the definition adds to the session's process."""
     spark = _spark_of(source)
     found = {n: str(v) for n, v in _mapping(spark, "env_vars").items() if _is_set(v)}
     files = spark.get("py_files")
@@ -65,8 +65,8 @@ def session_environment(source: Source) -> dict[str, str]:
         found[_IMPORT_PATH] = os.pathsep.join(filter(None, (*paths, below)))
     properties = spark.get("properties_file")
     if _is_set(properties):
-        said = os.environ.get(_SUBMIT_ARGUMENTS, "pyspark-shell")
-        found[_SUBMIT_ARGUMENTS] = f"--properties-file {shlex.quote(str(properties))} {said}"
+        before = os.environ.get(_SUBMIT_ARGUMENTS, "pyspark-shell")
+        found[_SUBMIT_ARGUMENTS] = f"--properties-file {shlex.quote(str(properties))} {before}"
     return found
 
 

@@ -1,8 +1,10 @@
-"""``run``: a plan on one local Spark session, with its progress and a summary.
+"""``run``: runs a plan on one local Spark session, with its progress and a summary.
 
-forward order                  GenerationExecutor.execute, until all pipes have ended
-streams that live on           execute_streaming, until they are told to end (stream_run)
-streams that catch up          forward order, in which each takes what is there and ends
+| pipes                | how                                                             |
+|----------------------|-----------------------------------------------------------------|
+| batch                | GenerationExecutor.execute, until all have ended                |
+| long-running streams | execute_streaming, until they are stopped (see stream_run)      |
+| catching up          | as batch; each stream processes the available data and ends     |
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from kindling_airflow.cli.definition_keys import notes_on_keys
+from kindling_airflow.cli.interrupts import INTERRUPTED
+from kindling_airflow.cli.run.definition_keys import notes_on_keys
 from kindling_airflow.cli.run.run_arguments import (
     check_has_interval,
     checked_interval,
@@ -35,9 +38,9 @@ from kindling_airflow.cli.run.run_log import RunLog
 from kindling_airflow.cli.run.run_options import run_options
 from kindling_airflow.cli.run.run_session import session_environment, session_properties
 from kindling_airflow.cli.run.spark_child import SparkChild
+from kindling_airflow.cli.run.stream_lifetime import StreamLifetime, read_lifetime
 from kindling_airflow.cli.run.stream_run import STYLES, StreamEnd, run_streams, undrained
-from kindling_airflow.cli.sources import Source, read_source
-from kindling_airflow.cli.stream_life import StreamLife, read_life
+from kindling_airflow.cli.sources.source import Source, read_source
 from kindling_airflow.common.immutable import freeze
 from kindling_airflow.errors import DeclarationError, WrongCallError
 from kindling_airflow.generation_executor import GenerationExecutor
@@ -54,54 +57,53 @@ if TYPE_CHECKING:
 
 __all__ = ["run_plan"]
 
-_INTERRUPTED = 130  # what shells say of a command that Ctrl-C ended
 _YEAR = 31_536_000
 
 
-def run_plan(called: argparse.Namespace) -> int:
-    """Run a plan; return 0 only if every pipe did its work."""
-    _check(called)
-    checked_interval(called)
-    source = read_source(called.source, called)
+def run_plan(args: argparse.Namespace) -> int:
+    """Run a plan; return 0 only if every pipe succeeded."""
+    _check(args)
+    checked_interval(args)
+    source = read_source(args.source, args)
     project = source.project
     if project is None or project.root is None:
         raise WrongCallError(
-            f"{called.source!r} does not say where the project's modules are: name a definition, "
-            "a project folder, or a manifest with its --project"
+            f"{args.source!r} does not contain the path of the project's modules: name a "
+            "definition, a project folder, or a manifest with its --project"
         )
-    if called.project is not None and (source.path.is_dir() or source.definition is not None):
-        raise WrongCallError(f"--project is for a manifest, and {called.source!r} is none")
-    interval = checked_interval(called, _zone(source))
-    life = read_life(source, called)
+    if args.project is not None and (source.path.is_dir() or source.definition is not None):
+        raise WrongCallError(f"--project applies to a manifest, and {args.source!r} is not one")
+    interval = checked_interval(args, _zone(source))
+    life = read_lifetime(source, args)
     batch = tuple(p for p in source.plan.pipe_ids if not life.lives_on or p not in life.streams)
     if batch:
         check_has_interval(source, interval)
-    options = run_options(source, called, batch)
-    console = Console(stderr=called.json, highlight=False)
+    options = run_options(source, args, batch)
+    console = Console(stderr=args.json, highlight=False)
     log_path = Path(tempfile.mkdtemp(prefix="kindling-run-")) / "spark.log"
     request = RunRequest(
         attempt_key="",
         pipe_id="",
         project_root=str(project.root),
         modules=project.base.modules,
-        warehouse=_warehouse(source, called),
+        warehouse=_warehouse(source, args),
         plan_digest=source.plan.digest,
-        run_id=run_name(source, called, interval, datetime.now(timezone.utc)),
+        run_id=run_name(source, args, interval, datetime.now(timezone.utc)),
         interval_start=interval[0] if interval else None,
         interval_end=interval[1] if interval else None,
-        parameters=run_parameters(source, called),
+        parameters=run_parameters(source, args),
         settings=differences_for(project.base, project.manifest, source.plan.pipe_ids),
         stream=freeze({"checkpoints": life.checkpoints} if life.streams else {}),
     )
     _check_places(source.plan, project.manifest, request.warehouse)
-    for note in _notes(source, called, life):
+    for note in _notes(source, args, life):
         console.print(Text(f"note: {note}"))
     with ExitStack() as stack:
         with console.status("Starting Spark ..."):
             child = stack.enter_context(
                 SparkChild(
                     request,
-                    session_properties(source, called),
+                    session_properties(source, args),
                     log_path,
                     life.catching_up,
                     session_environment(source),
@@ -112,11 +114,11 @@ def run_plan(called: argparse.Namespace) -> int:
             end = run_streams(console, child, executor, life, options, run_id=request.run_id)
         else:
             end = _run_forward(console, executor, life.plan, {**options, "run_id": request.run_id})
-    return _told(called, console, end, log_path)
+    return _finish(args, console, end, log_path)
 
 
 def _check_places(plan: ExecutionPlan, manifest: Manifest, warehouse: str) -> None:
-    """Raise if one place has two ids, now that the warehouse is known."""
+    """Raise if two entities have the same location, now that the warehouse is known."""
     pipes = filter(None, map(manifest.get_pipe_definition, plan.pipe_ids))
     problems = place_problems(pipes, manifest.entities, warehouse, os.path.realpath)
     if problems:
@@ -134,66 +136,66 @@ def _run_forward(
     return StreamEnd(result, interrupted=False)
 
 
-def _told(called: argparse.Namespace, console: Console, end: StreamEnd, log_path: Path) -> int:
-    """Say how the run has ended; return the exit status."""
+def _finish(args: argparse.Namespace, console: Console, end: StreamEnd, log_path: Path) -> int:
+    """Print how the run has ended; return the exit status."""
     result = end.result
-    if result is not None and called.json:
+    if result is not None and args.json:
         print(json.dumps(result.to_json(), indent=2))
     elif result is not None:
         _show(console, result, log_path)
     if end.interrupted or result is None:
         console.print("Interrupted.")
-        return _INTERRUPTED
+        return INTERRUPTED
     return 0 if result.all_succeeded and not undrained(result) else 1
 
 
-def _check(called: argparse.Namespace) -> None:
-    if called.workers < 1:
-        raise WrongCallError(f"--workers must be at least 1, not {called.workers}")
-    if called.retries is not None and called.retries < 0:
-        raise WrongCallError(f"--retries must be at least 0, not {called.retries}")
-    if called.timeout is not None and not 0 < called.timeout <= _YEAR:
+def _check(args: argparse.Namespace) -> None:
+    if args.workers < 1:
+        raise WrongCallError(f"--workers must be at least 1, not {args.workers}")
+    if args.retries is not None and args.retries < 0:
+        raise WrongCallError(f"--retries must be at least 0, not {args.retries}")
+    if args.timeout is not None and not 0 < args.timeout <= _YEAR:
         raise WrongCallError(
-            f"--timeout must be more than 0 seconds and at most a year, not {called.timeout:g}"
+            f"--timeout must be more than 0 seconds and at most a year, not {args.timeout:g}"
         )
-    for said in called.conf or ():
-        if "=" not in said:
-            raise WrongCallError(f"--conf {said!r}: write KEY=VALUE")
+    for pair in args.conf or ():
+        if "=" not in pair:
+            raise WrongCallError(f"--conf {pair!r}: must be KEY=VALUE")
 
 
-def _warehouse(source: Source, called: argparse.Namespace) -> str:
+def _warehouse(source: Source, args: argparse.Namespace) -> str:
     configured = source.definition.warehouse if source.definition is not None else None
-    said: str = called.warehouse or configured or "warehouse"
-    if called.warehouse is None and "{{" in said:
+    root: str = args.warehouse or configured or "warehouse"
+    if args.warehouse is None and "{{" in root:
         raise WrongCallError(
-            f"the definition's warehouse {said!r} is a template, which only Airflow can fill in: "
-            "name another with --warehouse"
+            f"the definition's warehouse {root!r} is a template, which only Airflow can render: "
+            "set --warehouse"
         )
-    return said if "://" in said else str(Path(said).resolve())
+    return root if "://" in root else str(Path(root).resolve())
 
 
 def _zone(source: Source) -> tzinfo:
-    """Return the time zone of moments that name none."""
+    """Return the time zone of timestamps without an offset."""
     return timezone.utc if source.definition is None else zone_named(source.definition.timezone)
 
 
-def _notes(source: Source, called: argparse.Namespace, life: StreamLife) -> Iterator[str]:
-    """Yield what of its definition this run does not obey, or takes in another way."""
+def _notes(source: Source, args: argparse.Namespace, life: StreamLifetime) -> Iterator[str]:
+    """Yield the keys of the definition that this run ignores, or applies in another way."""
     definition = source.definition
     if definition is None:
         return
     yield from notes_on_keys(definition, has_long_streams=life.lives_on)
-    for key, said in (("warehouse", called.warehouse), ("checkpoints", called.checkpoints)):
+    for key, option in (("warehouse", args.warehouse), ("checkpoints", args.checkpoints)):
         configured = getattr(definition, key)
-        if said is None and configured and "://" not in configured:
+        if option is None and configured and "://" not in configured:
             found = Path(configured)
             if not found.is_absolute() and (key != "checkpoints" or life.streams):
-                yield f"{key} {configured!r}: here it is {str(found.resolve())!r}"
+                yield f"{key} {configured!r}: in this run {str(found.resolve())!r}"
 
 
 @contextmanager
 def _progress(plan: ExecutionPlan, console: Console) -> Iterator[Progress]:
-    """Show how far the run is, and each pipe as it ends."""
+    """Show the progress of the run, and each pipe as it ends."""
     from kindling_airflow.generation_executor import signals
 
     columns = (
@@ -224,7 +226,7 @@ def _progress(plan: ExecutionPlan, console: Console) -> Iterator[Progress]:
 
 
 def _show(console: Console, result: ExecutionResult, log_path: Path) -> None:
-    """Print what became of each pipe, and why of those that did not do their work."""
+    """Print the result of each pipe, and the reasons of those that did not succeed."""
     table = Table(title="Run", title_justify="left")
     for column in ("pipe", "result"):
         table.add_column(column)
@@ -243,15 +245,15 @@ def _show(console: Console, result: ExecutionResult, log_path: Path) -> None:
                 f"{written:,}" if written is not None else "-",
                 f"{pipe.duration_seconds:.1f}",
             )
-            if report.get("status") == "published":  # an error says it all itself
+            if report.get("status") == "published":  # an error contains it
                 troubles += [f"{pipe.pipe_id}: {line}" for line in quality_lines(report)]
                 note = report.get("extra", {}).get("note")
                 troubles += [f"{pipe.pipe_id}: {note}"] if note else []
             if pipe.error or pipe.reason:
-                said = pipe.error_text or pipe.reason
-                troubles.append(f"{pipe.pipe_id}: {pipe.status.value}: {said}")
+                reason = pipe.error_text or pipe.reason
+                troubles.append(f"{pipe.pipe_id}: {pipe.status.value}: {reason}")
                 place = _place_of(report)
-                troubles += [f"  at {place}"] if place and place not in said else []
+                troubles += [f"  at {place}"] if place and place not in reason else []
     console.print(table)
     for trouble in troubles:
         console.print(Text(trouble))
@@ -262,12 +264,12 @@ def _show(console: Console, result: ExecutionResult, log_path: Path) -> None:
         f"in {summary['duration_seconds']:.1f} s"
     )
     if not result.all_succeeded:
-        again = f"To run it again as the same run: --run-id {shlex.quote(result.run_id)}"
+        again = f"To re-run it as the same run: --run-id {shlex.quote(result.run_id)}"
         console.print(again, soft_wrap=True, markup=False, highlight=False)
-        print(f"What Spark and the pipes printed: {log_path}", file=sys.stderr)
+        print(f"Output of Spark and the pipes: {log_path}", file=sys.stderr)
 
 
 def _place_of(report: Mapping[str, Any]) -> str:
-    """Return where in the user's code a pipe failed; "" where its report does not say."""
+    """Return where in the user's code a pipe failed; "" where that is unknown."""
     error = report.get("error")
     return RunFailure(**error).place if error else ""

@@ -17,7 +17,6 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from kindling_airflow.cli.run.child_stream import ChildStream
@@ -32,23 +31,23 @@ _MAIN = Path(__file__).resolve().parents[2] / "runner" / "session" / "session_ma
 _GRACE_SECONDS = 30.0
 _STATUS_SECONDS = 5.0
 _TAIL_LINES = 30
-_JVM_STACK = ("\tat ", "\t... ")  # says nothing that the message above it does not say
+_JVM_STACK = ("\tat ", "\t... ")
 
 OnRead = Callable[[str, bool], None]
 
 
 class SparkChild:
-    """Starts a session, runs pipes on it when called, and ends it when its block is left.
+    """Starts a session, runs a pipe on it per call, and ends it when its block is left.
 
     Args:
-        request: the project, the warehouse and the settings; its ``pipe_id`` does not count.
+        request: the project, the warehouse and the settings; its ``pipe_id`` is ignored.
         properties: Spark properties of the session.
-        log_path: the file for what Spark and the pipes print.
-        catching_up: the pipes that run as streams which take what is there, when they are called.
-        environment: what is added to the session's environment.
+        log_path: the file for the output of Spark and the pipes.
+        catching_up: the pipes that run as streams which process the available data.
+        environment: added to the session's environment.
 
     Attributes:
-        streams: those that were started, by pipe.
+        streams: the started streams, by pipe.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class SparkChild:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for this side, which ends the child in order
+                start_new_session=True,  # Ctrl-C is handled on this side
                 env={"PYSPARK_PYTHON": sys.executable, **os.environ, **self._environment},
             )
         os.close(child_in)
@@ -103,12 +102,7 @@ class SparkChild:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close()
 
     def __call__(self, pipe_id: str) -> Mapping[str, Any]:
@@ -132,22 +126,22 @@ class SparkChild:
         return stream
 
     def kill(self) -> None:
-        """End the session at once, whatever it does."""
+        """Kill the session."""
         if self._process is not None and self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def cancel(self, pipe_id: str) -> None:
-        """Ask a running pipe to give up."""
+        """Ask a running pipe to stop."""
         self._send({"do": "cancel", "pipe_id": pipe_id})
 
     def share(self, entity_id: str, level: str, on_read: OnRead) -> None:
-        """Keep an entity in the session between the pipes that read it."""
+        """Cache an entity in the session for the pipes that read it."""
         self._on_read[entity_id] = on_read
         self._send({"do": "share", "entity_id": entity_id, "level": level})
 
     def release(self, entity_id: str) -> None:
-        """Forget a kept entity."""
+        """Release a cached entity."""
         self._send({"do": "release", "entity_id": entity_id})
 
     def _do(self, what: str, pipe_id: str) -> None:
@@ -156,12 +150,12 @@ class SparkChild:
             raise PipeRunError(str(failed))
 
     def _ask(self, what: str, pipe_id: str) -> Mapping[str, Any]:
-        """Have the session do something with a pipe, and return its answer."""
+        """Send the session a request about a pipe, and return its answer."""
         call = next(self._calls)
         answer: queue.SimpleQueue[Mapping[str, Any] | None] = queue.SimpleQueue()
         self._waiting[call] = answer
         self._send({"call": call, "do": what, "pipe_id": pipe_id})
-        if self._ended.is_set():  # it may have ended before it could know of this call
+        if self._ended.is_set():  # it may have ended before this call was registered
             answer.put(None)
         found = answer.get()
         self._waiting.pop(call, None)
@@ -170,7 +164,7 @@ class SparkChild:
         return found
 
     def _end(self) -> str | None:
-        """Return how the session has ended; None while it has not."""
+        """Return how the session has ended; None while it runs."""
         return self._how_it_ended() if self._ended.is_set() else None
 
     def _wait_until_ready(self) -> None:
@@ -179,11 +173,11 @@ class SparkChild:
             raise PipeRunError(self._how_it_ended())
         if "failed" in first:
             failure = first["failed"]
-            told = f"{failure['type']}: {failure['message']}\n{failure['traceback']}".rstrip()
-            raise PipeRunError(f"the Spark session did not start: {told}\n{self._log_tail()}")
+            error = f"{failure['type']}: {failure['message']}\n{failure['traceback']}".rstrip()
+            raise PipeRunError(f"the Spark session did not start: {error}\n{self._log_tail()}")
 
     def _listen(self, answers: IO[str]) -> None:
-        """Hand each answer to whoever waits for it, until the child ends."""
+        """Pass each answer to its waiting call, until the child ends."""
         with answers:
             self._first.put(_parsed(answers.readline()))
             for line in answers:
@@ -217,12 +211,12 @@ class SparkChild:
     def _log_tail(self) -> str:
         with suppress(OSError):
             text = self._log_path.read_text(encoding="utf-8", errors="replace")
-            told = [line for line in text.splitlines() if not line.startswith(_JVM_STACK)]
+            shown = [line for line in text.splitlines() if not line.startswith(_JVM_STACK)]
             secrets = secret_values(self._properties)
-            last = (without_secrets(line, secrets) for line in told[-_TAIL_LINES:])
+            last = (without_secrets(line, secrets) for line in shown[-_TAIL_LINES:])
             lines = "\n".join(f"    {line}" for line in last)
             return f"  The end of {str(self._log_path)!r}:\n{lines}"
-        return f"  There is no {str(self._log_path)!r}."
+        return f"  File not found: {str(self._log_path)!r}."
 
     def _close(self) -> None:
         with self._lock, suppress(OSError):
@@ -238,7 +232,7 @@ class SparkChild:
 
 
 def _parsed(line: str) -> Mapping[str, Any] | None:
-    """Return the object in a line; None for half a line, which a killed process may leave."""
+    """Return the object in a line; None for a partial line of a killed process."""
     try:
         found = json.loads(line)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The streams of a plan on one Spark session: up in order, watched, drained in order.
+"""Runs the streams of a plan on one Spark session: starts, watches and drains them in order.
 
 start ... all ready ... (batch pipes of a hybrid plan) ... Ctrl-C or the end of the time
                                                            drain, sources first
@@ -16,10 +16,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from kindling_airflow.cli.interrupts import interruptible
 from kindling_airflow.cli.run.child_stream import ChildStream
-from kindling_airflow.cli.run.interrupts import interruptible
 from kindling_airflow.cli.run.spark_child import SparkChild
-from kindling_airflow.cli.stream_life import StreamLife
+from kindling_airflow.cli.run.stream_lifetime import StreamLifetime
 from kindling_airflow.errors import StreamError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.generation_executor import GenerationExecutor, StreamingExecution, signals
@@ -43,8 +43,8 @@ class StreamEnd:
     """How a run of streams has ended.
 
     Attributes:
-        result: what became of each pipe; None if it was given up in the middle of its start.
-        interrupted: it was ended before all was up, or without waiting for the drain.
+        result: the result of each pipe; None if the run was ended during its start.
+        interrupted: it was ended before all streams were ready, or without draining.
     """
 
     result: ExecutionResult | None
@@ -55,20 +55,20 @@ def run_streams(
     console: Console,
     child: SparkChild,
     executor: GenerationExecutor,
-    life: StreamLife,
+    life: StreamLifetime,
     batch_options: Mapping[str, Any],
     *,
     run_id: str | None = None,
 ) -> StreamEnd:
-    """Run streams until they end, Ctrl-C comes or the time is up, and drain them.
+    """Run streams until they end, until Ctrl-C or for their time, and drain them.
 
     Args:
-        console: told what happens.
+        console: shows the progress.
         child: the session.
         executor: runs pipes on it.
-        life: a streaming or hybrid plan, and how long its streams live once everything is up.
-        batch_options: how the batch pipes of a hybrid plan run.
-        run_id: names the run.
+        life: a streaming or hybrid plan, and the lifetime of its streams.
+        batch_options: options of the batch pipes of a hybrid plan.
+        run_id: the id of the run.
     """
     seconds = life.seconds
     with interruptible(), _screen(console, child, life.plan):
@@ -84,7 +84,7 @@ def run_streams(
             child.kill()
             return StreamEnd(None, interrupted=True)
         until = "until Ctrl-C" if seconds is None else f"for {seconds:g} s"
-        console.print(f"All streams are ready, and run {until}.")
+        console.print(f"All streams are ready and run {until}.")
         return _watched(console, child, execution, seconds)
 
 
@@ -107,7 +107,7 @@ def _watched(
 
 
 def undrained(result: ExecutionResult) -> tuple[str, ...]:
-    """Return the streams that were stopped before they had taken what was there."""
+    """Return the streams that were stopped before they had processed all available data."""
     return tuple(
         pipe.pipe_id
         for generation in result.generation_results
@@ -122,7 +122,7 @@ def _result_of(error: StreamError) -> ExecutionResult | None:
 
 @contextmanager
 def _screen(console: Console, child: SparkChild, plan: ExecutionPlan) -> Iterator[None]:
-    """Print what happens to the pipes, and on a terminal beneath it how the streams are."""
+    """Print the changes of pipes, and on a terminal the state of the streams below."""
     streams = frozenset(plan.streaming_pipes())
 
     def say(what: str, pipe_id: str, seconds: float) -> None:
@@ -156,7 +156,7 @@ def _screen(console: Console, child: SparkChild, plan: ExecutionPlan) -> Iterato
 
 
 def progress_of(streams: Mapping[str, ChildStream]) -> Callable[[], Table]:
-    """Return what makes a table of how streams are now."""
+    """Return a function that makes a table of the current state of streams."""
 
     def table() -> Table:
         found = Table(box=None, padding=(0, 2, 0, 0))
@@ -165,13 +165,13 @@ def progress_of(streams: Mapping[str, ChildStream]) -> Callable[[], Table]:
         for column in ("batch", "rows in", "rows/s", "behind", "state rows", "idle s"):
             found.add_column(column, justify="right")
         for pipe_id, stream in list(streams.items()):
-            said = stream.progress
+            progress = stream.progress
             numbers = ("batch_id", "rows_in", "rows_per_second", "lag", "state_rows")
             found.add_row(
                 Text(pipe_id),
                 _state_of(stream),
-                *(_number(said.get(name)) for name in numbers),
-                _number(said.get("idle_seconds")),
+                *(_number(progress.get(name)) for name in numbers),
+                _number(progress.get("idle_seconds")),
             )
         return found
 

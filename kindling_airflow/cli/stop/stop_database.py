@@ -1,4 +1,4 @@
-"""Airflow's database: the runs of a DAG with streams, and what stops them."""
+"""Airflow's database: the runs of a DAG with streams, and their stop tasks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = [
     "StreamingDag",
     "StreamingRun",
     "close_run",
+    "request_stop",
     "running_runs",
     "set_paused",
     "streaming_dag",
-    "tell_to_stop",
     "undrained",
 ]
 
@@ -27,13 +27,13 @@ _STOP, _STREAM = "StopStreamsOperator", "KindlingStreamOperator"
 
 @dataclass(frozen=True, slots=True)
 class StreamingDag:
-    """A DAG whose streams live until they are told to stop.
+    """A DAG with long-running streams.
 
     Attributes:
         dag_id: its id.
-        stops: the tasks whose end tells them.
-        streams: their tasks.
-        is_paused: whether Airflow begins nothing of it.
+        stops: the tasks whose end asks the streams to stop.
+        streams: the tasks of the streams.
+        is_paused: whether it is paused.
         empties: the tasks that Airflow ends without a worker.
     """
 
@@ -54,10 +54,10 @@ class StreamingRun:
 
 
 def streaming_dag(dag_id: str) -> StreamingDag:
-    """Return a DAG as Airflow has stored it.
+    """Return a DAG as stored by Airflow.
 
     Raises:
-        WrongCallError: Airflow does not know it, or it has nothing to stop.
+        WrongCallError: it is not stored, or has nothing to stop.
     """
     from airflow.models.dag import DagModel
     from airflow.models.serialized_dag import SerializedDagModel
@@ -70,13 +70,12 @@ def streaming_dag(dag_id: str) -> StreamingDag:
         is_paused = model is not None and bool(model.is_paused)
     dag = None if model is None else SerializedDagModel.get_dag(dag_id)
     if dag is None:
-        raise WrongCallError(f"Airflow knows no DAG {dag_id!r}.{did_you_mean(dag_id, known)}")
+        raise WrongCallError(f"DAG not found in Airflow: {dag_id!r}.{did_you_mean(dag_id, known)}")
     tasks: list[Any] = list(dag.task_dict.values())
     stops = tuple([task.task_id for task in tasks if task.task_type == _STOP])
     if not stops:
         raise WrongCallError(
-            f"DAG {dag_id!r} has no streams that live until they are stopped: its runs end by "
-            "themselves"
+            f"DAG {dag_id!r} has no long-running streams: its runs end by themselves"
         )
     streams = tuple([task.task_id for task in tasks if task.task_type == _STREAM])
     empties = frozenset([task.task_id for task in tasks if not _needs_worker(task)])
@@ -88,7 +87,7 @@ def running_runs(dag_id: str, run_ids: Sequence[str] | None = None) -> list[Stre
 
     Args:
         dag_id: the DAG.
-        run_ids: which, whatever their states; None: those that are running.
+        run_ids: runs in any state; None: all running ones.
     """
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
@@ -109,8 +108,8 @@ def running_runs(dag_id: str, run_ids: Sequence[str] | None = None) -> list[Stre
     return [StreamingRun(run_id, str(state), tasks[run_id]) for run_id, state in runs.items()]
 
 
-def tell_to_stop(dag: StreamingDag, run_id: str) -> None:
-    """Mark what stops the streams of a run as a success, as somebody would in the UI."""
+def request_stop(dag: StreamingDag, run_id: str) -> None:
+    """Mark the stop tasks of a run as success, as in the UI."""
     from airflow.models.serialized_dag import SerializedDagModel
     from airflow.utils.session import create_session
     from airflow.utils.state import TaskInstanceState
@@ -128,7 +127,7 @@ def tell_to_stop(dag: StreamingDag, run_id: str) -> None:
 
 
 def set_paused(dag_id: str, *, is_paused: bool) -> None:
-    """Let Airflow begin nothing more of a DAG, or go on with it."""
+    """Pause or unpause a DAG."""
     from airflow.models.dag import DagModel
     from airflow.utils.session import create_session
     from sqlalchemy import update
@@ -139,13 +138,13 @@ def set_paused(dag_id: str, *, is_paused: bool) -> None:
 
 
 def undrained(dag: StreamingDag, run_id: str) -> list[str]:
-    """Return the streams of a run that ended well, but before they had taken all that was there."""
+    """Return the streams of a run that succeeded before they had processed all available data."""
     from airflow.models.xcom import XComModel
     from airflow.sdk.execution_time.xcom import XCom
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    from kindling_airflow.operators.earlier_plans import REPORT_KEY
+    from kindling_airflow.operators.upstream_reports import REPORT_KEY
 
     query = select(XComModel).where(
         XComModel.dag_id == dag.dag_id,
@@ -155,19 +154,19 @@ def undrained(dag: StreamingDag, run_id: str) -> list[str]:
     )
     found = []
     with create_session() as session:
-        for said in session.scalars(query):
+        for xcom in session.scalars(query):
             report: Any = None
-            with suppress(Exception):  # it may be where this process does not get
-                report = XCom.deserialize_value(said)
+            with suppress(Exception):  # a custom backend may be out of reach of this process
+                report = XCom.deserialize_value(xcom)
             if isinstance(report, Mapping) and report.get("extra", EMPTY).get("drained") is False:
-                found.append(said.task_id)
+                found.append(xcom.task_id)
     return sorted(found, key=dag.streams.index)
 
 
 def close_run(dag_id: str, run_id: str) -> None:
-    """Do for a run of a paused DAG what the scheduler would: end what only waits, and the run.
+    """End a run of a paused DAG, and its tasks without a worker, as the scheduler would.
 
-    Tasks that need a worker are left as they are; so is a run that the scheduler has in hand.
+    Tasks that need a worker are not changed, nor is a run that the scheduler has locked.
     """
     from airflow.models.dagrun import DagRun
     from airflow.models.serialized_dag import SerializedDagModel
@@ -190,7 +189,7 @@ def close_run(dag_id: str, run_id: str) -> None:
 
 
 def _needs_worker(task: Any) -> bool:
-    """Tell whether a task needs a worker, as the scheduler does; the others it ends itself."""
+    """Return whether a task needs a worker; the scheduler ends the others itself."""
     if not task.inherits_from_empty_operator:
         return True
     noticed = ("has_on_execute_callback", "has_on_success_callback", "inlets", "outlets")

@@ -1,10 +1,9 @@
-"""``stop``: the streams of a DAG drain, sources first, and its runs end.
+"""``stop``: drains the streams of a DAG, sources first, and waits until its runs have ended.
 
-An ``@continuous`` DAG would start again at once, so it is paused unless ``--restart`` is said. Not
-before all of a run that takes a worker has ended, though: Airflow begins nothing of a paused DAG,
-and a stream that fails on the way has to be taken up once more to bring in what is there, as a
-batch pipe beside streams has to be run. When it is paused at last, the next run may have begun
-already; it would be left half started, so it is stopped as well.
+An ``@continuous`` DAG would start again at once, so it is paused unless ``--restart`` is given, but
+only after all tasks that need a worker have ended: Airflow starts no tasks of a paused DAG, and a
+stream that fails while it drains has to be retried, as a batch pipe beside streams has to run. The
+next run may have started by then; it is stopped as well.
 """
 
 from __future__ import annotations
@@ -15,16 +14,18 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from kindling_airflow.cli.inside_airflow import asked_of_database
+from kindling_airflow.cli.interrupts import INTERRUPTED
 from kindling_airflow.cli.stop.stop_database import (
     StreamingDag,
     StreamingRun,
     close_run,
+    request_stop,
     running_runs,
     set_paused,
     streaming_dag,
-    tell_to_stop,
     undrained,
 )
 from kindling_airflow.common.wording import first_of
@@ -33,30 +34,29 @@ from kindling_airflow.triggers.run_states import ended, named
 
 __all__ = ["stop_streams"]
 
-_LOOK_SECONDS = 0.5
-_SETTLE_SECONDS = 3.0  # of a scheduler that looked at the DAG just before it was paused
-_INTERRUPTED = 130  # what shells say of a command that Ctrl-C ended
+_POLL_SECONDS = 0.5
+_SETTLE_SECONDS = 3.0  # for a scheduler that read the DAG just before it was paused
 _IN_HAND = frozenset({"queued", "running", "deferred", "restarting"})  # paused DAG or not
 _MOST = 5
 
 
-def stop_streams(called: argparse.Namespace) -> int:
-    """Stop the streams of a DAG and wait for the end; status 1 if that does not come in time.
+def stop_streams(args: argparse.Namespace) -> int:
+    """Stop the streams of a DAG and wait for the end of its runs.
 
-    Status 1, too, if a stream has ended before it had taken all that was there.
+    The status is 1 if that does not come in time, or a stream ended before it had processed all
+    available data.
     """
-    stopping = asked_of_database(called, "stop", _stopped)
-    if called.json:
+    stopping = asked_of_database(args, "stop", _stopped)
+    if args.json:
         print(json.dumps(stopping.to_json(), indent=2))
     return stopping.status
 
 
-def _stopped(called: argparse.Namespace) -> _Stopping:
-    dag = streaming_dag(called.dag_id)
-    stopping = _Stopping(
-        dag, called.wait, restarts=called.restart, say=_silent if called.json else _print
-    )
-    stopping.begin(called.run_id)
+def _stopped(args: argparse.Namespace) -> _Stopping:
+    dag = streaming_dag(args.dag_id)
+    say = (lambda _text: None) if args.json else partial(print, flush=True)
+    stopping = _Stopping(dag, args.wait, restarts=args.restart, say=say)
+    stopping.begin(args.run_id)
     try:
         stopping.wait()
     except KeyboardInterrupt:
@@ -65,13 +65,13 @@ def _stopped(called: argparse.Namespace) -> _Stopping:
 
 
 class _Stopping:
-    """The way of runs to their ends.
+    """Stops runs and follows them to their ends.
 
     Args:
         dag: their DAG.
-        seconds: how long to wait; None: as long as it takes.
-        restarts: whether the DAG goes on afterwards.
-        say: takes lines for people.
+        seconds: how long to wait; None: no limit.
+        restarts: whether the DAG may start again.
+        say: prints a line.
     """
 
     def __init__(
@@ -93,10 +93,10 @@ class _Stopping:
         self._others: frozenset[str] = frozenset()
         self._runs: list[StreamingRun] = []
         self._undrained: dict[str, list[str]] = {}
-        self._said: dict[str, str] = {}
+        self._last_texts: dict[str, str] = {}
 
     def begin(self, run_id: str | None) -> None:
-        """Tell the streams.
+        """Ask the streams to drain.
 
         Raises:
             KindlingAirflowError: nothing is running.
@@ -107,15 +107,15 @@ class _Stopping:
             raise WrongCallError(f"DAG {dag_id!r} has no run {run_id!r}")
         if run_id is not None and runs[0].state != "running":
             raise KindlingAirflowError(
-                f"run {run_id!r} of DAG {dag_id!r} is not running, but {runs[0].state}: there is "
-                "nothing to stop"
+                f"run {run_id!r} of DAG {dag_id!r} is not running but {runs[0].state}: nothing to "
+                "stop"
             )
         if run_id is not None:
             self._others = frozenset([r.run_id for r in running_runs(dag_id)]) - {run_id}
         if not runs and not self._restarts:
             runs = self._paused_just_now()
         if not runs:
-            paused = "" if self._restarts else "; it is paused, so none will be"
+            paused = "" if self._restarts else "; it is paused, so none will start"
             raise KindlingAirflowError(f"no run of DAG {dag_id!r} is running{paused}")
         self._take_up(runs)
 
@@ -124,23 +124,23 @@ class _Stopping:
         deadline = None if self._seconds is None else time.monotonic() + self._seconds
         while not self._look():
             if deadline is not None and time.monotonic() >= deadline:
-                self._tell_unended(f"after {self._seconds:g} s")
+                self._show_unended(f"after {self._seconds:g} s")
                 return
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
         for run in self._runs:
             self._say(f"{self._dag.dag_id} {run.run_id}: {run.state}")
             if short := undrained(self._dag, run.run_id):
                 self._undrained[run.run_id] = short
-        self._tell_undrained()
+        self._show_undrained()
         self.status = 1 if self._undrained else 0
 
     def interrupt(self) -> None:
-        """Say how it is, for somebody who does not wait on."""
-        self.status = _INTERRUPTED
-        self._tell_unended("yet")
+        """Print the state of the runs, because waiting was interrupted."""
+        self.status = INTERRUPTED
+        self._show_unended("yet")
 
     def to_json(self) -> dict[str, object]:
-        """Return what has become of the runs."""
+        """Return the states of the runs as a JSON document."""
         return {
             "dag_id": self._dag.dag_id,
             "is_paused": self._is_paused,
@@ -159,18 +159,18 @@ class _Stopping:
         self._runs += runs
         for run in runs:
             self._run_ids.append(run.run_id)
-            tell_to_stop(self._dag, run.run_id)
-            self._say(f"{self._dag.dag_id} {run.run_id}: told to stop")
+            request_stop(self._dag, run.run_id)
+            self._say(f"{self._dag.dag_id} {run.run_id}: stop requested")
 
     def _look(self) -> bool:
-        """Look at the runs, and do what is to be done; return whether they have ended."""
+        """Check the runs and do what is due; return whether they have ended."""
         self._runs = running_runs(self._dag.dag_id, self._run_ids)
         running = [run for run in self._runs if run.state == "running"]
-        self._tell(running)
+        self._show(running)
         unended = [run.tasks[name] for run in running for name in self._unended(run)]
         if unended:
             if self._is_paused and not _IN_HAND.issuperset(unended):
-                self._set_paused(False, "not paused for now: something is still to be begun")
+                self._set_paused(False, "not paused for now: tasks still have to start")
             return False
         if self._pauses and not self._is_paused and (next_ones := self._paused_just_now()):
             self._take_up(next_ones)
@@ -180,7 +180,7 @@ class _Stopping:
         return not running
 
     def _unended(self, run: StreamingRun) -> list[str]:
-        """Return the tasks of a run that take a worker and have not ended."""
+        """Return the tasks of a run that need a worker and have not ended."""
         tasks = run.tasks
         return [name for name in tasks if not ended(tasks, name) and name not in self._dag.empties]
 
@@ -188,14 +188,13 @@ class _Stopping:
         from sqlalchemy.exc import SQLAlchemyError
 
         for run in running:
-            with suppress(SQLAlchemyError):  # the scheduler was quicker, or will be; look again
+            with suppress(SQLAlchemyError):  # the scheduler was quicker; checked again
                 close_run(self._dag.dag_id, run.run_id)
 
     def _paused_just_now(self) -> list[StreamingRun]:
-        """Pause the DAG; return the runs that have begun before that took effect.
+        """Pause the DAG; return the runs that have started before that took effect.
 
-        One begins only when the one before is over. While that is running, the DAG is paused in
-        time.
+        A run starts only after the end of the previous one.
         """
         if self._is_paused:
             return []
@@ -208,60 +207,52 @@ class _Stopping:
                 return begun
             if any(run.run_id in known for run in running) or time.monotonic() >= settled:
                 return []
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
     def _set_paused(self, is_paused: bool, text: str) -> None:
         set_paused(self._dag.dag_id, is_paused=is_paused)
         self._is_paused = is_paused
         self._say(f"{self._dag.dag_id}: {text}")
 
-    def _tell(self, running: list[StreamingRun]) -> None:
-        """Say how the streams are, and what is left when they have ended, if that is new."""
+    def _show(self, running: list[StreamingRun]) -> None:
+        """Print changes of the streams' states, and the other tasks when they have ended."""
         for run in running:
             streams = self._dag.streams
             counts = Counter(run.tasks.get(task_id) or "waiting" for task_id in streams)
             text = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
             if all(ended(run.tasks, task_id) for task_id in streams) and self._unended(run):
-                text = f"{text}; still to end: {self._told(run)}"
-            if text != self._said.get(run.run_id):
-                self._said[run.run_id] = text
+                text = f"{text}; still running: {self._unended_text(run)}"
+            if text != self._last_texts.get(run.run_id):
+                self._last_texts[run.run_id] = text
                 self._say(f"{self._dag.dag_id} {run.run_id}: streams: {text}")
 
-    def _told(self, run: StreamingRun) -> str:
+    def _unended_text(self, run: StreamingRun) -> str:
         """Return the tasks that have not ended, with their states."""
-        told = [f"{name!r} ({run.tasks[name] or 'waiting'})" for name in self._unended(run)]
-        return first_of(told, _MOST)
+        tasks = [f"{name!r} ({run.tasks[name] or 'waiting'})" for name in self._unended(run)]
+        return first_of(tasks, _MOST)
 
-    def _tell_unended(self, when: str) -> None:
+    def _show_unended(self, when: str) -> None:
         dag_id = self._dag.dag_id
         for run in self._runs:
-            told = self._told(run) or "all its tasks have ended"
-            self._say(f"{dag_id} {run.run_id}: not over {when}: {told}")
+            tasks = self._unended_text(run) or "all its tasks have ended"
+            self._say(f"{dag_id} {run.run_id}: has not ended {when}: {tasks}")
         again = f"airflow kindling stop {dag_id}{' --restart' if self._restarts else ''}"
         if self._pauses and not self._is_paused:
             self._say(
-                f"{dag_id}: not paused yet, because Airflow begins nothing of a paused DAG, and a "
-                "stream that fails on the way has to be taken up again. The streams go on to "
-                "their ends, and then the next run may begin."
+                f"{dag_id}: not paused yet, because Airflow starts no tasks of a paused DAG, and a "
+                "stream that fails while it drains has to be retried. The streams continue to "
+                "drain; after that the next run may start."
             )
-        self._say(f"  Fix: '{again}' waits on; the logs of these tasks say what they do.")
+        self._say(f"  Fix: wait with '{again}'; see the logs of these tasks.")
 
-    def _tell_undrained(self) -> None:
+    def _show_undrained(self) -> None:
         for run_id, task_ids in self._undrained.items():
             self._say(
-                f"{self._dag.dag_id} {run_id}: ended before all was taken in that was there: "
+                f"{self._dag.dag_id} {run_id}: ended before all available data was processed: "
                 f"{named(task_ids)}"
             )
         if self._undrained:
             self._say(
-                "  Nothing is lost, nor comes twice: the next run goes on from the checkpoints.\n"
-                "  Fix: let it, and stop it later; stream.drain_timeout gives a stream more time."
+                "  No data is lost or duplicated: the next run continues from the checkpoints.\n"
+                "  Fix: start it and stop it later; raise stream.drain_timeout to allow more time."
             )
-
-
-def _print(text: str) -> None:
-    print(text, flush=True)
-
-
-def _silent(_text: str) -> None:
-    """Say nothing: the document comes at the end."""

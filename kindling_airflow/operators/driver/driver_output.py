@@ -1,13 +1,13 @@
-"""What a driver prints, on its way into the task's log.
+"""Turns the output of a driver into the lines of a task's log.
 
     26/11/24 11:27:36 INFO SparkContext: ...        ::group::Spark
       at org.apache.spark...                  ->    (folded, line by line)
     hello from the pipe                              ::endgroup::
     KINDLING-REPORT {...}                           hello from the pipe
 
-Spark's own lines and Java's stacks are folded: the UI shows them at a click. What the pipe prints
-stands in the open. News for the operator are taken out. Nothing else is lost or reordered, but of
-blank lines that follow each other one is left.
+Spark's own lines and Java stack traces are folded in the UI; what the pipe prints is not. Messages
+for the operator are removed. Nothing else is lost or reordered; of consecutive blank lines one is
+kept.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class DriverOutput:
     """Reads the lines of one driver.
 
     Args:
-        on_start: is called with the JSON text of a driver's start.
-        on_report: is called with the JSON text of a report.
-        mask: returns a line without secrets. Airflow masks what goes into a task's log, but its
-            local executor also prints it into the scheduler's, as it is.
-        on_news: is called with the JSON text of a stream's news.
+        on_start: called with the JSON text of a driver's start.
+        on_report: called with the JSON text of a report.
+        mask: returns a line without secrets. Airflow masks a task's log, but its local executor
+            also prints the lines, unmasked, into the scheduler's.
+        on_news: called with the JSON text of a stream's news.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class DriverOutput:
 
     def lines(self, raw: Iterable[Any]) -> Iterator[str]:
         """Return the lines as they go into the log."""
-        blank = False  # held back: the runner begins its news on a line of their own
+        blank = False  # held back: the runner begins its messages on a new line
         for item in raw:
             line, has_news = self._without_news(str(item).rstrip("\r\n"))
             if not line.strip():
@@ -93,11 +93,11 @@ class DriverOutput:
             self.is_folding = False
             yield _END
 
-    def last_words(self) -> list[str]:
-        """Return the last lines that say something: no stacks, and if possible nothing quiet."""
-        said = [line for line in self._kept if not _STACK.match(line)]
-        loud = [line for line in said if not self._is_quiet(line)]
-        return (loud or said)[-_SHOWN_LINES:]
+    def last_lines(self) -> list[str]:
+        """Return the last lines without stack traces, of warnings and errors if there are any."""
+        lines = [line for line in self._kept if not _STACK.match(line)]
+        loud = [line for line in lines if not self._is_quiet(line)]
+        return (loud or lines)[-_SHOWN_LINES:]
 
     def _shown(self, line: str, blank: bool) -> Iterator[str]:
         within = self._in_document
@@ -134,7 +134,7 @@ class DriverOutput:
         return found is not None and (found["level"] or "INFO") in _QUIET_LEVELS
 
     def _without_news(self, line: str) -> tuple[str, bool]:
-        """Pass on what is meant for the operator; return what was printed before it."""
+        """Pass on a message for the operator; return what was printed before it on the line."""
         news = stream_news_in_line(line) if self._on_news is not None else None
         if news is not None and self._on_news is not None:
             self._on_news(news)

@@ -1,4 +1,4 @@
-"""What a failed task says: the pipe's own error, whether it is tried again, and where to look."""
+"""The texts of a failed task: the pipe's error, whether it is retried, and where to look."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def driver_end(driver_error: BaseException | None) -> str:
         return "The driver ended with status 0."
     text = str(driver_error).partition(_TAIL)[0]
     statuses = list(_STATUS.finditer(text))
-    return f"The driver said: {text[statuses[-1].start() :] if statuses else text}".strip()
+    return f"Driver error: {text[statuses[-1].start() :] if statuses else text}".strip()
 
 
 def headline(report: RunReport) -> str:
     """Return a failed report in one line: the text of the task's exception."""
     error = report.error
     if error is None:
-        return f"Pipe {report.pipe_id!r} failed and did not say why."
+        return f"Pipe {report.pipe_id!r} failed without an error in its report."
     first = error.message.partition("\n")[0]
     return f"Pipe {report.pipe_id!r} failed: {error.type}: {first}"
 
@@ -37,8 +37,8 @@ def failure_lines(report: RunReport, tries: str, links: Sequence[str]) -> list[s
 
     Args:
         report: of a pipe that failed.
-        tries: whether the task is tried again, and why.
-        links: addresses where there is more to see.
+        tries: whether the task is retried, and why.
+        links: further addresses.
     """
     lines = [headline(report)]
     if report.error is not None:
@@ -54,34 +54,35 @@ def no_report_text(
 
     Args:
         pipe_id: the pipe.
-        stale: a report that came, of another attempt.
-        driver_error: what the provider said of the driver's end.
+        stale: the report of another attempt, if one was received.
+        driver_error: the provider's error.
     """
     what = (
-        f"the report that came is of another attempt ({stale.attempt_key})"
+        f"the report received is from another attempt ({stale.attempt_key})"
         if stale is not None
-        else "no report came from its driver"
+        else "no report was received from its driver"
     )
     return (
         f"Pipe {pipe_id!r}: {what}, so nothing proves that its output was published. "
         f"{driver_end(driver_error)}\n"
-        "  Fix: look for what ended the driver early (os._exit or sys.exit in the pipe, a killed "
-        "process, no memory); in cluster deploy mode, let driver and worker see one warehouse."
+        "  Fix: find what ended the driver early (os._exit or sys.exit in the pipe, a killed "
+        "process, lack of memory); in cluster deploy mode, driver and worker need the same "
+        "warehouse."
     )
 
 
 def no_report_lines(
-    pipe_id: str, driver_error: BaseException | None, last_words: Sequence[str], tries: str
+    pipe_id: str, driver_error: BaseException | None, tail: Sequence[str], tries: str
 ) -> list[str]:
-    """Return what goes into the log of a task whose driver sent no report."""
+    """Return the log lines of a task whose driver sent no report."""
     lines = [f"Pipe {pipe_id!r}: its driver ended without a report. {driver_end(driver_error)}"]
     if any(sign in str(driver_error) for sign in _KILLED):
-        lines.append("  It was killed. Most often memory was short: the system's log knows.")
-    if last_words:
-        lines += ["The last that was heard of it:", *(f"  {line}" for line in last_words)]
+        lines.append("  It was killed, most often for lack of memory: see the system log.")
+    if tail:
+        lines += ["Its last output:", *(f"  {line}" for line in tail)]
     return [*lines, *_what_now(tries, (), "")]
 
 
 def _what_now(tries: str, links: Sequence[str], report: str) -> list[str]:
     places = ["above, under 'Spark'", *([report] if report else []), *links]
-    return [tries, f"More of it: {'; '.join(places)}"]
+    return [tries, f"See also: {'; '.join(places)}"]

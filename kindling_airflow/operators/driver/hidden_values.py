@@ -1,10 +1,9 @@
 """Secrets among a task's arguments: used by the driver, and shown nowhere.
 
-Airflow writes a task's templated fields into its database, as the DAG says them and once more as
-they are rendered, and its log has the command line. Between the DAG file and the driver a value
-that is secret, or in which a secret stands, is therefore kept in a :class:`HiddenValue`, which
-shows itself with ``***`` in the secret's place; and what was rendered is made known to Airflow's
-own masking, which keeps it out of logs.
+Airflow writes a task's templated fields into its database, before and after rendering, and the
+command line into its log. A value that is or contains a secret is therefore wrapped in a
+:class:`HiddenValue`, displayed with ``***``, between the DAG file and the driver; rendered secrets
+are registered with Airflow's masking of logs.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ _ONE_TEMPLATE = re.compile(r"\s*\{\{(?:(?!\}\}).)*\}\}\s*", re.DOTALL)
 
 
 class HiddenValue:
-    """A value that shows itself without what is secret of it.
+    """A value that is displayed without its secrets.
 
     Args:
         value: the value.
-        shown: what is shown in its place.
+        shown: what is displayed in its place.
     """
 
     __slots__ = ("shown", "value")
@@ -44,7 +43,7 @@ class HiddenValue:
         self.shown = shown
 
     def serialize(self) -> str:
-        """Return what Airflow stores of it."""
+        """Return what Airflow stores."""
         return self.shown
 
     def __str__(self) -> str:
@@ -63,14 +62,13 @@ class HiddenValue:
 def hidden(value: Any) -> Any:
     """Return an argument with every secret in it hidden; the same object where there is none.
 
-    A template alone stays as it is: it is no secret, and what it stands for is registered with
-    Airflow's masking when it is rendered.
+    A value that is one template is not hidden; its result is masked when it is rendered.
     """
     if isinstance(value, Mapping):
         items = {key: _hidden_item(key, item) for key, item in value.items()}
         return items if any(items[key] is not value[key] for key in items) else value
     if isinstance(value, (list, tuple)):
-        flags = ["", *map(str, value)]  # what stands behind '--password' is one
+        flags = ["", *map(str, value)]  # the item after '--password' is one
         found = [
             _hidden_item(flag if _is_flag(flag) else "", item)
             for flag, item in zip(flags, value, strict=False)
@@ -86,7 +84,7 @@ def revealed(value: Any) -> Any:
 
 
 def rendered(value: Any, render: Callable[[Any], Any]) -> Any:
-    """Return an argument whose hidden values are rendered; the others have been."""
+    """Return an argument with its hidden values rendered, as the others have been."""
 
     def again(found: HiddenValue) -> HiddenValue:
         if not _is_template(found.value):
@@ -98,14 +96,14 @@ def rendered(value: Any, render: Callable[[Any], Any]) -> Any:
 
 
 def keep_out_of_logs(*arguments: Any) -> None:
-    """Let Airflow replace the secrets of arguments by ``***`` in all that this task logs."""
+    """Register the secrets of arguments with Airflow's masking of this task's log."""
     for each in arguments:
         for value in secret_values({"": revealed(each)}):
             mask_secret(value)
 
 
 def masked(text: str) -> str:
-    """Return a text without what Airflow knows to be secret by now, and what looks like it."""
+    """Return a text without registered secrets, and without what looks like one."""
     return without_secrets(str(redact(text)))
 
 

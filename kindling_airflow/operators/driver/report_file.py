@@ -1,9 +1,8 @@
-"""The report of a driver whose output does not reach the task: a file beside the tables.
+"""The report of a driver in cluster deploy mode, whose output does not reach the task: a file.
 
-In cluster deploy mode the driver runs somewhere else, and spark-submit does not pass on what it
-prints. So it also writes its report into the warehouse, under the key of the attempt, and the task
-reads it there: from a path that both can see, or from an object store through Airflow's own file
-systems (``ObjectStoragePath``), with no Hadoop on the worker.
+The driver also writes its report into the warehouse, under the key of the attempt. The task reads
+it from a shared path, or from an object store through Airflow's ``ObjectStoragePath``, which needs
+no Hadoop on the worker.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from kindling_airflow.protocol.contracts import report_in_line
 
 __all__ = ["read_report_file", "report_path"]
 
-# What Hadoop calls a file system, and what fsspec does.
+# Hadoop's name of a file system, and that of fsspec.
 _SCHEMES = {"s3a": "s3", "s3n": "s3", "wasb": "abfs", "wasbs": "abfs"}
 _LOOKS = 3
 _PAUSE_SECONDS = 2.0
 
 
 def report_path(warehouse: str, attempt_key: str) -> str:
-    """Return where the driver of an attempt writes its report."""
+    """Return the path of the report of an attempt."""
     return f"{warehouse.rstrip('/')}/_kindling/reports/{escape_component(attempt_key)}.json"
 
 
@@ -36,7 +35,7 @@ def read_report_file(path: str) -> str | None:
     """Return the JSON text of a report and delete the file; None where there is none.
 
     Args:
-        path: as :func:`report_path` says it.
+        path: of :func:`report_path`.
 
     Raises:
         ReportError: the worker cannot read there.
@@ -50,10 +49,10 @@ def read_report_file(path: str) -> str | None:
             continue
         except Exception as error:  # whatever the file system, or the lack of it, raises
             raise ReportError(
-                f"the driver ran on the cluster, and its report cannot be read from {path!r}: "
+                f"the report of a driver on the cluster cannot be read from {path!r}: "
                 f"{type(error).__name__}: {error}\n"
-                "  Fix: let the worker read the warehouse: install the Airflow provider of its "
-                "storage, and name the connection in [kindling] warehouse_conn_id."
+                "  Fix: give the worker access to the warehouse: install the Airflow provider of "
+                "its storage, and set [kindling] warehouse_conn_id to the connection."
             ) from error
         _forget(path)
         return report_in_line(text)

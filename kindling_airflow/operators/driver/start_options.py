@@ -1,7 +1,7 @@
-"""What a driver's JVM starts with in this deployment: the start-up profile, as it is configured.
+"""The JVM options of a driver: the start-up profile of this deployment.
 
-``[kindling] start_profile`` says which (``archive``, ``light`` or ``off``), the Spark property
-``spark.kindling.startProfile`` says it for a definition or a pipe.
+Set by ``[kindling] start_profile`` (``archive``, ``light`` or ``off``), and for a definition or a
+pipe by the Spark property ``spark.kindling.startProfile``.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ _DEFAULT_FOLDER = "kindling-profile"
 
 
 def profile_folder() -> Path:
-    """Return the folder of the deployment's archives: ``[kindling] start_profile_folder``.
+    """Return the folder of the archives: ``[kindling] start_profile_folder``.
 
-    Where it says nothing it is ``kindling-profile`` in AIRFLOW_HOME; a relative path starts there.
+    The default is ``kindling-profile``; a relative path starts from AIRFLOW_HOME.
     """
     from airflow.configuration import AIRFLOW_HOME
 
-    said = conf.get("kindling", "start_profile_folder", fallback="")
-    return Path(AIRFLOW_HOME) / (said or _DEFAULT_FOLDER)
+    folder = conf.get("kindling", "start_profile_folder", fallback="")
+    return Path(AIRFLOW_HOME) / (folder or _DEFAULT_FOLDER)
 
 
 def profile_mode(properties: Mapping[str, Any]) -> ProfileMode:
-    """Return the mode that a driver's properties choose, else the deployment's."""
-    for place, said in (
+    """Return the mode that a driver's properties set, else the deployment's."""
+    for place, value in (
         (MODE_PROPERTY, properties.get(MODE_PROPERTY)),
         ("[kindling] start_profile", conf.get("kindling", "start_profile", fallback="")),
     ):
-        if said:
+        if value:
             try:
-                return ProfileMode(str(said).strip().lower())
+                return ProfileMode(str(value).strip().lower())
             except ValueError:
                 known = ", ".join(mode.value for mode in ProfileMode)
-                log.warning("%s is none of %s: %r does not count", place, known, said)
+                log.warning("%s: %r is ignored: it is not one of %s", place, value, known)
     return ProfileMode.ARCHIVE
 
 
@@ -62,15 +62,15 @@ def submit_options(
     spark_binary: str,
     properties_file: str | None = None,
 ) -> str:
-    """Return ``SPARK_SUBMIT_OPTS`` of a driver: its profile, and what stood there before.
+    """Return ``SPARK_SUBMIT_OPTS`` of a driver: its profile, and the variable's own value.
 
-    Nothing that the user says is overridden, wherever it is said.
+    No option that the user sets, in any place, is overridden.
 
     Args:
         properties: the Spark properties that the driver is submitted with.
-        environment: the variables that it is started with.
-        spark_binary: the program that submits.
-        properties_file: its file of properties, where it is not ``spark-defaults.conf``.
+        environment: its environment variables.
+        spark_binary: the name or path of spark-submit.
+        properties_file: its properties file, if it is not ``spark-defaults.conf``.
     """
     before = environment.get("SPARK_SUBMIT_OPTS", "")
     mode = profile_mode(properties)
@@ -78,20 +78,20 @@ def submit_options(
         return before
     installation = find_installation(environment, spark_binary)
     archive = archive_in(profile_folder(), installation) if installation else None
-    said = [str(properties.get(name, "")) for name in _OPTIONS_PROPERTIES]
-    said += [environment.get(name, "") for name in _OPTIONS_VARIABLES]
+    given = [str(properties.get(name, "")) for name in _OPTIONS_PROPERTIES]
+    given += [environment.get(name, "") for name in _OPTIONS_VARIABLES]
     home = installation.spark_home if installation is not None else None
-    said += _said_in_file(properties_file, environment, home)
-    # What stands later wins: the user's own.
-    return f"{driver_options(mode, archive, ' '.join(said))} {before}".strip()
+    given += _options_in_file(properties_file, environment, home)
+    # The last one wins: the user's.
+    return f"{driver_options(mode, archive, ' '.join(given))} {before}".strip()
 
 
-def _said_in_file(
-    named: str | None, environment: Mapping[str, str], spark_home: Path | None
+def _options_in_file(
+    name: str | None, environment: Mapping[str, str], spark_home: Path | None
 ) -> list[str]:
-    """Return the driver's options in the file of properties that spark-submit reads."""
+    """Return the driver's options in the properties file that spark-submit reads."""
     folder = environment.get("SPARK_CONF_DIR") or Path(spark_home or ".", "conf")
-    path = Path(named) if named else Path(folder, "spark-defaults.conf")
+    path = Path(name) if name else Path(folder, "spark-defaults.conf")
     try:
         text = path.read_text("utf-8", "replace")
     except OSError:

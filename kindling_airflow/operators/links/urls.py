@@ -1,7 +1,7 @@
-"""Where a task's buttons lead: addresses made of what drivers and deployments say.
+"""The addresses of a task's buttons, from what drivers report and the deployment configures.
 
 What a driver prints is not trusted: only plain ``http`` and ``https`` addresses become links, and
-whatever goes into one is percent-encoded.
+values in them are percent-encoded.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 __all__ = ["history_url", "location_url", "safe_url"]
 
 _HOST = re.compile(r"[A-Za-z0-9._\-]+|[0-9A-Fa-f:.]+")
-_FIXED_HOST = re.compile(r"https?://[^/{}]+/")  # or a table's place might become the host
+_FIXED_HOST = re.compile(r"https?://[^/{}]+/")  # or a table's location might become the host
 _CONSOLES = {
     "gs": "https://console.cloud.google.com/storage/browser/{bucket}/{path}",
     "s3": "https://s3.console.aws.amazon.com/s3/buckets/{bucket}?prefix={path}/",
@@ -21,10 +21,7 @@ _CONSOLES = {
 
 
 def safe_url(text: str) -> str:
-    """Return an address if it is one that a browser may be sent to, else "".
-
-    A user and a password in it are left out.
-    """
+    """Return an address without user and password if it is safe for a browser, else ""."""
     if not text.isascii() or not text.isprintable() or set(text) & set(" <>\"'`\\"):
         return ""
     try:
@@ -43,8 +40,8 @@ def history_url(server: str, application_id: str) -> str:
     """Return a run's page in a Spark history server, or "".
 
     Args:
-        server: its address; a bare ``host:port`` is one as well.
-        application_id: Spark's name for the run.
+        server: its address, or ``host:port``.
+        application_id: Spark's id of the run.
     """
     server = server.strip()
     if not server or not application_id:
@@ -54,16 +51,16 @@ def history_url(server: str, application_id: str) -> str:
 
 
 def location_url(location: str, template: str = "", *, own_endpoint: bool = False) -> str:
-    """Return the page on which a table's place can be looked at, or "".
+    """Return the page that shows a table's location, or "".
 
     Args:
         location: a path or URI.
         template: the deployment's page, with ``{location}``, ``{scheme}``, ``{bucket}`` and
-            ``{path}`` in it.
+            ``{path}`` as placeholders.
         own_endpoint: the object store is not that of the cloud provider.
 
     Raises:
-        ValueError: the template is wrong.
+        ValueError: the template is invalid.
     """
     scheme, found, rest = location.partition("://")
     if not found:
@@ -77,9 +74,9 @@ def location_url(location: str, template: str = "", *, own_endpoint: bool = Fals
         return ""
     if _FIXED_HOST.match(template) is None:
         raise ValueError(f"{template!r} does not begin with http(s)://, a host and a slash")
-    said = {"location": location, "scheme": scheme, "bucket": bucket, "path": path.strip("/")}
+    values = {"location": location, "scheme": scheme, "bucket": bucket, "path": path.strip("/")}
     try:
-        filled = template.format_map({key: quote(text, safe="/") for key, text in said.items()})
+        filled = template.format_map({key: quote(text, safe="/") for key, text in values.items()})
     except (KeyError, IndexError, ValueError, AttributeError) as error:
-        raise ValueError(f"{template!r} is no template: {error!r}") from error
+        raise ValueError(f"{template!r} is not a valid template: {error!r}") from error
     return safe_url(filled)

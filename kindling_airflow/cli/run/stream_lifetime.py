@@ -1,4 +1,4 @@
-"""What ``run`` does with the streams of a plan: how long they live, and where they keep count."""
+"""The lifetime and the checkpoints of the streams of a ``run``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from kindling_airflow.cli.sources import Source
+from kindling_airflow.cli.sources.source import Source
 from kindling_airflow.common.durations import seconds_of
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import TranslationError, WrongCallError
@@ -16,18 +16,18 @@ from kindling_airflow.tags.stream_settings import Lifetime
 from kindling_airflow.translator.stream_problems import trigger_problems
 from kindling_airflow.translator.streams import Streaming, forward_plan, streaming_part
 
-__all__ = ["StreamLife", "read_life"]
+__all__ = ["StreamLifetime", "read_lifetime"]
 
 
 @dataclass(frozen=True, slots=True)
-class StreamLife:
-    """How the streams of a plan live.
+class StreamLifetime:
+    """How long the streams of a plan run.
 
     Attributes:
-        plan: the plan, in forward order unless streams live on.
+        plan: the plan, in forward order unless streams are long-running.
         streams: its streams; none in a plan of batch pipes.
-        lives_on: whether they live until they are told to end.
-        seconds: after how many seconds they are; None: when somebody says so.
+        lives_on: whether they run until they are stopped.
+        seconds: after how many seconds they are stopped; None: by Ctrl-C.
         checkpoints: the root of their checkpoints; "" for the warehouse's own.
     """
 
@@ -39,51 +39,51 @@ class StreamLife:
 
     @property
     def catching_up(self) -> tuple[str, ...]:
-        """The streams that take what is there and end."""
+        """The streams that process the available data and end."""
         return () if self.lives_on else self.streams
 
 
-def read_life(source: Source, called: argparse.Namespace) -> StreamLife:
-    """Return how the streams of a source live: as the command says, else as its definition does.
+def read_lifetime(source: Source, args: argparse.Namespace) -> StreamLifetime:
+    """Return the lifetime of a source's streams: the command's, else the definition's.
 
     Raises:
-        WrongCallError: options that do not go together, or with the plan.
-        TranslationError: streams that cannot run; lists every problem.
+        WrongCallError: options that exclude each other, or do not apply to the plan.
+        TranslationError: streams cannot run; lists every problem.
     """
-    if called.run_for is not None and called.available_now:
-        raise WrongCallError("--for and --available-now: streams do one or the other")
-    lifetime, seconds = _lifetime(source, called)
+    if args.run_for is not None and args.available_now:
+        raise WrongCallError("--for and --available-now exclude each other")
+    lifetime, seconds = _lifetime(source, args)
     streaming = streaming_part(source.plan, lifetime, seconds)
     if streaming is None:
         for option in ("run_for", "available_now", "checkpoints"):
-            if getattr(called, option):
+            if getattr(args, option):
                 shown = {"run_for": "--for"}.get(option, f"--{option.replace('_', '-')}")
-                raise WrongCallError(f"{shown} is for streams, and the plan has none")
-        return StreamLife(source.plan)
+                raise WrongCallError(f"{shown} applies to streams, and the plan has none")
+        return StreamLifetime(source.plan)
     streams = tuple(streaming.settings)
     problems = [*_declared_problems(source, streaming), *trigger_problems(streaming)]
     if problems:
         raise TranslationError(problems)
     plan = source.plan
-    return StreamLife(
+    return StreamLifetime(
         plan if streaming.lives_on else forward_plan(plan),
         streams,
         streaming.lives_on,
         streaming.seconds,
-        _checkpoints(source, called),
+        _checkpoints(source, args),
     )
 
 
-def _lifetime(source: Source, called: argparse.Namespace) -> tuple[Lifetime | None, float | None]:
-    if called.run_for is not None:
+def _lifetime(source: Source, args: argparse.Namespace) -> tuple[Lifetime | None, float | None]:
+    if args.run_for is not None:
         try:
-            seconds = seconds_of(called.run_for)
+            seconds = seconds_of(args.run_for)
         except ValueError:
             seconds = 0.0
         if seconds <= 0:
-            raise WrongCallError(f"--for {called.run_for!r}: write a duration such as 90s or 10m")
+            raise WrongCallError(f"--for {args.run_for!r}: must be a duration such as 90s or 10m")
         return "bounded", seconds
-    if called.available_now:
+    if args.available_now:
         return "available_now", None
     if source.definition is None:
         return None, None
@@ -100,12 +100,12 @@ def _declared_problems(source: Source, streaming: Streaming) -> list[str]:
     return check_streams(pipes, declared.entities, streams, consumers_first=lives_on)
 
 
-def _checkpoints(source: Source, called: argparse.Namespace) -> str:
+def _checkpoints(source: Source, args: argparse.Namespace) -> str:
     configured = source.definition.checkpoints if source.definition is not None else None
-    said: str = called.checkpoints or configured or ""
-    if called.checkpoints is None and "{{" in said:
+    root: str = args.checkpoints or configured or ""
+    if args.checkpoints is None and "{{" in root:
         raise WrongCallError(
-            f"the definition's checkpoints {said!r} is a template, which only Airflow can fill in: "
-            "name another root with --checkpoints"
+            f"the definition's checkpoints {root!r} is a template, which only Airflow can render: "
+            "set --checkpoints"
         )
-    return said if not said or "://" in said else str(Path(said).resolve())
+    return root if not root or "://" in root else str(Path(root).resolve())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kindling_airflow.operators.driver.silence import SilenceWatch
+from kindling_airflow.operators.driver.stream_watch import Watchdog
 
 
 class Watched:
@@ -13,7 +13,7 @@ class Watched:
     def __init__(self, limit: float, first: float) -> None:
         self.now = 0.0
         self.killed_at: list[float] = []
-        self.watch = SilenceWatch(
+        self.watch = Watchdog(
             limit, first, lambda: self.killed_at.append(self.now), clock=lambda: self.now
         )
 
@@ -36,7 +36,7 @@ def test_the_first_limit_holds_until_the_driver_has_told_how_it_is() -> None:
     watched = Watched(limit=3, first=10)
     watched.lines(9)
     assert watched.killed_at == []
-    watched.watch.told()
+    watched.watch.on_news()
     watched.lines(9)
     assert watched.killed_at == [12.0]
     assert watched.watch.was_broken
@@ -51,7 +51,7 @@ def test_lines_that_are_no_news_leave_the_first_limit() -> None:
 def test_a_limit_of_zero_is_none_from_the_start() -> None:
     watched = Watched(limit=0, first=10)
     watched.lines(1_000)
-    watched.watch.told()
+    watched.watch.on_news()
     watched.lines(1_000)
     assert watched.killed_at == []
 

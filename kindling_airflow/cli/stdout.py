@@ -1,4 +1,4 @@
-"""Standard output is the command's own: what a project prints when it is imported is not on it."""
+"""Reserves standard output for the command: other prints go to standard error."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _STDOUT, _STDERR = 1, 2
 
 @contextmanager
 def printed_to_stderr() -> Iterator[None]:
-    """Send to standard error what the block prints, so that ``--json`` stays one document.
+    """Redirect what the block prints to standard error, so that ``--json`` stays one document.
 
-    That holds for what Python prints, and for the file descriptor itself, which subprocesses and
-    libraries of C write to. Where there is no such descriptor, it holds for Python alone.
+    Redirects Python's output and the file descriptor, which subprocesses and C libraries write to;
+    where there is no such descriptor, Python's output alone.
     """
     with redirect_stdout(sys.stderr), _descriptor_redirected():
         yield
@@ -25,7 +25,7 @@ def printed_to_stderr() -> Iterator[None]:
 
 @contextmanager
 def _descriptor_redirected() -> Iterator[None]:
-    _flush()  # what the command has printed before is its own
+    _flush()  # the command's own output
     try:
         before = os.dup(_STDOUT)
     except OSError:  # the process was started without one

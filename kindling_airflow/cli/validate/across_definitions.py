@@ -1,12 +1,12 @@
-"""What several definitions are to each other: checked by ``validate`` for all that it is given.
+"""Checks several definitions against each other, for ``validate``.
 
-    one dag_id twice                                        a problem: Airflow runs one of them
-    one table that two DAGs write, or have otherwise        a note: there may be reasons
-    one pool of two sizes                                   a note
-    an asset that a DAG waits for and no other one writes   a note: something else may
+    duplicate dag_id                                        a problem: Airflow runs one of them
+    a table that two DAGs write or declare differently      a note: it may be intended
+    a pool of two sizes                                     a note
+    an asset that a DAG waits for and none updates          a note: something else may
     DAGs that wait for each other                           a note
 
-and which DAG waits for which asset of which other one.
+Also returns which DAG waits for which asset of which other DAG.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
-from kindling_airflow.cli.sources import Source
+from kindling_airflow.cli.sources.source import Source
 from kindling_airflow.common.immutable import thaw
 from kindling_airflow.common.wording import did_you_mean, first_of
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
@@ -39,7 +38,7 @@ class Waiting:
 
     Attributes:
         dag_id: the DAG.
-        mode: ``all`` or ``any``: of its assets.
+        mode: ``all`` or ``any`` of its assets.
         asset: the asset.
         writers: the DAGs that update it.
     """
@@ -51,22 +50,22 @@ class Waiting:
 
 
 def same_dag_id(source: Source, others: Sequence[Source]) -> str | None:
-    """Return what is wrong if another definition has the dag_id of this one; None if none has."""
+    """Return the problem if another definition has the same dag_id, else None."""
     own = source.definition
     for other in others:
         if own is None or other.definition is None or own.dag_id != other.definition.dag_id:
             continue
-        if _resolved(source.path) != _resolved(other.path):
+        if source.path.resolve() != other.path.resolve():
             text = (
-                f"{own.dag_id!r} is the dag_id of {other.path} already\n"
-                "  Fix: give this definition a dag_id of its own."
+                f"{own.dag_id!r} is already the dag_id of {other.path}\n"
+                "  Fix: set another dag_id in this definition."
             )
             return own.located((("dag_id",), text))
     return None
 
 
 def waiting_dags(sources: Sequence[Source]) -> list[Waiting]:
-    """Return what each DAG waits for that starts on updates of assets, in the order of sources."""
+    """Return the assets that start DAGs, in the order of sources."""
     from kindling_airflow.definitions.plan_schedule import input_assets
 
     writers = _writers(sources)
@@ -86,9 +85,9 @@ def waiting_dags(sources: Sequence[Source]) -> list[Waiting]:
 
 
 def notes_across(sources: Sequence[Source]) -> list[str]:
-    """Return a text for each thing worth knowing of several definitions together."""
+    """Return the notes on several definitions together."""
     named = [source for source in sources if source.definition is not None]
-    unique = list({_resolved(source.path): source for source in named}.values())
+    unique = list({source.path.resolve(): source for source in named}.values())
     waiting = waiting_dags(unique)
     return [
         *(
@@ -133,7 +132,7 @@ class _Touched:
         source: the definition.
         tables: the declarations.
         written: those that the plan writes.
-        streamed: of them, those that streams write; see ``notes_together`` of ``notes.py``.
+        streamed: of them, those that streams write; see ``notes_together`` in ``notes.py``.
     """
 
     source: Source
@@ -166,8 +165,8 @@ def _shared_tables(one: _Touched, other: _Touched) -> Iterator[str]:
     if both_write:
         named = [_named(place, one.tables[place], other.tables[place]) for place in both_write]
         yield (
-            f"{dags} both write {first_of(sorted(named), _SHOWN)}: runs at the same time fail or "
-            "overwrite each other; let one DAG write it, or give one a warehouse of its own"
+            f"{dags} both write {first_of(sorted(named), _SHOWN)}: concurrent runs fail or "
+            "overwrite each other; write it in one DAG, or set another warehouse for one"
         )
     for place in sorted(one.tables.keys() & other.tables.keys()):
         entity, its = one.tables[place], other.tables[place]
@@ -176,8 +175,8 @@ def _shared_tables(one: _Touched, other: _Touched) -> Iterator[str]:
         different = _differences(one.source, entity, other.source, its)
         if different:
             yield (
-                f"{dags} have entity {entity.entityid!r} ({place[0]} {place[1]!r}) in different "
-                f"forms: {first_of(different, _SHOWN)}; declare it once, for both projects"
+                f"{dags} declare entity {entity.entityid!r} ({place[0]} {place[1]!r}) differently: "
+                f"{first_of(different, _SHOWN)}; share one declaration"
             )
 
 
@@ -198,11 +197,11 @@ def _streamed(source: Source) -> set[str]:
 def _differences(
     one: Source, entity: EntityMetadata, other: Source, its: EntityMetadata
 ) -> list[str]:
-    """Return in what two declarations of one table differ: name, and both values."""
+    """Return the differences of two declarations of a table: name, and both values."""
     pairs: list[tuple[str, Any, Any]] = [
         (PROVIDER_TYPE_TAG, provider_type_of(entity), provider_type_of(its))
     ]
-    # A project that only reads a table need not declare more of it than where it lies.
+    # A project that only reads a table need not declare more than its location.
     if all(
         entities is not None and entities.get_entity_definition(entity_id) is not None
         for entities, entity_id in (
@@ -231,10 +230,10 @@ def _pools(sources: Sequence[Source]) -> Iterator[str]:
                 slots[pool].setdefault(width, definition.dag_id)
     for pool, sizes in slots.items():
         if len(sizes) > 1:
-            said = [f"{width} slots by DAG {dag_id!r}" for width, dag_id in sorted(sizes.items())]
+            given = [f"{width} slots by DAG {dag_id!r}" for width, dag_id in sorted(sizes.items())]
             yield (
-                f"pool {pool!r} is to have {first_of(said, _SHOWN)}: it gets those of the DAG that "
-                "runs first; give it one size, or each DAG its own pool"
+                f"pool {pool!r} is given {first_of(given, _SHOWN)}: it gets those of the DAG that "
+                "runs first; set one size, or use one pool for each DAG"
             )
 
 
@@ -249,14 +248,14 @@ def _unwritten(waiting: Sequence[Waiting], sources: Sequence[Source]) -> Iterato
     for each in waiting:
         if each.writers:
             continue
-        # What all begin with would make all alike.
+        # The common prefix would make all similar.
         why = did_you_mean(_last(each.asset), map(_last, written))
         writer = next((silent[name] for name in silent if each.asset.endswith(f"/{name}")), None)
         if writer is not None:
-            why = f" DAG {writer!r} writes such an entity, but updates no assets (assets: false)."
+            why = f" DAG {writer!r} writes that entity, but updates no assets (assets: false)."
         yield (
             f"DAG {each.dag_id!r} waits for asset {each.asset!r}, which none of these definitions "
-            f"updates: its runs start only if something else does.{why}"
+            f"updates: its runs start only if something else updates it.{why}"
         )
 
 
@@ -264,25 +263,25 @@ def _circles(waiting: Sequence[Waiting]) -> Iterator[str]:
     import networkx as nx
 
     graph = nx.DiGraph((writer, each.dag_id) for each in waiting for writer in each.writers)
-    for knot in nx.strongly_connected_components(graph):
-        dags = sorted(knot)
+    for component in nx.strongly_connected_components(graph):
+        dags = sorted(component)
         if len(dags) == 1 and not graph.has_edge(dags[0], dags[0]):
             continue
         assets = sorted(
             {
                 each.asset
                 for each in waiting
-                if each.dag_id in knot and not knot.isdisjoint(each.writers)
+                if each.dag_id in component and not component.isdisjoint(each.writers)
             }
         )
         who = (
-            f"DAG {dags[0]!r} waits for what it updates itself"
+            f"DAG {dags[0]!r} waits for an asset that it updates itself"
             if len(dags) == 1
             else f"DAGs {first_of([repr(dag_id) for dag_id in dags], _SHOWN)} wait for each other"
         )
         yield (
-            f"{who} (assets {first_of([repr(asset) for asset in assets], _SHOWN)}): no run starts "
-            "by that alone, and once one is started, runs follow each other without end"
+            f"{who} (assets {first_of([repr(asset) for asset in assets], _SHOWN)}): none of them "
+            "starts by itself, and once one is started, runs follow each other endlessly"
         )
 
 
@@ -296,7 +295,3 @@ def _dag_id(source: Source) -> str:
 
 def _last(asset: str) -> str:
     return asset.rpartition("/")[2]
-
-
-def _resolved(path: Path) -> Path:
-    return path.resolve()

@@ -1,4 +1,4 @@
-"""``--memory-budget``: what a plan recommends to keep between pipes, under a limit of memory."""
+"""``--memory-budget``: a plan's cache recommendations under a limit of memory."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _COUNTED = "cache_candidate_count"
 
 
 def read_budget(text: str) -> int:
-    """Return an amount of memory, written as Spark takes it, in bytes.
+    """Return an amount of memory in Spark's notation in bytes.
 
     >>> read_budget("8g"), read_budget("512 MB"), read_budget("1000")
     (8589934592, 536870912, 1000)
 
     Raises:
-        WrongCallError: it is none.
+        WrongCallError: it is invalid.
     """
     found = _AMOUNT.fullmatch(text.replace(" ", ""))
     if found is None:
@@ -34,21 +34,21 @@ def read_budget(text: str) -> int:
 
 
 def with_budget(plan: ExecutionPlan, budget: int) -> ExecutionPlan:
-    """Return the plan that its strategy makes with this budget, in bytes.
+    """Return the plan with the recommendations for a budget in bytes.
 
     Raises:
-        WrongCallError: its strategy recommends nothing to keep.
+        WrongCallError: its strategy does not recommend caching.
     """
-    if _COUNTED not in plan.metadata:  # streams keep nothing between them
+    if _COUNTED not in plan.metadata:  # streams share no cache
         raise WrongCallError(
-            f"--memory-budget: a plan of strategy {plan.strategy!r} does not say what to keep"
+            f"--memory-budget: strategy {plan.strategy!r} does not recommend what to cache"
         )
     kept = cache_metadata(plan.graph, plan.pipe_ids, budget)
     return replace(plan, metadata=freeze({**plan.metadata, **kept}))
 
 
 def shared_lines(plan: ExecutionPlan) -> Iterator[str]:
-    """Yield what a plan recommends to keep, for people."""
+    """Yield the recommendations of a plan as lines of text."""
     recommended = plan.metadata[_RECOMMENDED]
     yield f"Entities that several pipes read:{'' if recommended else ' none'}"
     for entry in recommended:

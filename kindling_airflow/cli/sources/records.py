@@ -1,11 +1,11 @@
-"""JSON list of records -> manifest: pipes and entities that are declared without Python.
+"""Reads a JSON list of records: pipes and entities that are declared without Python.
 
     [{"entityid": "raw", "tags": {"provider_type": "csv"}},
      {"pipeid": "clean", "input_entity_ids": ["raw"], "output_entity_id": "clean"},
      {"pipeid": "late", "sql": "SELECT * FROM clean", "output_entity_id": "late"}]
 
-A record has the fields of a declaration, but for the function: with ``entityid`` it is an entity,
-else a pipe. The inputs of a query that names none are derived from it, as in a project.
+A record has the fields of a declaration except the function; with ``entityid`` it is an entity,
+else a pipe. The inputs of a query are derived from it by default, as in a project.
 """
 
 from __future__ import annotations
@@ -32,12 +32,11 @@ def manifest_of_records(path: Path, records: Sequence[Any]) -> Manifest:
     """Return the manifest of a list of records.
 
     Args:
-        path: the file that they stand in; files with queries are looked for beside it.
+        path: their file; paths of query files are relative to its folder.
         records: the list.
 
     Raises:
-        DeclarationError: listing everything that is wrong with any record; queries are read when
-            nothing else is.
+        DeclarationError: lists the problems of all records; queries are checked if there are none.
     """
     pipes, entities = DataPipesRegistry(), DataEntityRegistry()
     problems: list[str] = []
@@ -51,7 +50,7 @@ def manifest_of_records(path: Path, records: Sequence[Any]) -> Manifest:
         kind, id_field, _ = _kind(record)
         own_id = record.get(id_field)
         if isinstance(own_id, str) and (other := first.setdefault((kind, own_id), n)) != n:
-            problems.append(f"{where}: {kind} {own_id!r} is declared by record {other}, too")
+            problems.append(f"{where}: {kind} {own_id!r} is already declared by record {other}")
             continue
         try:
             _declare(path, record, pipes, entities)
@@ -67,7 +66,7 @@ def manifest_of_records(path: Path, records: Sequence[Any]) -> Manifest:
 
 
 def _kind(record: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:
-    """Return of a record what it declares, the key of its id, and the keys that it may have."""
+    """Return what a record declares, the key of its id, and its valid keys."""
     if "entityid" in record:
         return "entity", "entityid", ENTITY_FIELDS
     return "pipe", "pipeid", _PIPE_FIELDS
@@ -86,18 +85,21 @@ def _unknown_keys(record: Mapping[str, Any]) -> list[str]:
 def _declare(
     path: Path, record: Mapping[str, Any], pipes: DataPipesRegistry, entities: DataEntityRegistry
 ) -> None:
-    """Declare what a record says in keys that are known.
+    """Declare the valid fields of a record.
 
     Raises:
-        DeclarationError: its fields do not fit.
+        DeclarationError: a value is invalid.
     """
     kind, id_field, fields = _kind(record)
-    said: dict[str, Any] = {id_field: None, **{key: record[key] for key in fields if key in record}}
+    given: dict[str, Any] = {
+        id_field: None,
+        **{key: record[key] for key in fields if key in record},
+    }
     if kind == "entity":
-        entities.register_entity(**said)
+        entities.register_entity(**given)
         return
-    sql, sql_file = said.get("sql"), said.get("sql_file")
+    sql, sql_file = given.get("sql"), given.get("sql_file")
     if sql is not None or sql_file is not None:
-        query, _ = read_query(said["pipeid"], {"__file__": str(path)}, sql, sql_file)
-        said = {"input_entity_ids": FROM_QUERY, **said, "sql": query}
-    pipes.register_pipe(**said)
+        query, _ = read_query(given["pipeid"], {"__file__": str(path)}, sql, sql_file)
+        given = {"input_entity_ids": FROM_QUERY, **given, "sql": query}
+    pipes.register_pipe(**given)

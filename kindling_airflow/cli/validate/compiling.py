@@ -1,4 +1,4 @@
-"""``compile`` and ``validate``: from declarations to a manifest, and every problem on the way."""
+"""``compile`` and ``validate``: write a manifest, or report every problem."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kindling_airflow.cli.across_definitions import (
+from kindling_airflow.cli.sources.source import Source, read_source
+from kindling_airflow.cli.validate.across_definitions import (
     Waiting,
     notes_across,
     same_dag_id,
     waiting_dags,
 )
-from kindling_airflow.cli.notes import notes_on, notes_together
-from kindling_airflow.cli.sources import Source, read_source
+from kindling_airflow.cli.validate.notes import notes_on, notes_together
 from kindling_airflow.common.wording import counted
 from kindling_airflow.errors import (
     DefinitionError,
@@ -28,18 +28,18 @@ from kindling_airflow.errors import (
 __all__ = ["compile_source", "validate_sources"]
 
 
-def compile_source(called: argparse.Namespace) -> int:
+def compile_source(args: argparse.Namespace) -> int:
     """Check a source in full and write its manifest."""
-    source = read_source(called.source, called, fresh=True)
+    source = read_source(args.source, args, fresh=True)
     if source.project is None:
-        raise WrongCallError(f"{called.source!r} is a plan: there is nothing left to compile")
-    target = _target(source, called.output)
+        raise WrongCallError(f"{args.source!r} is a plan: nothing to compile")
+    target = _target(source, args.output)
     manifest, plan = source.project.base, source.plan
     try:
         manifest.write(target)
     except ManifestError as error:
         raise WrongCallError(str(error)) from error
-    if called.json:
+    if args.json:
         figures = plan.get_summary()
         print(json.dumps({"manifest": str(target), "digest": manifest.digest, **figures}))
         return 0
@@ -60,13 +60,13 @@ def _target(source: Source, output: str | None) -> Path:
         return source.definition.manifest or manifest_beside(source.path)
     if source.path.is_dir():
         return source.path.resolve().with_suffix(".manifest.json")
-    raise WrongCallError("name the manifest to write: --output FILE")
+    raise WrongCallError("set the manifest to write: --output FILE")
 
 
 def _shape(source: Source) -> str:
     plan = source.plan
     streams = len(plan.streaming_pipes())
-    width = f"at most {plan.max_parallelism()} side by side"
+    width = f"at most {plan.max_parallelism()} in parallel"
     return (
         f"{counted(plan.total_pipes(), 'pipe')} in "
         f"{counted(plan.total_generations(), 'generation')}, "
@@ -79,52 +79,52 @@ def _print_notes(source: Source) -> None:
         print(f"  note: {note}")
 
 
-def validate_sources(called: argparse.Namespace) -> int:
-    """Check each source in full, and definitions together; say of each whether it is sound.
+def validate_sources(args: argparse.Namespace) -> int:
+    """Check each source in full, and definitions against each other; print whether each is valid.
 
     Raises:
-        WrongCallError: some of them are not there, or options do not go with them; the others
-            have been checked.
+        WrongCallError: sources do not exist, or options do not apply to them; the others have been
+            checked.
     """
     from kindling_airflow.definitions.import_budget import seconds_for_all, seconds_for_one
 
     limit = seconds_for_one() or seconds_for_all()
     found: dict[str, list[str]] = {}
-    sound: dict[str, Source] = {}
+    valid: dict[str, Source] = {}
     wrong: list[str] = []
-    for name in called.sources:
+    for name in args.sources:
         try:
-            source = read_source(name, called, fresh=True, seconds=limit)
-            if problem := same_dag_id(source, list(sound.values())):
+            source = read_source(name, args, fresh=True, seconds=limit)
+            if problem := same_dag_id(source, list(valid.values())):
                 raise DefinitionError([problem])
         except WrongCallError as error:
             found[name] = [str(error)]
             wrong.append(str(error))
         except KindlingAirflowError as error:
             found[name] = list(problems_of(error))
-            if not called.json:
-                text = str(error)  # most name their file themselves
+            if not args.json:
+                text = str(error)  # most begin with their file
                 print(text if text.startswith(name) else f"{name}: {text}")
         else:
             found[name] = []
-            sound[name] = source
-            if not called.json:
-                print(f"{name}: sound: {_shape(source)}")
+            valid[name] = source
+            if not args.json:
+                print(f"{name}: OK: {_shape(source)}")
                 _print_notes(source)
-    _report_together(found, sound, as_json=called.json)
+    _report_together(found, valid, as_json=args.json)
     if wrong:
         raise WrongCallError("; ".join(dict.fromkeys(wrong)))
     return 1 if any(found.values()) else 0
 
 
 def _report_together(
-    found: Mapping[str, list[str]], sound: Mapping[str, Source], *, as_json: bool
+    found: Mapping[str, list[str]], valid: Mapping[str, Source], *, as_json: bool
 ) -> None:
-    """Print what the sources are to each other; as JSON, also what is wrong with each.
+    """Print notes on the sources together; as JSON, also the problems of each.
 
-    There it is under ``*``, which names no source, and only where there is something to know.
+    In JSON the notes are under ``*``, which is not a source, if there are any.
     """
-    sources = list(sound.values())
+    sources = list(valid.values())
     waiting, notes = waiting_dags(sources), [*notes_together(sources), *notes_across(sources)]
     if not as_json:
         for each in waiting:
@@ -132,7 +132,7 @@ def _report_together(
         for note in notes:
             print(f"note: {note}")
         return
-    single = [f"{name}: {note}" for name, source in sound.items() for note in notes_on(source)]
+    single = [f"{name}: {note}" for name, source in valid.items() for note in notes_on(source)]
     together: dict[str, Any] = {}
     if single or notes:
         together["notes"] = [*single, *notes]
@@ -144,5 +144,5 @@ def _report_together(
 
 def _wait_line(each: Waiting) -> str:
     writers = ", ".join(f"DAG {dag_id!r}" for dag_id in each.writers)
-    by = f"updated by {writers}" if writers else "updated by none of these"
+    by = f"updated by {writers}" if writers else "not updated by any of these"
     return f"DAG {each.dag_id!r} waits for asset {each.asset!r}: {by}"

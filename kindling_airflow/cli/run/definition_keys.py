@@ -1,8 +1,8 @@
-"""What ``run`` makes of each key of a definition, and which of those that are set it leaves out.
+"""How ``run`` treats each key of a definition, and which set keys it ignores.
 
-A definition is written for a DAG: some of its keys say what a run computes, and hold in one process
-as well; others say when and where Airflow runs it, and have nothing to say here. What is in between
-is named when a run begins, so that nobody takes it to hold.
+A definition is written for a DAG. Keys that define what a run computes apply in one process as
+well; keys that define when and where Airflow runs it do not apply. The run prints the keys that are
+ignored although a user might expect them to apply.
 """
 
 from __future__ import annotations
@@ -20,63 +20,63 @@ __all__ = ["KEYS", "Held", "is_template", "kind_of", "notes_on_keys"]
 
 
 class Held(str, Enum):
-    """What becomes of a key in one process."""
+    """How a key applies in one process."""
 
-    OBEYED = "holds"
-    """It means what it means on Airflow."""
-    DIFFERENT = "in another way"
-    """It holds, with a difference that the text names."""
-    AIRFLOW = "Airflow's"
-    """It is about when, where and for whom Airflow runs the tasks."""
-    IGNORED = "does not hold"
-    """It has no effect here; the command says so where it is set."""
+    OBEYED = "applies"
+    """As in Airflow."""
+    DIFFERENT = "applies with a difference"
+    """The text describes the difference."""
+    AIRFLOW = "Airflow only"
+    """It defines when, where and for whom Airflow runs the tasks."""
+    IGNORED = "ignored"
+    """It has no effect; the command prints a note where it is set."""
 
 
-_HERE = "Spark is in this process's own session, on this machine"
+_HERE = "Spark runs in this process's own session, on this machine"
 _ONE_SESSION = "all pipes share one session, and one process"
-_CALLED = "Airflow calls it, with the context of its own run"
+_CALLED = "Airflow calls it, with the context of its run"
 _ONLY_GIVEN = (
-    "without `--interval`: `full` works on all data; `fail` and `run_after` refuse the run, "
+    "without `--interval`: `full` processes all data; `fail` and `run_after` reject the run, "
     "because only Airflow knows the schedule's last interval"
 )
 _FROM_HERE = (
-    "a relative path starts from the working directory, as `warehouse` does without the key; "
-    "`--warehouse` comes before it"
+    "a relative path starts from the working directory, as does the default; `--warehouse` "
+    "overrides it"
 )
 
 KEYS: Mapping[str, tuple[Held, str]] = {
     **dict.fromkeys(("project.path", "project.modules"), (Held.OBEYED, "")),
     **dict.fromkeys(("strategy", "pipes", "settings"), (Held.OBEYED, "")),
     **dict.fromkeys(
-        ("select", "exclude"), (Held.OBEYED, "`--select` and `--exclude` choose among these pipes")
+        ("select", "exclude"), (Held.OBEYED, "`--select` and `--exclude` select among these pipes")
     ),
     "manifest": (Held.OBEYED, ""),
-    "package": (Held.DIFFERENT, "the code is that of the project's folder, not of the zip"),
+    "package": (Held.DIFFERENT, "the code is taken from the project's folder, not from the zip"),
     "on_missing_interval": (Held.DIFFERENT, _ONLY_GIVEN),
-    "timezone": (Held.DIFFERENT, "of an `--interval` that names no offset"),
-    "params": (Held.OBEYED, "`--param` gives others; they are checked as Airflow checks them"),
-    "lifetime": (Held.OBEYED, "`--for` and `--available-now` come before it"),
-    "duration": (Held.OBEYED, "`--for` comes before it"),
+    "timezone": (Held.DIFFERENT, "of an `--interval` without an offset"),
+    "params": (Held.OBEYED, "`--param` overrides them; values are checked as by Airflow"),
+    "lifetime": (Held.OBEYED, "`--for` and `--available-now` override it"),
+    "duration": (Held.OBEYED, "`--for` overrides it"),
     "checkpoints": (
         Held.DIFFERENT,
-        "a relative path starts from the working directory; `--checkpoints` comes before it",
+        "a relative path starts from the working directory; `--checkpoints` overrides it",
     ),
     "warehouse": (Held.DIFFERENT, _FROM_HERE),
-    "on_error": (Held.OBEYED, "`--on-error` comes before it"),
-    "barrier": (Held.DIFFERENT, "a generation always waits for the one before"),
-    "retries": (Held.OBEYED, "`--retries` comes before it; of long-running streams it does not"),
+    "on_error": (Held.OBEYED, "`--on-error` overrides it"),
+    "barrier": (Held.DIFFERENT, "a generation always waits for the previous one"),
+    "retries": (Held.OBEYED, "`--retries` overrides it; not for long-running streams"),
     "retry_delay_seconds": (Held.OBEYED, "default: 30"),
     "retry_exponential_backoff": (Held.DIFFERENT, "without the random part of Airflow's pauses"),
     "max_retry_delay_seconds": (Held.OBEYED, ""),
     "execution_timeout_seconds": (
         Held.OBEYED,
-        "`--timeout` comes before it; of long-running streams it does not",
+        "`--timeout` overrides it; not for long-running streams",
     ),
-    "overrides": (Held.OBEYED, "as far as their keys do, and `spark` among them does not"),
+    "overrides": (Held.OBEYED, "as far as their keys apply; `spark` does not"),
     "overrides.spark": (Held.IGNORED, _ONE_SESSION),
     **dict.fromkeys(("overrides.pool", "overrides.priority"), (Held.AIRFLOW, "")),
-    "spark.conf": (Held.OBEYED, "of the session; `--conf` comes before it; not templates"),
-    "spark.env_vars": (Held.OBEYED, "of the session's process; not templates"),
+    "spark.conf": (Held.OBEYED, "of the session; `--conf` overrides it; templates are ignored"),
+    "spark.env_vars": (Held.OBEYED, "of the session's process; templates are ignored"),
     **dict.fromkeys(
         (
             *("spark.archives", "spark.driver_class_path", "spark.driver_memory"),
@@ -84,7 +84,7 @@ KEYS: Mapping[str, tuple[Held, str]] = {
             *("spark.packages", "spark.principal", "spark.properties_file", "spark.py_files"),
             "spark.repositories",
         ),
-        (Held.OBEYED, "not templates"),
+        (Held.OBEYED, "templates are ignored"),
     ),
     **dict.fromkeys(
         (
@@ -99,7 +99,7 @@ KEYS: Mapping[str, tuple[Held, str]] = {
     "spark.name": (Held.AIRFLOW, "the session is named after the run"),
     **dict.fromkeys(
         ("spark.openlineage_inject_parent_job_info", "spark.openlineage_inject_transport_info"),
-        (Held.AIRFLOW, "there is no task that lineage could name"),
+        (Held.AIRFLOW, "there is no task for lineage"),
     ),
     "spark.post_submit_commands": (Held.IGNORED, "nothing is submitted"),
     "spark.proxy_user": (Held.IGNORED, "the session runs as the user of the command"),
@@ -112,7 +112,7 @@ KEYS: Mapping[str, tuple[Held, str]] = {
         ),
         (Held.IGNORED, _CALLED),
     ),
-    "dag_run.timeout_seconds": (Held.IGNORED, "a run takes as long as its pipes"),
+    "dag_run.timeout_seconds": (Held.IGNORED, "the time of a run is not limited"),
     "dag_run.max_consecutive_failed": (Held.AIRFLOW, ""),
     **dict.fromkeys(
         (
@@ -126,11 +126,11 @@ KEYS: Mapping[str, tuple[Held, str]] = {
     ),
     **dict.fromkeys(
         ("pool", "width", "pools", "pool_slots"),
-        (Held.AIRFLOW, "here `--workers` says how many pipes run at once"),
+        (Held.AIRFLOW, "`--workers` sets how many pipes run at once"),
     ),
     **dict.fromkeys(("queue", "executor", "executor_config"), (Held.AIRFLOW, "of its executor")),
 }
-"""By key, the inner ones of a mapping with a dot: what ``run`` makes of it, and the difference."""
+"""By key, those in a mapping with a dot: how it applies, and the difference."""
 
 
 _TRIES = frozenset(
@@ -142,10 +142,10 @@ _TRIES = frozenset(
 
 
 def kind_of(key: str) -> tuple[Held, str]:
-    """Return what becomes of a key; those of overrides are as those of all pipes.
+    """Return how a key applies; keys of overrides apply as those of all pipes.
 
     Raises:
-        KeyError: it is in no class.
+        KeyError: the key is not listed.
     """
     if key not in KEYS and key.startswith("overrides."):
         return KEYS[key.removeprefix("overrides.")]
@@ -153,16 +153,16 @@ def kind_of(key: str) -> tuple[Held, str]:
 
 
 def is_template(value: Any) -> bool:
-    """Return whether a value is a text that Airflow fills in, as Jinja."""
+    """Return whether a value is a Jinja template, which only Airflow renders."""
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
 def notes_on_keys(definition: Definition, *, has_long_streams: bool = False) -> list[str]:
-    """Return the keys that are set and do not hold in one process, each with the reason.
+    """Return the set keys that are ignored in one process, each with the reason.
 
     Args:
         definition: the definition.
-        has_long_streams: whether streams run until they are stopped, which no try follows.
+        has_long_streams: whether streams run until they are stopped, and are not retried.
     """
     return [
         *_ignored(definition),
@@ -178,18 +178,17 @@ def _ignored(definition: Definition) -> Iterator[str]:
         if held is Held.IGNORED:
             by_reason.setdefault(reason, []).append(shown)
     for reason, keys in by_reason.items():
-        verb = "does" if len(keys) == 1 else "do"
-        yield f"{', '.join(keys)}: {verb} not hold here: {reason}"
+        yield f"{', '.join(keys)}: ignored in this run: {reason}"
 
 
 def _of_streams(definition: Definition) -> Iterator[str]:
     found = [shown for key, shown in _set_keys(definition) if key.rpartition(".")[2] in _TRIES]
     if found:
-        yield f"{', '.join(found)}: not for streams here: one that fails ends the run"
+        yield f"{', '.join(found)}: ignored for streams in this run: a failed stream ends it"
 
 
 def _set_keys(definition: Definition) -> Iterator[tuple[str, str]]:
-    """Yield the keys that are set of those that could be ignored, and how each is shown."""
+    """Yield the set keys that could be ignored, each with its text."""
     for key in definition.task:
         if key == "spark":
             yield from ((f"spark.{inner}", f"spark.{inner}") for inner in definition.spark)
@@ -216,7 +215,7 @@ def _leaves(spark: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _templates(definition: Definition) -> Iterator[str]:
-    """Yield the settings of the session that are left out because only Airflow can fill them in."""
+    """Yield the session's settings that are ignored because only Airflow can render them."""
     found = []
     for key, value in definition.spark.items():
         if kind_of(f"spark.{key}")[0] is not Held.OBEYED:
@@ -227,4 +226,4 @@ def _templates(definition: Definition) -> Iterator[str]:
             found.append(f"spark.{key}")
     if found:
         verb = "is a template" if len(found) == 1 else "are templates"
-        yield f"{', '.join(found)}: {verb}, which only Airflow can fill in: not set here"
+        yield f"{', '.join(found)}: {verb}, which only Airflow can render: ignored in this run"

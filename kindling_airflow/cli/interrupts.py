@@ -1,4 +1,4 @@
-"""SIGTERM as Ctrl-C: what a command started is ended, whoever ends the command."""
+"""Handles SIGTERM as Ctrl-C, so that a command ends the processes that it started."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["interruptible"]
+__all__ = ["INTERRUPTED", "interruptible"]
+
+INTERRUPTED = 130  # exit status of a command that Ctrl-C ended
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM end what is in the block as Ctrl-C does, with everything that it started."""
+    """Let SIGTERM raise ``KeyboardInterrupt`` in the block."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt

@@ -1,12 +1,14 @@
-"""Fetches jars by their coordinates, whole and checked: by Maven, else by Spark's own resolver.
+"""``jars``: fetches the jars of table formats, and prints the Spark setting that uses them.
 
-A jar appears in the folder under its final name only once its checksum is right. What lies there
-already and is right is not fetched again.
+Jars are fetched by their coordinates, with Maven or else Spark's own resolver. A jar appears in the
+folder under its final name only once its checksum is verified.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -16,10 +18,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from kindling_airflow.deployment.jars import Jar
-from kindling_airflow.errors import KindlingAirflowError
+from kindling_airflow.common.wording import did_you_mean
+from kindling_airflow.deployment.jars import FORMATS, Jar, packages_setting, spark_jars_setting
+from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 
-__all__ = ["fetch_jars", "is_whole"]
+__all__ = ["fetch", "fetch_jars", "is_whole"]
 
 _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 _TIMEOUT_SECONDS = 600
@@ -45,18 +48,66 @@ _ITEM = (
 )
 
 
+def fetch(args: argparse.Namespace) -> int:
+    """Fetch the jars of formats, verify them, and print the setting for a definition."""
+    formats = list(dict.fromkeys(args.formats)) or list(FORMATS)
+    jars = tuple(jar for name in formats for jar in _jars_of(name, args.spark))
+    folder = Path(args.folder).absolute()
+    say: Callable[[str], None] = (lambda _: None) if args.json else print
+    fetched = fetch_jars(jars, folder, say)
+    setting = spark_jars_setting(folder, jars)
+    if args.json:
+        document = {
+            "folder": str(folder),
+            "spark": args.spark,
+            "formats": formats,
+            "jars": [
+                {
+                    "coordinates": jar.coordinates,
+                    "path": str(folder / jar.file_name),
+                    "sha256": jar.sha256,
+                    "fetched": jar in fetched,
+                }
+                for jar in jars
+            ],
+            "conf": {"spark.jars": setting},
+            "packages": packages_setting(jars),
+        }
+        print(json.dumps(document, indent=2))
+        return 0
+    print(
+        f"{len(jars)} jars for {' and '.join(formats)} on Spark {args.spark} in {folder}, "
+        f"{len(fetched)} of them fetched now; all checksums match.\nFor the definition:\n\n"
+        f"spark:\n  conf:\n    spark.jars: {json.dumps(setting)}"
+    )
+    return 0
+
+
+def _jars_of(name: str, spark: str) -> tuple[Jar, ...]:
+    if name not in FORMATS:
+        raise WrongCallError(
+            f"unknown format {name!r}.{did_you_mean(name, FORMATS)} Formats: {', '.join(FORMATS)}"
+        )
+    by_spark = FORMATS[name]
+    if spark not in by_spark:
+        raise WrongCallError(
+            f"no jars of {name} are known for Spark {spark!r}, only for {', '.join(by_spark)}"
+        )
+    return by_spark[spark]
+
+
 def fetch_jars(
     jars: Sequence[Jar], folder: Path, say: Callable[[str], None] = lambda _text: None
 ) -> tuple[Jar, ...]:
-    """Put jars into a folder; return those that were not there yet.
+    """Fetch the jars that a folder does not have, and return them.
 
     Args:
-        jars: the jars, each of which is named by its whole coordinates; nothing is resolved.
-        folder: where they are to be.
-        say: called with a sentence when something takes long.
+        jars: the jars by their full coordinates; dependencies are not resolved.
+        folder: the target.
+        say: called with a sentence before a long step.
 
     Raises:
-        KindlingAirflowError: one cannot be had, or is not what it should be.
+        KindlingAirflowError: a jar cannot be fetched, or its checksum does not match.
     """
     missing = tuple(jar for jar in jars if not is_whole(folder / jar.file_name, jar))
     if not missing:
@@ -66,35 +117,34 @@ def fetch_jars(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as scratch:
-            said = how(missing, Path(scratch))
+            output = how(missing, Path(scratch))
             for jar in missing:
-                _take(jar, Path(scratch), folder, said)
+                _take(jar, Path(scratch), folder, output)
     except OSError as error:
-        raise KindlingAirflowError(f"the jars cannot be fetched: {error}") from error
+        raise KindlingAirflowError(f"jars cannot be fetched: {error}") from error
     return missing
 
 
 def is_whole(path: Path, jar: Jar) -> bool:
-    """Tell whether a file is this jar."""
+    """Return whether a file is this jar."""
     return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == jar.sha256
 
 
-def _take(jar: Jar, scratch: Path, folder: Path, said: str) -> None:
+def _take(jar: Jar, scratch: Path, folder: Path, output: str) -> None:
     found = sorted(scratch.rglob(f"*{jar.file_name}"))
     if not found:
-        lines = said.strip().splitlines()[-_SHOWN_LINES:]
+        lines = output.strip().splitlines()[-_SHOWN_LINES:]
         raise KindlingAirflowError(
             f"{jar.coordinates} cannot be fetched:\n"
             + "".join(f"    {line}\n" for line in lines)
-            + "  Fix: give Maven (settings.xml) or spark-submit (spark.jars.ivySettings) a "
-            f"repository that has it, or put {jar.file_name!r} into {str(folder)!r} yourself."
+            + "  Fix: configure a repository that has it for Maven (settings.xml) or spark-submit "
+            f"(spark.jars.ivySettings), or copy {jar.file_name!r} to {str(folder)!r}."
         )
     if not is_whole(found[0], jar):
         digest = hashlib.sha256(found[0].read_bytes()).hexdigest()
         raise KindlingAirflowError(
-            f"{jar.coordinates} is not what it should be: its SHA-256 is {digest}, not "
-            f"{jar.sha256}\n"
-            "  Fix: find out what stands between you and the repository; nothing was kept."
+            f"{jar.coordinates}: checksum mismatch: the SHA-256 is {digest}, not {jar.sha256}\n"
+            "  Fix: check the repository and the proxies in between; the file was deleted."
         )
     found[0].replace(folder / jar.file_name)
 
@@ -119,7 +169,7 @@ def _by_maven(jars: Sequence[Jar], scratch: Path) -> str:
 
 
 def _by_spark(jars: Sequence[Jar], scratch: Path) -> str:
-    """Let the resolver of spark-submit fetch the jars, and no others, for a program of no lines."""
+    """Fetch the jars with the resolver of spark-submit, for an empty program."""
     program = scratch / "nothing.py"
     program.write_text("")
     beside = Path(sys.executable).parent / "spark-submit"
@@ -132,7 +182,7 @@ def _by_spark(jars: Sequence[Jar], scratch: Path) -> str:
 
 
 def _output(*command: str) -> str:
-    """Run a command and return what it said; whether it did its work is seen by the jars."""
+    """Run a command and return its output; its status is not checked, the jars are."""
     try:
         ran = subprocess.run(
             command,
@@ -146,5 +196,5 @@ def _output(*command: str) -> str:
             env={**os.environ, "PYSPARK_PYTHON": sys.executable},
         )
     except subprocess.TimeoutExpired:
-        return f"{command[0]} did not end in {_TIMEOUT_SECONDS} s"
+        return f"{command[0]} did not end within {_TIMEOUT_SECONDS} s"
     return ran.stdout

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-from kindling_airflow.operators.chosen_pipes import refuses_choice, skips_unless_chosen
+from kindling_airflow.operators.start_checks import reject_selection, skip_unless_selected
 from tests.builders import graph
 
 GRAPH = graph("a -> c, b -> c, lone")
@@ -36,7 +36,7 @@ def ended(guard: Any, pipe_id: str, select: Any) -> tuple[str, str, Any]:
 def test_one_task_fails_for_a_wrong_choice_and_the_others_are_skipped_in_silence(
     wrong: Any,
 ) -> None:
-    guard = skips_unless_chosen(GRAPH, spokesman="a")
+    guard = skip_unless_selected(GRAPH, reporting_pipe="a")
     ends = {pipe_id: ended(guard, pipe_id, wrong) for pipe_id in ("a", "b", "c", "lone")}
     assert {pipe_id: end[0] for pipe_id, end in ends.items()} == {
         "a": "failed",
@@ -47,11 +47,11 @@ def test_one_task_fails_for_a_wrong_choice_and_the_others_are_skipped_in_silence
     assert "'select' of this run selects no pipes: " in ends["a"][1]
     assert ends["a"][2] == ("tell",)
     assert all(ends[pipe_id][2] == () for pipe_id in ("b", "c", "lone"))
-    assert "the task of pipe 'a' has failed for it" in ends["c"][1]
+    assert "the failed task of pipe 'a' reports why" in ends["c"][1]
 
 
 def test_a_right_choice_is_as_ever() -> None:
-    guard = skips_unless_chosen(GRAPH, spokesman="a")
+    guard = skip_unless_selected(GRAPH, reporting_pipe="a")
     for select in ("c", ["c"]):
         ends = [ended(guard, pipe_id, select)[0] for pipe_id in ("a", "b", "c", "lone")]
         assert ends == ["skipped", "skipped", "runs", "skipped"]
@@ -59,14 +59,14 @@ def test_a_right_choice_is_as_ever() -> None:
 
 
 def test_without_a_spokesman_every_task_fails() -> None:
-    assert ended(skips_unless_chosen(GRAPH), "c", "nowhere")[0] == "failed"
+    assert ended(skip_unless_selected(GRAPH), "c", "nowhere")[0] == "failed"
 
 
 def test_streams_all_fail_and_one_calls_back() -> None:
-    guard = refuses_choice(spokesman="a")
+    guard = reject_selection(reporting_pipe="a")
     assert [ended(guard, pipe_id, "x")[::2] for pipe_id in ("a", "b")] == [
         ("failed", ("tell",)),
         ("failed", ()),
     ]
-    assert ended(refuses_choice(), "b", "x")[::2] == ("failed", ("tell",))
+    assert ended(reject_selection(), "b", "x")[::2] == ("failed", ("tell",))
     assert ended(guard, "b", None)[0] == "runs"

@@ -10,8 +10,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from kindling_airflow.common.immutable import freeze
-from kindling_airflow.operators.missing_writers import writer_end
 from kindling_airflow.operators.pipe import KindlingPipeOperator
+from kindling_airflow.operators.upstream_reports import writer_end
 from kindling_airflow.protocol.contracts import RunReport
 
 

@@ -1,7 +1,7 @@
-"""The project behind a manifest: where the code lies that its pipes are run with.
+"""Finds the project of a manifest, whose code its pipes run.
 
-shop.manifest.json    of  shop/        what 'compile shop' writes
-shop/manifest.json    of  shop/        beside the modules
+shop.manifest.json -> shop/        written by 'compile shop'
+shop/manifest.json -> shop/        beside the modules
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from kindling_airflow.manifest.harvest import harvest, is_current
 __all__ = ["project_of"]
 
 
-def project_of(path: Path, manifest: Manifest, called: argparse.Namespace) -> Path | None:
+def project_of(path: Path, manifest: Manifest, args: argparse.Namespace) -> Path | None:
     """Return the folder that a manifest's modules are imported from.
 
     Args:
         path: the manifest's file.
         manifest: the manifest.
-        called: the command's arguments.
+        args: the command's arguments.
 
     Returns:
-        the folder that the command names, else where all files of the manifest lie; None if that is
-        nowhere, or the command runs nothing.
+        the folder of ``--project``, else the one that has all files of the manifest; None if there
+        is none, or the command does not run pipes.
 
     Raises:
-        WrongCallError: what is named is no folder, or the manifest is of no modules.
-        SourceError: the project is not the one of the manifest; lists every difference in pipes.
+        WrongCallError: ``--project`` is not a folder, or the manifest has no modules.
+        SourceError: the project does not match the manifest; lists every difference in pipes.
         HarvestError, DeclarationError: its modules cannot be imported.
     """
-    if "project" not in called:
+    if "project" not in args:
         return None
-    if called.project is None:
+    if args.project is None:
         name = path.name.removesuffix(".json").removesuffix(".manifest")
         roots = [path.with_name(name), path.parent]
         root = next((r for r in roots if manifest.sources and not _missing(manifest, r)), None)
     elif not manifest.modules:
-        raise WrongCallError(f"--project: {str(path)!r} is of no modules that could be imported")
+        raise WrongCallError(f"--project: {str(path)!r} has no modules to import")
     else:
-        root = Path(called.project)
+        root = Path(args.project)
         if not root.is_dir():
-            raise WrongCallError(f"--project: there is no folder {called.project!r}")
+            raise WrongCallError(f"--project: folder not found: {args.project!r}")
     if root is not None and not is_current(manifest, root):
         problems = list(_differences(manifest, root))
         if problems:
@@ -55,17 +55,17 @@ def project_of(path: Path, manifest: Manifest, called: argparse.Namespace) -> Pa
 
 
 def _missing(manifest: Manifest, root: Path) -> list[str]:
-    """Return which files of a manifest a folder does not have."""
+    """Return the files of a manifest that a folder does not have."""
     return [name for name in manifest.sources if not (root / name).is_file()]
 
 
 def _differences(manifest: Manifest, root: Path) -> Iterator[str]:
-    """Yield how a project is another than that of a manifest."""
+    """Yield the differences between a project and a manifest."""
     missing = _missing(manifest, root)
     for name in missing:
         yield (
             f"the project {str(root)!r} has no file {name!r}\n"
-            "  Fix: name the project's folder with --project, or compile the manifest again."
+            "  Fix: set --project to the project's folder, or compile the manifest again."
         )
     if missing:
         return
@@ -75,16 +75,16 @@ def _differences(manifest: Manifest, root: Path) -> Iterator[str]:
         hint = did_you_mean(pipe_id, found.get_pipe_ids())
         yield (
             f"the project {str(root)!r} has no pipe {pipe_id!r}.{hint}\n"
-            "  Fix: name the project's folder with --project, or compile the manifest again."
+            "  Fix: set --project to the project's folder, or compile the manifest again."
         )
     if not lost and _declared(found) != _declared(manifest):
         yield (
-            f"the project {str(root)!r} does not declare what the manifest says\n"
+            f"the declarations of the project {str(root)!r} differ from the manifest\n"
             "  Fix: compile the manifest again."
         )
 
 
 def _declared(manifest: Manifest) -> list[object]:
-    """Return what a manifest says, but for the files that it was made from."""
+    """Return a manifest without the files that it was compiled from."""
     document = manifest.to_json()
     return [document[key] for key in ("modules", "entities", "pipes")]

@@ -1,0 +1,1 @@
+"""What a command works on: manifest and plan, read from whatever its argument names."""

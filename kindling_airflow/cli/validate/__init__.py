@@ -1,0 +1,1 @@
+"""``compile`` and ``validate``: check sources, alone and against each other."""

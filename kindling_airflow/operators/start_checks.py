@@ -1,0 +1,193 @@
+"""What a task checks before it starts its driver.
+
+- **Selection**: a run for some pipes only, by ``select`` in its conf or in the form of the UI:
+  ``airflow dags trigger shop --conf '{"select": "gold.x+"}'``. A pipe that is not selected is
+  skipped without a driver; its table stays as it is, and its readers use that. Each task evaluates
+  the selection itself, on the plan that its worker has compiled anyway.
+- **Fail fast**: after a failure no pipe is started. Airflow's ``DAG(fail_fast=True)`` kills running
+  pipes, skips the others, and reports success where the leaves were skipped. Here running pipes may
+  end, and a pipe that is not started fails without a driver; so the run fails, and clearing the
+  failed tasks resumes it.
+- **Plan drift**: each task is compiled anew as it starts. A pipe compares the digest of its plan
+  with those in the reports of its upstream tasks, and warns where they differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+
+from kindling_airflow.common.wording import first_of
+from kindling_airflow.errors import SelectionError
+from kindling_airflow.operators.upstream_reports import REPORT_KEY
+from kindling_airflow.pipe_graph import PipeGraph
+from kindling_airflow.selection import SELECT_PARAM, select
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["fail_after_failure", "reject_selection", "skip_unless_selected", "warn_of_plan_drift"]
+
+_MOST_NAMED = 5
+_MOST_UPSTREAM = 10  # each costs a call to Airflow
+
+Check = Callable[["Context"], None]
+
+
+def skip_unless_selected(
+    graph: PipeGraph, key: str = SELECT_PARAM, reporting_pipe: str | None = None
+) -> Check:
+    """Return a check that skips a task whose pipe is not selected in the run.
+
+    An invalid selection is reported once: one task fails, and with it the run; the others are
+    skipped.
+
+    Args:
+        graph: the pipes of the plan.
+        key: the entry of the run's conf, or the param, that holds the selection.
+        reporting_pipe: the pipe whose task fails if the selection is invalid; it has no upstream
+            tasks. None: every task fails.
+    """
+
+    def check(context: Context) -> None:
+        selection = _selection(context, key)
+        if not selection:
+            _reject_empty_list(context, key, selection)
+            return
+        task: Any = context["ti"].task
+        try:
+            pipes = select(graph, selection)
+        except SelectionError as error:
+            if reporting_pipe in (None, task.pipe_id):
+                raise AirflowFailException(
+                    f"{key!r} of this run selects no pipes: {error}"
+                ) from error
+            reason = (
+                f"{key!r} of this run selects no pipes; the failed task of pipe "
+                f"{reporting_pipe!r} reports why."
+            )
+        else:
+            if task.pipe_id in pipes:
+                return
+            reason = f"Pipe {task.pipe_id!r} is not selected in this run ({key}: {selection!r})."
+        task.on_skipped_callback = ()  # nothing has changed
+        raise AirflowSkipException(reason)
+
+    return check
+
+
+def reject_selection(key: str = SELECT_PARAM, reporting_pipe: str | None = None) -> Check:
+    """Return a check that fails a task of a run with a selection, where all pipes run together.
+
+    Streams wait until each other is ready, so a run of some of them would never start.
+
+    Args:
+        key: the entry of the run's conf, or the param, that would hold the selection.
+        reporting_pipe: the pipe whose failure callbacks are called; None: those of every task.
+    """
+
+    def check(context: Context) -> None:
+        selection = _selection(context, key)
+        if selection:
+            task: Any = getattr(context.get("ti"), "task", None)
+            if task is not None and reporting_pipe not in (None, getattr(task, "pipe_id", None)):
+                task.on_failure_callback = ()
+            raise AirflowFailException(
+                f"This run selects some pipes ({key}: {selection!r}), but the streams of a plan "
+                "run together, because each waits until the others are ready\n"
+                f"  Fix: start a run without {key!r}; with lifetime: available_now it can select."
+            )
+
+    return check
+
+
+def _selection(context: Mapping[str, Any], key: str) -> Any:
+    conf = getattr(context.get("dag_run"), "conf", None) or {}
+    params: Mapping[str, Any] = context.get("params") or {}
+    found = conf[key] if key in conf else params.get(key)
+    return found.strip() if isinstance(found, str) else found
+
+
+def _reject_empty_list(context: Context, key: str, selection: Any) -> None:
+    """Reject ``select: []`` in a run's conf, which does not ask for all pipes.
+
+    Empty text is what the form of the UI sends where it is not filled in, and so is an empty list
+    where that is the default of the DAG's param.
+    """
+    conf = getattr(context.get("dag_run"), "conf", None) or {}
+    if key not in conf or not isinstance(selection, (list, tuple)):
+        return
+    defaults: Mapping[str, Any] = getattr(context.get("dag"), "params", None) or {}
+    if key not in defaults or defaults[key] != selection:
+        raise AirflowFailException(
+            f"{key!r} of this run is an empty list, which selects no pipes\n"
+            f"  Fix: name some pipes, or omit {key!r} to run all of them."
+        )
+
+
+def fail_after_failure(prefix: str = "") -> Check:
+    """Return a check that fails a task if another task of the run has failed.
+
+    Its ``on_failure_callback`` is not called: the failure was reported by the task that caused it.
+
+    Args:
+        prefix: how the ids of the tasks begin whose failures count; default: all of the DAG.
+    """
+
+    def check(context: Context) -> None:
+        ti: Any = context["ti"]
+        run = {"dag_id": ti.dag_id, "run_ids": [ti.run_id]}
+        if not ti.get_ti_count(states=["failed"], **run):  # one number, whatever the DAG's size
+            return
+        states = ti.get_task_states(**run).get(ti.run_id, {})
+        failed = sorted(t for t, state in states.items() if state == "failed")
+        own = [repr(task_id) for task_id in failed if task_id.startswith(prefix)]
+        if own:
+            ti.task.on_failure_callback = ()
+            raise AirflowFailException(
+                f"{ti.task_id!r} was not started: {first_of(own, _MOST_NAMED)} failed in this run, "
+                "and on_error is 'fail_fast'\n"
+                "  Fix: correct the cause, then clear the failed tasks of this run."
+            )
+
+    return check
+
+
+def warn_of_plan_drift(upstream_of: Callable[[str], Sequence[str]]) -> Check:
+    """Return a check that warns, and notes for the report, where upstream tasks had another plan.
+
+    Args:
+        upstream_of: returns the ids of a task's upstream tasks in the DAG.
+    """
+
+    def check(context: Context) -> None:
+        ti: Any = context["ti"]
+        task, found = ti.task, {}
+        for name in islice(upstream_of(ti.task_id), _MOST_UPSTREAM):
+            digest = _plan_digest(ti, name)
+            if digest and digest != task.plan_digest:
+                found[name] = digest
+        if found:
+            task.plan_drift = found
+            named = ", ".join(f"{name!r} ({digest})" for name, digest in found.items())
+            task.log.warning(
+                "The plan of this DAG changed during the run: this task has plan %s, upstream "
+                "tasks had others: %s. Their output is complete. Start a new run if all pipes have "
+                "to run on one plan.",
+                task.plan_digest,
+                named,
+            )
+
+    return check
+
+
+def _plan_digest(ti: Any, task_id: str) -> str:
+    try:
+        report = ti.xcom_pull(task_ids=task_id, key=REPORT_KEY)
+    except Exception as error:  # the check must not fail a run
+        ti.task.log.debug("The report of %s is not available: %s", task_id, error)
+        return ""
+    return str(report.get("plan_digest") or "") if isinstance(report, dict) else ""
