@@ -238,7 +238,7 @@ def _narrowed(planned: Planned, called: argparse.Namespace) -> ExecutionPlan:
 
 def _spares_imports(definition: Definition) -> bool:
     """Return whether Airflow would read a compiled manifest in place of importing the project."""
-    from kindling_airflow.definitions.compile import current_manifest
+    from kindling_airflow.definitions.project_manifests import current_manifest
 
     try:
         return current_manifest(definition) is not None

@@ -7,21 +7,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, get_parsing_context
 
 from kindling_airflow.common.bulk import collector_paused
 from kindling_airflow.common.interrupts import noticed_interrupts
 from kindling_airflow.dag_factory.broken import BrokenDefinition
-from kindling_airflow.dag_factory.build import build_dag
+from kindling_airflow.dag_factory.build import build_dag, build_task
 from kindling_airflow.dag_factory.definition_files import definition_files
-from kindling_airflow.definitions.compile import Compiled, compile_definition, wrapped
-from kindling_airflow.definitions.definition import DEFINITION_SUFFIX, Definition
-from kindling_airflow.definitions.project_manifests import ProjectManifest, project_manifests
+from kindling_airflow.definitions.compiled_dag import read_compiled_task
+from kindling_airflow.definitions.definition import DEFINITION_SUFFIX, Definition, wrapped
 from kindling_airflow.definitions.yaml_file import DefinitionFile, located, read_definition_file
 from kindling_airflow.errors import DefinitionError, KindlingAirflowError
 from kindling_airflow.manifest.harvest import refuse_in_harvest
+
+if TYPE_CHECKING:
+    from kindling_airflow.definitions.compile import Compiled
+    from kindling_airflow.definitions.project_manifests import ProjectManifest
 
 __all__ = ["DEFINITION_SUFFIX", "definition_files", "kindling_dag", "load_dags", "try_out"]
 
@@ -57,8 +60,12 @@ def load_dags(dag_file: str | Path) -> dict[str, DAG]:
             with made.broken_if_it_fails(path, interrupted):
                 if isinstance(found, DefinitionError):
                     raise found
-                definitions[path] = Definition.from_read_file(found)
-        manifests = project_manifests(list(definitions.values()))
+                dag = None if wanted.task_id is None else _dag_of_task(found, wanted.task_id)
+                if dag is not None:
+                    made.dags[dag.dag_id] = dag
+                else:
+                    definitions[path] = Definition.from_read_file(found)
+        manifests = _project_manifests(list(definitions.values()))
         for (path, definition), manifest in zip(definitions.items(), manifests, strict=True):
             with made.broken_if_it_fails(path, interrupted):
                 dag = _dag(definition, manifest, wanted.task_id)
@@ -127,7 +134,7 @@ def kindling_dag(base: str | Path, **definition: Any) -> DAG:
     # Without a task it is the command line that asks, and stores every DAG that it comes across.
     if wanted.task_id is not None and wanted.dag_id != checked.dag_id:
         return DAG(dag_id=checked.dag_id, schedule=None)
-    (manifest,) = project_manifests([checked])
+    (manifest,) = _project_manifests([checked])
     if manifest.manifest is not None and manifest.error is not None:
         log.warning("%s: %s", checked.source, manifest.error)
     return _dag(checked, manifest, wanted.task_id)
@@ -184,11 +191,30 @@ def try_out(compiled: Compiled) -> None:
         getattr(module, name).to_dict(dag)
 
 
+def _dag_of_task(read: DefinitionFile, task_id: str) -> DAG | None:
+    """Return a DAG with one task as it was compiled; None where it must be compiled anew."""
+    compiled = read_compiled_task(read, task_id)
+    if compiled is None:
+        return None
+    with _refusals(compiled[0].definition):
+        return build_task(*compiled)
+
+
+def _project_manifests(definitions: list[Definition]) -> list[ProjectManifest]:
+    if not definitions:
+        return []
+    from kindling_airflow.definitions.project_manifests import project_manifests
+
+    return project_manifests(definitions)
+
+
 def _dag(definition: Definition, found: ProjectManifest, only_task: str | None = None) -> DAG:
     """Compile and build."""
     if found.manifest is None and found.error is not None:
         with wrapped(definition):
             raise found.error
+    from kindling_airflow.definitions.compile import compile_definition
+
     # building it finds the rest
     compiled = compile_definition(definition, found.manifest, complete=False)
     with _refusals(definition):

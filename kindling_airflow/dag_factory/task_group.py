@@ -29,6 +29,7 @@ from airflow.sdk import TaskGroup, get_parsing_context
 from kindling_airflow.dag_factory.group_sources import PlanSource, planned_source
 from kindling_airflow.dag_factory.tasks import TaskBuilder
 from kindling_airflow.definitions.compile import Compiled, compile_planned
+from kindling_airflow.definitions.dag_parts import dag_parts
 from kindling_airflow.definitions.references import References
 from kindling_airflow.errors import DefinitionError, did_you_mean
 from kindling_airflow.manifest.harvest import refuse_in_harvest
@@ -163,7 +164,7 @@ def kindling_task_group(
     foreign = wanted.task_id is not None and own is None
     try:
         builder = TaskBuilder(
-            compiled,
+            dag_parts(compiled),
             group.dag,
             References(compiled.definition),
             group=group,
@@ -172,7 +173,7 @@ def kindling_task_group(
         if own is not None:
             builder.build_one(own)
         else:
-            builder.build_all()
+            builder.build_all(compiled)
     except DefinitionError:
         raise
     except Exception as error:  # the user's own task policy, or an id that is taken

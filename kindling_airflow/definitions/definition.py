@@ -7,6 +7,7 @@ All problems of a definition are reported at once, each with file, line and key.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -35,8 +36,12 @@ from kindling_airflow.definitions.yaml_file import (
     located,
     read_definition_file,
 )
-from kindling_airflow.errors import DefinitionError, GraphValidationError
-from kindling_airflow.execution_strategy import strategy_by_name
+from kindling_airflow.errors import (
+    DefinitionError,
+    GraphValidationError,
+    PackageError,
+    ProblemsError,
+)
 from kindling_airflow.tags.stream_settings import Lifetime
 from kindling_airflow.translator import asset_namespace
 from kindling_airflow.translator.task_settings import TASK_KEYS, merged
@@ -46,8 +51,11 @@ __all__ = [
     "DEFINITION_SUFFIXES",
     "Definition",
     "bare_name",
+    "check_package",
     "definition_schema",
     "manifest_beside",
+    "manifest_of",
+    "wrapped",
 ]
 
 DEFINITION_SUFFIX = ".kindling.yaml"
@@ -145,6 +153,17 @@ class Definition:
         found: Mapping[str, Any] = self.task.get("spark", EMPTY)
         return found
 
+    def runs_continuously(self, lifetime: str | None) -> bool:
+        """Return whether a run starts as soon as the one before it has ended.
+
+        Continuous streams do so unless the definition has a schedule or ``schedule: null``; they
+        restart by themselves after any end.
+
+        Args:
+            lifetime: of its streams; None if it has none.
+        """
+        return lifetime == "continuous" if self.continuous is None else self.continuous
+
     def located(self, problem: Problem) -> str:
         """Return a problem's text behind the source, the line and the key that it is about."""
         return self.without_secrets(located(self.source, self.lines, problem))
@@ -185,6 +204,14 @@ class Definition:
         return replace(_definition(keys, base, read.source, manifest, objects), lines=read.lines)
 
     @classmethod
+    def from_checked_file(cls, read: DefinitionFile) -> Definition:
+        """Return the definition in a file whose bytes are known to be free of problems."""
+        document, objects = set_aside(read.keys)
+        keys, _ = as_json(document)
+        found = _definition(keys, read.path.parent, read.source, manifest_of(read), objects)
+        return replace(found, lines=read.lines)
+
+    @classmethod
     def from_document(cls, document: Mapping[str, Any], *, base: Path, source: str) -> Definition:
         """Return the definition that a document makes.
 
@@ -204,6 +231,48 @@ class Definition:
 def manifest_beside(path: Path) -> Path:
     """Return where the compiled manifest of a definition lies unless it names another place."""
     return path.with_name(bare_name(path) + ".manifest.json")
+
+
+def manifest_of(read: DefinitionFile) -> Path | None:
+    """Return where the compiled manifest of a definition lies: as named, or beside it if there."""
+    return _found_manifest(read.keys, read.path.parent, read.path)
+
+
+@contextmanager
+def wrapped(definition: Definition) -> Iterator[None]:
+    """Name a definition in every problem that is found on the way from it to its DAG.
+
+    Raises:
+        DefinitionError: in place of every other error that lists problems.
+    """
+    try:
+        yield
+    except (ProblemsError, OSError) as error:
+        found = error.problems if isinstance(error, ProblemsError) else [error]
+        raise DefinitionError(
+            definition.without_secrets(f"{definition.source}: {problem}") for problem in found
+        ) from error
+
+
+def check_package(definition: Definition, manifest: str, sources: Mapping[str, str]) -> None:
+    """Refuse a package of another state of the project; one behind a URI is the driver's to check.
+
+    Args:
+        definition: the definition, with or without a package.
+        manifest: the digest of the project's manifest.
+        sources: SHA-256 of the project's files.
+
+    Raises:
+        PackageError: the package is missing, or of another state.
+    """
+    if definition.package is None or "://" in definition.package:
+        return
+    from kindling_airflow.deployment.project_package import package_problems, read_info
+
+    path = Path(definition.package)
+    problems = package_problems(path, read_info(path), manifest, sources)
+    if problems:
+        raise PackageError(problems)
 
 
 def bare_name(path: Path) -> str:
@@ -304,6 +373,8 @@ def _meaning_problems(
             text = f"the project folder {str(folder)!r} does not exist\n  Fix: correct the path."
             yield ("project",), text
     if "strategy" in sound:
+        from kindling_airflow.execution_strategy import strategy_by_name
+
         try:
             strategy_by_name(sound["strategy"])
         except GraphValidationError as error:

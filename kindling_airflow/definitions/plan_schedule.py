@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.yaml_file import Problem
-from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.translator.assets import asset_identifier
+
+if TYPE_CHECKING:
+    from kindling_airflow.execution_plan import ExecutionPlan
 
 __all__ = ["input_assets", "schedule_problems"]
 

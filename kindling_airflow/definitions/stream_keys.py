@@ -11,22 +11,7 @@ from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.translator.stream_problems import lifetime_problem
 from kindling_airflow.translator.streams import Streaming, streaming_part
 
-__all__ = ["runs_continuously", "stream_key_problems"]
-
-
-def runs_continuously(definition: Definition, lifetime: str | None) -> bool:
-    """Tell whether a run starts as soon as the one before is over.
-
-    Streams that live until they are stopped do so unless the definition has a schedule, or says
-    that it has none: then they start again by themselves after whatever ended them.
-
-    Args:
-        definition: the definition.
-        lifetime: how long its streams live; None if it has none.
-    """
-    if definition.continuous is None:
-        return lifetime == "continuous"
-    return definition.continuous
+__all__ = ["stream_key_problems"]
 
 
 def stream_key_problems(
@@ -71,5 +56,5 @@ def _with_living_streams(definition: Definition, streaming: Streaming) -> Iterat
     if limit is not None and (streaming.seconds is None or limit <= streaming.seconds):
         text = f"a run fails after {limit:g} s, and its streams live {streaming.length()}"
         yield ("dag_run", "timeout_seconds"), f"{text}\n  Fix: use lifetime: bounded for less."
-    if definition.continuous is None and runs_continuously(definition, streaming.lifetime):
+    if definition.continuous is None and definition.runs_continuously(streaming.lifetime):
         yield from param_problems(definition.params, True)

@@ -8,6 +8,7 @@ before it costs anything. Aliases and ``<<`` merges of sane size work as ever.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +63,7 @@ class DefinitionFile:
         keys: its keys, as JSON has them.
         lines: the line of each key and item, by its way from the root.
         problems: what YAML lets pass and a definition does not.
+        digest: SHA-256 of its bytes.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class DefinitionFile:
     keys: Mapping[str, Any]
     lines: Mapping[Where, int]
     problems: tuple[Problem, ...] = ()
+    digest: str = ""
 
 
 def read_definition_file(
@@ -91,8 +94,8 @@ def read_definition_file(
     """
     source = str(path) if source is None else source
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        builder = _Builder(text)
+        data = path.read_bytes()
+        builder = _Builder(data.decode("utf-8-sig"))
     except OSError as error:
         raise DefinitionError(
             [f"{source}: cannot be read: {error.strerror}\n  Fix: correct the path or its rights."]
@@ -116,7 +119,9 @@ def read_definition_file(
         found = "and this file is empty" if empty else f"not {type(builder.root).__name__}"
         problem = f"{source}: {what} is a mapping of keys, {found}\n  Fix: start with {start}."
         raise DefinitionError([problem])
-    return DefinitionFile(path, source, builder.root, builder.lines, tuple(builder.problems))
+    digest = hashlib.sha256(data).hexdigest()
+    problems = tuple(builder.problems)
+    return DefinitionFile(path, source, builder.root, builder.lines, problems, digest)
 
 
 def located(source: str, lines: Mapping[Where, int], problem: Problem) -> str:

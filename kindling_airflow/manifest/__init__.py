@@ -39,6 +39,7 @@ from kindling_airflow.errors import DeclarationError, ManifestError
 from kindling_airflow.manifest.project_settings import SettingsLayer, apply_settings
 
 __all__ = [
+    "DAG_PART",
     "ENTITY_FIELDS",
     "MANIFEST_SCHEMA_VERSION",
     "PIPE_FIELDS",
@@ -48,6 +49,8 @@ __all__ = [
 
 MANIFEST_SCHEMA_VERSION = 1
 _PROGRAM = "__main__"
+DAG_PART = ',\n  "dag": {\n'
+"""What the compiled DAG of a definition begins with, behind the declarations in a manifest file."""
 
 PIPE_FIELDS = (
     "pipeid",
@@ -251,7 +254,8 @@ class Manifest:
         """
         try:
             with collector_paused():
-                document = json.loads(path.read_text(encoding="utf-8"))
+                text, found, _ = path.read_text(encoding="utf-8").partition(DAG_PART)
+                document = json.loads(text + "\n}" if found else text)
         except OSError as error:
             problem = f"cannot read the manifest {str(path)!r}: {error.strerror}"
             raise ManifestError([problem]) from error
@@ -310,7 +314,9 @@ class Manifest:
             problems.append("modules must be a list of module names")
         if not isinstance(sources, dict) or not all(isinstance(s, str) for s in sources.values()):
             problems.append("sources must be an object from file to SHA-256")
-        problems = problems or digest_problems(document, "manifest", "compile the manifest again")
+        problems = problems or digest_problems(
+            document, "manifest", "compile the manifest again", implied=("dag",)
+        )
         if problems:
             raise ManifestError(problems)
         return cls(pipes, entities, FrozenDict(functions), tuple(modules), freeze(sources))

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from kindling_airflow.errors import SelectionError
-from kindling_airflow.pipe_graph import PipeGraph
-from kindling_airflow.selection import select
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from kindling_airflow.pipe_graph import PipeGraph
 
 __all__ = ["CHOICE", "refuses_choice", "skips_unless_chosen"]
 
@@ -27,7 +27,7 @@ CHOICE = "select"
 
 
 def skips_unless_chosen(
-    graph: PipeGraph, key: str = CHOICE, spokesman: str | None = None
+    graph: Callable[[], PipeGraph], key: str = CHOICE, spokesman: str | None = None
 ) -> Callable[[Context], None]:
     """Return what a pipe's task calls before it begins; it raises if the run is not for the pipe.
 
@@ -35,7 +35,7 @@ def skips_unless_chosen(
     fails the run, and the others are skipped.
 
     Args:
-        graph: the pipes of the plan.
+        graph: makes the graph of the plan's pipes; called only by a run that selects some.
         key: the entry of the run's conf, or the param, that says which pipes the run is for.
         spokesman: the pipe whose task fails if the choice is wrong; it waits for no other. None:
             every task fails.
@@ -46,9 +46,11 @@ def skips_unless_chosen(
         if not chosen:
             _refuse_empty_list(context, key, chosen)
             return
+        from kindling_airflow.selection import select
+
         task: Any = context["ti"].task
         try:
-            pipes = select(graph, chosen)
+            pipes = select(graph(), chosen)
         except SelectionError as error:
             if spokesman not in (None, task.pipe_id):
                 task.on_skipped_callback = ()

@@ -320,7 +320,7 @@ class TestChoice:
             "AirflowFailException: 'select' of this run is an empty list, which selects no pipes\n"
             "  Fix: name some, or leave 'select' out for all of them."
         )
-        check = skips_unless_chosen(PipeGraph({}), "pick")
+        check = skips_unless_chosen(lambda: PipeGraph({}), "pick")
         run = SimpleNamespace(conf={"pick": []})
         of_a_group: Any = {"dag": SimpleNamespace(params={"pick": []}), "dag_run": run}
         check(of_a_group)  # what its form sends where nothing was filled in

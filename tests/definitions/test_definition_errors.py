@@ -431,8 +431,8 @@ def test_a_module_that_does_not_import_keeps_its_traceback(tmp_path: Path) -> No
 
 def test_a_manifest_that_is_named_but_not_there(tmp_path: Path) -> None:
     assert compile_errors(tmp_path, "a", manifest="shop.json") == (
-        f"here: there is no manifest '{tmp_path / 'shop.json'}'\n"
-        "  Fix: write it with 'kindling-airflow compile', or leave the key 'manifest' out."
+        f"here: manifest not found: '{tmp_path / 'shop.json'}'\n"
+        "  Fix: write it with 'kindling-airflow compile', or remove the key 'manifest'."
     )
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.definitions.compile import project_manifest
 from kindling_airflow.definitions.definition import Definition
+from kindling_airflow.definitions.project_manifests import project_manifest
 from kindling_airflow.errors import HarvestError
 
 PIPE = """\
