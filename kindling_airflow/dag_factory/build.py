@@ -71,17 +71,10 @@ def build_task(parts: DagParts, task: NodeSpec) -> DAG:
 
 def _empty_dag(parts: DagParts, references: References) -> DAG:
     definition = parts.definition
-    optional: dict[str, Any] = {
-        "dag_display_name": definition.dag_display_name,
-        "is_paused_upon_creation": definition.is_paused_upon_creation,
-        "access_control": thaw(definition.access_control) or None,
-    }
     schedule = airflow_schedule(definition, parts.outline)
     starts_at_once = schedule == CONTINUOUS and definition.start_date is None
     return DAG(
         dag_id=definition.dag_id,
-        description=definition.description and without_secrets(definition.description),
-        doc_md=definition.doc_md and without_secrets(definition.doc_md),
         schedule=schedule,
         start_date=CONTINUOUS_START if starts_at_once else definition.start_date,
         catchup=definition.catchup,
@@ -90,8 +83,12 @@ def _empty_dag(parts: DagParts, references: References) -> DAG:
         tags=sorted({"kindling", *definition.tags}),
         params=_params(parts),
         **_run_arguments(definition, references, is_endless=schedule == CONTINUOUS),
-        **{name: value for name, value in optional.items() if value is not None},
+        **{name: _shown(value) for name, value in definition.dag_arguments.items() if value != {}},
     )
+
+
+def _shown(value: Any) -> Any:
+    return without_secrets(value) if isinstance(value, str) else thaw(value)
 
 
 def _params(parts: DagParts) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from kindling_airflow.translator import (
     translate,
 )
 from kindling_airflow.translator.overrides import unmatched_patterns
-from kindling_airflow.translator.streams import streaming_part
+from kindling_airflow.translator.streams import Streaming, streaming_part
 
 __all__ = [
     "Compiled",
@@ -149,32 +149,37 @@ def compile_planned(
     Raises:
         DefinitionError: as :func:`compile_definition`.
     """
-    definition = planned.definition
-    _check_keys(planned, complete, closing)
+    definition, plan = planned.definition, planned.plan
+    streaming = streaming_part(plan, definition.lifetime, definition.duration)
+    _check_keys(planned, streaming, complete, closing)
     with wrapped(definition):
         base = planned.base
         check_package(definition, base.digest if definition.package else "", base.sources)
-        pipes = _pipes_of(planned.plan, planned.manifest)
+        pipes = _pipes_of(plan, planned.manifest)
         problems = memory_problems(pipes, planned.manifest.entities)
-        problems += query_param_problems(planned.plan, definition.params)
-        streaming = streaming_part(planned.plan, definition.lifetime)
+        problems += query_param_problems(plan, definition.params)
         streams = () if streaming is None else tuple(streaming.settings)
         consumers_first = streaming is not None and streaming.lives_on
         problems += check_streams(
             pipes, planned.manifest.entities, streams, consumers_first=consumers_first
         )
-        spec = _translated(planned.plan, options_of(definition, closing), problems)
-    return Compiled(definition, planned.base, planned.manifest, planned.plan, spec)
+        spec = _translated(plan, options_of(definition, closing), streaming, problems)
+    return Compiled(definition, planned.base, planned.manifest, plan, spec)
 
 
-def _translated(plan: ExecutionPlan, options: TranslateOptions, problems: Sequence[str]) -> DagSpec:
+def _translated(
+    plan: ExecutionPlan,
+    options: TranslateOptions,
+    streaming: Streaming | None,
+    problems: Sequence[str],
+) -> DagSpec:
     """Translate a plan of which some problems are known already.
 
     Raises:
         TranslationError: those, and what the translation finds besides.
     """
     try:
-        spec = translate(plan, options)
+        spec = translate(plan, options, streaming)
     except TranslationError as error:
         more = [text for text in error.problems if not text.endswith(tuple(problems))]
         raise TranslationError([*problems, *more]) from error
@@ -183,7 +188,9 @@ def _translated(plan: ExecutionPlan, options: TranslateOptions, problems: Sequen
     return spec
 
 
-def _check_keys(planned: Planned, complete: bool, closing: Closing) -> None:
+def _check_keys(
+    planned: Planned, streaming: Streaming | None, complete: bool, closing: Closing
+) -> None:
     """Refuse keys of a definition that the plan or the installation shows to be wrong.
 
     Raises:
@@ -198,7 +205,7 @@ def _check_keys(planned: Planned, complete: bool, closing: Closing) -> None:
     is_group = closing is Closing.ALWAYS
     if not is_group:  # it runs when its DAG does
         found += schedule_problems(definition, planned.plan)
-    found += stream_key_problems(definition, planned.plan, is_group=is_group)
+    found += stream_key_problems(definition, planned.plan, streaming, is_group=is_group)
     found += template_problems(definition, is_group=is_group)
     problems = [definition.located(problem) for problem in found]
     problems += reference_problems(definition) if complete else ()

@@ -16,7 +16,7 @@ from typing import Any
 from kindling_airflow.common.frozen import EMPTY, freeze
 from kindling_airflow.definitions.checks import meaning_problems
 from kindling_airflow.definitions.python_objects import set_aside
-from kindling_airflow.definitions.schema_check import as_json, definition_schema, schema_problems
+from kindling_airflow.definitions.schema_check import as_json, dag_arguments, schema_problems
 from kindling_airflow.definitions.secrets import hides_secrets_of, secret_problems
 from kindling_airflow.definitions.times import (
     ASSETS,
@@ -52,7 +52,6 @@ __all__ = [
     "Definition",
     "bare_name",
     "check_package",
-    "definition_schema",
     "manifest_beside",
     "manifest_of",
     "wrapped",
@@ -87,6 +86,7 @@ class Definition:
         on_missing_interval: what a run without a data interval does.
         params: the parameters of a run, as they are said.
         dag_run: what holds for a run as a whole, as it is said.
+        dag_arguments: arguments that are passed on to Airflow's DAG as they are.
         pools: the slots of further pools.
         task: what is said of every pipe's task, one layer of
             :class:`~kindling_airflow.translator.TaskSettings`.
@@ -106,16 +106,12 @@ class Definition:
     modules: tuple[str, ...] = ()
     manifest: Path | None = None
     package: str | None = None
-    description: str | None = None
-    doc_md: str | None = None
     cron: str | None = None
     start_date: datetime | None = None
     timezone: str = "UTC"
     catchup: bool = False
     max_active_runs: int = 1
     tags: tuple[str, ...] = ()
-    dag_display_name: str | None = None
-    is_paused_upon_creation: bool | None = None
     every: timedelta | None = None
     partitions: str | None = None
     updates: tuple[str, tuple[str, ...]] | None = None
@@ -124,7 +120,7 @@ class Definition:
     on_missing_interval: str = "full"
     params: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     dag_run: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
-    access_control: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    dag_arguments: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     strategy: str = "batch"
     pipes: tuple[str, ...] | None = None
     select: tuple[str, ...] = ()
@@ -331,6 +327,7 @@ def _definition(
         "pool": keys.get("pool", _default_pool(keys)),
         "task": freeze(merged({}, {key: keys[key] for key in TASK_KEYS if key in keys})),
         "assets": _assets(keys),
+        "dag_arguments": freeze({key: keys[key] for key in dag_arguments() if key in keys}),
         "objects": objects,
         "folder": base.absolute(),
     }

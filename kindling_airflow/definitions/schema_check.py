@@ -21,7 +21,14 @@ from kindling_airflow.common.secret_keys import MASK, is_secret_key, secret_valu
 from kindling_airflow.definitions.yaml_file import DEEPEST, MOST_VALUES, Problem, Where
 from kindling_airflow.errors import did_you_mean
 
-__all__ = ["as_json", "definition_schema", "resolved", "schema_problems"]
+__all__ = [
+    "as_json",
+    "dag_arguments",
+    "definition_schema",
+    "keys_of_level",
+    "resolved",
+    "schema_problems",
+]
 
 _TYPES = {
     "array": "a list",
@@ -44,6 +51,22 @@ def definition_schema() -> dict[str, Any]:
     )
     schema: dict[str, Any] = json.loads(text)
     return schema
+
+
+def keys_of_level(level: str) -> tuple[str, ...]:
+    """Return the keys of a level: ``dag`` for the DAG as a whole, ``plan`` for the choice of pipes.
+
+    >>> keys_of_level("plan")
+    ('strategy', 'pipes', 'select', 'exclude')
+    """
+    properties = definition_schema()["properties"]
+    return tuple([key for key, said in properties.items() if said.get("x-level") == level])
+
+
+def dag_arguments() -> tuple[str, ...]:
+    """Return the keys that are passed on to Airflow's DAG as they are."""
+    properties = definition_schema()["properties"]
+    return tuple([key for key, said in properties.items() if said.get("x-dag-argument")])
 
 
 def resolved(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,22 +9,22 @@ from kindling_airflow.definitions.params import param_problems
 from kindling_airflow.definitions.yaml_file import Problem
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.translator.stream_problems import lifetime_problem
-from kindling_airflow.translator.streams import Streaming, streaming_part
+from kindling_airflow.translator.streams import Streaming
 
 __all__ = ["stream_key_problems"]
 
 
 def stream_key_problems(
-    definition: Definition, plan: ExecutionPlan, *, is_group: bool
+    definition: Definition, plan: ExecutionPlan, streaming: Streaming | None, *, is_group: bool
 ) -> Iterator[Problem]:
     """Yield the keys of a definition that do not fit the streams of its plan, or the lack of them.
 
     Args:
         definition: the definition.
         plan: its plan.
+        streaming: the streams of the plan.
         is_group: the plan goes into a DAG that is not the definition's.
     """
-    streaming = streaming_part(plan, definition.lifetime, definition.duration)
     if streaming is None:
         yield from _without_streams(definition, plan)
         return
@@ -38,7 +38,7 @@ def stream_key_problems(
 
 
 def _without_streams(definition: Definition, plan: ExecutionPlan) -> Iterator[Problem]:
-    wrong = lifetime_problem(plan, definition.lifetime)
+    wrong = lifetime_problem(plan, definition.lifetime, None)
     if wrong is not None:
         yield ("lifetime",), wrong
     elif definition.checkpoints is not None:

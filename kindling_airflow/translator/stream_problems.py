@@ -13,15 +13,17 @@ from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.tags.stream_settings import Lifetime, is_stream
 from kindling_airflow.translator.options import UNLIMITED, Barrier, OnError, TranslateOptions
 from kindling_airflow.translator.overrides import some_pipes
-from kindling_airflow.translator.streams import Streaming, streaming_part
+from kindling_airflow.translator.streams import Streaming
 from kindling_airflow.translator.task_settings import TaskSettings
 
 __all__ = ["lifetime_problem", "option_problems", "task_problems", "trigger_problems"]
 
 
-def lifetime_problem(plan: ExecutionPlan, lifetime: Lifetime | None) -> str | None:
-    """Return why a plan cannot have the lifetime that the deployment gives it."""
-    if lifetime is None or streaming_part(plan, lifetime) is not None:
+def lifetime_problem(
+    plan: ExecutionPlan, lifetime: Lifetime | None, streaming: Streaming | None
+) -> str | None:
+    """Return why a plan cannot have the lifetime that the deployment sets."""
+    if lifetime is None or streaming is not None:
         return None
     tagged = [p for p in plan.pipe_ids if is_stream(plan.graph.nodes[p].tags)]
     if tagged:

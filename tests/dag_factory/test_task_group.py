@@ -201,10 +201,10 @@ class TestRefusals:
     def test_keys_of_the_whole_dag(self, dags: Path) -> None:
         assert refusal(dags, schedule="@daily", tags=["x"]) == (
             "2 problems in the definition:\n"
-            "1. kindling_task_group 'orders': 'schedule' is a key of the whole DAG\n"
-            "  Fix: say it to the DAG.\n"
-            "2. kindling_task_group 'orders': 'tags' is a key of the whole DAG\n"
-            "  Fix: say it to the DAG."
+            "1. kindling_task_group 'orders': 'schedule' is a DAG-level key\n"
+            "  Fix: set it on the DAG.\n"
+            "2. kindling_task_group 'orders': 'tags' is a DAG-level key\n"
+            "  Fix: set it on the DAG."
         )
 
     def test_arguments_of_airflows_dag_belong_to_it(self, dags: Path) -> None:
@@ -214,8 +214,8 @@ class TestRefusals:
             "  Fix: pass it to DAG(...).\n"
             "2. kindling_task_group 'orders': 'max_active_tasks' is an argument of the DAG\n"
             "  Fix: pass it to DAG(...).\n"
-            "3. kindling_task_group 'orders': 'schedule' is a key of the whole DAG\n"
-            "  Fix: say it to the DAG."
+            "3. kindling_task_group 'orders': 'schedule' is a DAG-level key\n"
+            "  Fix: set it on the DAG."
         )
 
     def test_keys_of_the_call_are_checked_like_the_files(self, dags: Path) -> None:
@@ -228,8 +228,8 @@ class TestRefusals:
         definition = Definition.from_document(document(), base=dags, source="here")
         made = plan_definition(definition, manifest).plan
         assert refusal(dags, made, project="shop", select="a") == (
-            "kindling_task_group 'orders': 'select' says which pipes, and a plan has said that "
-            "already\n  Fix: leave it out, or give the manifest in place of the plan."
+            "kindling_task_group 'orders': 'select' selects or orders pipes, which a plan already "
+            "does\n  Fix: remove it, or pass the manifest instead of the plan."
         )
 
     def test_a_plan_of_another_project(self, dags: Path) -> None:

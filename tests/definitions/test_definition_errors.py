@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from kindling_airflow.definitions.compile import compile_definition
-from kindling_airflow.definitions.definition import Definition, definition_schema
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.operator_arguments import known_arguments
+from kindling_airflow.definitions.schema_check import definition_schema
 from kindling_airflow.definitions.yaml_file import read_definition_file
 from kindling_airflow.errors import DefinitionError
 from tests.dag_factory.projects import document, write_definition, write_project

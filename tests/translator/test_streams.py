@@ -15,6 +15,7 @@ from kindling_airflow.execution_plan.critical_path import data_flow
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.translator import DagSpec, GateSpec, TranslateOptions, task_id, translate
 from kindling_airflow.translator.stream_problems import lifetime_problem
+from kindling_airflow.translator.streams import streaming_part
 from tests.builders import graph, plan
 from tests.strategies import acyclic_pipes, pipe_ids
 
@@ -428,8 +429,8 @@ def test_a_lifetime_without_streams_is_refused() -> None:
             "  Fix: use strategy 'config_based', or lifetime 'available_now'."
         ),
     )
-    assert lifetime_problem(plan(HYBRID), None) is None
-    assert lifetime_problem(hybrid(), "continuous") is None
+    assert lifetime_problem(plan(HYBRID), None, None) is None
+    assert lifetime_problem(hybrid(), "continuous", streaming_part(hybrid(), "continuous")) is None
 
 
 def test_lifetimes_are_checked_with_the_other_options() -> None:
