@@ -144,7 +144,7 @@ def _definition_files(factory: Path) -> Iterator[tuple[Path, DefinitionFile | De
     """Yield each definition file as read, or with what is wrong; each dag_id is taken once."""
     if factory.parent.is_file():
         problem = (
-            f"the DAG file lies in the zip {str(factory.parent)!r}, from which no definitions can "
+            f"the DAG file lies in the zip {str(factory.parent)!r}, from which definitions cannot "
             "be read\n"
             "  Fix: unpack the zip into the DAGs folder, or put the DAG file and its definitions "
             "there."
@@ -162,8 +162,8 @@ def _definition_files(factory: Path) -> Iterator[tuple[Path, DefinitionFile | De
         first = owners.setdefault(dag_id, source) if isinstance(dag_id, str) else source
         if first != source:
             text = (
-                f"{dag_id!r} is the dag_id of {first} already\n"
-                "  Fix: give this definition a dag_id of its own."
+                f"{dag_id!r} is already the dag_id of {first}\n"
+                "  Fix: give this definition its own dag_id."
             )
             yield path, DefinitionError([located(source, read.lines, (("dag_id",), text))])
             continue
@@ -229,5 +229,5 @@ def _refusals(definition: Definition) -> Iterator[None]:
     except DefinitionError:
         raise
     except Exception as error:  # the user's own task policy, among others
-        problem = f"{definition.source}: Airflow refuses this DAG: {type(error).__name__}: {error}"
+        problem = f"{definition.source}: Airflow rejects this DAG: {type(error).__name__}: {error}"
         raise DefinitionError([definition.without_secrets(problem)]) from error

@@ -94,7 +94,7 @@ def _read(path: Path, source: str) -> Manifest | ExecutionPlan:
         found = [f"{source}: {path.name}: {problem}" for problem in error.problems]
         raise DefinitionError(found) from error
     except (ValueError, RecursionError) as error:
-        problem = f"{source}: {path.name} is no JSON document: {error}"
+        problem = f"{source}: {path.name} is not a JSON document: {error}"
         raise DefinitionError([problem]) from error
 
 
@@ -104,8 +104,8 @@ def _checked(planned: Planned) -> Planned:
     unknown = [pipe_id for pipe_id in planned.plan.pipe_ids if pipe_id not in set(known)]
     if unknown:
         raise DefinitionError(
-            f"{planned.definition.source}: the plan has pipe {pipe_id!r}, and the project does "
-            f"not.{did_you_mean(pipe_id, known)}\n  Fix: plan this project anew."
+            f"{planned.definition.source}: the plan has pipe {pipe_id!r}, which the project does "
+            f"not.{did_you_mean(pipe_id, known)}\n  Fix: plan this project again."
             for pipe_id in unknown
         )
     return planned

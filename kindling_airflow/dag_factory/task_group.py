@@ -178,7 +178,7 @@ def kindling_task_group(
         raise
     except Exception as error:  # the user's own task policy, or an id that is taken
         source = compiled.definition.source
-        problem = f"{source}: Airflow refuses these tasks: {type(error).__name__}: {error}"
+        problem = f"{source}: Airflow rejects these tasks: {type(error).__name__}: {error}"
         raise DefinitionError([problem]) from error
     group._is_partial = own is not None
     return group
@@ -189,7 +189,7 @@ def _empty_group(group_id: str) -> PlanTaskGroup:
     try:
         group = PlanTaskGroup(group_id=group_id)
     except RuntimeError:
-        problem = f"{where}: there is no DAG\n  Fix: call it inside of 'with DAG(...):'."
+        problem = f"{where}: called outside of a DAG\n  Fix: call it inside 'with DAG(...):'."
         raise DefinitionError([problem]) from None
     except Exception as error:  # an id that Airflow cannot take, or that is taken
         raise DefinitionError([f"{where}: {error}"]) from error
@@ -246,8 +246,8 @@ def _check_room(group: PlanTaskGroup, compiled: Compiled) -> None:
     if living and needed > dag.max_active_tasks:
         problems.append(
             f"{where}: DAG {dag.dag_id!r} may have {dag.max_active_tasks} tasks active at once, "
-            f"and {living} streams that live on need {needed}: some would wait "
-            "for ever\n"
+            f"and {living} long-running streams need {needed}: some would wait "
+            "forever\n"
             f"  Fix: give the DAG max_active_tasks={needed} at least."
         )
     if problems:

@@ -31,7 +31,7 @@ def meaning_problems(
         pool: the pool of the definition.
     """
     if pool in sound.get("pools", {}):
-        text = f"{pool!r} is the definition's own pool\n  Fix: say its slots by 'width: ...'."
+        text = f"{pool!r} is the definition's own pool\n  Fix: set its slots with 'width: ...'."
         yield ("pools", pool), text
     yield from param_problems(sound.get("params", {}), sound.get("schedule") is not None)
     yield from _argument_problems(sound)
@@ -75,8 +75,8 @@ def _lifetime_problems(sound: Mapping[str, Any], given: Collection[str]) -> Iter
     if bounded and "duration" not in given:
         yield ("lifetime",), "'bounded' needs a duration\n  Fix: add 'duration: 1h'."
     elif not bounded and "duration" in sound:
-        text = "only the streams of a bounded lifetime have a duration"
-        yield ("duration",), f"{text}\n  Fix: add 'lifetime: bounded', or take it out."
+        text = "'duration' requires lifetime: bounded"
+        yield ("duration",), f"{text}\n  Fix: add 'lifetime: bounded', or remove the key."
 
 
 def _deadline_problems(said: Any) -> Iterator[Problem]:
@@ -91,4 +91,4 @@ def _deadline_problems(said: Any) -> Iterator[Problem]:
             try:
                 datetime.fromisoformat(alert["reference"].replace("Z", "+00:00"))
             except ValueError as error:
-                yield (*where, "reference"), f"{alert['reference']!r} is no moment: {error}"
+                yield (*where, "reference"), f"{alert['reference']!r} is not a timestamp: {error}"

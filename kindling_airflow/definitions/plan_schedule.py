@@ -26,11 +26,11 @@ def input_assets(definition: Definition, plan: ExecutionPlan) -> tuple[str, ...]
 def schedule_problems(definition: Definition, plan: ExecutionPlan) -> Iterator[Problem]:
     """Yield what is wrong with the schedule of a whole DAG, seen from its plan."""
     if definition.follows_inputs and definition.assets is None:
-        text = "'assets' does not go with assets: false\n  Fix: take one of the two out."
+        text = "'assets' conflicts with assets: false\n  Fix: remove one of the two."
         yield ("schedule",), text
     elif definition.follows_inputs and not input_assets(definition, plan):
         text = (
-            "'assets' stands for what the plan reads and does not write, and that is nothing\n"
+            "'assets' means the plan's external inputs, and the plan has none\n"
             "  Fix: use a cron expression, or list assets: {all: [...]}."
         )
         yield ("schedule",), text

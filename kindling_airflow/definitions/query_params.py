@@ -23,7 +23,7 @@ def query_param_problems(plan: ExecutionPlan, params: Collection[str]) -> list[s
     known = (*params, *_OF_THE_RUN)
     pipes = (node.metadata for node in plan.graph.nodes.values())
     return [
-        f"pipe {pipe.pipeid!r}: its query wants :{name}, which is none of the DAG's params."
+        f"pipe {pipe.pipeid!r}: its query uses :{name}, which is not a param of the DAG."
         f"{did_you_mean(name, known)}\n"
         "  Fix: add it to the params of the definition, or correct the query."
         for pipe in pipes

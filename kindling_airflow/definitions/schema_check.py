@@ -113,11 +113,11 @@ def as_json(document: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
     def convert(value: Any, where: Where) -> Any:
         left[0] -= 1
         if left[0] == 0:
-            problems.append(((), f"more than {MOST_VALUES} values\n  Fix: say less."))
+            problems.append(((), f"more than {MOST_VALUES} values\n  Fix: shorten the definition."))
         if left[0] <= 0:
             return None
         if isinstance(value, (Mapping, list, tuple)) and len(where) == DEEPEST:
-            problems.append((where, f"nested deeper than {DEEPEST} levels\n  Fix: say it flatly."))
+            problems.append((where, f"nested deeper than {DEEPEST} levels\n  Fix: flatten it."))
             return None
         if isinstance(value, Mapping):
             keys = [key for key in value if isinstance(key, str) and not _flaw(key)]
@@ -144,13 +144,14 @@ def _flaw(value: Any) -> str | None:
         try:
             value.encode()
         except UnicodeEncodeError:
-            return "holds half a character\n  Fix: write it as UTF-8 text."
-        return "holds a NUL character\n  Fix: remove it." if "\0" in value else None
+            return "contains an unpaired surrogate\n  Fix: write it as UTF-8 text."
+        return "contains a NUL character\n  Fix: remove it." if "\0" in value else None
     if isinstance(value, (int, float)):
         if abs(value) < _LARGEST:  # false for NaN
             return None
-        return "is no number that can be kept\n  Fix: write a finite one of usual size."
-    return f"a {type(value).__name__} has no place here\n  Fix: use text, numbers, lists, mappings."
+        return "is not a number that can be stored\n  Fix: use a finite number below 2**63."
+    kind = type(value).__name__
+    return f"a {kind} is not supported here\n  Fix: use text, numbers, lists or mappings."
 
 
 @lru_cache(maxsize=1)
@@ -203,7 +204,7 @@ def _enum(error: Any) -> Texts:
 def _unique(error: Any) -> Texts:
     for item, times in Counter(error.instance).items():
         if times > 1:
-            yield (), f"{_shown(item)} is given {times} times\n  Fix: keep one."
+            yield (), f"{_shown(item)} is listed {times} times\n  Fix: keep one."
 
 
 def _minimum(error: Any) -> Texts:
@@ -215,7 +216,7 @@ def _maximum(error: Any) -> Texts:
 
 
 def _empty(_: Any) -> Texts:
-    yield (), "must not be empty\n  Fix: fill it in, or leave the key out."
+    yield (), "must not be empty\n  Fix: set a value, or remove the key."
 
 
 def _too_long(error: Any) -> Texts:

@@ -31,7 +31,7 @@ def stream_key_problems(
     if is_group:
         return
     if definition.max_active_runs > 1:
-        text = "two runs at once would have the streams of one stop those of the other"
+        text = "concurrent runs would stop each other's streams"
         yield ("max_active_runs",), f"{text}\n  Fix: use 1, the default."
     if streaming.lives_on:
         yield from _with_living_streams(definition, streaming)
@@ -42,7 +42,7 @@ def _without_streams(definition: Definition, plan: ExecutionPlan) -> Iterator[Pr
     if wrong is not None:
         yield ("lifetime",), wrong
     elif definition.checkpoints is not None:
-        yield ("checkpoints",), "is for streams, and the plan has none\n  Fix: take it out."
+        yield ("checkpoints",), "is for streams, and the plan has none\n  Fix: remove it."
     if definition.continuous:
         text = "'@continuous' is for streams, and the plan has none"
         yield ("schedule",), f"{text}\n  Fix: use a cron expression, or 'every'."
@@ -50,11 +50,14 @@ def _without_streams(definition: Definition, plan: ExecutionPlan) -> Iterator[Pr
 
 def _with_living_streams(definition: Definition, streaming: Streaming) -> Iterator[Problem]:
     if definition.catchup:
-        text = "a run for the past would find its streams where the last run left them"
-        yield ("catchup",), f"{text}\n  Fix: take it out, or use lifetime: available_now."
+        text = "a run for a past interval cannot rewind its streams"
+        yield ("catchup",), f"{text}\n  Fix: remove it, or use lifetime: available_now."
     limit = definition.dag_run.get("timeout_seconds")
     if limit is not None and (streaming.seconds is None or limit <= streaming.seconds):
-        text = f"a run fails after {limit:g} s, and its streams live {streaming.length()}"
-        yield ("dag_run", "timeout_seconds"), f"{text}\n  Fix: use lifetime: bounded for less."
+        text = f"a run fails after {limit:g} s, and its streams run {streaming.length()}"
+        yield (
+            ("dag_run", "timeout_seconds"),
+            f"{text}\n  Fix: use lifetime: bounded with a shorter duration.",
+        )
     if definition.continuous is None and definition.runs_continuously(streaming.lifetime):
         yield from param_problems(definition.params, True)

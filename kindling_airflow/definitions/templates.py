@@ -113,7 +113,7 @@ def _problem(text: str, is_group: bool) -> str:
         return ""
     hint = did_you_mean(unknown[0], NAMES_OF_A_RUN)
     return (
-        f"the template {shown!r} takes {unknown[0]!r}, which no run has.{hint}\n"
+        f"the template {shown!r} uses {unknown[0]!r}, which is not defined in any run.{hint}\n"
         "  Fix: correct the name; a parameter of the run is {{ params.NAME }}."
     )
 

@@ -96,7 +96,7 @@ def time_problems(sound: Mapping[str, Any], given: Collection[str]) -> Iterator[
         moment = start_of({**sound, "timezone": "UTC"})
     except ValueError as error:
         moment = None
-        yield ("start_date",), f"{sound['start_date']!r} is no date: {error}"
+        yield ("start_date",), f"{sound['start_date']!r} is not a date: {error}"
     else:
         if moment is not None and moment.year not in _YEARS:
             text = f"{sound['start_date']!r} is not between {_YEARS[0]} and {_YEARS[-1]}"
@@ -120,7 +120,7 @@ def _schedule_problems(
         problem = _cron_problem(said) if key == "partitions" else _period_problem(said)
         schedule = said
     if problem:
-        yield where, f"{schedule!r} is no schedule: {problem}"
+        yield where, f"{schedule!r} is not a schedule: {problem}"
     elif "start_date" not in given:
         text = "a schedule needs a start_date\n  Fix: add 'start_date: 2026-01-01', a first day."
         yield where, text
@@ -159,9 +159,9 @@ def _grid_problems(
         return
     fits = (start - (start - _EPOCH) % period).astimezone(timezone.utc)
     text = (
-        f"{sound['start_date']!r} is not where an interval of {sound['schedule']['every']} begins; "
+        f"{sound['start_date']!r} is not the start of an interval of {sound['schedule']['every']}; "
         f"they are counted from 1970-01-01T00:00:00Z\n  Fix: use '{fits:%Y-%m-%dT%H:%M:%SZ}'; or a "
-        "cron expression, which knows the days of a time zone."
+        "cron expression, which follows the days of a time zone."
     )
     yield ("start_date",), text
 
@@ -181,13 +181,13 @@ def _cron_problem(schedule: str) -> str | None:
             if step.isdecimal() and int(step) > size:
                 remedy = f"{{every: {step}{unit[0]}}}" if unit in _EVERY else "a smaller step"
                 return (
-                    f"a step of {step} {unit}s never comes, because there are {size} of them: it "
+                    f"a step of {step} {unit}s exceeds the {size} there are: it "
                     f"is the first one alone\n  Fix: use {remedy}."
                 )
     try:
         croniter(expression, datetime(2026, 1, 1, tzinfo=timezone.utc)).get_next()
     except CroniterBadDateError:
-        return "no day fits it\n  Fix: correct the day or the month."
+        return "no date matches it\n  Fix: correct the day or the month."
     return None
 
 

@@ -158,8 +158,8 @@ class Manifest:
             ref = functions[pipe.pipeid] = FunctionRef.of(function)
             if not ref.module or (ref.module == _PROGRAM and modules):
                 problems.append(
-                    f"pipe {pipe.pipeid!r}: its function {ref.qualname!r} is declared in no module "
-                    "that a driver could import\n"
+                    f"pipe {pipe.pipeid!r}: its function {ref.qualname!r} is not declared in a "
+                    "module that a driver could import\n"
                     "  Fix: declare the pipe in one of the project's modules."
                 )
             elif not modules and not ref.by_name:
@@ -262,7 +262,7 @@ class Manifest:
         except RecursionError as error:
             raise ManifestError([f"the manifest {str(path)!r}: {TOO_DEEP}"]) from error
         except ValueError as error:
-            problem = f"the manifest {str(path)!r} is no JSON document: {error}"
+            problem = f"the manifest {str(path)!r} is not a JSON document: {error}"
             raise ManifestError([problem]) from error
         try:
             return cls.from_json(document)

@@ -197,7 +197,8 @@ def _check_origin(root: Path, module: ModuleType) -> None:
     own = (root / f"{top}.py").is_file() or (root / top / "__init__.py").is_file()
     if own and not _is_beneath(root, module):
         problem = (
-            f"module {module.__name__!r} of the project is hidden by the installed module {top!r}\n"
+            f"module {module.__name__!r} of the project is shadowed by the installed module "
+            f"{top!r}\n"
             "  Fix: give the project's module another name."
         )
         raise HarvestError([problem])
@@ -231,7 +232,7 @@ def _failure_text(name: str, error: BaseException) -> str:
     what = f"{type(error).__name__}: {_said(error)}".removesuffix(": ")
     return (
         f"module {name!r} failed to import: {what}\n{indented}\n"
-        "  Fix: mend the module; declarations must import without a Spark session."
+        "  Fix: correct the module; declarations must import without a Spark session."
     )
 
 

@@ -65,7 +65,7 @@ def declarations_passed_over(root: Path) -> list[str]:
         found = [(path, reason) for path, reason in found if path not in bare]
     return [
         f"file {path.relative_to(root).as_posix()!r} declares pipes or entities, but {reason}\n"
-        "  Fix: mend that, or list the modules to import in project.modules."
+        "  Fix: correct that, or list the modules to import in project.modules."
         for path, reason in found
     ]
 

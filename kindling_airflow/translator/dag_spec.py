@@ -36,7 +36,7 @@ class StreamTask:
             they have ended. None where each stream ends by itself.
         lifetime: how long it lives.
         start_seconds: how long its driver may be silent before it has told how it is.
-        silence_seconds: how long it may be silent from then on; 0 for ever, from the start.
+        silence_seconds: how long it may be silent from then on; 0 for unlimited, from the start.
     """
 
     producers: tuple[str, ...]

@@ -96,7 +96,7 @@ def unmatched_patterns(
     for pattern in patterns:
         if not any(True for _ in Glob.parse(pattern).finder()(pipe_ids)):
             hint = did_you_mean(pattern, pipe_ids)
-            fix = "correct the pattern, or take the override out"
+            fix = "correct the pattern, or remove the override"
             yield pattern, f"{pattern!r} matches no pipe.{hint}\n  Fix: {fix}."
 
 
@@ -111,7 +111,7 @@ def _pool_problems(options: TranslateOptions, found: Mapping[str, TaskSettings])
         if width is None:
             problems.append(
                 f"pool {pool!r} of {some_pipes(pipe_ids)} has no width\n"
-                f"  Fix: say how many slots it has: 'pools: {{{pool}: 4}}'."
+                f"  Fix: set its slots: 'pools: {{{pool}: 4}}'."
             )
         elif slots > width:
             problems.append(

@@ -168,11 +168,11 @@ def argument_problems(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]
     for name in arguments:
         key = f"{name}_seconds" if name in _SECONDS else name
         if name in _OWN_ARGUMENTS:
-            yield name, f"is decided by {_OWN_ARGUMENTS[name]}\n  Fix: take it out."
+            yield name, f"is set by {_OWN_ARGUMENTS[name]}\n  Fix: remove it."
         elif key in _KEYS:
-            yield name, f"has a key of its own\n  Fix: write '{key}: ...' beside 'arguments'."
+            yield name, f"has its own key\n  Fix: write '{key}: ...' beside 'arguments'."
         elif name in _SPARK:
-            yield name, "is one of Spark's\n  Fix: write it under 'spark'."
+            yield name, "is a Spark argument\n  Fix: write it under 'spark'."
 
 
 _SECONDS = ("retry_delay", "max_retry_delay", "execution_timeout")

@@ -196,8 +196,8 @@ def _order_problems(plan: ExecutionPlan) -> list[str]:
         return []
     problem = (
         f"a plan of strategy {plan.strategy!r} starts consumers before their producers, and does "
-        "not say that its pipes are streams\n"
-        "  Fix: use a strategy of forward order, such as 'batch', or let this one say "
+        "not declare its pipes as streams\n"
+        "  Fix: use a strategy of forward order, such as 'batch', or let this one set "
         "execution_order: reverse in the plan's metadata."
     )
     return [problem]

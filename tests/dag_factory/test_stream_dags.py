@@ -287,7 +287,7 @@ class TestSchedules:
         )
 
     def test_a_run_that_starts_by_itself_asks_nobody(self, folder: Path) -> None:
-        text = "params.day: has no default, and a scheduled run asks nobody\n  Fix: add one."
+        text = "params.day: has no default, which scheduled runs need\n  Fix: add one."
         asking = {"params": {"day": {"type": "string"}}}
         assert refusal(folder, **asking) == (text,)
         assert "day" in compiled(folder, **asking, schedule=None).definition.params
@@ -330,14 +330,14 @@ class TestRefusals:
         keys = {"schedule": "@daily", "start_date": "2026-01-01", "catchup": True}
         assert refusal(folder, **keys) == (
             (
-                "catchup: a run for the past would find its streams where the last run left them\n"
-                "  Fix: take it out, or use lifetime: available_now."
+                "catchup: a run for a past interval cannot rewind its streams\n"
+                "  Fix: remove it, or use lifetime: available_now."
             ),
         )
 
     def test_runs_that_may_not_be_as_long_as_their_streams_live(self, folder: Path) -> None:
         limited = {"dag_run": {"timeout_seconds": 3600}}
-        text = "dag_run.timeout_seconds: a run fails after 3600 s, and its streams live {}\n  Fix: "
+        text = "dag_run.timeout_seconds: a run fails after 3600 s, and its streams run {}\n  Fix: "
         assert refusal(folder, **limited) == (
             text.format("until it is stopped") + "use lifetime: bounded for less.",
         )
@@ -356,7 +356,7 @@ class TestRefusals:
             ),
         )
         assert refusal(folder, strategy="batch", checkpoints="/checkpoints") == (
-            "checkpoints: is for streams, and the plan has none\n  Fix: take it out.",
+            "checkpoints: is for streams, and the plan has none\n  Fix: remove it.",
         )
 
     def test_a_duration_and_a_bounded_lifetime_belong_together(self, folder: Path) -> None:
@@ -365,8 +365,8 @@ class TestRefusals:
         )
         assert refusal(folder, duration="1h") == (
             (
-                "duration: only the streams of a bounded lifetime have a duration\n"
-                "  Fix: add 'lifetime: bounded', or take it out."
+                "duration: 'duration' requires lifetime: bounded\n"
+                "  Fix: add 'lifetime: bounded', or remove the key."
             ),
         )
         assert refusal(folder, lifetime="bounded", duration="1 hour") == (
@@ -386,10 +386,9 @@ class TestRefusals:
         assert [text.partition("\n")[0] for text in refused.value.problems] == [
             (
                 "here: DAG 'shop': pool 'kindling_shop' has a width of 1, but its 3 streams take 3 "
-                "as "
-                "long as the run lives, and the largest batch pipe takes 1 more: some would wait "
-                "for "
-                "ever"
+                "for as "
+                "long as the run lasts, and the largest batch pipe takes 1 more: some would wait "
+                "forever"
             ),
             "here: pipe 'clean': tag stream.trigger is 'soon'",
             "here: pipe 'daily': tag 'stream.trigger' is for streams, and this is a batch pipe",
@@ -474,7 +473,7 @@ class TestGroup:
             ),
             (
                 "kindling_task_group 'orders': DAG 'mine' may have 4 tasks active at once, and 3 "
-                "streams that live on need 5: some would wait for ever\n"
+                "long-running streams need 5: some would wait forever\n"
                 "  Fix: give the DAG max_active_tasks=5 at least."
             ),
         )

@@ -181,7 +181,8 @@ class TestRefusals:
         with pytest.raises(DefinitionError) as refused:
             kindling_task_group("shop.kindling.yaml", group_id="g", base=dags)
         assert str(refused.value) == (
-            "kindling_task_group 'g': there is no DAG\n  Fix: call it inside of 'with DAG(...):'."
+            "kindling_task_group 'g': called outside of a DAG\n  Fix: call it inside 'with "
+            "DAG(...):'."
         )
 
     def test_a_group_id_that_airflow_cannot_take(self, dags: Path) -> None:
@@ -239,7 +240,7 @@ class TestRefusals:
         assert refusal(dags, made, project="other").splitlines()[:3] == [
             "4 problems in the definition:",
             "1. kindling_task_group 'orders': the plan has pipe 'b', and the project does not.",
-            "  Fix: plan this project anew.",
+            "  Fix: plan this project again.",
         ]
 
     @pytest.mark.parametrize(

@@ -89,7 +89,8 @@ def test_a_new_key_of_the_dag_is_a_row_of_the_schema(
             "plan.json", group_id="group", base=tmp_path, render_template_as_native_obj=True
         )
     assert str(refused.value) == (
-        "kindling_task_group 'group': 'render_template_as_native_obj' is a DAG-level key\n  Fix: set it on the DAG."
+        "kindling_task_group 'group': 'render_template_as_native_obj' is a DAG-level key\n  Fix: "
+        "set it on the DAG."
     )
 
 
