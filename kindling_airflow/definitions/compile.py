@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.definitions.definition import Definition, check_package, wrapped
 from kindling_airflow.definitions.operator_arguments import argument_name_problems
+from kindling_airflow.definitions.options import options_of
 from kindling_airflow.definitions.plan_schedule import schedule_problems
 from kindling_airflow.definitions.project_manifests import project_manifest
 from kindling_airflow.definitions.query_params import query_param_problems
@@ -27,10 +28,8 @@ from kindling_airflow.selection import select as select_pipes
 from kindling_airflow.tags.entity_checks import check_entities, memory_problems
 from kindling_airflow.tags.stream_checks import check_streams
 from kindling_airflow.translator import (
-    Barrier,
     Closing,
     DagSpec,
-    OnError,
     TranslateOptions,
     translate,
 )
@@ -42,7 +41,6 @@ __all__ = [
     "Planned",
     "compile_definition",
     "compile_planned",
-    "options_of",
     "plan_definition",
     "plan_of",
     "planned_as",
@@ -249,22 +247,3 @@ def plan_of(
 def _pipes_of(plan: ExecutionPlan, manifest: Manifest) -> list[PipeMetadata]:
     found = map(manifest.get_pipe_definition, plan.pipe_ids)
     return [pipe for pipe in found if pipe is not None]
-
-
-def options_of(definition: Definition, closing: Closing = Closing.AS_NEEDED) -> TranslateOptions:
-    """Return what a definition decides about the DAG of its plan."""
-    return TranslateOptions(
-        dag_id=definition.dag_id,
-        pool=definition.pool,
-        width=definition.width,
-        pools=definition.pools,
-        on_error=OnError(definition.on_error),
-        barrier=Barrier(definition.barrier),
-        group_by=definition.group_by,
-        settings=definition.task,
-        overrides=definition.overrides,
-        assets=definition.assets,
-        closing=closing,
-        lifetime=definition.lifetime,
-        duration_seconds=definition.duration,
-    )

@@ -6,15 +6,15 @@
       "dag": {
         "guard": {"release": ..., "definition": "<sha256>", "settings": [...], "text": "<sha256>"},
         "outline": {...},
-        "settings": [
-          {...}],
         "tasks": {
           "silver.orders": {...}}}}
 
 A worker reads three of the lines: no graph is built and nothing is planned, however many pipes the
-DAG has. The lines are used only while everything that they follow from is unchanged: this release,
-the bytes of the definition, of its layers of settings and of the manifest file, and the project's
-files. Otherwise the definition is compiled.
+DAG has. The settings of tasks (Spark's properties, callbacks) stay in the definition alone.
+
+The lines are used only while everything that they follow from is unchanged: this release, the bytes
+of the definition, of its layers of settings and of the manifest file, and the project's files.
+Otherwise the definition is compiled.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from kindling_airflow.common.frozen import freeze, thaw
 from kindling_airflow.common.whole_file import write_whole
 from kindling_airflow.definitions.dag_parts import DagParts, Outline, PipeParts, dag_parts
 from kindling_airflow.definitions.definition import Definition, check_package, manifest_of, wrapped
+from kindling_airflow.definitions.options import options_of
 from kindling_airflow.definitions.settings_file import settings_files
 from kindling_airflow.definitions.yaml_file import DefinitionFile
 from kindling_airflow.errors import ManifestError
@@ -45,7 +46,8 @@ from kindling_airflow.translator import (
     StreamTask,
     TaskSpec,
 )
-from kindling_airflow.translator.task_settings import frozen_settings
+from kindling_airflow.translator.overrides import resolved_settings
+from kindling_airflow.translator.task_settings import STREAM_DEFAULTS, TAGS
 
 if TYPE_CHECKING:
     from kindling_airflow.definitions.compile import Compiled
@@ -53,7 +55,6 @@ if TYPE_CHECKING:
 __all__ = ["read_compiled_task", "write_compiled"]
 
 _START = f'{DAG_PART}    "guard": '
-_SETTINGS, _TASKS = '    "settings": [', '    "tasks": {'
 _END = "\n    }\n  }\n}\n"
 _KINDS: Mapping[str, type[NodeSpec]] = {
     "pipe": TaskSpec,
@@ -105,25 +106,18 @@ def write_compiled(path: Path, read: DefinitionFile, manifest: Manifest) -> None
 
 
 def _lines(compiled: Compiled) -> Iterator[str]:
-    parts = dag_parts(compiled)
-    places: dict[int, int] = {}
-    settings: list[str] = []
-    tasks: list[str] = []
+    parts, nodes = dag_parts(compiled), compiled.plan.graph.nodes
+    tasks = []
     for node in compiled.spec.nodes():
         entry = {"kind": _KIND_OF[type(node)], **_fields(node)}
         if isinstance(node, TaskSpec):
-            if id(node.settings) not in places:
-                places[id(node.settings)] = len(settings)
-                settings.append(f"      {_json(node.settings.to_json())}")
-            entry["settings"] = places[id(node.settings)]
+            tags = nodes[node.pipe_id].tags
+            entry["settings"] = {tag: thaw(tags[tag]) for tag in TAGS if tag in tags}
             entry["stream"] = None if node.stream is None else _fields(node.stream)
             entry["parts"] = _fields(parts.of_pipe(node))
         tasks.append(f"      {_json(node.task_id)}: {_json(entry)}")
     yield f'    "outline": {_json(parts.outline.to_json())},'
-    yield _SETTINGS
-    yield ",\n".join(settings)
-    yield "    ],"
-    yield _TASKS
+    yield '    "tasks": {'
     yield ",\n".join(tasks)
 
 
@@ -167,34 +161,21 @@ def read_compiled_task(read: DefinitionFile, task_id: str) -> tuple[DagParts, No
     place = data.find(f"\n      {_json(task_id)}: ".encode(), end)
     if place < 0:
         return None
-    entry = _value(data, place + 1)
-    number = entry.get("settings")
-    settings = None if number is None else _settings(data, end, number)
-    return _task(definition, outline, entry, settings)
-
-
-def _settings(data: bytes, start: int, number: int) -> dict[str, Any]:
-    """Return one of the distinct settings of tasks, by its number."""
-    place = data.index(_SETTINGS.encode(), start)
-    for _ in range(number + 1):
-        place = data.index(b"\n", place) + 1
-    found: dict[str, Any] = json.loads(_line(data, place))
-    return found
+    return _task(definition, outline, _value(data, place + 1))
 
 
 def _task(
-    definition: Definition,
-    outline: Outline,
-    entry: dict[str, Any],
-    settings: Mapping[str, Any] | None,
+    definition: Definition, outline: Outline, entry: dict[str, Any]
 ) -> tuple[DagParts, NodeSpec]:
     kind, own = _KINDS[entry.pop("kind")], freeze(entry.pop("parts", None))
-    fields_of_node = freeze(entry)
-    if settings is not None:
-        stream = fields_of_node["stream"]
-        stream = None if stream is None else StreamTask(**stream)
-        fields_of_node = {**fields_of_node, "settings": frozen_settings(settings), "stream": stream}
-    node = kind(**fields_of_node)
+    found = dict(freeze(entry))
+    if kind is TaskSpec:
+        pipe_id, is_stream = found["pipe_id"], found["stream"] is not None
+        found["stream"] = StreamTask(**found["stream"]) if is_stream else None
+        defaults = {pipe_id: STREAM_DEFAULTS} if is_stream and outline.stop else {}
+        tags = {pipe_id: found["settings"]}
+        found["settings"] = resolved_settings(options_of(definition), tags, defaults)[pipe_id]
+    node = kind(**found)
 
     def graph() -> Any:
         from kindling_airflow.definitions.compile import plan_definition

@@ -8,9 +8,9 @@ from typing import Any
 from kindling_airflow.execution_plan.critical_path import duration_hint
 from kindling_airflow.execution_strategy.priority import priority_problems
 from kindling_airflow.tags.known_tags import word_problems
-from kindling_airflow.translator.task_settings import TAGS, setting_problems, tag_settings
+from kindling_airflow.translator.overrides import setting_tag_problems
 
-__all__ = ["measure_problems", "pipe_tag_problems", "setting_tag_problems"]
+__all__ = ["measure_problems", "pipe_tag_problems"]
 
 Tags = Mapping[str, Mapping[str, Any]]
 
@@ -25,16 +25,6 @@ def pipe_tag_problems(tags: Tags) -> Iterator[str]:
         yield from (f"pipe {pipe_id!r}: {text}" for text in word_problems("pipe", own))
     yield from setting_tag_problems(tags)
     yield from measure_problems(tags)
-
-
-def setting_tag_problems(tags: Tags) -> Iterator[str]:
-    """Yield what is wrong with tags that are settings of a pipe's task."""
-    names = {setting: tag for tag, setting in TAGS.items()}
-    for pipe_id, own in tags.items():
-        if not TAGS.keys().isdisjoint(own):
-            for problem in setting_problems(tag_settings(own)):
-                setting, _, text = problem.partition(" ")
-                yield f"pipe {pipe_id!r}: tag {names[setting]} {text}"
 
 
 def measure_problems(tags: Tags) -> Iterator[str]:

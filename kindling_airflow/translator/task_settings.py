@@ -19,6 +19,7 @@ from kindling_airflow.errors import did_you_mean
 
 __all__ = [
     "CALLBACKS",
+    "STREAM_DEFAULTS",
     "TAGS",
     "TASK_KEYS",
     "TaskSettings",
@@ -42,6 +43,16 @@ TAGS = {
     "owner": "owner",
 }
 """The tags of a pipe that are settings of its task, with the setting of each."""
+
+STREAM_DEFAULTS = FrozenDict(
+    retries=10,
+    retry_delay_seconds=10,
+    retry_exponential_backoff=True,
+    max_retry_delay_seconds=300,
+    # Spark logs each batch at INFO; the log of a task that runs for months would hold little else.
+    spark=FrozenDict(conf=FrozenDict({"spark.log.level": "WARN"})),
+)
+"""The weakest settings of a stream that runs until it is stopped."""
 
 _MOST = 2**31 - 1  # Airflow's database columns
 _YEAR = 31_536_000

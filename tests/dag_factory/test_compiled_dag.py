@@ -265,6 +265,19 @@ def test_a_package_of_another_state_is_refused_all_the_same(
         load_dags(dags / "kindling_dags.py")
 
 
+def test_the_settings_of_tasks_are_not_in_it(tmp_path: Path) -> None:
+    """A manifest is committed and passed around; a definition may hold secrets."""
+    write_project(tmp_path / "shop", DIAMOND)
+    secret = "spark: {conf: {spark.hadoop.fs.s3a.secret.key: not-for-others}}\n"
+    write_definition(tmp_path / "shop.kindling.yaml", f"dag_id: shop\nretries: 4\n{secret}")
+    compile_(tmp_path)
+    assert "not-for-others" not in (tmp_path / "shop.manifest.json").read_text()
+    parts, node = read(tmp_path)
+    task = build_task(parts, node).get_task("a")
+    assert task.retries == 4
+    assert "spark.hadoop.fs.s3a.secret.key" in task.conf
+
+
 def test_the_same_definition_makes_the_same_bytes(dags: Path) -> None:
     first = (dags / "shop.manifest.json").read_bytes()
     compile_(dags)

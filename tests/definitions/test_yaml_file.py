@@ -151,8 +151,10 @@ def test_the_same_key_in_two_places_is_fine(file: Path) -> None:
 
 def test_a_merge_of_what_is_no_mapping(file: Path) -> None:
     assert problems(file, "a:\n  <<: [1]\n") == [
-        "x.yaml:2: a.<<: '<<' merges a value that is not a mapping\n  Fix: write '<<: *name' of "
-        "a mapping."
+        (
+            "x.yaml:2: a.<<: '<<' merges a value that is not a mapping\n"
+            "  Fix: write '<<: *name' of a mapping."
+        )
     ]
 
 
@@ -211,8 +213,10 @@ def test_text_that_is_no_mapping(file: Path, text: str, found: str) -> None:
         ("a: &a\n  b: *a\n", f":2: the alias '*a' is not defined before this line{LOOK}"),
         (
             "a: 1\nb: !!python/object/apply:os.abort []\n",
-            ":2: the tag 'tag:yaml.org,2002:python/object/apply:os.abort' is not allowed "
-            f"here{LOOK}",
+            (
+                ":2: the tag 'tag:yaml.org,2002:python/object/apply:os.abort' is not allowed "
+                f"here{LOOK}"
+            ),
         ),
         ("a: !!set {b}\n", f":1: the tag 'tag:yaml.org,2002:set' is not allowed here{LOOK}"),
         ("a: !!bool maybe\n", f":1: the tag 'tag:yaml.org,2002:bool' is not allowed here{LOOK}"),
