@@ -67,7 +67,7 @@ def same_dag_id(source: Source, others: Sequence[Source]) -> str | None:
 
 def waiting_dags(sources: Sequence[Source]) -> list[Waiting]:
     """Return what each DAG waits for that starts on updates of assets, in the order of sources."""
-    from kindling_airflow.definitions.plan_schedule import input_assets
+    from kindling_airflow.definitions.plan_checks import input_assets
 
     writers = _writers(sources)
     found = []

@@ -198,7 +198,7 @@ def _empty_group(group_id: str) -> PlanTaskGroup:
 
 
 def _is_elsewhere(group: PlanTaskGroup, dag_id: str | None, wanted: str) -> bool:
-    """Tell whether a worker wants a task of another DAG, or a pipe that was built before."""
+    """Return whether a worker wants a task of another DAG, or a pipe that was built before."""
     dag = group.dag
     if dag_id != dag.dag_id:
         return True

@@ -9,12 +9,14 @@ from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.definitions.definition import Definition, check_package, wrapped
 from kindling_airflow.definitions.operator_arguments import argument_name_problems
 from kindling_airflow.definitions.options import options_of
-from kindling_airflow.definitions.plan_schedule import schedule_problems
+from kindling_airflow.definitions.plan_checks import (
+    query_param_problems,
+    schedule_problems,
+    stream_key_problems,
+)
 from kindling_airflow.definitions.project_manifests import project_manifest
-from kindling_airflow.definitions.query_params import query_param_problems
 from kindling_airflow.definitions.references import reference_problems
 from kindling_airflow.definitions.settings_file import read_settings
-from kindling_airflow.definitions.stream_keys import stream_key_problems
 from kindling_airflow.definitions.templates import template_problems
 from kindling_airflow.definitions.yaml_file import Problem
 from kindling_airflow.errors import (

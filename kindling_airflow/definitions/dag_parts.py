@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.common.frozen import freeze, thaw
 from kindling_airflow.definitions.definition import Definition
-from kindling_airflow.definitions.plan_schedule import input_assets
+from kindling_airflow.definitions.plan_checks import input_assets
 from kindling_airflow.definitions.task_doc import stream_text, task_doc
 from kindling_airflow.manifest.project_settings import differences_for
 from kindling_airflow.tags.entity_checks import connections_of

@@ -88,11 +88,11 @@ class Definition:
         dag_run: what holds for a run as a whole, as it is said.
         dag_arguments: arguments that are passed on to Airflow's DAG as they are.
         pools: the slots of further pools.
-        task: what is said of every pipe's task, one layer of
+        task: the settings of every pipe's task, one layer of
             :class:`~kindling_airflow.translator.TaskSettings`.
         overrides: further layers, by pattern over the pipe ids.
         assets: what the identifiers of the entities' assets begin with, or None for no assets.
-        lifetime: how long the streams of a run live, as far as it is said.
+        lifetime: the lifetime of the streams of a run, where it is set.
         duration: how many seconds those of a bounded run live.
         checkpoints: the root of the streams' checkpoints, or None for the default.
         objects: what ``kindling_objects:_<n>`` stands for in a definition from Python.
@@ -148,6 +148,10 @@ class Definition:
         """Arguments of the Spark provider's operator for every pipe; properties are text."""
         found: Mapping[str, Any] = self.task.get("spark", EMPTY)
         return found
+
+    def layers(self) -> dict[Where, Mapping[str, Any]]:
+        """Return the layers of task settings by where they stand: of all pipes, then overrides."""
+        return {(): self.task, **{("overrides", k): said for k, said in self.overrides.items()}}
 
     def runs_continuously(self, lifetime: str | None) -> bool:
         """Return whether a run starts as soon as the one before it has ended.

@@ -107,9 +107,7 @@ def reference_problems(definition: Definition) -> list[str]:
 
 
 def _callback_keys(definition: Definition) -> Iterator[tuple[Where, Any]]:
-    layers: dict[Where, Mapping[str, Any]] = {(): definition.task, ("dag_run",): definition.dag_run}
-    for pattern, layer in definition.overrides.items():
-        layers["overrides", pattern] = layer
+    layers = {**definition.layers(), ("dag_run",): definition.dag_run}
     for where, layer in layers.items():
         for key in CALLBACKS:
             if layer.get(key) is not None:

@@ -192,39 +192,10 @@ def _type(error: Any) -> Texts:
     yield (), f"must be {' or '.join(_TYPES[t] for t in wanted)}, not {_shown(error.instance)}{fix}"
 
 
-def _pattern(error: Any) -> Texts:
-    yield (), f"must be {error.schema['$comment']}, not {_shown(error.instance)}"
-
-
-def _enum(error: Any) -> Texts:
-    allowed = ", ".join(map(repr, error.validator_value))
-    yield (), f"must be one of {allowed}, not {_shown(error.instance)}"
-
-
 def _unique(error: Any) -> Texts:
     for item, times in Counter(error.instance).items():
         if times > 1:
             yield (), f"{_shown(item)} is listed {times} times\n  Fix: keep one."
-
-
-def _minimum(error: Any) -> Texts:
-    yield (), f"must be at least {error.validator_value}, not {error.instance}"
-
-
-def _maximum(error: Any) -> Texts:
-    yield (), f"must be at most {error.validator_value}, not {error.instance}"
-
-
-def _empty(_: Any) -> Texts:
-    yield (), "must not be empty\n  Fix: set a value, or remove the key."
-
-
-def _too_long(error: Any) -> Texts:
-    yield (), f"must have at most {error.validator_value} characters, not {len(error.instance)}"
-
-
-def _above(error: Any) -> Texts:
-    yield (), f"must be above {error.validator_value}, not {error.instance}"
 
 
 def _one_of_them(error: Any) -> Texts:
@@ -245,29 +216,46 @@ def _text_or_list(error: Any) -> Texts:
                 yield (*inner.relative_path, *step), text
 
 
-def _exactly_one(error: Any) -> Texts:
-    known = ", ".join(map(repr, error.schema["properties"]))
-    yield (), f"must have exactly one of the keys {known}"
+def _says(text: str) -> Callable[[Any], Texts]:
+    """Return the function of a text about the value itself: {wanted}, {value}, {shown}, ..."""
+
+    def texts(error: Any) -> Texts:
+        wanted, value, schema = error.validator_value, error.instance, error.schema
+        listed = ", ".join(map(repr, wanted)) if isinstance(wanted, list) else ""
+        yield (
+            (),
+            text.format(
+                wanted=wanted,
+                value=value,
+                shown=_shown(value),
+                listed=listed,
+                keys=", ".join(map(repr, schema.get("properties", ()))),
+                comment=schema.get("$comment"),
+                length=len(value) if isinstance(value, str) else 0,
+                message=error.message,
+            ),
+        )
+
+    return texts
 
 
-def _other(error: Any) -> Texts:
-    yield (), error.message
-
-
+_other = _says("{message}")
+_empty = _says("must not be empty\n  Fix: set a value, or remove the key.")
+_exactly_one = _says("must have exactly one of the keys {keys}")
 _TEXTS: Mapping[str, Callable[[Any], Texts]] = {
     "additionalProperties": _additional,
     "anyOf": _one_of_them,
-    "enum": _enum,
-    "exclusiveMinimum": _above,
-    "maxLength": _too_long,
+    "enum": _says("must be one of {listed}, not {shown}"),
+    "exclusiveMinimum": _says("must be above {wanted}, not {value}"),
+    "maxLength": _says("must have at most {wanted} characters, not {length}"),
     "maxProperties": _exactly_one,
-    "maximum": _maximum,
+    "maximum": _says("must be at most {wanted}, not {value}"),
     "minItems": _empty,
     "minLength": _empty,
     "minProperties": _exactly_one,
-    "minimum": _minimum,
+    "minimum": _says("must be at least {wanted}, not {value}"),
     "oneOf": _text_or_list,
-    "pattern": _pattern,
+    "pattern": _says("must be {comment}, not {shown}"),
     "required": _required,
     "type": _type,
     "uniqueItems": _unique,

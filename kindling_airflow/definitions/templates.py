@@ -61,9 +61,7 @@ def templates_of(definition: Definition) -> Iterator[tuple[Where, str]]:
     """Yield what of a definition is a template, and where it stands."""
     for key in ("warehouse", "checkpoints"):
         yield from _templates(getattr(definition, key), (key,))
-    layers: dict[Where, Mapping[str, Any]] = {(): definition.task}
-    layers |= {("overrides", glob): said for glob, said in definition.overrides.items()}
-    for where, layer in layers.items():
+    for where, layer in definition.layers().items():
         for section in ("spark", "arguments"):
             for name, value in (layer.get(section) or {}).items():
                 if name in _TEMPLATED:

@@ -66,7 +66,7 @@ def every_of(schedule: Any) -> timedelta | None:
 
 
 def duration_of(said: str | None) -> float | None:
-    """Return how many seconds a text such as ``30m`` stands for; None where nothing is said."""
+    """Return how many seconds a text such as ``30m`` stands for; None where nothing is set."""
     return None if said is None else timedelta(**{_UNITS[said[-1]]: int(said[:-1])}).total_seconds()
 
 

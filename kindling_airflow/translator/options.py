@@ -73,7 +73,7 @@ class TranslateOptions:
         overrides: settings by glob over the pipe ids; the more specific pattern wins.
         assets: what the identifiers of the entities' assets begin with; None for no assets.
         closing: when there is a task behind all pipes.
-        lifetime: how long the streams of a run live: ``continuous``, ``bounded`` or
+        lifetime: the lifetime of the streams of a run: ``continuous``, ``bounded`` or
             ``available_now``; None: ``continuous``, where there are any.
         duration_seconds: how long a bounded run's streams live.
 

@@ -42,7 +42,7 @@ def settings_by_pipe(
     """Return what holds for each pipe, and what is wrong with it.
 
     Args:
-        options: what the deployment decides.
+        options: the deployment's options.
         tags: each pipe's own tags, in the order of the plan.
         defaults: settings of some pipes that everything else comes before.
 

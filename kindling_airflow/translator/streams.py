@@ -66,7 +66,7 @@ class Streaming:
     """The streams of a plan.
 
     Attributes:
-        lifetime: how long they live.
+        lifetime: how long they run.
         seconds: of a bounded lifetime.
         settings: what each says of its query, in the order of the plan.
         problems: what is wrong with that.
@@ -79,11 +79,11 @@ class Streaming:
 
     @property
     def lives_on(self) -> bool:
-        """Whether streams live until they are told to stop."""
+        """Whether streams run until they are stopped."""
         return self.lifetime != "available_now"
 
     def length(self) -> str:
-        """Return how long they live, for people."""
+        """Return how long they run, as text."""
         return "until it is stopped" if self.seconds is None else f"{self.seconds:g} s"
 
     def defaults(self) -> Mapping[str, Mapping[str, Any]]:
@@ -104,11 +104,11 @@ class Streaming:
         return StreamTask(producers, self.lifetime, own.ready_timeout, own.silence_timeout)
 
     def wired(self, plan: ExecutionPlan, flow: DataFlow, ids: Mapping[str, str]) -> Wired:
-        """Return what waits for what where streams live until they are told to stop.
+        """Return what waits for what where streams run until they are stopped.
 
         Args:
             plan: a valid plan.
-            flow: who reads from whom in it.
+            flow: its data flow.
             ids: the task ids by pipe id.
         """
         gates = self._gates(plan, ids)

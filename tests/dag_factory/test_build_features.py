@@ -387,7 +387,7 @@ class TestReferences:
                 },
             },
         )
-        assert [line.split(": there")[0] for line in text.splitlines() if "there is" in line] == [
+        assert [line.split(": module")[0] for line in text.splitlines() if "not found" in line] == [
             "1. here: dag_run.deadline.callback",
             "2. here: dag_run.on_success_callback",
             "3. here: on_failure_callback",

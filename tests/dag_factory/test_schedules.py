@@ -182,7 +182,7 @@ class TestAssets:
     def test_the_word_needs_assets(self, folder: Path) -> None:
         text = "here: schedule: 'assets' conflicts with assets: false\n"
         assert refused(folder, schedule="assets", assets=False) == (
-            text + "  Fix: take one of the two out.",
+            text + "  Fix: remove one of the two.",
         )
 
 
@@ -243,7 +243,8 @@ class TestWords:
             (
                 "here: start_date: '2026-01-01' is not the start of an interval of 1d; they are "
                 "counted from 1970-01-01T00:00:00Z\n"
-                "  Fix: use '2025-12-31T00:00:00Z'; or a cron expression, which knows the days of "
+                "  Fix: use '2025-12-31T00:00:00Z'; or a cron expression, which follows the days "
+                "of "
                 "a time zone."
             ),
         )

@@ -320,8 +320,8 @@ class TestChoice:
 class TestRefusals:
     def test_two_runs_at_once(self, folder: Path) -> None:
         text = (
-            "max_active_runs: two runs at once would have the streams of one stop those of the "
-            "other\n  Fix: use 1, the default."
+            "max_active_runs: concurrent runs would stop each other's streams\n"
+            "  Fix: use 1, the default."
         )
         assert refusal(folder, max_active_runs=2) == (text,)
         assert refusal(folder, max_active_runs=2, lifetime="available_now") == (text,)
@@ -339,10 +339,10 @@ class TestRefusals:
         limited = {"dag_run": {"timeout_seconds": 3600}}
         text = "dag_run.timeout_seconds: a run fails after 3600 s, and its streams run {}\n  Fix: "
         assert refusal(folder, **limited) == (
-            text.format("until it is stopped") + "use lifetime: bounded for less.",
+            text.format("until it is stopped") + "use lifetime: bounded with a shorter duration.",
         )
         assert refusal(folder, **limited, lifetime="bounded", duration="1h") == (
-            text.format("3600 s") + "use lifetime: bounded for less.",
+            text.format("3600 s") + "use lifetime: bounded with a shorter duration.",
         )
         assert compiled(folder, **limited, lifetime="bounded", duration="59m").spec.stop
 

@@ -239,7 +239,7 @@ class TestRefusals:
         made = plan_definition(definition).plan
         assert refusal(dags, made, project="other").splitlines()[:3] == [
             "4 problems in the definition:",
-            "1. kindling_task_group 'orders': the plan has pipe 'b', and the project does not.",
+            "1. kindling_task_group 'orders': the plan has pipe 'b', which the project does not.",
             "  Fix: plan this project again.",
         ]
 
@@ -247,7 +247,7 @@ class TestRefusals:
         ("name", "text", "said"),
         [
             ("gone.json", None, "cannot read '{dags}/gone.json': No such file or directory"),
-            ("x.json", "{", "x.json is no JSON document: "),
+            ("x.json", "{", "x.json is not a JSON document: "),
             ("x.json", "{}", "x.json: manifest schema version None is unknown"),
             ("x.json", '{"generations": 5}', "x.json: "),
         ],

@@ -264,7 +264,8 @@ def test_a_schedule_needs_a_start_date(base: Path) -> None:
 
 def test_a_wrong_start_date_is_not_called_a_missing_one(base: Path) -> None:
     assert errors_of(base, schedule="@daily", start_date="tomorrow") == (
-        "here: start_date: must be a date or a moment such as 2026-01-31 or 2026-01-31T06:00:00, "
+        "here: start_date: must be a date or a timestamp such as 2026-01-31 or "
+        "2026-01-31T06:00:00, "
         "not 'tomorrow'"
     )
 
@@ -516,7 +517,7 @@ schedule: {any: [a], all: [b]}
         "  Fix: correct the schema.\n"
         "14. x.yaml:22: dag_run.timeout_seconds: must be above 0, not 0\n"
         "15. x.yaml:23: dag_run.deadline.reference: must be queued_at, logical_date, "
-        "average_runtime, or a moment, not 'soon'\n"
+        "average_runtime, or a timestamp, not 'soon'\n"
         "16. x.yaml:23: dag_run.deadline: key 'callback' is missing\n"
         "  Fix: add 'callback: ...'.\n"
         "17. x.yaml:24: schedule: must have exactly one of the keys 'all', 'any', "
