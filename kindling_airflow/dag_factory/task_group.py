@@ -51,7 +51,6 @@ class PlanTaskGroup(TaskGroup):
     """
 
     _compiled: Compiled | None
-    _builder: TaskBuilder | None
     _is_partial: bool
 
     def pipe(self, pipe_id: str) -> Any:
