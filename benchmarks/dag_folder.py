@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.graphs import Record
+from kindling_airflow.definitions.compiled_dag import write_compiled
 from kindling_airflow.definitions.definition import DEFINITION_SUFFIX, Definition, manifest_beside
+from kindling_airflow.definitions.yaml_file import read_definition_file
 from kindling_airflow.manifest.harvest import harvest
 
 __all__ = ["write_dag_folder"]
@@ -36,6 +38,8 @@ def write_dag_folder(folder: Path, records: Sequence[Record], dag_id: str = "ben
         f"dag_id: {dag_id}\nproject: project\nwidth: 16\nspark: {{conf: {{spark.x: '1'}}}}\n",
         encoding="utf-8",
     )
-    definition = Definition.from_file(path)
-    harvest(definition.project_root, definition.modules).write(manifest_beside(path))
+    read = read_definition_file(path)
+    definition = Definition.from_read_file(read)
+    manifest = harvest(definition.project_root, definition.modules)
+    write_compiled(manifest_beside(path), read, manifest)
     return path

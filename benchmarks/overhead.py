@@ -30,8 +30,11 @@ from rich.console import Console
 from benchmarks.by_hand_start import PROFILES, ROOT, same_start
 from demo.local_airflow import LocalAirflow
 from kindling_airflow.cli.warming import warm_archive
-from kindling_airflow.definitions.compile import Compiled, compile_definition, project_manifest
+from kindling_airflow.definitions.compile import Compiled, compile_definition
+from kindling_airflow.definitions.compiled_dag import write_compiled
 from kindling_airflow.definitions.definition import Definition, manifest_beside
+from kindling_airflow.definitions.project_manifests import project_manifest
+from kindling_airflow.definitions.yaml_file import read_definition_file
 from kindling_airflow.deployment.start_profile import MODE_PROPERTY, ProfileMode
 
 __all__ = ["run"]
@@ -135,7 +138,9 @@ def _write_dags(dags: Path, place: Path, airflow: LocalAirflow) -> None:
         changed = changed.replace("  conf:\n", f'  conf:\n    {MODE_PROPERTY}: "{mode.value}"\n')
         path = dags / f"{name}.kindling.yaml"
         path.write_text(f"{changed}warehouse: {place / name}\n")
-        project_manifest(Definition.from_file(path)).write(manifest_beside(path))
+        read = read_definition_file(path)
+        manifest = project_manifest(Definition.from_read_file(read))
+        write_compiled(manifest_beside(path), read, manifest)
     (dags / "kindling_dags.py").write_text(FACTORY)
     compiled = compile_definition(Definition.from_file(dags / "kindling.kindling.yaml"))
     written = {

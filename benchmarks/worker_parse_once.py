@@ -23,6 +23,9 @@ def main(folder: str, dag_id: str, task_id: str) -> None:
 
     start = time.process_time()
     import_module("kindling_airflow.dag_factory.factory")
+    if not task_id:  # a whole DAG is planned
+        import_module("kindling_airflow.definitions.compile")
+        import_module("kindling_airflow.translator.translation")
     imported = time.process_time()
     bag = BundleDagBag(
         dag_folder=str(Path(folder) / "dags.py"),

@@ -19,7 +19,8 @@ __all__ = ["show_settings"]
 
 def show_settings(args: argparse.Namespace) -> int:
     """Print the effective settings of a pipe's task, each with its source."""
-    from kindling_airflow.definitions.compile import compile_planned, options_of, planned_as
+    from kindling_airflow.definitions.compile import compile_planned, planned_as
+    from kindling_airflow.definitions.options import options_of
     from kindling_airflow.translator import TaskSpec
     from kindling_airflow.translator.setting_sources import layers_of, setting_sources
     from kindling_airflow.translator.streams import streaming_part

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from datetime import timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow import sdk as airflow_sdk
 from airflow.configuration import conf
@@ -14,17 +14,21 @@ from airflow.sdk import DAG, Param
 from kindling_airflow.common.durations import iso_datetime
 from kindling_airflow.common.immutable import thaw
 from kindling_airflow.common.redaction import without_secrets
+from kindling_airflow.common.shared_ids import SELECT_PARAM
 from kindling_airflow.dag_factory.schedules import airflow_schedule
 from kindling_airflow.dag_factory.tasks import TaskBuilder
-from kindling_airflow.definitions.compile import Compiled
+from kindling_airflow.definitions.dag_parts import DagParts, dag_parts
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.params import param_parts
 from kindling_airflow.definitions.python_objects import put_back
 from kindling_airflow.definitions.references import References
 from kindling_airflow.definitions.times import CONTINUOUS, CONTINUOUS_START
-from kindling_airflow.selection import SELECT_PARAM
+from kindling_airflow.translator import NodeSpec
 
-__all__ = ["build_dag"]
+if TYPE_CHECKING:
+    from kindling_airflow.definitions.compile import Compiled
+
+__all__ = ["build_dag", "build_task"]
 
 sdk: Any = airflow_sdk  # names that it resolves when they are used are unknown to type checkers
 _MOST_FAILURES = (
@@ -38,51 +42,59 @@ def build_dag(compiled: Compiled, only_task: str | None = None) -> DAG:
 
     Args:
         compiled: the definition and what follows from it.
-        only_task: build the DAG with this task alone, as a worker needs it. An id that is none of
-            the plan's builds the whole DAG.
+        only_task: build the DAG with this task alone, as a worker needs it. An id that is not in
+            the plan builds the whole DAG.
 
     Raises:
-        DefinitionError: a reference of the definition stands for nothing.
+        DefinitionError: a reference of the definition cannot be resolved.
     """
-    references = References(compiled.definition)
-    dag = _empty_dag(compiled, references)
-    tasks = TaskBuilder(compiled, dag, references)
+    parts = dag_parts(compiled)
     wanted = compiled.spec.find(only_task) if only_task is not None else None
     if wanted is not None:
-        tasks.build_one(wanted)
-    else:
-        tasks.build_all()
+        return build_task(parts, wanted)
+    references = References(compiled.definition)
+    dag = _empty_dag(parts, references)
+    TaskBuilder(parts, dag, references).build_all(compiled)
     return dag
 
 
-def _empty_dag(compiled: Compiled, references: References) -> DAG:
-    definition = compiled.definition
-    optional: dict[str, Any] = {
-        "dag_display_name": definition.dag_display_name,
-        "is_paused_upon_creation": definition.is_paused_upon_creation,
-        "access_control": thaw(definition.access_control) or None,
-    }
-    schedule = airflow_schedule(compiled)
+def build_task(parts: DagParts, task: NodeSpec) -> DAG:
+    """Return the DAG of a definition with one task alone, as a worker needs it.
+
+    Raises:
+        DefinitionError: a reference of the definition cannot be resolved.
+    """
+    references = References(parts.definition)
+    dag = _empty_dag(parts, references)
+    TaskBuilder(parts, dag, references).build_one(task)
+    return dag
+
+
+def _empty_dag(parts: DagParts, references: References) -> DAG:
+    definition = parts.definition
+    schedule = airflow_schedule(definition, parts.outline)
     starts_at_once = schedule == CONTINUOUS and definition.start_date is None
     return DAG(
         dag_id=definition.dag_id,
-        description=definition.description and without_secrets(definition.description),
-        doc_md=definition.doc_md and without_secrets(definition.doc_md),
         schedule=schedule,
         start_date=CONTINUOUS_START if starts_at_once else definition.start_date,
         catchup=definition.catchup,
         max_active_runs=definition.max_active_runs,
-        max_active_tasks=compiled.spec.max_active_tasks(),
+        max_active_tasks=parts.outline.max_active_tasks,
         tags=sorted({"kindling", *definition.tags}),
-        params=_params(compiled),
+        params=_params(parts),
         **_run_arguments(definition, references, is_endless=schedule == CONTINUOUS),
-        **{name: value for name, value in optional.items() if value is not None},
+        **{name: _shown(value) for name, value in definition.dag_arguments.items() if value != {}},
     )
 
 
-def _params(compiled: Compiled) -> dict[str, Any]:
-    definition = compiled.definition
-    found: dict[str, Any] = {} if compiled.spec.stop is not None else {SELECT_PARAM: _choice()}
+def _shown(value: Any) -> Any:
+    return without_secrets(value) if isinstance(value, str) else thaw(value)
+
+
+def _params(parts: DagParts) -> dict[str, Any]:
+    definition = parts.definition
+    found: dict[str, Any] = {} if parts.outline.stop else {SELECT_PARAM: _choice()}
     for name, said in put_back(definition.params, definition.objects).items():
         if isinstance(said, Mapping):
             itself, schema = param_parts(said)

@@ -106,7 +106,7 @@ class _Copies:
         return task
 
     def would_be(self, task: Any, own: dict[str, Any]) -> bool:
-        """Tell whether a copy would hold what the constructor's task holds, and share no more."""
+        """Return whether a copy would hold what the constructor's task holds, and share no more."""
         made = vars(task)
         values = self._values(own)
         return list(values) == list(made) and all(_alike(values[name], made[name]) for name in made)
@@ -166,7 +166,7 @@ def _is_container(value: Any) -> bool:
 
 
 def _alike(value: Any, other: Any) -> bool:
-    """Tell whether a copy may hold the one where the constructor's task holds the other."""
+    """Return whether a copy may hold the one where the constructor's task holds the other."""
     if value is other:
         return True  # the constructor's tasks share it, too
     kind = type(value)
@@ -192,7 +192,7 @@ def _is_usual(own: Mapping[str, Any]) -> bool:
 
 
 def _tells_of_new_tasks() -> bool:
-    """Tell whether tasks are made inside of ``with some_setup_task:``, which writes each down."""
+    """Return whether tasks are made inside of ``with some_setup_task:``, which writes each down."""
     try:
         from airflow.sdk.definitions._internal.setup_teardown import SetupTeardownContext
     except ImportError:  # a later Airflow may keep it elsewhere

@@ -7,21 +7,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, get_parsing_context
 
 from kindling_airflow.common.gc_pause import collector_paused
 from kindling_airflow.common.interrupts import noticed_interrupts
 from kindling_airflow.dag_factory.broken import BrokenDefinition
-from kindling_airflow.dag_factory.build import build_dag
+from kindling_airflow.dag_factory.build import build_dag, build_task
 from kindling_airflow.dag_factory.definition_files import definition_files
-from kindling_airflow.definitions.compile import Compiled, compile_definition, wrapped
-from kindling_airflow.definitions.definition import DEFINITION_SUFFIX, Definition
-from kindling_airflow.definitions.project_manifests import ProjectManifest, project_manifests
+from kindling_airflow.definitions.compiled_dag import read_compiled_task
+from kindling_airflow.definitions.definition import DEFINITION_SUFFIX, Definition, wrapped
 from kindling_airflow.definitions.yaml_file import DefinitionFile, located, read_definition_file
 from kindling_airflow.errors import DefinitionError, KindlingAirflowError
 from kindling_airflow.manifest.harvest import refuse_in_harvest
+
+if TYPE_CHECKING:
+    from kindling_airflow.definitions.compile import Compiled
+    from kindling_airflow.definitions.project_manifests import ProjectManifest
 
 __all__ = ["DEFINITION_SUFFIX", "definition_files", "kindling_dag", "load_dags", "try_out"]
 
@@ -57,8 +60,12 @@ def load_dags(dag_file: str | Path) -> dict[str, DAG]:
             with made.broken_if_it_fails(path, interrupted):
                 if isinstance(found, DefinitionError):
                     raise found
-                definitions[path] = Definition.from_read_file(found)
-        manifests = project_manifests(list(definitions.values()))
+                dag = None if wanted.task_id is None else _dag_of_task(found, wanted.task_id)
+                if dag is not None:
+                    made.dags[dag.dag_id] = dag
+                else:
+                    definitions[path] = Definition.from_read_file(found)
+        manifests = _project_manifests(list(definitions.values()))
         for (path, definition), manifest in zip(definitions.items(), manifests, strict=True):
             with made.broken_if_it_fails(path, interrupted):
                 dag = _dag(definition, manifest, wanted.task_id)
@@ -127,7 +134,7 @@ def kindling_dag(base: str | Path, **definition: Any) -> DAG:
     # Without a task it is the command line that asks, and stores every DAG that it comes across.
     if wanted.task_id is not None and wanted.dag_id != checked.dag_id:
         return DAG(dag_id=checked.dag_id, schedule=None)
-    (manifest,) = project_manifests([checked])
+    (manifest,) = _project_manifests([checked])
     if manifest.manifest is not None and manifest.error is not None:
         log.warning("%s: %s", checked.source, manifest.error)
     return _dag(checked, manifest, wanted.task_id)
@@ -137,7 +144,7 @@ def _definition_files(factory: Path) -> Iterator[tuple[Path, DefinitionFile | De
     """Yield each definition file as read, or with what is wrong; each dag_id is taken once."""
     if factory.parent.is_file():
         problem = (
-            f"the DAG file lies in the zip {str(factory.parent)!r}, from which no definitions can "
+            f"the DAG file lies in the zip {str(factory.parent)!r}, from which definitions cannot "
             "be read\n"
             "  Fix: unpack the zip into the DAGs folder, or put the DAG file and its definitions "
             "there."
@@ -155,8 +162,8 @@ def _definition_files(factory: Path) -> Iterator[tuple[Path, DefinitionFile | De
         first = owners.setdefault(dag_id, source) if isinstance(dag_id, str) else source
         if first != source:
             text = (
-                f"{dag_id!r} is the dag_id of {first} already\n"
-                "  Fix: give this definition a dag_id of its own."
+                f"{dag_id!r} is already the dag_id of {first}\n"
+                "  Fix: give this definition its own dag_id."
             )
             yield path, DefinitionError([located(source, read.lines, (("dag_id",), text))])
             continue
@@ -184,11 +191,30 @@ def try_out(compiled: Compiled) -> None:
         getattr(module, name).to_dict(dag)
 
 
+def _dag_of_task(read: DefinitionFile, task_id: str) -> DAG | None:
+    """Return a DAG with one task as it was compiled; None where it must be compiled anew."""
+    compiled = read_compiled_task(read, task_id)
+    if compiled is None:
+        return None
+    with _refusals(compiled[0].definition):
+        return build_task(*compiled)
+
+
+def _project_manifests(definitions: list[Definition]) -> list[ProjectManifest]:
+    if not definitions:
+        return []
+    from kindling_airflow.definitions.project_manifests import project_manifests
+
+    return project_manifests(definitions)
+
+
 def _dag(definition: Definition, found: ProjectManifest, only_task: str | None = None) -> DAG:
     """Compile and build."""
     if found.manifest is None and found.error is not None:
         with wrapped(definition):
             raise found.error
+    from kindling_airflow.definitions.compile import compile_definition
+
     # building it finds the rest
     compiled = compile_definition(definition, found.manifest, complete=False)
     with _refusals(definition):
@@ -203,5 +229,5 @@ def _refusals(definition: Definition) -> Iterator[None]:
     except DefinitionError:
         raise
     except Exception as error:  # the user's own task policy, among others
-        problem = f"{definition.source}: Airflow refuses this DAG: {type(error).__name__}: {error}"
+        problem = f"{definition.source}: Airflow rejects this DAG: {type(error).__name__}: {error}"
         raise DefinitionError([definition.without_secrets(problem)]) from error

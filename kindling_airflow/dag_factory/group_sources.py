@@ -12,7 +12,8 @@ from typing import Any
 from kindling_airflow.common.gc_pause import collector_paused
 from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.definitions.compile import Planned, plan_definition, planned_as
-from kindling_airflow.definitions.definition import Definition, definition_schema
+from kindling_airflow.definitions.definition import Definition
+from kindling_airflow.definitions.schema_check import definition_schema, keys_of_level
 from kindling_airflow.definitions.yaml_file import read_definition_file
 from kindling_airflow.errors import DefinitionError, ProblemsError
 from kindling_airflow.execution_plan import ExecutionPlan
@@ -21,13 +22,6 @@ from kindling_airflow.manifest import Manifest
 __all__ = ["PlanSource", "planned_source"]
 
 PlanSource = str | os.PathLike[str] | Manifest | ExecutionPlan
-
-_OF_THE_DAG = (
-    *("dag_id", "dag_display_name", "description", "doc_md", "schedule", "start_date", "timezone"),
-    *("catchup", "max_active_runs", "is_paused_upon_creation", "tags", "params", "dag_run"),
-    "access_control",
-)
-_OF_THE_CHOICE = ("strategy", "pipes", "select", "exclude")
 
 
 def planned_source(
@@ -47,9 +41,9 @@ def planned_source(
     """
     source = f"kindling_task_group {group_id!r}"
     problems = [
-        f"{source}: {key!r} is a key of the whole DAG\n  Fix: say it to the DAG."
+        f"{source}: {key!r} is a DAG-level key\n  Fix: set it on the DAG."
         for key in keys
-        if key in _OF_THE_DAG
+        if key in keys_of_level("dag")
     ]
     problems += _airflows_keys(source, keys)
     if problems:
@@ -60,11 +54,11 @@ def planned_source(
             read = read_definition_file(path, path.name)
             return plan_definition(Definition.from_read_file(read, keys))
         plan = _read(path, source)
-    chosen = [key for key in _OF_THE_CHOICE if key in keys]
+    chosen = [key for key in keys_of_level("plan") if key in keys]
     if chosen and isinstance(plan, ExecutionPlan):
         raise DefinitionError(
-            f"{source}: {key!r} says which pipes, and a plan has said that already\n"
-            "  Fix: leave it out, or give the manifest in place of the plan."
+            f"{source}: {key!r} selects or orders pipes, which a plan already does\n"
+            "  Fix: remove it, or pass the manifest instead of the plan."
             for key in chosen
         )
     document = {"dag_id": dag_id, **keys}
@@ -101,7 +95,7 @@ def _read(path: Path, source: str) -> Manifest | ExecutionPlan:
         found = [f"{source}: {path.name}: {problem}" for problem in error.problems]
         raise DefinitionError(found) from error
     except (ValueError, RecursionError) as error:
-        problem = f"{source}: {path.name} is no JSON document: {error}"
+        problem = f"{source}: {path.name} is not a JSON document: {error}"
         raise DefinitionError([problem]) from error
 
 
@@ -111,8 +105,8 @@ def _checked(planned: Planned) -> Planned:
     unknown = [pipe_id for pipe_id in planned.plan.pipe_ids if pipe_id not in set(known)]
     if unknown:
         raise DefinitionError(
-            f"{planned.definition.source}: the plan has pipe {pipe_id!r}, and the project does "
-            f"not.{did_you_mean(pipe_id, known)}\n  Fix: plan this project anew."
+            f"{planned.definition.source}: the plan has pipe {pipe_id!r}, which the project does "
+            f"not.{did_you_mean(pipe_id, known)}\n  Fix: plan this project again."
             for pipe_id in unknown
         )
     return planned

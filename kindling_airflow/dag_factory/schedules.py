@@ -1,13 +1,12 @@
-"""The schedule of a definition as Airflow has it, and what only the plan shows to be wrong."""
+"""The schedule of a definition as Airflow has it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.definitions.compile import Compiled
-from kindling_airflow.definitions.plan_schedule import input_assets
-from kindling_airflow.definitions.stream_keys import runs_continuously
+from kindling_airflow.definitions.dag_parts import Outline
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.times import CONTINUOUS
 
 if TYPE_CHECKING:
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["airflow_schedule"]
 
 
-def airflow_schedule(compiled: Compiled) -> Any:
-    """Return what the DAG takes as its schedule; None where it has none."""
+def airflow_schedule(definition: Definition, outline: Outline) -> Any:
+    """Return the ``schedule`` argument of a definition's DAG; None where it has no schedule."""
     from airflow.sdk import AssetAll, AssetAny
 
     from kindling_airflow.dag_factory.timetables import (
@@ -26,8 +25,7 @@ def airflow_schedule(compiled: Compiled) -> Any:
         KindlingPeriodTimetable,
     )
 
-    definition = compiled.definition
-    if runs_continuously(definition, compiled.spec.lifetime):
+    if definition.runs_continuously(outline.lifetime):
         return CONTINUOUS
     if definition.cron is not None:
         return KindlingCronTimetable(definition.cron, timezone=definition.timezone)
@@ -39,7 +37,7 @@ def airflow_schedule(compiled: Compiled) -> Any:
             definition.partitions, timezone=definition.timezone, run_offset=-1
         )
     if definition.follows_inputs:
-        return AssetAll(*_assets(input_assets(definition, compiled.plan)))
+        return AssetAll(*_assets(outline.input_assets))
     if definition.updates is not None:
         mode, names = definition.updates
         return (AssetAll if mode == "all" else AssetAny)(*_assets(names))

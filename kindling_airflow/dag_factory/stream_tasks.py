@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kindling_airflow.dag_factory.copied_tasks import fresh
-from kindling_airflow.definitions.compile import Compiled
+from kindling_airflow.definitions.dag_parts import DagParts
 from kindling_airflow.operators.ready_gate import ReadyGateOperator
 from kindling_airflow.operators.stop_streams import StopStreamsOperator
 from kindling_airflow.operators.stream import KindlingStreamOperator
@@ -24,20 +24,20 @@ class StreamTasks:
     """Makes the tasks of streams of one compiled definition, and those that watch them.
 
     Args:
-        compiled: the definition and what follows from it.
-        prefix: what the ids of all of its tasks begin with.
+        parts: the definition with the parts of its DAG.
+        prefix: of the ids of all of its tasks.
     """
 
-    def __init__(self, compiled: Compiled, prefix: str) -> None:
-        spec, definition = compiled.spec, compiled.definition
+    def __init__(self, parts: DagParts, prefix: str) -> None:
+        outline, definition = parts.outline, parts.definition
         self._prefix = prefix
         self._checkpoints = definition.checkpoints
-        self._stop = "" if spec.stop is None else f"{prefix}{spec.stop.task_id}"
-        self._gates = self._named(gate.task_id for gate in spec.gates())
-        self._streams = self._named(() if spec.stop is None else spec.stop.streams)
-        # Not the pool: in one that streams fill for as long as they live, nothing could go on.
-        said = definition.task
-        self._arguments = {key: said[key] for key in _SHARED if said.get(key) is not None}
+        self._stop = prefix + outline.stop if outline.stop else ""
+        self._gates = self._named(outline.gates)
+        self._streams = self._named(outline.streams)
+        # Not the pool: in one that running streams fill, these tasks would never get a slot.
+        layer = definition.task
+        self._arguments = {key: layer[key] for key in _SHARED if layer.get(key) is not None}
 
     def task(self, arguments: Mapping[str, Any], stream: StreamTask) -> Any:
         """Return the task of a stream.

@@ -30,6 +30,7 @@ from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.dag_factory.group_sources import PlanSource, planned_source
 from kindling_airflow.dag_factory.tasks import TaskBuilder
 from kindling_airflow.definitions.compile import Compiled, compile_planned
+from kindling_airflow.definitions.dag_parts import dag_parts
 from kindling_airflow.definitions.references import References
 from kindling_airflow.errors import DefinitionError
 from kindling_airflow.manifest.harvest import refuse_in_harvest
@@ -51,7 +52,6 @@ class PlanTaskGroup(TaskGroup):
     """
 
     _compiled: Compiled | None
-    _builder: TaskBuilder | None
     _is_partial: bool
 
     def pipe(self, pipe_id: str) -> Any:
@@ -164,7 +164,7 @@ def kindling_task_group(
     foreign = wanted.task_id is not None and own is None
     try:
         builder = TaskBuilder(
-            compiled,
+            dag_parts(compiled),
             group.dag,
             References(compiled.definition),
             group=group,
@@ -173,12 +173,12 @@ def kindling_task_group(
         if own is not None:
             builder.build_one(own)
         else:
-            builder.build_all()
+            builder.build_all(compiled)
     except DefinitionError:
         raise
     except Exception as error:  # the user's own task policy, or an id that is taken
         source = compiled.definition.source
-        problem = f"{source}: Airflow refuses these tasks: {type(error).__name__}: {error}"
+        problem = f"{source}: Airflow rejects these tasks: {type(error).__name__}: {error}"
         raise DefinitionError([problem]) from error
     group._is_partial = own is not None
     return group
@@ -189,7 +189,7 @@ def _empty_group(group_id: str) -> PlanTaskGroup:
     try:
         group = PlanTaskGroup(group_id=group_id)
     except RuntimeError:
-        problem = f"{where}: there is no DAG\n  Fix: call it inside of 'with DAG(...):'."
+        problem = f"{where}: called outside of a DAG\n  Fix: call it inside 'with DAG(...):'."
         raise DefinitionError([problem]) from None
     except Exception as error:  # an id that Airflow cannot take, or that is taken
         raise DefinitionError([f"{where}: {error}"]) from error
@@ -198,7 +198,7 @@ def _empty_group(group_id: str) -> PlanTaskGroup:
 
 
 def _is_elsewhere(group: PlanTaskGroup, dag_id: str | None, wanted: str) -> bool:
-    """Tell whether a worker wants a task of another DAG, or a pipe that was built before."""
+    """Return whether a worker wants a task of another DAG, or a pipe that was built before."""
     dag = group.dag
     if dag_id != dag.dag_id:
         return True
@@ -246,8 +246,8 @@ def _check_room(group: PlanTaskGroup, compiled: Compiled) -> None:
     if living and needed > dag.max_active_tasks:
         problems.append(
             f"{where}: DAG {dag.dag_id!r} may have {dag.max_active_tasks} tasks active at once, "
-            f"and {living} streams that live on need {needed}: some would wait "
-            "for ever\n"
+            f"and {living} long-running streams need {needed}: some would wait "
+            "forever\n"
             f"  Fix: give the DAG max_active_tasks={needed} at least."
         )
     if problems:

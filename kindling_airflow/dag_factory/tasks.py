@@ -10,19 +10,17 @@ from airflow.sdk import DAG, Asset, TaskGroup
 
 from kindling_airflow.dag_factory.copied_tasks import TaskKind
 from kindling_airflow.dag_factory.run_guards import run_guard, stream_guard
-from kindling_airflow.definitions.compile import Compiled
+from kindling_airflow.definitions.dag_parts import DagParts
 from kindling_airflow.definitions.references import References
 from kindling_airflow.definitions.task_arguments import operator_arguments
-from kindling_airflow.definitions.task_doc import stream_text, task_doc
 from kindling_airflow.errors import DefinitionError
-from kindling_airflow.manifest.project_settings import differences_for
 from kindling_airflow.tags.paths import is_absolute
 from kindling_airflow.tags.places import place_problems
-from kindling_airflow.tags.plan_checks import connections_of
 from kindling_airflow.translator import EmptySpec, GateSpec, NodeSpec, StopSpec, TaskSpec
 
 if TYPE_CHECKING:
     from kindling_airflow.dag_factory.stream_tasks import StreamTasks
+    from kindling_airflow.definitions.compile import Compiled
 
 __all__ = ["TaskBuilder"]
 
@@ -31,23 +29,23 @@ class TaskBuilder:
     """Builds the tasks of one compiled definition.
 
     Args:
-        compiled: the definition and what follows from it.
+        parts: the definition with the parts of its DAG.
         dag: where the tasks go.
         group: the group in it that they go into; its id is the prefix of theirs.
-        references: resolve what the definition refers to.
-        stand_ins: make tasks that do nothing in place of the pipes: same ids, same edges.
+        references: resolve the definition's references.
+        stand_ins: build empty tasks in place of the pipes: same ids, same edges.
     """
 
     def __init__(
         self,
-        compiled: Compiled,
+        parts: DagParts,
         dag: DAG,
         references: References,
         *,
         group: TaskGroup | None = None,
         stand_ins: bool = False,
     ) -> None:
-        self._compiled = compiled
+        self._parts = parts
         self._dag = dag
         self._group = group
         self._references = references
@@ -58,14 +56,17 @@ class TaskBuilder:
         self._assets: dict[str, Asset] = {}
         self._shared = self._shared_arguments()
 
-    def build_all(self) -> None:
+    def build_all(self, compiled: Compiled) -> None:
         """Build every group and task, and every edge between them.
+
+        Args:
+            compiled: the definition that the parts are of.
 
         Raises:
             DefinitionError: one place in the warehouse has two ids.
         """
-        self._check_places()
-        spec = self._compiled.spec
+        _check_places(compiled)
+        spec = compiled.spec
         built: dict[str, Any] = {}
         for group_spec in spec.groups:
             group = TaskGroup(
@@ -98,39 +99,19 @@ class TaskBuilder:
             return self._task(spec, self._group)
         return self._watching(spec, self._group)
 
-    def build_stand_in(self, spec: NodeSpec) -> Any:
-        """Build a task that does nothing in the place of another, and return it."""
-        return EmptyOperator(
-            task_id=self._id(spec, self._group), dag=self._dag, task_group=self._group
-        )
-
-    def _check_places(self) -> None:
-        """Compare places once more where only Airflow knows the warehouse of the definition."""
-        compiled, configured = self._compiled, self._compiled.definition.warehouse or ""
-        if is_absolute(configured) or "{{" in configured:
-            return  # compared when it was compiled, or only known to a run
-        from kindling_airflow.operators.pipe import warehouse_root
-
-        pipes = filter(None, map(compiled.manifest.get_pipe_definition, compiled.plan.pipe_ids))
-        entities = compiled.manifest.entities
-        problems = place_problems(pipes, entities, warehouse_root(configured))
-        if problems:
-            source = compiled.definition.source
-            raise DefinitionError(f"{source}: {problem}" for problem in problems)
-
     def _shared_arguments(self) -> dict[str, Any]:
-        compiled, definition = self._compiled, self._compiled.definition
+        definition, outline = self._parts.definition, self._parts.outline
         return {
             "dag": self._dag,
             "project_root": str(definition.project_root),
-            "modules": compiled.manifest.modules,
+            "modules": outline.modules,
             "warehouse": definition.warehouse,
-            "plan_digest": compiled.spec.plan_digest,
+            "plan_digest": outline.plan_digest,
             "package": definition.package,
-            "package_digest": compiled.base.digest if definition.package is not None else "",
+            "package_digest": outline.package_digest,
             "weight_rule": "absolute",
             "on_missing_interval": definition.on_missing_interval,
-            "pre_execute": run_guard(compiled, self._prefix.removesuffix(".")),
+            "pre_execute": run_guard(self._parts, self._prefix.removesuffix(".")),
         }
 
     def _task(self, task: TaskSpec, group: TaskGroup | None) -> Any:
@@ -141,21 +122,15 @@ class TaskBuilder:
                 task_group=group,
                 trigger_rule=task.trigger_rule,
             )
-        compiled = self._compiled
-        pipe: Any = compiled.manifest.get_pipe_definition(task.pipe_id)
-        arguments = self._arguments_of(task)
-        told = ""
-        if task.stream is not None:
-            output = compiled.manifest.entities.definition_or_default(pipe.output_entity_id)
-            told = stream_text(pipe, compiled.definition.checkpoints, output)
-        doc = {key: text for key, text in task_doc(pipe, told).items() if key not in arguments}
+        arguments, parts = self._arguments_of(task), self._parts.of_pipe(task)
+        doc = {key: text for key, text in parts.doc.items() if key not in arguments}
         own = {
             **doc,
             "task_id": self._id(task, group),
             "task_group": group,
             "pipe_id": task.pipe_id,
-            "connections": connections_of(pipe, compiled.manifest.entities),
-            "settings": differences_for(compiled.base, compiled.manifest, [task.pipe_id]),
+            "connections": parts.connections,
+            "settings": parts.settings,
             "priority_weight": task.priority_weight,
             "inlets": [self._asset(name) for name in task.inlets],
             "outlets": [self._asset(name) for name in task.outlets],
@@ -201,22 +176,23 @@ class TaskBuilder:
     def _streams(self) -> StreamTasks:
         from kindling_airflow.dag_factory.stream_tasks import StreamTasks  # most DAGs have none
 
-        return StreamTasks(self._compiled, self._prefix)
+        return StreamTasks(self._parts, self._prefix)
 
     def _arguments_of(self, task: TaskSpec) -> dict[str, Any]:
         settings = task.settings
-        lives_on = task.stream is not None and self._compiled.spec.stop is not None
-        key = (id(settings), lives_on)
+        outline = self._parts.outline
+        is_stopped = task.stream is not None and bool(outline.stop)
+        key = (id(settings), is_stopped)
         found = self._arguments.get(key)
         if found is None:
-            objects = self._compiled.definition.objects
+            objects = self._parts.definition.objects
             found = operator_arguments(settings, self._references, objects)
             own, group_id = found.get("pre_execute"), self._prefix.removesuffix(".")
-            if lives_on:
-                found["pre_execute"] = stream_guard(self._compiled, group_id, own)
+            if is_stopped:
+                found["pre_execute"] = stream_guard(self._parts, group_id, own)
             elif own is not None:
-                found["pre_execute"] = run_guard(self._compiled, group_id, own)
-            width = self._compiled.spec.pools.get(settings.pool)
+                found["pre_execute"] = run_guard(self._parts, group_id, own)
+            width = outline.pools.get(settings.pool)
             if self._group is not None or width != self._dag.max_active_tasks:
                 found["pool_width"] = width
             self._arguments[key] = found
@@ -227,6 +203,20 @@ class TaskBuilder:
         if found is None:
             found = self._assets[identifier] = Asset(name=identifier, uri=identifier)
         return found
+
+
+def _check_places(compiled: Compiled) -> None:
+    """Compare places once more where only Airflow knows the warehouse of the definition."""
+    configured = compiled.definition.warehouse or ""
+    if is_absolute(configured) or "{{" in configured:
+        return  # compared when it was compiled, or only known to a run
+    from kindling_airflow.operators.pipe import warehouse_root
+
+    pipes = filter(None, map(compiled.manifest.get_pipe_definition, compiled.plan.pipe_ids))
+    problems = place_problems(pipes, compiled.manifest.entities, warehouse_root(configured))
+    if problems:
+        source = compiled.definition.source
+        raise DefinitionError(f"{source}: {problem}" for problem in problems)
 
 
 def _label(group_id: str, label: str) -> str:

@@ -23,7 +23,7 @@ _NAMED_REFERENCES = ("queued_at", "logical_date", "average_runtime")
 def meaning_problems(
     sound: Mapping[str, Any], given: Collection[str], pool: str
 ) -> Iterator[Problem]:
-    """Yield what is wrong with the sound keys of a definition.
+    """Yield what is wrong with the valid keys of a definition.
 
     Args:
         sound: the keys that fit the schema.
@@ -31,7 +31,7 @@ def meaning_problems(
         pool: the pool of the definition.
     """
     if pool in sound.get("pools", {}):
-        text = f"{pool!r} is the definition's own pool\n  Fix: say its slots by 'width: ...'."
+        text = f"{pool!r} is the definition's own pool\n  Fix: set its slots with 'width: ...'."
         yield ("pools", pool), text
     yield from param_problems(sound.get("params", {}), sound.get("schedule") is not None)
     yield from _argument_problems(sound)
@@ -40,15 +40,19 @@ def meaning_problems(
     yield from _deadline_problems(sound.get("dag_run", {}).get("deadline", ()))
 
 
+def _layers(keys: Mapping[str, Any]) -> Iterator[tuple[Where, Mapping[str, Any]]]:
+    yield (), keys
+    for pattern, layer in keys.get("overrides", {}).items():
+        yield ("overrides", pattern), layer
+
+
 def _variable_problems(sound: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield where a variable of a shell is named and nothing replaces it.
 
     Spark replaces some in its own properties (``${env:HOME}``), so that ``conf`` and what else is
     handed on as it is may hold any.
     """
-    layers: dict[Where, Mapping[str, Any]] = {(): sound}
-    layers |= {("overrides", glob): said for glob, said in sound.get("overrides", {}).items()}
-    for where, layer in layers.items():
+    for where, layer in _layers(sound):
         spark = layer.get("spark") or {}
         said: dict[Where, Any] = {(key,): layer.get(key) for key in (*_PLACES, *_NAMES)}
         said |= {("spark", key): spark[key] for key in spark if key not in _HANDED_ON}
@@ -61,9 +65,7 @@ def _variable_problems(sound: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _argument_problems(sound: Mapping[str, Any]) -> Iterator[Problem]:
-    layers: dict[Where, Mapping[str, Any]] = {(): sound}
-    layers |= {("overrides", glob): said for glob, said in sound.get("overrides", {}).items()}
-    for where, layer in layers.items():
+    for where, layer in _layers(sound):
         for name, text in argument_problems(layer.get("arguments") or {}):
             yield (*where, "arguments", name), text
 
@@ -75,8 +77,8 @@ def _lifetime_problems(sound: Mapping[str, Any], given: Collection[str]) -> Iter
     if bounded and "duration" not in given:
         yield ("lifetime",), "'bounded' needs a duration\n  Fix: add 'duration: 1h'."
     elif not bounded and "duration" in sound:
-        text = "only the streams of a bounded lifetime have a duration"
-        yield ("duration",), f"{text}\n  Fix: add 'lifetime: bounded', or take it out."
+        text = "'duration' requires lifetime: bounded"
+        yield ("duration",), f"{text}\n  Fix: add 'lifetime: bounded', or remove the key."
 
 
 def _deadline_problems(said: Any) -> Iterator[Problem]:
@@ -91,4 +93,4 @@ def _deadline_problems(said: Any) -> Iterator[Problem]:
             try:
                 iso_datetime(alert["reference"])
             except ValueError as error:
-                yield (*where, "reference"), f"{alert['reference']!r} is no moment: {error}"
+                yield (*where, "reference"), f"{alert['reference']!r} is not a timestamp: {error}"

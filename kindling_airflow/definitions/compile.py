@@ -2,62 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.definitions.definition import Definition
-from kindling_airflow.definitions.import_budget import seconds_for_all, seconds_for_one
+from kindling_airflow.definitions.definition import Definition, check_package, wrapped
 from kindling_airflow.definitions.operator_arguments import argument_name_problems
-from kindling_airflow.definitions.outside_modules import outside_module_problems
-from kindling_airflow.definitions.plan_schedule import schedule_problems
-from kindling_airflow.definitions.query_params import query_param_problems
+from kindling_airflow.definitions.options import options_of
+from kindling_airflow.definitions.plan_checks import (
+    query_param_problems,
+    schedule_problems,
+    stream_key_problems,
+)
+from kindling_airflow.definitions.project_manifests import project_manifest
 from kindling_airflow.definitions.references import reference_problems
 from kindling_airflow.definitions.settings_file import read_settings
-from kindling_airflow.definitions.stream_keys import stream_key_problems
 from kindling_airflow.definitions.templates import template_problems
 from kindling_airflow.definitions.yaml_file import Problem
-from kindling_airflow.deployment.project_package import package_problems, read_info
 from kindling_airflow.errors import (
     DefinitionError,
-    HarvestError,
-    ManifestError,
-    PackageError,
-    ProblemsError,
     TranslationError,
 )
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.manifest import Manifest
-from kindling_airflow.manifest.harvest import harvest, is_current
 from kindling_airflow.selection import select as select_pipes
 from kindling_airflow.tags.plan_checks import check_entities, memory_problems
 from kindling_airflow.tags.stream_checks import check_streams
 from kindling_airflow.translator import (
-    Barrier,
     Closing,
     DagSpec,
-    OnError,
     TranslateOptions,
     translate,
 )
 from kindling_airflow.translator.overrides import unmatched_patterns
-from kindling_airflow.translator.streams import streaming_part
+from kindling_airflow.translator.streams import Streaming, streaming_part
 
 __all__ = [
     "Compiled",
     "Planned",
     "compile_definition",
     "compile_planned",
-    "current_manifest",
-    "options_of",
     "plan_definition",
     "plan_of",
     "planned_as",
-    "project_manifest",
-    "wrapped",
 ]
 
 
@@ -87,47 +75,6 @@ class Compiled(Planned):
     """
 
     spec: DagSpec
-
-
-def project_manifest(definition: Definition) -> Manifest:
-    """Return the project's manifest: the compiled one while it is current, else a fresh harvest.
-
-    Raises:
-        ManifestError: the manifest that is named or lies there cannot be read.
-        HarvestError, DeclarationError: the project's modules cannot be imported, here or by a
-            driver.
-    """
-    compiled = current_manifest(definition)
-    if compiled is not None:
-        return compiled
-    manifest = harvest(
-        definition.project_root,
-        definition.modules,
-        seconds=seconds_for_one() or seconds_for_all(),
-    )
-    problems = outside_module_problems(definition, manifest.sources)
-    if problems:
-        raise HarvestError(problems)
-    return manifest
-
-
-def current_manifest(definition: Definition) -> Manifest | None:
-    """Return the compiled manifest of the project, or None where none is current.
-
-    Raises:
-        ManifestError: the manifest that is named or lies there cannot be read.
-    """
-    if definition.manifest is None:
-        return None
-    if not definition.manifest.is_file():
-        problem = (
-            f"there is no manifest {str(definition.manifest)!r}\n"
-            "  Fix: write it with 'kindling-airflow compile', or leave the key 'manifest' out."
-        )
-        raise ManifestError([problem])
-    compiled = Manifest.read(definition.manifest)
-    current = is_current(compiled, definition.project_root, definition.modules)
-    return compiled if current else None
 
 
 def plan_definition(definition: Definition, manifest: Manifest | None = None) -> Planned:
@@ -202,31 +149,37 @@ def compile_planned(
     Raises:
         DefinitionError: as :func:`compile_definition`.
     """
-    definition = planned.definition
-    _check_keys(planned, complete, closing)
+    definition, plan = planned.definition, planned.plan
+    streaming = streaming_part(plan, definition.lifetime, definition.duration)
+    _check_keys(planned, streaming, complete, closing)
     with wrapped(definition):
-        _check_package(definition, planned.base)
-        pipes = _pipes_of(planned.plan, planned.manifest)
+        base = planned.base
+        check_package(definition, base.digest if definition.package else "", base.sources)
+        pipes = _pipes_of(plan, planned.manifest)
         problems = memory_problems(pipes, planned.manifest.entities)
-        problems += query_param_problems(planned.plan, definition.params)
-        streaming = streaming_part(planned.plan, definition.lifetime)
+        problems += query_param_problems(plan, definition.params)
         streams = () if streaming is None else tuple(streaming.settings)
         consumers_first = streaming is not None and streaming.lives_on
         problems += check_streams(
             pipes, planned.manifest.entities, streams, consumers_first=consumers_first
         )
-        spec = _translated(planned.plan, options_of(definition, closing), problems)
-    return Compiled(definition, planned.base, planned.manifest, planned.plan, spec)
+        spec = _translated(plan, options_of(definition, closing), streaming, problems)
+    return Compiled(definition, planned.base, planned.manifest, plan, spec)
 
 
-def _translated(plan: ExecutionPlan, options: TranslateOptions, problems: Sequence[str]) -> DagSpec:
+def _translated(
+    plan: ExecutionPlan,
+    options: TranslateOptions,
+    streaming: Streaming | None,
+    problems: Sequence[str],
+) -> DagSpec:
     """Translate a plan of which some problems are known already.
 
     Raises:
         TranslationError: those, and what the translation finds besides.
     """
     try:
-        spec = translate(plan, options)
+        spec = translate(plan, options, streaming)
     except TranslationError as error:
         more = [text for text in error.problems if not text.endswith(tuple(problems))]
         raise TranslationError([*problems, *more]) from error
@@ -235,7 +188,9 @@ def _translated(plan: ExecutionPlan, options: TranslateOptions, problems: Sequen
     return spec
 
 
-def _check_keys(planned: Planned, complete: bool, closing: Closing) -> None:
+def _check_keys(
+    planned: Planned, streaming: Streaming | None, complete: bool, closing: Closing
+) -> None:
     """Refuse keys of a definition that the plan or the installation shows to be wrong.
 
     Raises:
@@ -250,45 +205,12 @@ def _check_keys(planned: Planned, complete: bool, closing: Closing) -> None:
     is_group = closing is Closing.ALWAYS
     if not is_group:  # it runs when its DAG does
         found += schedule_problems(definition, planned.plan)
-    found += stream_key_problems(definition, planned.plan, is_group=is_group)
+    found += stream_key_problems(definition, planned.plan, streaming, is_group=is_group)
     found += template_problems(definition, is_group=is_group)
     problems = [definition.located(problem) for problem in found]
     problems += reference_problems(definition) if complete else ()
     if problems:
         raise DefinitionError(problems)
-
-
-def _check_package(definition: Definition, base: Manifest) -> None:
-    """Refuse a package of another state of the project; one that lies elsewhere the driver checks.
-
-    Raises:
-        PackageError: the package is not there, or of another state.
-    """
-    if definition.package is None or "://" in definition.package:
-        return
-    path = Path(definition.package)
-    problems = package_problems(path, read_info(path), base.digest, base.sources)
-    if problems:
-        raise PackageError(problems)
-
-
-@contextmanager
-def wrapped(definition: Definition) -> Iterator[None]:
-    """Name a definition in whatever is found to be wrong on the way from it to its DAG.
-
-    Raises:
-        DefinitionError: in place of every other error that lists problems.
-    """
-    try:
-        yield
-    except ProblemsError as error:
-        raise DefinitionError(
-            definition.without_secrets(f"{definition.source}: {problem}")
-            for problem in error.problems
-        ) from error
-    except OSError as error:
-        text = definition.without_secrets(f"{definition.source}: {error}")
-        raise DefinitionError([text]) from error
 
 
 def plan_of(
@@ -327,22 +249,3 @@ def plan_of(
 def _pipes_of(plan: ExecutionPlan, manifest: Manifest) -> list[PipeMetadata]:
     found = map(manifest.get_pipe_definition, plan.pipe_ids)
     return [pipe for pipe in found if pipe is not None]
-
-
-def options_of(definition: Definition, closing: Closing = Closing.AS_NEEDED) -> TranslateOptions:
-    """Return what a definition decides about the DAG of its plan."""
-    return TranslateOptions(
-        dag_id=definition.dag_id,
-        pool=definition.pool,
-        width=definition.width,
-        pools=definition.pools,
-        on_error=OnError(definition.on_error),
-        barrier=Barrier(definition.barrier),
-        group_by=definition.group_by,
-        settings=definition.task,
-        overrides=definition.overrides,
-        assets=definition.assets,
-        closing=closing,
-        lifetime=definition.lifetime,
-        duration_seconds=definition.duration,
-    )

@@ -7,6 +7,7 @@ All problems of a definition are reported at once, each with file, line and key.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from kindling_airflow.common.immutable import EMPTY, freeze
 from kindling_airflow.definitions.checks import meaning_problems
 from kindling_airflow.definitions.python_objects import set_aside
-from kindling_airflow.definitions.schema_check import as_json, definition_schema, schema_problems
+from kindling_airflow.definitions.schema_check import as_json, dag_arguments, schema_problems
 from kindling_airflow.definitions.secrets import hides_secrets_of, secret_problems
 from kindling_airflow.definitions.times import (
     ASSETS,
@@ -35,8 +36,12 @@ from kindling_airflow.definitions.yaml_file import (
     located,
     read_definition_file,
 )
-from kindling_airflow.errors import DefinitionError, GraphValidationError
-from kindling_airflow.execution_strategy import strategy_by_name
+from kindling_airflow.errors import (
+    DefinitionError,
+    GraphValidationError,
+    PackageError,
+    ProblemsError,
+)
 from kindling_airflow.tags.stream_settings import Lifetime
 from kindling_airflow.translator import asset_namespace
 from kindling_airflow.translator.task_settings import TASK_KEYS, merged
@@ -46,8 +51,10 @@ __all__ = [
     "DEFINITION_SUFFIXES",
     "Definition",
     "bare_name",
-    "definition_schema",
+    "check_package",
     "manifest_beside",
+    "manifest_of",
+    "wrapped",
 ]
 
 DEFINITION_SUFFIX = ".kindling.yaml"
@@ -79,12 +86,13 @@ class Definition:
         on_missing_interval: what a run without a data interval does.
         params: the parameters of a run, as they are said.
         dag_run: what holds for a run as a whole, as it is said.
+        dag_arguments: arguments that are passed on to Airflow's DAG as they are.
         pools: the slots of further pools.
-        task: what is said of every pipe's task, one layer of
+        task: the settings of every pipe's task, one layer of
             :class:`~kindling_airflow.translator.TaskSettings`.
         overrides: further layers, by pattern over the pipe ids.
         assets: what the identifiers of the entities' assets begin with, or None for no assets.
-        lifetime: how long the streams of a run live, as far as it is said.
+        lifetime: the lifetime of the streams of a run, where it is set.
         duration: how many seconds those of a bounded run live.
         checkpoints: the root of the streams' checkpoints, or None for the default.
         objects: what ``kindling_objects:_<n>`` stands for in a definition from Python.
@@ -98,16 +106,12 @@ class Definition:
     modules: tuple[str, ...] = ()
     manifest: Path | None = None
     package: str | None = None
-    description: str | None = None
-    doc_md: str | None = None
     cron: str | None = None
     start_date: datetime | None = None
     timezone: str = "UTC"
     catchup: bool = False
     max_active_runs: int = 1
     tags: tuple[str, ...] = ()
-    dag_display_name: str | None = None
-    is_paused_upon_creation: bool | None = None
     every: timedelta | None = None
     partitions: str | None = None
     updates: tuple[str, tuple[str, ...]] | None = None
@@ -116,7 +120,7 @@ class Definition:
     on_missing_interval: str = "full"
     params: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     dag_run: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
-    access_control: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    dag_arguments: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     strategy: str = "batch"
     pipes: tuple[str, ...] | None = None
     select: tuple[str, ...] = ()
@@ -144,6 +148,21 @@ class Definition:
         """Arguments of the Spark provider's operator for every pipe; properties are text."""
         found: Mapping[str, Any] = self.task.get("spark", EMPTY)
         return found
+
+    def layers(self) -> dict[Where, Mapping[str, Any]]:
+        """Return the layers of task settings by where they stand: of all pipes, then overrides."""
+        return {(): self.task, **{("overrides", k): said for k, said in self.overrides.items()}}
+
+    def runs_continuously(self, lifetime: str | None) -> bool:
+        """Return whether a run starts as soon as the one before it has ended.
+
+        Continuous streams do so unless the definition has a schedule or ``schedule: null``; they
+        restart by themselves after any end.
+
+        Args:
+            lifetime: of its streams; None if it has none.
+        """
+        return lifetime == "continuous" if self.continuous is None else self.continuous
 
     def located(self, problem: Problem) -> str:
         """Return a problem's text behind the source, the line and the key that it is about."""
@@ -185,6 +204,14 @@ class Definition:
         return replace(_definition(keys, base, read.source, manifest, objects), lines=read.lines)
 
     @classmethod
+    def from_checked_file(cls, read: DefinitionFile) -> Definition:
+        """Return the definition in a file whose bytes are known to be free of problems."""
+        document, objects = set_aside(read.keys)
+        keys, _ = as_json(document)
+        found = _definition(keys, read.path.parent, read.source, manifest_of(read), objects)
+        return replace(found, lines=read.lines)
+
+    @classmethod
     def from_document(cls, document: Mapping[str, Any], *, base: Path, source: str) -> Definition:
         """Return the definition that a document makes.
 
@@ -204,6 +231,48 @@ class Definition:
 def manifest_beside(path: Path) -> Path:
     """Return where the compiled manifest of a definition lies unless it names another place."""
     return path.with_name(bare_name(path) + ".manifest.json")
+
+
+def manifest_of(read: DefinitionFile) -> Path | None:
+    """Return where the compiled manifest of a definition lies: as named, or beside it if there."""
+    return _found_manifest(read.keys, read.path.parent, read.path)
+
+
+@contextmanager
+def wrapped(definition: Definition) -> Iterator[None]:
+    """Name a definition in every problem that is found on the way from it to its DAG.
+
+    Raises:
+        DefinitionError: in place of every other error that lists problems.
+    """
+    try:
+        yield
+    except (ProblemsError, OSError) as error:
+        found = error.problems if isinstance(error, ProblemsError) else [error]
+        raise DefinitionError(
+            definition.without_secrets(f"{definition.source}: {problem}") for problem in found
+        ) from error
+
+
+def check_package(definition: Definition, manifest: str, sources: Mapping[str, str]) -> None:
+    """Refuse a package of another state of the project; one behind a URI is the driver's to check.
+
+    Args:
+        definition: the definition, with or without a package.
+        manifest: the digest of the project's manifest.
+        sources: SHA-256 of the project's files.
+
+    Raises:
+        PackageError: the package is missing, or of another state.
+    """
+    if definition.package is None or "://" in definition.package:
+        return
+    from kindling_airflow.deployment.project_package import package_problems, read_info
+
+    path = Path(definition.package)
+    problems = package_problems(path, read_info(path), manifest, sources)
+    if problems:
+        raise PackageError(problems)
 
 
 def bare_name(path: Path) -> str:
@@ -262,6 +331,7 @@ def _definition(
         "pool": keys.get("pool", _default_pool(keys)),
         "task": freeze(merged({}, {key: keys[key] for key in TASK_KEYS if key in keys})),
         "assets": _assets(keys),
+        "dag_arguments": freeze({key: keys[key] for key in dag_arguments() if key in keys}),
         "objects": objects,
         "folder": base.absolute(),
     }
@@ -304,6 +374,8 @@ def _meaning_problems(
             text = f"the project folder {str(folder)!r} does not exist\n  Fix: correct the path."
             yield ("project",), text
     if "strategy" in sound:
+        from kindling_airflow.execution_strategy import strategy_by_name
+
         try:
             strategy_by_name(sound["strategy"])
         except GraphValidationError as error:

@@ -7,15 +7,14 @@ nothing is known and nothing is refused; Airflow itself does that when the DAG i
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
 
 from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.definitions.definition import Definition
-from kindling_airflow.definitions.yaml_file import Problem, Where
+from kindling_airflow.definitions.yaml_file import Problem
 
 __all__ = ["argument_name_problems", "known_arguments"]
 
@@ -31,11 +30,9 @@ _CLASSES = (
 
 def argument_name_problems(definition: Definition) -> Iterator[Problem]:
     """Yield the arguments of a definition that the installed operator does not take."""
-    layers: dict[Where, Mapping[str, Any]] = {(): definition.task}
-    layers |= {("overrides", glob): said for glob, said in definition.overrides.items()}
     said = [
         ((*where, section, name), name)
-        for where, layer in layers.items()
+        for where, layer in definition.layers().items()
         for section in ("spark", "arguments")
         for name in layer.get(section) or ()
     ]

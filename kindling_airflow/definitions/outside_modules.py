@@ -43,8 +43,8 @@ def outside_module_problems(definition: Definition, sources: Iterable[str]) -> l
                     found[top] = (name, line, place)
     return [
         f"{name}:{line}: module {top!r} is imported from {place!r}, which is on Airflow's import "
-        "path and not on that of a driver\n"
-        f"  Fix: move it into the project folder {str(root)!r}, install it, or hand it to the "
+        "path but not on a driver's\n"
+        f"  Fix: move it into the project folder {str(root)!r}, install it, or pass it to the "
         "drivers by 'spark.py_files' or PYTHONPATH in 'spark.env_vars'."
         for top, (name, line, place) in found.items()
     ]

@@ -45,7 +45,7 @@ def param_problems(params: Mapping[str, Any], is_scheduled: bool) -> Iterator[Pr
 
     for name, said in params.items():
         if name == "select":
-            text = "is what every run has, to choose pipes by\n  Fix: call the parameter otherwise."
+            text = "is reserved for selecting pipes\n  Fix: rename the parameter."
             yield ("params", name), text
         if isinstance(said, str) and said.startswith(f"{OBJECTS}:"):
             continue  # an object from Python checks itself
@@ -56,13 +56,13 @@ def param_problems(params: Mapping[str, Any], is_scheduled: bool) -> Iterator[Pr
         except SchemaError as error:
             key = ".".join(map(str, error.absolute_path))
             at = f"{key}: " if key else ""
-            yield where, f"is no JSON Schema: {at}{error.message}\n  Fix: correct the schema."
+            yield where, f"is not a JSON Schema: {at}{error.message}\n  Fix: correct the schema."
             continue
         if not isinstance(itself.get("description", ""), str):
             yield (*where, "description"), f"must be text, not {itself['description']!r}"
         if "default" not in itself:
             if is_scheduled:
-                yield where, "has no default, and a scheduled run asks nobody\n  Fix: add one."
+                yield where, "has no default, which scheduled runs need\n  Fix: add one."
             continue
         checker = Draft202012Validator(schema, format_checker=FormatChecker())
         for flaw in checker.iter_errors(itself["default"]):

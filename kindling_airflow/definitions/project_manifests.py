@@ -1,7 +1,7 @@
-"""The manifests behind the definitions of one DAG file: compiled, harvested, or the last ones.
+"""The manifests of definitions' projects: compiled, harvested, or those of the last harvest.
 
-All projects that need it are harvested together, each in its own process, so that one that hangs or
-fails costs the others nothing.
+All projects of a DAG file that need it are harvested together, each in its own process, so that one
+that hangs or fails does not affect the others.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from kindling_airflow.definitions.airflow_channel import Channel
-from kindling_airflow.definitions.compile import current_manifest
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.import_budget import seconds_for_all, seconds_for_one
 from kindling_airflow.definitions.last_manifests import last_harvested, last_manifest, remember
 from kindling_airflow.definitions.outside_modules import outside_module_problems
 from kindling_airflow.errors import HarvestError, LateHarvestError, ManifestError, ProblemsError
 from kindling_airflow.manifest import Manifest
+from kindling_airflow.manifest.harvest import harvest, is_current
 from kindling_airflow.manifest.harvest_calls import HarvestOrder, harvest_all
 
-__all__ = ["ProjectManifest", "project_manifests"]
+__all__ = ["ProjectManifest", "current_manifest", "project_manifest", "project_manifests"]
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,42 @@ class ProjectManifest:
     error: ProblemsError | None = None
 
 
+def project_manifest(definition: Definition) -> Manifest:
+    """Return the project's manifest: the compiled one while it is current, else a fresh harvest.
+
+    Raises:
+        ManifestError: the manifest that is named or lies beside it cannot be read.
+        HarvestError, DeclarationError: the project's modules cannot be imported, here or by a
+            driver.
+    """
+    compiled = current_manifest(definition)
+    if compiled is not None:
+        return compiled
+    seconds = seconds_for_one() or seconds_for_all()
+    manifest = harvest(definition.project_root, definition.modules, seconds=seconds)
+    _check_modules(definition, manifest)
+    return manifest
+
+
+def current_manifest(definition: Definition) -> Manifest | None:
+    """Return the compiled manifest of the project, or None where it is missing or out of date.
+
+    Raises:
+        ManifestError: the manifest that is named or lies beside it cannot be read.
+    """
+    if definition.manifest is None:
+        return None
+    if not definition.manifest.is_file():
+        problem = (
+            f"manifest not found: {str(definition.manifest)!r}\n"
+            "  Fix: write it with 'kindling-airflow compile', or remove the key 'manifest'."
+        )
+        raise ManifestError([problem])
+    compiled = Manifest.read(definition.manifest)
+    current = is_current(compiled, definition.project_root, definition.modules)
+    return compiled if current else None
+
+
 def project_manifests(definitions: Sequence[Definition]) -> list[ProjectManifest]:
     """Return the manifest of each definition's project, in order."""
     found: dict[int, ProjectManifest] = {}
@@ -56,22 +92,30 @@ def project_manifests(definitions: Sequence[Definition]) -> list[ProjectManifest
         else:
             project = str(definition.project_root), definition.modules
             waiting.setdefault(project, []).append(n)
-    if waiting:
-        orders = {
-            project: HarvestOrder(definitions[ns[0]].project_root, project[1], seconds_for_one())
-            for project, ns in waiting.items()
-        }
-        for project, harvested in _harvested(orders).items():
-            found |= {n: _checked(definitions[n], harvested) for n in waiting[project]}
+    orders = {
+        project: HarvestOrder(definitions[ns[0]].project_root, project[1], seconds_for_one())
+        for project, ns in waiting.items()
+    }
+    for project, harvested in _harvested(orders).items() if orders else ():
+        for n in waiting[project]:
+            found[n] = harvested
+            try:
+                if harvested.manifest is not None:
+                    _check_modules(definitions[n], harvested.manifest)
+            except HarvestError as error:
+                found[n] = ProjectManifest(error=error)
     return [found[n] for n in range(len(definitions))]
 
 
-def _checked(definition: Definition, harvested: ProjectManifest) -> ProjectManifest:
-    """Refuse a project whose drivers would not find what it imports here."""
-    if harvested.manifest is None:
-        return harvested
-    problems = outside_module_problems(definition, harvested.manifest.sources)
-    return ProjectManifest(error=HarvestError(problems)) if problems else harvested
+def _check_modules(definition: Definition, manifest: Manifest) -> None:
+    """Refuse a project whose drivers would not find what it imports here.
+
+    Raises:
+        HarvestError: listing each such module.
+    """
+    problems = outside_module_problems(definition, manifest.sources)
+    if problems:
+        raise HarvestError(problems)
 
 
 def _harvested(orders: dict[_Project, HarvestOrder]) -> dict[_Project, ProjectManifest]:

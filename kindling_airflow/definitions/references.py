@@ -88,7 +88,9 @@ class References:
             with _declaring_nothing(), _importable(module_name, self._definition):
                 found = _attribute(_module(module_name), module_name, name)
         if not callable(found):
-            text = f"{reference!r} is a {type(found).__name__}, and nothing that can be called"
+            kind = type(found).__name__
+            article = "an" if kind[0] in "aeiouAEIOU" else "a"
+            text = f"{reference!r} is {article} {kind}, not a callable"
             raise _NotFound(f"{text}\n  Fix: name a function.")
         return found
 
@@ -106,9 +108,7 @@ def reference_problems(definition: Definition) -> list[str]:
 
 
 def _callback_keys(definition: Definition) -> Iterator[tuple[Where, Any]]:
-    layers: dict[Where, Mapping[str, Any]] = {(): definition.task, ("dag_run",): definition.dag_run}
-    for pattern, layer in definition.overrides.items():
-        layers["overrides", pattern] = layer
+    layers = {**definition.layers(), ("dag_run",): definition.dag_run}
     for where, layer in layers.items():
         for key in CALLBACKS:
             if layer.get(key) is not None:
@@ -180,9 +180,9 @@ def _not_imported(name: str, error: BaseException) -> _NotFound:
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     if missing and f"{name}.".startswith(f"{missing}."):
         fix = "correct the name, or put the module into the DAGs folder or the project"
-        return _NotFound(f"there is no module {name!r}\n  Fix: {fix}.")
+        return _NotFound(f"module not found: {name!r}\n  Fix: {fix}.")
     text = f"module {name!r} failed to import: {type(error).__name__}: {error}"
-    return _NotFound(f"{text}\n  Fix: mend the module.")
+    return _NotFound(f"{text}\n  Fix: correct the module.")
 
 
 def _attribute(module: Any, module_name: str, name: str) -> Any:

@@ -21,7 +21,14 @@ from kindling_airflow.common.redaction import MASK, is_secret_key, secret_values
 from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.definitions.yaml_file import DEEPEST, MOST_VALUES, Problem, Where
 
-__all__ = ["as_json", "definition_schema", "resolved", "schema_problems"]
+__all__ = [
+    "as_json",
+    "dag_arguments",
+    "definition_schema",
+    "keys_of_level",
+    "resolved",
+    "schema_problems",
+]
 
 _TYPES = {
     "array": "a list",
@@ -44,6 +51,22 @@ def definition_schema() -> dict[str, Any]:
     )
     schema: dict[str, Any] = json.loads(text)
     return schema
+
+
+def keys_of_level(level: str) -> tuple[str, ...]:
+    """Return the keys of a level: ``dag`` for the DAG as a whole, ``plan`` for the choice of pipes.
+
+    >>> keys_of_level("plan")
+    ('strategy', 'pipes', 'select', 'exclude')
+    """
+    properties = definition_schema()["properties"]
+    return tuple([key for key, said in properties.items() if said.get("x-level") == level])
+
+
+def dag_arguments() -> tuple[str, ...]:
+    """Return the keys that are passed on to Airflow's DAG as they are."""
+    properties = definition_schema()["properties"]
+    return tuple([key for key, said in properties.items() if said.get("x-dag-argument")])
 
 
 def resolved(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,11 +113,11 @@ def as_json(document: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
     def convert(value: Any, where: Where) -> Any:
         left[0] -= 1
         if left[0] == 0:
-            problems.append(((), f"more than {MOST_VALUES} values\n  Fix: say less."))
+            problems.append(((), f"more than {MOST_VALUES} values\n  Fix: shorten the definition."))
         if left[0] <= 0:
             return None
         if isinstance(value, (Mapping, list, tuple)) and len(where) == DEEPEST:
-            problems.append((where, f"nested deeper than {DEEPEST} levels\n  Fix: say it flatly."))
+            problems.append((where, f"nested deeper than {DEEPEST} levels\n  Fix: flatten it."))
             return None
         if isinstance(value, Mapping):
             keys = [key for key in value if isinstance(key, str) and not _flaw(key)]
@@ -121,13 +144,14 @@ def _flaw(value: Any) -> str | None:
         try:
             value.encode()
         except UnicodeEncodeError:
-            return "holds half a character\n  Fix: write it as UTF-8 text."
-        return "holds a NUL character\n  Fix: remove it." if "\0" in value else None
+            return "contains an unpaired surrogate\n  Fix: write it as UTF-8 text."
+        return "contains a NUL character\n  Fix: remove it." if "\0" in value else None
     if isinstance(value, (int, float)):
         if abs(value) < _LARGEST:  # false for NaN
             return None
-        return "is no number that can be kept\n  Fix: write a finite one of usual size."
-    return f"a {type(value).__name__} has no place here\n  Fix: use text, numbers, lists, mappings."
+        return "is not a number that can be stored\n  Fix: use a finite number below 2**63."
+    kind = type(value).__name__
+    return f"a {kind} is not supported here\n  Fix: use text, numbers, lists or mappings."
 
 
 @lru_cache(maxsize=1)
@@ -168,39 +192,10 @@ def _type(error: Any) -> Texts:
     yield (), f"must be {' or '.join(_TYPES[t] for t in wanted)}, not {_shown(error.instance)}{fix}"
 
 
-def _pattern(error: Any) -> Texts:
-    yield (), f"must be {error.schema['$comment']}, not {_shown(error.instance)}"
-
-
-def _enum(error: Any) -> Texts:
-    allowed = ", ".join(map(repr, error.validator_value))
-    yield (), f"must be one of {allowed}, not {_shown(error.instance)}"
-
-
 def _unique(error: Any) -> Texts:
     for item, times in Counter(error.instance).items():
         if times > 1:
-            yield (), f"{_shown(item)} is given {times} times\n  Fix: keep one."
-
-
-def _minimum(error: Any) -> Texts:
-    yield (), f"must be at least {error.validator_value}, not {error.instance}"
-
-
-def _maximum(error: Any) -> Texts:
-    yield (), f"must be at most {error.validator_value}, not {error.instance}"
-
-
-def _empty(_: Any) -> Texts:
-    yield (), "must not be empty\n  Fix: fill it in, or leave the key out."
-
-
-def _too_long(error: Any) -> Texts:
-    yield (), f"must have at most {error.validator_value} characters, not {len(error.instance)}"
-
-
-def _above(error: Any) -> Texts:
-    yield (), f"must be above {error.validator_value}, not {error.instance}"
+            yield (), f"{_shown(item)} is listed {times} times\n  Fix: keep one."
 
 
 def _one_of_them(error: Any) -> Texts:
@@ -221,29 +216,46 @@ def _text_or_list(error: Any) -> Texts:
                 yield (*inner.relative_path, *step), text
 
 
-def _exactly_one(error: Any) -> Texts:
-    known = ", ".join(map(repr, error.schema["properties"]))
-    yield (), f"must have exactly one of the keys {known}"
+def _says(text: str) -> Callable[[Any], Texts]:
+    """Return the function of a text about the value itself: {wanted}, {value}, {shown}, ..."""
+
+    def texts(error: Any) -> Texts:
+        wanted, value, schema = error.validator_value, error.instance, error.schema
+        listed = ", ".join(map(repr, wanted)) if isinstance(wanted, list) else ""
+        yield (
+            (),
+            text.format(
+                wanted=wanted,
+                value=value,
+                shown=_shown(value),
+                listed=listed,
+                keys=", ".join(map(repr, schema.get("properties", ()))),
+                comment=schema.get("$comment"),
+                length=len(value) if isinstance(value, str) else 0,
+                message=error.message,
+            ),
+        )
+
+    return texts
 
 
-def _other(error: Any) -> Texts:
-    yield (), error.message
-
-
+_other = _says("{message}")
+_empty = _says("must not be empty\n  Fix: set a value, or remove the key.")
+_exactly_one = _says("must have exactly one of the keys {keys}")
 _TEXTS: Mapping[str, Callable[[Any], Texts]] = {
     "additionalProperties": _additional,
     "anyOf": _one_of_them,
-    "enum": _enum,
-    "exclusiveMinimum": _above,
-    "maxLength": _too_long,
+    "enum": _says("must be one of {listed}, not {shown}"),
+    "exclusiveMinimum": _says("must be above {wanted}, not {value}"),
+    "maxLength": _says("must have at most {wanted} characters, not {length}"),
     "maxProperties": _exactly_one,
-    "maximum": _maximum,
+    "maximum": _says("must be at most {wanted}, not {value}"),
     "minItems": _empty,
     "minLength": _empty,
     "minProperties": _exactly_one,
-    "minimum": _minimum,
+    "minimum": _says("must be at least {wanted}, not {value}"),
     "oneOf": _text_or_list,
-    "pattern": _pattern,
+    "pattern": _says("must be {comment}, not {shown}"),
     "required": _required,
     "type": _type,
     "uniqueItems": _unique,

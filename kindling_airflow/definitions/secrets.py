@@ -24,7 +24,7 @@ def secret_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
             yield (
                 (key,),
                 (
-                    "holds a password, and becomes part of what is logged and stored\n"
+                    "contains a password, and would be logged and stored\n"
                     f"  Fix: {_CONNECTION}, and set the store's own properties in 'spark.conf', "
                     'such as spark.hadoop.fs.s3a.secret.key: "{{ conn.lake.password }}".'
                 ),
@@ -37,8 +37,8 @@ def secret_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
             yield (
                 ("params", name),
                 (
-                    "its default is a secret, and Airflow shows the parameters of a run\n"
-                    f"  Fix: {_CONNECTION}, and take the parameter out."
+                    "its default is a secret, and Airflow displays run parameters\n"
+                    f"  Fix: {_CONNECTION}, and remove the parameter."
                 ),
             )
     run = document.get("dag_run")
@@ -52,7 +52,7 @@ def secret_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
                     (*where, "kwargs", name),
                     (
                         "is a secret, and Airflow stores the arguments of a deadline's callback\n"
-                        f"  Fix: {_CONNECTION}, and let the callback read it."
+                        f"  Fix: {_CONNECTION}, and read it in the callback."
                     ),
                 )
 

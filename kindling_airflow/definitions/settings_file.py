@@ -9,7 +9,7 @@ from kindling_airflow.definitions.yaml_file import located, read_definition_file
 from kindling_airflow.errors import DefinitionError, SettingsError
 from kindling_airflow.manifest.project_settings import SettingsLayer
 
-__all__ = ["SETTINGS_NAME", "read_settings"]
+__all__ = ["SETTINGS_NAME", "read_settings", "settings_files"]
 
 SETTINGS_NAME = "kindling.settings.yaml"  # in the project's folder, it is the first layer
 
@@ -20,10 +20,9 @@ def read_settings(project_root: Path | None, paths: Iterable[Path]) -> tuple[Set
     Raises:
         SettingsError: a file cannot be read or is no layer of settings; lists every problem.
     """
-    own = [project_root / SETTINGS_NAME] if project_root is not None else []
     layers: list[SettingsLayer] = []
     problems: list[str] = []
-    for path in [*(path for path in own if path.is_file()), *paths]:
+    for path in settings_files(project_root, paths):
         try:
             layers.append(_read(path))
         except (DefinitionError, SettingsError) as error:
@@ -31,6 +30,12 @@ def read_settings(project_root: Path | None, paths: Iterable[Path]) -> tuple[Set
     if problems:
         raise SettingsError(problems)
     return tuple(layers)
+
+
+def settings_files(project_root: Path | None, paths: Iterable[Path]) -> list[Path]:
+    """Return the files of a project's layers: its own, if there is one, then the files named."""
+    own = [project_root / SETTINGS_NAME] if project_root is not None else []
+    return [*(path for path in own if path.is_file()), *paths]
 
 
 def _read(path: Path) -> SettingsLayer:

@@ -61,9 +61,7 @@ def templates_of(definition: Definition) -> Iterator[tuple[Where, str]]:
     """Yield what of a definition is a template, and where it stands."""
     for key in ("warehouse", "checkpoints"):
         yield from _templates(getattr(definition, key), (key,))
-    layers: dict[Where, Mapping[str, Any]] = {(): definition.task}
-    layers |= {("overrides", glob): said for glob, said in definition.overrides.items()}
-    for where, layer in layers.items():
+    for where, layer in definition.layers().items():
         for section in ("spark", "arguments"):
             for name, value in (layer.get(section) or {}).items():
                 if name in _TEMPLATED:
@@ -113,7 +111,7 @@ def _problem(text: str, is_group: bool) -> str:
         return ""
     hint = did_you_mean(unknown[0], NAMES_OF_A_RUN)
     return (
-        f"the template {shown!r} takes {unknown[0]!r}, which no run has.{hint}\n"
+        f"the template {shown!r} uses {unknown[0]!r}, which is not defined in any run.{hint}\n"
         "  Fix: correct the name; a parameter of the run is {{ params.NAME }}."
     )
 

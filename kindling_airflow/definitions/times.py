@@ -67,7 +67,7 @@ def every_of(schedule: Any) -> timedelta | None:
 
 
 def duration_of(said: str | None) -> float | None:
-    """Return how many seconds a text such as ``30m`` stands for; None where nothing is said."""
+    """Return how many seconds a text such as ``30m`` stands for; None where nothing is set."""
     return None if said is None else timedelta(**{_UNITS[said[-1]]: int(said[:-1])}).total_seconds()
 
 
@@ -97,7 +97,7 @@ def time_problems(sound: Mapping[str, Any], given: Collection[str]) -> Iterator[
         moment = start_of({**sound, "timezone": "UTC"})
     except ValueError as error:
         moment = None
-        yield ("start_date",), f"{sound['start_date']!r} is no date: {error}"
+        yield ("start_date",), f"{sound['start_date']!r} is not a date: {error}"
     else:
         if moment is not None and moment.year not in _YEARS:
             text = f"{sound['start_date']!r} is not between {_YEARS[0]} and {_YEARS[-1]}"
@@ -121,7 +121,7 @@ def _schedule_problems(
         problem = _cron_problem(said) if key == "partitions" else _period_problem(said)
         schedule = said
     if problem:
-        yield where, f"{schedule!r} is no schedule: {problem}"
+        yield where, f"{schedule!r} is not a schedule: {problem}"
     elif "start_date" not in given:
         text = "a schedule needs a start_date\n  Fix: add 'start_date: 2026-01-01', a first day."
         yield where, text
@@ -160,9 +160,9 @@ def _grid_problems(
         return
     fits = (start - (start - _EPOCH) % period).astimezone(timezone.utc)
     text = (
-        f"{sound['start_date']!r} is not where an interval of {sound['schedule']['every']} begins; "
+        f"{sound['start_date']!r} is not the start of an interval of {sound['schedule']['every']}; "
         f"they are counted from 1970-01-01T00:00:00Z\n  Fix: use '{fits:%Y-%m-%dT%H:%M:%SZ}'; or a "
-        "cron expression, which knows the days of a time zone."
+        "cron expression, which follows the days of a time zone."
     )
     yield ("start_date",), text
 
@@ -182,13 +182,13 @@ def _cron_problem(schedule: str) -> str | None:
             if step.isdecimal() and int(step) > size:
                 remedy = f"{{every: {step}{unit[0]}}}" if unit in _EVERY else "a smaller step"
                 return (
-                    f"a step of {step} {unit}s never comes, because there are {size} of them: it "
+                    f"a step of {step} {unit}s exceeds the {size} there are: it "
                     f"is the first one alone\n  Fix: use {remedy}."
                 )
     try:
         croniter(expression, datetime(2026, 1, 1, tzinfo=timezone.utc)).get_next()
     except CroniterBadDateError:
-        return "no day fits it\n  Fix: correct the day or the month."
+        return "no date matches it\n  Fix: correct the day or the month."
     return None
 
 

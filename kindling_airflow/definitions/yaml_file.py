@@ -8,6 +8,7 @@ before it costs anything. Aliases and ``<<`` merges of sane size work as ever.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +63,7 @@ class DefinitionFile:
         keys: its keys, as JSON has them.
         lines: the line of each key and item, by its way from the root.
         problems: what YAML lets pass and a definition does not.
+        digest: SHA-256 of its bytes.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class DefinitionFile:
     keys: Mapping[str, Any]
     lines: Mapping[Where, int]
     problems: tuple[Problem, ...] = ()
+    digest: str = ""
 
 
 def read_definition_file(
@@ -91,8 +94,8 @@ def read_definition_file(
     """
     source = str(path) if source is None else source
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        builder = _Builder(text)
+        data = path.read_bytes()
+        builder = _Builder(data.decode("utf-8-sig"))
     except OSError as error:
         raise DefinitionError(
             [f"{source}: cannot be read: {error.strerror}\n  Fix: correct the path or its rights."]
@@ -100,7 +103,7 @@ def read_definition_file(
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise DefinitionError(
-            [f"{source}:{line}: this is no UTF-8 text\n  Fix: save the file as UTF-8."]
+            [f"{source}:{line}: not UTF-8 text\n  Fix: save the file as UTF-8."]
         ) from None
     except _Refused as error:
         raise DefinitionError([f"{source}:{error.line}: {error.text}"]) from None
@@ -108,15 +111,15 @@ def read_definition_file(
         mark = getattr(error, "problem_mark", None)
         at = f":{mark.line + 1}" if mark is not None else ""
         what = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise DefinitionError(
-            [f"{source}{at}: this is no valid YAML: {what}{_SYNTAX_FIX}"]
-        ) from None
+        raise DefinitionError([f"{source}{at}: not valid YAML: {what}{_SYNTAX_FIX}"]) from None
     if not isinstance(builder.root, dict):
         empty = builder.root is None
         found = "and this file is empty" if empty else f"not {type(builder.root).__name__}"
         problem = f"{source}: {what} is a mapping of keys, {found}\n  Fix: start with {start}."
         raise DefinitionError([problem])
-    return DefinitionFile(path, source, builder.root, builder.lines, tuple(builder.problems))
+    digest = hashlib.sha256(data).hexdigest()
+    problems = tuple(builder.problems)
+    return DefinitionFile(path, source, builder.root, builder.lines, problems, digest)
 
 
 def located(source: str, lines: Mapping[Where, int], problem: Problem) -> str:
@@ -167,7 +170,7 @@ class _Builder:
         if odd is not None:
             line = text.count("\n", 0, odd.start()) + 1
             raise _Refused(
-                line, f"the character {odd[0]!r} has no place in YAML\n  Fix: remove it."
+                line, f"the character {odd[0]!r} is not allowed in YAML\n  Fix: remove it."
             )
         self._loader = _Loader(text)
         try:
@@ -189,7 +192,7 @@ class _Builder:
                 self._check_depth(item, (*where, key))
             elif isinstance(item, (dict, list)):
                 value[key] = None
-                text = f"nested deeper than {DEEPEST} levels\n  Fix: write it flatly."
+                text = f"nested deeper than {DEEPEST} levels\n  Fix: flatten it."
                 self.problems.append(((*where, key), text))
 
     def _events(self) -> Iterator[Any]:
@@ -212,7 +215,7 @@ class _Builder:
             return
         if event.tag not in _PLAIN_TAGS:
             tag = MASK if self._is_secret() else repr(event.tag)
-            raise _Refused(_line(event), f"the tag {tag} has no place here{_YAML_FIX}")
+            raise _Refused(_line(event), f"the tag {tag} is not allowed here{_YAML_FIX}")
         self._grow(1, event)
         if isinstance(event, yaml.ScalarEvent):
             if self._awaits_key():
@@ -241,7 +244,7 @@ class _Builder:
             raise _Refused(_line(event), f"a key must be plain text{_YAML_FIX}")
         if event.anchor not in self._anchors:
             alias = MASK if self._is_secret() else event.anchor
-            text = f"the alias '*{alias}' stands for nothing so far{_YAML_FIX}"
+            text = f"the alias '*{alias}' is not defined before this line{_YAML_FIX}"
             raise _Refused(_line(event), text)
         value, size = self._anchors[event.anchor]
         self._grow(size, event)
@@ -254,7 +257,9 @@ class _Builder:
     def _grow(self, size: int, event: Any) -> None:
         self._size += size
         if self._size > MOST_VALUES:
-            text = f"more than {MOST_VALUES} values, aliases counted in full\n  Fix: say less."
+            text = (
+                f"more than {MOST_VALUES} values, aliases counted in full\n  Fix: shorten the file."
+            )
             raise _Refused(_line(event), text)
 
     def _awaits_key(self) -> bool:
@@ -269,7 +274,7 @@ class _Builder:
         where = (*frame.where, key)
         first = frame.taken.setdefault(key, _line(event))
         if where in self.lines:
-            text = f"this key is given twice, first in line {first}\n  Fix: keep one of them."
+            text = f"duplicate key, first set in line {first}\n  Fix: keep one of them."
             self.problems.append((where, text))
         self.lines[where] = _line(event)
         frame.key = key
@@ -308,7 +313,9 @@ class _Builder:
         if all(isinstance(base, dict) for base in bases):
             frame.merged += bases
         else:
-            text = "merges in what is no mapping\n  Fix: write '<<: *name' of a mapping."
+            text = (
+                "'<<' merges a value that is not a mapping\n  Fix: write '<<: *name' of a mapping."
+            )
             self.problems.append(((*frame.where, "<<"), text))
 
     def _scalar(self, event: Any) -> Any:

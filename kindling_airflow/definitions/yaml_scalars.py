@@ -122,7 +122,7 @@ def _is_settled(value: Scalar, where: _Where, wanted: str) -> bool:
 
 def _problem(value: Scalar, where: _Where) -> str:
     if any(is_secret_key(step) for step in where):
-        return f"{MASK} is not read alike by every YAML reader\n  Fix: put it in quotes."
+        return f"{MASK} is read differently by YAML 1.1 and YAML 1.2\n  Fix: put it in quotes."
     readings = f"{_shown(value.value)} to YAML 1.1 and {_shown(value.other)} to YAML 1.2"
     plain = dict.fromkeys(
         _shown(read) for read in (value.value, value.other) if not isinstance(read, str)

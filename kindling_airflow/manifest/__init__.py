@@ -39,6 +39,7 @@ from kindling_airflow.errors import DeclarationError, ManifestError
 from kindling_airflow.manifest.project_settings import SettingsLayer, apply_settings
 
 __all__ = [
+    "DAG_PART",
     "ENTITY_FIELDS",
     "MANIFEST_SCHEMA_VERSION",
     "PIPE_FIELDS",
@@ -48,6 +49,8 @@ __all__ = [
 
 MANIFEST_SCHEMA_VERSION = 1
 _PROGRAM = "__main__"
+DAG_PART = ',\n  "dag": {\n'
+"""What the compiled DAG of a definition begins with, behind the declarations in a manifest file."""
 
 PIPE_FIELDS = (
     "pipeid",
@@ -155,8 +158,8 @@ class Manifest:
             ref = functions[pipe.pipeid] = FunctionRef.of(function)
             if not ref.module or (ref.module == _PROGRAM and modules):
                 problems.append(
-                    f"pipe {pipe.pipeid!r}: its function {ref.qualname!r} is declared in no module "
-                    "that a driver could import\n"
+                    f"pipe {pipe.pipeid!r}: its function {ref.qualname!r} is not declared in a "
+                    "module that a driver could import\n"
                     "  Fix: declare the pipe in one of the project's modules."
                 )
             elif not modules and not ref.by_name:
@@ -251,14 +254,15 @@ class Manifest:
         """
         try:
             with collector_paused():
-                document = json.loads(path.read_text(encoding="utf-8"))
+                text, found, _ = path.read_text(encoding="utf-8").partition(DAG_PART)
+                document = json.loads(text + "\n}" if found else text)
         except OSError as error:
             problem = f"cannot read the manifest {str(path)!r}: {error.strerror}"
             raise ManifestError([problem]) from error
         except RecursionError as error:
             raise ManifestError([f"the manifest {str(path)!r}: {TOO_DEEP}"]) from error
         except ValueError as error:
-            problem = f"the manifest {str(path)!r} is no JSON document: {error}"
+            problem = f"the manifest {str(path)!r} is not a JSON document: {error}"
             raise ManifestError([problem]) from error
         try:
             return cls.from_json(document)
@@ -310,7 +314,9 @@ class Manifest:
             problems.append("modules must be a list of module names")
         if not isinstance(sources, dict) or not all(isinstance(s, str) for s in sources.values()):
             problems.append("sources must be an object from file to SHA-256")
-        problems = problems or digest_problems(document, "manifest", "compile the manifest again")
+        problems = problems or digest_problems(
+            document, "manifest", "compile the manifest again", implied=("dag",)
+        )
         if problems:
             raise ManifestError(problems)
         return cls(pipes, entities, FrozenDict(functions), tuple(modules), freeze(sources))

@@ -12,7 +12,7 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -37,6 +37,7 @@ __all__ = [
     "harvest_here",
     "import_declarations",
     "is_current",
+    "is_unchanged",
     "isolated_imports",
     "project_modules",
     "refuse_in_harvest",
@@ -196,7 +197,8 @@ def _check_origin(root: Path, module: ModuleType) -> None:
     own = (root / f"{top}.py").is_file() or (root / top / "__init__.py").is_file()
     if own and not _is_beneath(root, module):
         problem = (
-            f"module {module.__name__!r} of the project is hidden by the installed module {top!r}\n"
+            f"module {module.__name__!r} of the project is shadowed by the installed module "
+            f"{top!r}\n"
             "  Fix: give the project's module another name."
         )
         raise HarvestError([problem])
@@ -230,7 +232,7 @@ def _failure_text(name: str, error: BaseException) -> str:
     what = f"{type(error).__name__}: {_said(error)}".removesuffix(": ")
     return (
         f"module {name!r} failed to import: {what}\n{indented}\n"
-        "  Fix: mend the module; declarations must import without a Spark session."
+        "  Fix: correct the module; declarations must import without a Spark session."
     )
 
 
@@ -255,11 +257,28 @@ def is_current(manifest: Manifest, root: Path, modules: Sequence[str] | None = N
         modules: what a harvest would import, as for :func:`harvest`; None leaves that out of the
             comparison, so that a new file goes unnoticed.
     """
-    if modules is not None and tuple(modules or project_modules(root)) != manifest.modules:
+    return is_unchanged(root, manifest.modules, manifest.sources, modules)
+
+
+def is_unchanged(
+    root: Path,
+    harvested: tuple[str, ...],
+    sources: Mapping[str, str],
+    modules: Sequence[str] | None,
+) -> bool:
+    """Return whether a project is as it was harvested.
+
+    Args:
+        root: the project's folder.
+        harvested: the modules that were imported.
+        sources: SHA-256 of each file that was read, by path relative to the folder.
+        modules: as for :func:`is_current`.
+    """
+    if modules is not None and tuple(modules or project_modules(root)) != harvested:
         return False
-    return bool(manifest.sources) and all(
+    return bool(sources) and all(
         (root / name).is_file() and _sha256(root / name) == digest
-        for name, digest in manifest.sources.items()
+        for name, digest in sources.items()
     )
 
 

@@ -28,7 +28,7 @@ _FIX_OF_LATE = (
     "more time\n       with [kindling] import_timeout, or compile the manifest ('kindling-airflow "
     "compile')."
 )
-_FIX_OF_GONE = "\n  Fix: mend the module that does this when it is imported."
+_FIX_OF_GONE = "\n  Fix: correct the module that does this when it is imported."
 
 
 @dataclass(frozen=True, slots=True)

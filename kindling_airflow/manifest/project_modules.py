@@ -65,7 +65,7 @@ def declarations_passed_over(root: Path) -> list[str]:
         found = [(path, reason) for path, reason in found if path not in bare]
     return [
         f"file {path.relative_to(root).as_posix()!r} declares pipes or entities, but {reason}\n"
-        "  Fix: mend that, or list the modules to import in project.modules."
+        "  Fix: correct that, or list the modules to import in project.modules."
         for path, reason in found
     ]
 
@@ -116,9 +116,9 @@ def _reason(root: Path, path: Path) -> str:
 def _is_dag_file(path: Path) -> bool:
     """Return whether a file makes DAGs; one that declares as well is refused when it does so."""
     source = _content(path)
-    if not any(name.encode() in source for name in _FACTORIES):
+    if any(name.encode() in source for name in _DECLARERS):  # first: found early in most modules
         return False
-    if any(name.encode() in source for name in _DECLARERS):
+    if not any(name.encode() in source for name in _FACTORIES):
         return False
     return any(
         isinstance(node, ast.Call) and _last_name(node.func) in _FACTORIES

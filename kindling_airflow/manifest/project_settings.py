@@ -164,7 +164,7 @@ def _unmatched(
             hint = did_you_mean(pattern, ids)
             yield (
                 f"{source}: {pattern!r} matches no {what}.{hint}\n"
-                "  Fix: correct the pattern, or take the entry out."
+                "  Fix: correct the pattern, or remove the entry."
             )
 
 

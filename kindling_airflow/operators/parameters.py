@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kindling_airflow.common.immutable import canonical_json
+from kindling_airflow.common.shared_ids import SELECT_PARAM
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.selection import SELECT_PARAM
 
 __all__ = ["run_parameters"]
 

@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
+from kindling_airflow.common.shared_ids import SELECT_PARAM
 from kindling_airflow.common.wording import first_of
 from kindling_airflow.errors import SelectionError
 from kindling_airflow.operators.upstream_reports import REPORT_KEY
-from kindling_airflow.pipe_graph import PipeGraph
-from kindling_airflow.selection import SELECT_PARAM, select
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from kindling_airflow.pipe_graph import PipeGraph
 
 __all__ = ["fail_after_failure", "reject_selection", "skip_unless_selected", "warn_of_plan_drift"]
 
@@ -38,7 +39,7 @@ Check = Callable[["Context"], None]
 
 
 def skip_unless_selected(
-    graph: PipeGraph, key: str = SELECT_PARAM, reporting_pipe: str | None = None
+    graph: Callable[[], PipeGraph], key: str = SELECT_PARAM, reporting_pipe: str | None = None
 ) -> Check:
     """Return a check that skips a task whose pipe is not selected in the run.
 
@@ -46,7 +47,7 @@ def skip_unless_selected(
     skipped.
 
     Args:
-        graph: the pipes of the plan.
+        graph: makes the graph of the plan's pipes; called only by a run with a selection.
         key: the entry of the run's conf, or the param, that holds the selection.
         reporting_pipe: the pipe whose task fails if the selection is invalid; it has no upstream
             tasks. None: every task fails.
@@ -57,9 +58,11 @@ def skip_unless_selected(
         if not selection:
             _reject_empty_list(context, key, selection)
             return
+        from kindling_airflow.selection import select
+
         task: Any = context["ti"].task
         try:
-            pipes = select(graph, selection)
+            pipes = select(graph(), selection)
         except SelectionError as error:
             if reporting_pipe in (None, task.pipe_id):
                 raise AirflowFailException(

@@ -13,7 +13,4 @@ from kindling_airflow.selection.evaluation import select
 from kindling_airflow.selection.parser import parse_selector
 from kindling_airflow.selection.syntax import Selector
 
-__all__ = ["SELECT_PARAM", "Selector", "parse_selector", "select"]
-
-SELECT_PARAM = "select"
-"""The entry of a run's conf, and the param of a DAG, that selects the pipes of a run."""
+__all__ = ["Selector", "parse_selector", "select"]

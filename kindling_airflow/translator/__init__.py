@@ -1,7 +1,15 @@
-"""HOW, on Airflow, decided: ``translate(plan, options) -> DagSpec``. Pure; no Airflow in it."""
+"""``translate(plan, options) -> DagSpec``: everything about a DAG that follows from a plan. Pure.
+
+What needs a plan is imported when it is first used: a worker's task starts from a compiled
+specification.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.translator.assets import asset_identifier, asset_namespace
-from kindling_airflow.translator.critical_path import priority_weights
 from kindling_airflow.translator.dag_spec import (
     DagSpec,
     EmptySpec,
@@ -15,7 +23,10 @@ from kindling_airflow.translator.dag_spec import (
 from kindling_airflow.translator.options import Barrier, Closing, OnError, TranslateOptions
 from kindling_airflow.translator.task_ids import group_id, task_id
 from kindling_airflow.translator.task_settings import CALLBACKS, TAGS, TaskSettings
-from kindling_airflow.translator.translate import translate
+
+if TYPE_CHECKING:
+    from kindling_airflow.translator.critical_path import priority_weights
+    from kindling_airflow.translator.translation import translate
 
 __all__ = [
     "CALLBACKS",
@@ -40,3 +51,11 @@ __all__ = [
     "task_id",
     "translate",
 ]
+
+_HOMES = {"priority_weights": "critical_path", "translate": "translation"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -27,7 +27,7 @@ def priority_weights(
     Args:
         plan: a valid plan of forward order; what its graph holds beyond the plan does not count.
         barrier: what pipes wait for beyond their inputs.
-        flow: who reads from whom in the plan, where the caller has it already.
+        flow: the data flow of the plan, where the caller has it already.
     """
     nodes = plan.graph.nodes
     seconds = {p: math.ceil(duration_hint(nodes[p].tags) or 1.0) for p in plan.pipe_ids}

@@ -34,9 +34,9 @@ class StreamTask:
     Attributes:
         producers: task ids of the pipes that it reads from: once told to stop, it goes on until
             they have ended. None where each stream ends by itself.
-        lifetime: how long it lives.
+        lifetime: how long it runs.
         start_seconds: how long its driver may be silent before it has told how it is.
-        silence_seconds: how long it may be silent from then on; 0 for ever, from the start.
+        silence_seconds: how long it may be silent from then on; 0 for unlimited, from the start.
     """
 
     producers: tuple[str, ...]
@@ -194,7 +194,7 @@ class DagSpec:
             ``default_pool`` has as many as Airflow says.
         on_error: what a failed pipe means for the others.
         plan_digest: the plan that it was compiled from.
-        lifetime: how long its streams live; None for a DAG without any.
+        lifetime: the lifetime of its streams; None for a DAG without any.
         stop: the task that tells its streams to stop, where they do not end by themselves.
     """
 

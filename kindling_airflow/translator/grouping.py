@@ -42,7 +42,7 @@ def grouped(plan: ExecutionPlan, flow: DataFlow, options: TranslateOptions) -> I
 
     Args:
         plan: a valid plan.
-        flow: who reads from whom in it.
+        flow: its data flow.
         options: says by what the pipes are grouped.
     """
     if options.group_by == "generation":

@@ -74,7 +74,7 @@ class TranslateOptions:
         overrides: settings by glob over the pipe ids; the more specific pattern wins.
         assets: what the identifiers of the entities' assets begin with; None for no assets.
         closing: when there is a task behind all pipes.
-        lifetime: how long the streams of a run live: ``continuous``, ``bounded`` or
+        lifetime: the lifetime of the streams of a run: ``continuous``, ``bounded`` or
             ``available_now``; None: ``continuous``, where there are any.
         duration_seconds: how long a bounded run's streams live.
 
@@ -103,7 +103,7 @@ class TranslateOptions:
         problems = [*_id_problems(self), *_slot_problems(self), *_word_problems(self)]
         problems += setting_problems(self.task_settings)
         problems += [
-            f"overrides: {pattern!r} has {said!r} where settings belong\n"
+            f"overrides: {pattern!r} must be a mapping of settings, not {said!r}\n"
             "  Fix: write them as a mapping, such as {'retries': 2}."
             for pattern, said in self.overrides.items()
             if not isinstance(said, Mapping)
@@ -161,7 +161,7 @@ def _word_problems(options: TranslateOptions) -> list[str]:
         )
     elif options.barrier == Barrier.GENERATION and options.group_by != "generation":
         problems.append(
-            f"group_by {options.group_by!r} does not go with barrier 'generation': pipes of one "
+            f"group_by {options.group_by!r} conflicts with barrier 'generation': pipes of one "
             "group would wait for each other through a barrier outside of it\n"
             "  Fix: use group_by 'generation', or no barrier."
         )
@@ -179,7 +179,7 @@ def _lifetime_problems(options: TranslateOptions) -> list[str]:
     if said == "bounded" and (seconds is None or seconds <= 0):
         problem = (
             "a bounded lifetime needs a duration above 0\n"
-            "  Fix: say how long the streams of a run live."
+            "  Fix: set how long the streams of a run last, such as 'duration: 1h'."
         )
         return [problem]
     return []

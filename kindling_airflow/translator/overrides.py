@@ -12,8 +12,8 @@ from typing import Any
 from kindling_airflow.common.id_globs import Glob, glob_specificity
 from kindling_airflow.common.immutable import EMPTY, canonical_json
 from kindling_airflow.common.wording import did_you_mean, some_pipes
+from kindling_airflow.tags.registry import read_task_tags
 from kindling_airflow.translator.options import TranslateOptions
-from kindling_airflow.translator.tag_problems import setting_tag_problems
 from kindling_airflow.translator.task_settings import (
     TAGS,
     TaskSettings,
@@ -23,7 +23,13 @@ from kindling_airflow.translator.task_settings import (
     tag_settings,
 )
 
-__all__ = ["override_problems", "settings_by_pipe", "unmatched_patterns"]
+__all__ = [
+    "override_problems",
+    "resolved_settings",
+    "setting_tag_problems",
+    "settings_by_pipe",
+    "unmatched_patterns",
+]
 
 _Tags = Mapping[str, Mapping[str, Any]]
 
@@ -36,7 +42,7 @@ def settings_by_pipe(
     """Return what holds for each pipe, and what is wrong with it.
 
     Args:
-        options: what the deployment decides.
+        options: the deployment's options.
         tags: each pipe's own tags, in the order of the plan.
         defaults: settings of some pipes that everything else comes before.
 
@@ -46,10 +52,23 @@ def settings_by_pipe(
     problems = [*override_problems(options.overrides, tags), *setting_tag_problems(tags)]
     if problems:
         return {}, problems
-    kinds = _kinds(options, tags)
+    found = resolved_settings(options, tags, defaults)
+    return found, _pool_problems(options, found)
+
+
+def resolved_settings(
+    options: TranslateOptions, tags: _Tags, defaults: Mapping[str, Mapping[str, Any]] = EMPTY
+) -> dict[str, TaskSettings]:
+    """Return what holds for each pipe, from layers that are known to be valid.
+
+    Args:
+        options: the deployment's options.
+        tags: as for :func:`settings_by_pipe`; only those in ``TAGS`` count.
+        defaults: as for :func:`settings_by_pipe`.
+    """
     made: dict[object, TaskSettings] = {}
     found = {}
-    for pipe_id, (patterns, tagged) in kinds.items():
+    for pipe_id, (patterns, tagged) in _kinds(options, tags).items():
         own = {**defaults[pipe_id], **tagged} if pipe_id in defaults else tagged
         kind = (patterns, canonical_json(own) if own else "")
         if kind not in made:
@@ -59,7 +78,7 @@ def settings_by_pipe(
                 said = merged(said, layer)
             made[kind] = frozen_settings({"pool": options.pool, **said})
         found[pipe_id] = made[kind]
-    return found, _pool_problems(options, found)
+    return found
 
 
 def _kinds(
@@ -96,8 +115,15 @@ def unmatched_patterns(
     for pattern in patterns:
         if not any(True for _ in Glob.parse(pattern).finder()(pipe_ids)):
             hint = did_you_mean(pattern, pipe_ids)
-            fix = "correct the pattern, or take the override out"
+            fix = "correct the pattern, or remove the override"
             yield pattern, f"{pattern!r} matches no pipe.{hint}\n  Fix: {fix}."
+
+
+def setting_tag_problems(tags: _Tags) -> Iterator[str]:
+    """Yield what is wrong with tags that are settings of a pipe's task."""
+    for pipe_id, own in tags.items():
+        if not TAGS.keys().isdisjoint(own):
+            yield from (f"pipe {pipe_id!r}: {text}" for text in read_task_tags(own)[1])
 
 
 def _pool_problems(options: TranslateOptions, found: Mapping[str, TaskSettings]) -> list[str]:
@@ -111,7 +137,7 @@ def _pool_problems(options: TranslateOptions, found: Mapping[str, TaskSettings])
         if width is None:
             problems.append(
                 f"pool {pool!r} of {some_pipes(pipe_ids)} has no width\n"
-                f"  Fix: say how many slots it has: 'pools: {{{pool}: 4}}'."
+                f"  Fix: set its slots: 'pools: {{{pool}: 4}}'."
             )
         elif slots > width:
             problems.append(

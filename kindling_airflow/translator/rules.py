@@ -39,7 +39,7 @@ def pipe_rule(options: TranslateOptions, has_upstream: bool) -> str:
     """Return the trigger rule of a pipe.
 
     Args:
-        options: what the deployment decides.
+        options: the deployment's options.
         has_upstream: whether it waits for anything of the plan. A root waits at most for a task
             that the plan knows nothing of, and what that means is not the error strategy's.
     """
@@ -78,7 +78,7 @@ def outcome(
     Args:
         ids: the task ids by pipe id.
         sinks: the pipes that nobody of the plan reads from.
-        options: what the deployment decides.
+        options: the deployment's options.
     """
     swallows = options.on_error == OnError.CONTINUE
     # Behind a barrier that lets everybody pass, a pipe without readers is no leaf any more.

@@ -63,7 +63,7 @@ def layers_of(
     """Return the layers of settings of a pipe, the weakest first, each with its name.
 
     Args:
-        options: what the deployment decides.
+        options: the deployment's options.
         pipe_id: the pipe.
         tags: its tags.
         defaults: what everything else comes before.

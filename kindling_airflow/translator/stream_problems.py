@@ -1,6 +1,6 @@
-"""What streams that live on cannot do without, and what makes no sense for them.
+"""Checks of plans with long-running streams.
 
-Each of them holds its slots as long as the run lives, so a pool has to have room for all of them at
+Each stream holds its slots for as long as the run lasts, so its pool needs room for all of them at
 once, and in a hybrid plan for the largest batch pipe besides.
 """
 
@@ -13,15 +13,17 @@ from kindling_airflow.common.wording import some_pipes
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.tags.stream_settings import Lifetime, is_stream
 from kindling_airflow.translator.options import UNLIMITED, Barrier, OnError, TranslateOptions
-from kindling_airflow.translator.streams import Streaming, streaming_part
+from kindling_airflow.translator.streams import Streaming
 from kindling_airflow.translator.task_settings import TaskSettings
 
 __all__ = ["lifetime_problem", "option_problems", "task_problems", "trigger_problems"]
 
 
-def lifetime_problem(plan: ExecutionPlan, lifetime: Lifetime | None) -> str | None:
-    """Return why a plan cannot have the lifetime that the deployment gives it."""
-    if lifetime is None or streaming_part(plan, lifetime) is not None:
+def lifetime_problem(
+    plan: ExecutionPlan, lifetime: Lifetime | None, streaming: Streaming | None
+) -> str | None:
+    """Return why a plan cannot have the lifetime that the deployment sets."""
+    if lifetime is None or streaming is not None:
         return None
     tagged = [p for p in plan.pipe_ids if is_stream(plan.graph.nodes[p].tags)]
     if tagged:
@@ -32,39 +34,42 @@ def lifetime_problem(plan: ExecutionPlan, lifetime: Lifetime | None) -> str | No
         )
     return (
         f"{lifetime!r} is for streams, and the plan has none\n"
-        "  Fix: tag the pipes that stream with processing_mode: streaming, or take it out."
+        "  Fix: tag the pipes that stream with processing_mode: streaming, or remove it."
     )
 
 
 def option_problems(
     plan: ExecutionPlan, streaming: Streaming, options: TranslateOptions
 ) -> Iterator[str]:
-    """Yield the options that make no sense for streams that live on."""
+    """Yield the options that long-running streams do not support."""
     if not streaming.lives_on:
         return
     usual, said = OnError.SKIP_DEPENDENTS, options.on_error
     has_batch = len(streaming.settings) < len(plan.pipe_ids)
     if said != usual and not (has_batch and said == OnError.FAIL_FAST):
         yield (
-            f"on_error {said.value!r} makes no sense here: once a stream has failed for good, all "
+            f"on_error {said.value!r} is not supported here: once a stream has failed "
+            "permanently, all "
             "streams of the run are stopped\n"
             f"  Fix: use {usual.value!r}, the default."
         )
     if options.barrier != Barrier.NONE:
         yield (
-            f"barrier {options.barrier.value!r} makes no sense here: streams do not end, and each "
-            "generation of them has a gate\n  Fix: take it out."
+            f"barrier {options.barrier.value!r} is not supported here: streams do not end, and "
+            "each "
+            "generation of them has a gate\n  Fix: remove it."
         )
     if options.group_by != "generation":
         yield (
-            f"group_by {options.group_by!r} does not go with streams: each generation of them has "
+            f"group_by {options.group_by!r} is not supported with streams: each generation of "
+            "them has "
             "its gate\n  Fix: use group_by 'generation'."
         )
     yield from trigger_problems(streaming)
 
 
 def trigger_problems(streaming: Streaming) -> Iterator[str]:
-    """Yield the streams that would end by themselves among those that live on."""
+    """Yield the long-running streams whose trigger would end them."""
     if not streaming.lives_on:
         return
     yield from (
@@ -79,7 +84,7 @@ def trigger_problems(streaming: Streaming) -> Iterator[str]:
 def task_problems(
     streaming: Streaming, settings: Mapping[str, TaskSettings], options: TranslateOptions
 ) -> Iterator[str]:
-    """Yield what in the settings of tasks would keep streams from living on."""
+    """Yield the settings of tasks that would end or block long-running streams."""
     if not streaming.lives_on:
         return
     yield from _slot_problems(streaming, settings, options)
@@ -94,15 +99,16 @@ def task_problems(
             limited[limit].append(pipe_id)
     if in_clusters:
         yield (
-            f"{some_pipes(in_clusters)} would run in cluster mode, where a driver can neither say "
-            "that its stream is ready nor be told to stop\n"
+            f"{some_pipes(in_clusters)} would run in cluster mode, where a driver can neither "
+            "report "
+            "that its stream is ready nor be asked to stop\n"
             "  Fix: set deploy_mode: client for streams; their executors may be anywhere."
         )
     for limit, pipe_ids in limited.items():
         yield (
-            f"{some_pipes(pipe_ids)} may run for {limit:g} s (execution_timeout_seconds), and its "
-            f"stream lives {streaming.length()}\n"
-            "  Fix: take the limit out; how long streams live is said by lifetime and duration."
+            f"{some_pipes(pipe_ids)} may run for {limit:g} s (execution_timeout_seconds), but its "
+            f"stream runs {streaming.length()}\n"
+            "  Fix: remove the limit; lifetime and duration set how long streams run."
         )
 
 
@@ -125,8 +131,8 @@ def _slot_problems(
         said = "one stream takes" if len(slots) == 1 else f"{len(slots)} streams take"
         key = "width" if pool == options.pool else f"pools: {{{pool}}}"
         yield (
-            f"pool {pool!r} has a width of {width}, but its {said} {taken} as long as the run "
-            f"lives{also}: some would wait for ever\n"
+            f"pool {pool!r} has a width of {width}, but its {said} {taken} for as long as the run "
+            f"lasts{also}: some would wait forever\n"
             f"  Fix: raise {key} to {needed} at least, or lower the slots per pipe."
         )
 

@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kindling_airflow.common.immutable import EMPTY, FrozenDict
+from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.common.shared_ids import STOP_ID
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 from kindling_airflow.execution_plan.critical_path import DataFlow, is_forward
@@ -32,17 +32,9 @@ from kindling_airflow.tags.stream_settings import Lifetime, StreamSettings, is_s
 from kindling_airflow.translator.dag_spec import EmptySpec, GateSpec, StopSpec, StreamTask
 from kindling_airflow.translator.rules import ALL_SUCCESS, NONE_FAILED, ONE_SUCCEEDED
 from kindling_airflow.translator.task_ids import OUTCOME_ID, gate_id, group_id
+from kindling_airflow.translator.task_settings import STREAM_DEFAULTS
 
 __all__ = ["Edges", "Streaming", "Wired", "forward_plan", "streaming_part"]
-
-_DEFAULTS = FrozenDict(
-    retries=10,
-    retry_delay_seconds=10,
-    retry_exponential_backoff=True,
-    max_retry_delay_seconds=300,
-    # Spark tells of each batch at INFO; a task that lives for months would have no other log.
-    spark=FrozenDict(conf=FrozenDict({"spark.log.level": "WARN"})),
-)
 
 Edges = tuple[tuple[str, ...], str, StreamTask | None]
 """What a pipe's task waits for, its trigger rule, and what makes it the task of a stream."""
@@ -74,7 +66,7 @@ class Streaming:
     """The streams of a plan.
 
     Attributes:
-        lifetime: how long they live.
+        lifetime: how long they run.
         seconds: of a bounded lifetime.
         settings: what each says of its query, in the order of the plan.
         problems: what is wrong with that.
@@ -87,11 +79,11 @@ class Streaming:
 
     @property
     def lives_on(self) -> bool:
-        """Whether streams live until they are told to stop."""
+        """Whether streams run until they are stopped."""
         return self.lifetime != "available_now"
 
     def length(self) -> str:
-        """Return how long they live, for people."""
+        """Return how long they run, as text."""
         return "until it is stopped" if self.seconds is None else f"{self.seconds:g} s"
 
     def defaults(self) -> Mapping[str, Mapping[str, Any]]:
@@ -99,7 +91,7 @@ class Streaming:
 
         A query that fails is taken up from its checkpoint while its neighbours go on.
         """
-        return dict.fromkeys(self.settings, _DEFAULTS) if self.lives_on else EMPTY
+        return dict.fromkeys(self.settings, STREAM_DEFAULTS) if self.lives_on else EMPTY
 
     def task(self, pipe_id: str, producers: tuple[str, ...] = ()) -> StreamTask:
         """Return what makes a pipe's task the task of a stream.
@@ -112,11 +104,11 @@ class Streaming:
         return StreamTask(producers, self.lifetime, own.ready_timeout, own.silence_timeout)
 
     def wired(self, plan: ExecutionPlan, flow: DataFlow, ids: Mapping[str, str]) -> Wired:
-        """Return what waits for what where streams live until they are told to stop.
+        """Return what waits for what where streams run until they are stopped.
 
         Args:
             plan: a valid plan.
-            flow: who reads from whom in it.
+            flow: its data flow.
             ids: the task ids by pipe id.
         """
         gates = self._gates(plan, ids)

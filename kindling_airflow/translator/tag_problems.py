@@ -7,11 +7,11 @@ from typing import Any
 
 from kindling_airflow.execution_strategy.priority import priority_problems
 from kindling_airflow.tags.names import DURATION_TAG, PRIORITY_TAG
-from kindling_airflow.tags.registry import read_task_tags, value_problems
+from kindling_airflow.tags.registry import value_problems
 from kindling_airflow.tags.unknown_tags import unknown_tag_problems
-from kindling_airflow.translator.task_settings import TAGS
+from kindling_airflow.translator.overrides import setting_tag_problems
 
-__all__ = ["measure_problems", "pipe_tag_problems", "setting_tag_problems"]
+__all__ = ["measure_problems", "pipe_tag_problems"]
 
 Tags = Mapping[str, Mapping[str, Any]]
 
@@ -26,13 +26,6 @@ def pipe_tag_problems(tags: Tags) -> Iterator[str]:
         yield from (f"pipe {pipe_id!r}: {text}" for text in unknown_tag_problems("pipe", own))
     yield from setting_tag_problems(tags)
     yield from measure_problems(tags)
-
-
-def setting_tag_problems(tags: Tags) -> Iterator[str]:
-    """Yield what is wrong with tags that are settings of a pipe's task."""
-    for pipe_id, own in tags.items():
-        if not TAGS.keys().isdisjoint(own):
-            yield from (f"pipe {pipe_id!r}: {text}" for text in read_task_tags(own)[1])
 
 
 def measure_problems(tags: Tags) -> Iterator[str]:

@@ -28,6 +28,7 @@ from kindling_airflow.tags.values import COUNT, LIMIT, TEXT, Value
 
 __all__ = [
     "CALLBACKS",
+    "STREAM_DEFAULTS",
     "TAGS",
     "TASK_KEYS",
     "TaskSettings",
@@ -51,6 +52,16 @@ TAGS = {
     OWNER_TAG: "owner",
 }
 """The tags of a pipe that are settings of its task, with the setting of each."""
+
+STREAM_DEFAULTS = FrozenDict(
+    retries=10,
+    retry_delay_seconds=10,
+    retry_exponential_backoff=True,
+    max_retry_delay_seconds=300,
+    # Spark logs each batch at INFO; the log of a task that runs for months would hold little else.
+    spark=FrozenDict(conf=FrozenDict({"spark.log.level": "WARN"})),
+)
+"""The weakest settings of a stream that runs until it is stopped."""
 
 _MERGED = ("spark", "executor_config", "arguments")
 _MERGED_IN_SPARK = ("conf", "env_vars")
@@ -163,11 +174,11 @@ def argument_problems(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]
     for name in arguments:
         key = f"{name}_seconds" if name in _SECONDS else name
         if name in _OWN_ARGUMENTS:
-            yield name, f"is decided by {_OWN_ARGUMENTS[name]}\n  Fix: take it out."
+            yield name, f"is set by {_OWN_ARGUMENTS[name]}\n  Fix: remove it."
         elif key in _KEYS:
-            yield name, f"has a key of its own\n  Fix: write '{key}: ...' beside 'arguments'."
+            yield name, f"has its own key\n  Fix: write '{key}: ...' beside 'arguments'."
         elif name in _SPARK:
-            yield name, "is one of Spark's\n  Fix: write it under 'spark'."
+            yield name, "is a Spark argument\n  Fix: write it under 'spark'."
 
 
 _SECONDS = ("retry_delay", "max_retry_delay", "execution_timeout")

@@ -18,7 +18,7 @@ COMMAND = (sys.executable, "-m", "kindling_airflow.cli.main")
 ID_FIX = "\n  Fix: correct the id, or import the module that declares the pipe."
 LIFETIME = (
     "lifetime: 'continuous' is for streams, and the plan has none\n"
-    "  Fix: tag the pipes that stream with processing_mode: streaming, or take it out."
+    "  Fix: tag the pipes that stream with processing_mode: streaming, or remove it."
 )
 
 

@@ -56,10 +56,10 @@ def test_what_compile_refuses_validate_refuses(
     for command in ("validate", "compile"):
         assert main([command, definition]) == 1
         said = capsys.readouterr()
-        assert "max_active_runs: two runs at once" in said.out + said.err
+        assert "max_active_runs: concurrent runs" in said.out + said.err
     path.write_text(path.read_text().replace("max_active_runs: 2\n", ""))
     assert main(["validate", definition]) == 1
-    assert "its 2 streams take 2 as long as the run lives" in capsys.readouterr().out
+    assert "its 2 streams take 2 for as long as the run lasts" in capsys.readouterr().out
 
 
 def test_explain_says_what_the_query_does(

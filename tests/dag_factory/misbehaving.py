@@ -111,7 +111,7 @@ KINDS = {
     "takes_memory": Kind("x = bytearray(1 << 60)", "MemoryError"),
     "is_no_python": Kind("def broken(:", "SyntaxError"),
     "is_of_a_taken_name": Kind(
-        "import json", "is hidden by the installed module", (("json.py", ""),)
+        "import json", "is shadowed by the installed module", (("json.py", ""),)
     ),
     "goes_in_circles": Kind(
         "from other import late",

@@ -354,16 +354,16 @@ class TestReferences:
     @pytest.mark.parametrize(
         ("reference", "said"),
         [
-            ("kindling_no_alerts:page", f"there is no module 'kindling_no_alerts'{FIX}"),
+            ("kindling_no_alerts:page", f"module not found: 'kindling_no_alerts'{FIX}"),
             (
                 "kindling_test_alerts:pgae",
                 "module 'kindling_test_alerts' has no 'pgae'. Did you mean 'page'?" + NAME,
             ),
             (
                 "kindling_test_alerts:NUMBER",
-                "'kindling_test_alerts:NUMBER' is a int, and nothing that can be called" + CALL,
+                "'kindling_test_alerts:NUMBER' is an int, not a callable" + CALL,
             ),
-            ("kindling_objects:_0", f"there is no module 'kindling_objects'{FIX}"),
+            ("kindling_objects:_0", f"module not found: 'kindling_objects'{FIX}"),
         ],
     )
     def test_what_stands_for_nothing_is_named_with_its_key(
@@ -387,7 +387,7 @@ class TestReferences:
                 },
             },
         )
-        assert [line.split(": there")[0] for line in text.splitlines() if "there is" in line] == [
+        assert [line.split(": module")[0] for line in text.splitlines() if "not found" in line] == [
             "1. here: dag_run.deadline.callback",
             "2. here: dag_run.on_success_callback",
             "3. here: on_failure_callback",
@@ -398,7 +398,7 @@ class TestReferences:
         (folder / "shop" / "kindling_bad.py").write_text("1 / 0\n")
         assert refusal(folder, on_failure_callback="kindling_bad:x") == (
             "here: on_failure_callback: module 'kindling_bad' failed to import: "
-            "ZeroDivisionError: division by zero\n  Fix: mend the module."
+            "ZeroDivisionError: division by zero\n  Fix: correct the module."
         )
 
     def test_wrong_kwargs_of_a_class(self, folder: Path) -> None:

@@ -89,7 +89,7 @@ class TestSettings:
             "3. here: form.yaml: unknown section 'pipe'. Did you mean 'pipes'?\n"
             "4. here: missing.yaml: cannot be read: No such file or directory\n"
             "  Fix: correct the path or its rights.\n"
-            "5. here: twice.yaml:2: pipes: this key is given twice, first in line 1\n"
+            "5. here: twice.yaml:2: pipes: duplicate key, first set in line 1\n"
             "  Fix: keep one of them."
         )
 
@@ -97,7 +97,7 @@ class TestSettings:
         (base / "one.yaml").write_text("pipes: {aa: {}}\n")
         assert refusal(base, settings="one.yaml") == (
             "here: one.yaml: 'aa' matches no pipe. Did you mean 'a'?\n"
-            "  Fix: correct the pattern, or take the entry out."
+            "  Fix: correct the pattern, or remove the entry."
         )
 
     def test_settings_do_not_make_a_manifest_stale(self, base: Path) -> None:

@@ -122,11 +122,11 @@ def test_a_dag_file_in_a_zip_says_that_it_finds_nothing(dags: Path, tmp_path: Pa
         dags / "bundle.zip", bundle_path=dags, bundle_name="dags-folder", safe_mode=True
     )
     (text,) = bag.import_errors.values()
-    assert "from which no definitions can be read" in text
+    assert "from which definitions cannot be read" in text
     with pytest.raises(DefinitionError) as refused:
         load_dags(dags / "bundle.zip" / "kindling_dags.py")
     assert str(refused.value) == (
-        f"the DAG file lies in the zip '{dags / 'bundle.zip'}', from which no definitions can be "
+        f"the DAG file lies in the zip '{dags / 'bundle.zip'}', from which definitions cannot be "
         "read\n  Fix: unpack the zip into the DAGs folder, or put the DAG file and its "
         "definitions there."
     )

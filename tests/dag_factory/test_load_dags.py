@@ -166,9 +166,9 @@ def test_every_way_to_be_broken_leaves_the_others_alone(dags: Path) -> None:
         "exiting.kindling.yaml": "exiting.kindling.yaml: module 'pipes_drawn' failed to import: "
         "SystemExit: 3",
         "cyclic.kindling.yaml": "cyclic.kindling.yaml: Pipes form a cycle: 'a' -> 'b' -> 'a'",
-        "binary.kindling.yaml": "binary.kindling.yaml:1: this is no UTF-8 text",
-        "syntax.kindling.yaml": "syntax.kindling.yaml:2: the alias '*shop' stands for nothing "
-        "so far",
+        "binary.kindling.yaml": "binary.kindling.yaml:1: not UTF-8 text",
+        "syntax.kindling.yaml": "syntax.kindling.yaml:2: the alias '*shop' is not defined "
+        "before this line",
         "empty.kindling.yaml": "empty.kindling.yaml: a definition is a mapping of keys, "
         "and this file is empty",
         "deep.kindling.yaml": "deep.kindling.yaml:1: nested deeper than 20 levels",
@@ -183,8 +183,8 @@ def test_the_second_definition_of_a_dag_id_is_the_broken_one(dags: Path) -> None
     result = parse(dags)
     assert tasks(result) == {"shop": ["a", "b"]}
     assert {name: message(text) for name, text in _errors(result).items()} == {
-        "b/two.kindling.yaml": "b/two.kindling.yaml:2: dag_id: 'shop' is the dag_id of "
-        "a/one.kindling.yaml already\n  Fix: give this definition a dag_id of its own."
+        "b/two.kindling.yaml": "b/two.kindling.yaml:2: dag_id: 'shop' is already the dag_id "
+        "of a/one.kindling.yaml\n  Fix: give this definition its own dag_id."
     }
 
 
@@ -200,7 +200,7 @@ def test_what_airflow_refuses_is_a_broken_definition(
     write_definition(dags / "shop.kindling.yaml", "dag_id: shop\n")
     (text,) = _errors(parse(dags)).values()
     assert message(text) == (
-        "shop.kindling.yaml: Airflow refuses this DAG: TypeError: no such argument"
+        "shop.kindling.yaml: Airflow rejects this DAG: TypeError: no such argument"
     )
     assert text.startswith("Traceback")
     assert 'raise TypeError("no such argument")' in text

@@ -174,15 +174,15 @@ class TestAssets:
     def test_there_must_be_such_assets(self, folder: Path) -> None:
         assert refused(folder, schedule="assets") == (
             (
-                "here: schedule: 'assets' stands for what the plan reads and does not write, and "
-                "that is nothing\n  Fix: use a cron expression, or list assets: {all: [...]}."
+                "here: schedule: 'assets' means the plan's external inputs, and the plan "
+                "has none\n  Fix: use a cron expression, or list assets: {all: [...]}."
             ),
         )
 
     def test_the_word_needs_assets(self, folder: Path) -> None:
-        text = "here: schedule: 'assets' does not go with assets: false\n"
+        text = "here: schedule: 'assets' conflicts with assets: false\n"
         assert refused(folder, schedule="assets", assets=False) == (
-            text + "  Fix: take one of the two out.",
+            text + "  Fix: remove one of the two.",
         )
 
 
@@ -241,9 +241,10 @@ class TestWords:
         )
         assert found == (
             (
-                "here: start_date: '2026-01-01' is not where an interval of 1d begins; they are "
+                "here: start_date: '2026-01-01' is not the start of an interval of 1d; they are "
                 "counted from 1970-01-01T00:00:00Z\n"
-                "  Fix: use '2025-12-31T00:00:00Z'; or a cron expression, which knows the days of "
+                "  Fix: use '2025-12-31T00:00:00Z'; or a cron expression, which follows the days "
+                "of "
                 "a time zone."
             ),
         )
@@ -251,9 +252,9 @@ class TestWords:
     @pytest.mark.parametrize(
         ("schedule", "text"),
         [
-            ({"every": "400d"}, "every: '400d' is no schedule: longer than a year\n"),
-            ({"every": "999999h"}, "every: '999999h' is no schedule: longer than a year\n"),
-            ({"partitions": "@dayly"}, "partitions: '@dayly' is no schedule: unknown preset\n"),
+            ({"every": "400d"}, "every: '400d' is not a schedule: longer than a year\n"),
+            ({"every": "999999h"}, "every: '999999h' is not a schedule: longer than a year\n"),
+            ({"partitions": "@dayly"}, "partitions: '@dayly' is not a schedule: unknown preset\n"),
         ],
     )
     def test_what_is_no_schedule(self, folder: Path, schedule: Any, text: str) -> None:
@@ -321,7 +322,7 @@ class TestChoice:
             "pipes\n"
             "  Fix: name some pipes, or omit 'select' to run all of them."
         )
-        check = skip_unless_selected(PipeGraph({}), "pick")
+        check = skip_unless_selected(lambda: PipeGraph({}), "pick")
         run = SimpleNamespace(conf={"pick": []})
         of_a_group: Any = {"dag": SimpleNamespace(params={"pick": []}), "dag_run": run}
         check(of_a_group)  # what its form sends where nothing was filled in
@@ -368,10 +369,7 @@ class TestChoice:
 
     def test_the_name_is_taken(self, folder: Path) -> None:
         assert problems(folder, params={"select": "x"}) == (
-            (
-                "here: params.select: is what every run has, to choose pipes by\n"
-                "  Fix: call the parameter otherwise."
-            ),
+            ("here: params.select: is reserved for selecting pipes\n  Fix: rename the parameter."),
         )
 
 

@@ -64,7 +64,7 @@ def test_a_parameter_that_the_dag_does_not_have_is_found_when_it_is_compiled(
     with pytest.raises(DefinitionError) as refused:
         compiled(tmp_path, params={"contry": "NL"})
     assert str(refused.value) == (
-        "x: pipe 'gold.late': its query wants :country, which is none of the DAG's params. "
+        "x: pipe 'gold.late': its query uses :country, which is not a param of the DAG. "
         "Did you mean 'contry'?\n"
         "  Fix: add it to the params of the definition, or correct the query."
     )

@@ -288,7 +288,7 @@ class TestSchedules:
         )
 
     def test_a_run_that_starts_by_itself_asks_nobody(self, folder: Path) -> None:
-        text = "params.day: has no default, and a scheduled run asks nobody\n  Fix: add one."
+        text = "params.day: has no default, which scheduled runs need\n  Fix: add one."
         asking = {"params": {"day": {"type": "string"}}}
         assert refusal(folder, **asking) == (text,)
         assert "day" in compiled(folder, **asking, schedule=None).definition.params
@@ -321,8 +321,8 @@ class TestChoice:
 class TestRefusals:
     def test_two_runs_at_once(self, folder: Path) -> None:
         text = (
-            "max_active_runs: two runs at once would have the streams of one stop those of the "
-            "other\n  Fix: use 1, the default."
+            "max_active_runs: concurrent runs would stop each other's streams\n"
+            "  Fix: use 1, the default."
         )
         assert refusal(folder, max_active_runs=2) == (text,)
         assert refusal(folder, max_active_runs=2, lifetime="available_now") == (text,)
@@ -331,19 +331,19 @@ class TestRefusals:
         keys = {"schedule": "@daily", "start_date": "2026-01-01", "catchup": True}
         assert refusal(folder, **keys) == (
             (
-                "catchup: a run for the past would find its streams where the last run left them\n"
-                "  Fix: take it out, or use lifetime: available_now."
+                "catchup: a run for a past interval cannot rewind its streams\n"
+                "  Fix: remove it, or use lifetime: available_now."
             ),
         )
 
     def test_runs_that_may_not_be_as_long_as_their_streams_live(self, folder: Path) -> None:
         limited = {"dag_run": {"timeout_seconds": 3600}}
-        text = "dag_run.timeout_seconds: a run fails after 3600 s, and its streams live {}\n  Fix: "
+        text = "dag_run.timeout_seconds: a run fails after 3600 s, and its streams run {}\n  Fix: "
         assert refusal(folder, **limited) == (
-            text.format("until it is stopped") + "use lifetime: bounded for less.",
+            text.format("until it is stopped") + "use lifetime: bounded with a shorter duration.",
         )
         assert refusal(folder, **limited, lifetime="bounded", duration="1h") == (
-            text.format("3600 s") + "use lifetime: bounded for less.",
+            text.format("3600 s") + "use lifetime: bounded with a shorter duration.",
         )
         assert compiled(folder, **limited, lifetime="bounded", duration="59m").spec.stop
 
@@ -357,7 +357,7 @@ class TestRefusals:
             ),
         )
         assert refusal(folder, strategy="batch", checkpoints="/checkpoints") == (
-            "checkpoints: is for streams, and the plan has none\n  Fix: take it out.",
+            "checkpoints: is for streams, and the plan has none\n  Fix: remove it.",
         )
 
     def test_a_duration_and_a_bounded_lifetime_belong_together(self, folder: Path) -> None:
@@ -366,8 +366,8 @@ class TestRefusals:
         )
         assert refusal(folder, duration="1h") == (
             (
-                "duration: only the streams of a bounded lifetime have a duration\n"
-                "  Fix: add 'lifetime: bounded', or take it out."
+                "duration: 'duration' requires lifetime: bounded\n"
+                "  Fix: add 'lifetime: bounded', or remove the key."
             ),
         )
         assert refusal(folder, lifetime="bounded", duration="1 hour") == (
@@ -387,10 +387,9 @@ class TestRefusals:
         assert [text.partition("\n")[0] for text in refused.value.problems] == [
             (
                 "here: DAG 'shop': pool 'kindling_shop' has a width of 1, but its 3 streams take 3 "
-                "as "
-                "long as the run lives, and the largest batch pipe takes 1 more: some would wait "
-                "for "
-                "ever"
+                "for as "
+                "long as the run lasts, and the largest batch pipe takes 1 more: some would wait "
+                "forever"
             ),
             "here: pipe 'clean': tag stream.trigger is 'soon'",
             "here: pipe 'daily': tag 'stream.trigger' is for streams, and this is a batch pipe",
@@ -475,7 +474,7 @@ class TestGroup:
             ),
             (
                 "kindling_task_group 'orders': DAG 'mine' may have 4 tasks active at once, and 3 "
-                "streams that live on need 5: some would wait for ever\n"
+                "long-running streams need 5: some would wait forever\n"
                 "  Fix: give the DAG max_active_tasks=5 at least."
             ),
         )

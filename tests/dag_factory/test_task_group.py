@@ -181,7 +181,8 @@ class TestRefusals:
         with pytest.raises(DefinitionError) as refused:
             kindling_task_group("shop.kindling.yaml", group_id="g", base=dags)
         assert str(refused.value) == (
-            "kindling_task_group 'g': there is no DAG\n  Fix: call it inside of 'with DAG(...):'."
+            "kindling_task_group 'g': called outside of a DAG\n  Fix: call it inside 'with "
+            "DAG(...):'."
         )
 
     def test_a_group_id_that_airflow_cannot_take(self, dags: Path) -> None:
@@ -201,10 +202,10 @@ class TestRefusals:
     def test_keys_of_the_whole_dag(self, dags: Path) -> None:
         assert refusal(dags, schedule="@daily", tags=["x"]) == (
             "2 problems in the definition:\n"
-            "1. kindling_task_group 'orders': 'schedule' is a key of the whole DAG\n"
-            "  Fix: say it to the DAG.\n"
-            "2. kindling_task_group 'orders': 'tags' is a key of the whole DAG\n"
-            "  Fix: say it to the DAG."
+            "1. kindling_task_group 'orders': 'schedule' is a DAG-level key\n"
+            "  Fix: set it on the DAG.\n"
+            "2. kindling_task_group 'orders': 'tags' is a DAG-level key\n"
+            "  Fix: set it on the DAG."
         )
 
     def test_arguments_of_airflows_dag_belong_to_it(self, dags: Path) -> None:
@@ -214,8 +215,8 @@ class TestRefusals:
             "  Fix: pass it to DAG(...).\n"
             "2. kindling_task_group 'orders': 'max_active_tasks' is an argument of the DAG\n"
             "  Fix: pass it to DAG(...).\n"
-            "3. kindling_task_group 'orders': 'schedule' is a key of the whole DAG\n"
-            "  Fix: say it to the DAG."
+            "3. kindling_task_group 'orders': 'schedule' is a DAG-level key\n"
+            "  Fix: set it on the DAG."
         )
 
     def test_keys_of_the_call_are_checked_like_the_files(self, dags: Path) -> None:
@@ -228,8 +229,8 @@ class TestRefusals:
         definition = Definition.from_document(document(), base=dags, source="here")
         made = plan_definition(definition, manifest).plan
         assert refusal(dags, made, project="shop", select="a") == (
-            "kindling_task_group 'orders': 'select' says which pipes, and a plan has said that "
-            "already\n  Fix: leave it out, or give the manifest in place of the plan."
+            "kindling_task_group 'orders': 'select' selects or orders pipes, which a plan already "
+            "does\n  Fix: remove it, or pass the manifest instead of the plan."
         )
 
     def test_a_plan_of_another_project(self, dags: Path) -> None:
@@ -238,15 +239,15 @@ class TestRefusals:
         made = plan_definition(definition).plan
         assert refusal(dags, made, project="other").splitlines()[:3] == [
             "4 problems in the definition:",
-            "1. kindling_task_group 'orders': the plan has pipe 'b', and the project does not.",
-            "  Fix: plan this project anew.",
+            "1. kindling_task_group 'orders': the plan has pipe 'b', which the project does not.",
+            "  Fix: plan this project again.",
         ]
 
     @pytest.mark.parametrize(
         ("name", "text", "said"),
         [
             ("gone.json", None, "cannot read '{dags}/gone.json': No such file or directory"),
-            ("x.json", "{", "x.json is no JSON document: "),
+            ("x.json", "{", "x.json is not a JSON document: "),
             ("x.json", "{}", "x.json: manifest schema version None is unknown"),
             ("x.json", '{"generations": 5}', "x.json: "),
         ],

@@ -65,7 +65,7 @@ def validated_by_airflow(text: str, capsys: pytest.CaptureFixture[str]) -> tuple
 
 FOUND = [
     ("overrides: {c: {retries: 1}}\n", "x.kindling.yaml:3: overrides.c: 'c' matches no pipe."),
-    ("on_failure_callback: gone:x\n", "x.kindling.yaml:3: on_failure_callback: there is no module"),
+    ("on_failure_callback: gone:x\n", "x.kindling.yaml:3: on_failure_callback: module not found"),
     (
         "arguments: {qeue: x}\n",
         "x.kindling.yaml:3: arguments.qeue: the installed operator takes no",
@@ -103,7 +103,7 @@ def test_airflow_finds_more_by_building_the_dag(
     assert validated(text)[0] == 0
     status, output = validated_by_airflow(text, capsys)
     assert status == 1
-    assert output.startswith("x.kindling.yaml: Airflow refuses this DAG: TypeError: ")
+    assert output.startswith("x.kindling.yaml: Airflow rejects this DAG: TypeError: ")
 
 
 def test_a_sound_definition_is_sound_for_both(

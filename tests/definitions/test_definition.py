@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 
-from kindling_airflow.definitions.definition import Definition, definition_schema, manifest_beside
-from kindling_airflow.definitions.schema_check import resolved
+from kindling_airflow.definitions.definition import Definition, manifest_beside
+from kindling_airflow.definitions.schema_check import definition_schema, resolved
 from tests.dag_factory.projects import document, write_definition
 
 # Every key, none at its default.
@@ -129,8 +129,6 @@ def test_every_key_arrives(base: Path) -> None:
         modules=("shop.entities", "shop.pipes"),
         manifest=base / "compiled" / "shop.json",
         package=str(base / "shop.zip"),
-        description="Orders to answers.",
-        doc_md="# Shop",
         on_missing_interval="run_after",
         cron="0 3 * * *",
         start_date=datetime(2026, 1, 31, tzinfo=ZoneInfo("Europe/Berlin")),
@@ -138,11 +136,15 @@ def test_every_key_arrives(base: Path) -> None:
         catchup=True,
         max_active_runs=2,
         tags=("sample", "medallion"),
-        dag_display_name="The shop",
-        is_paused_upon_creation=False,
         params={"region": "EU", "days": {"default": 7, "type": "integer"}},
         dag_run={"timeout_seconds": 3600},
-        access_control={"Viewer": {"DAGs": ("can_read",)}},
+        dag_arguments={
+            "dag_display_name": "The shop",
+            "description": "Orders to answers.",
+            "doc_md": "# Shop",
+            "is_paused_upon_creation": False,
+            "access_control": {"Viewer": {"DAGs": ("can_read",)}},
+        },
         strategy="streaming",
         continuous=False,
         lifetime="bounded",
@@ -254,20 +256,16 @@ def test_two_keys_are_enough(base: Path) -> None:
         project_root=base / "shop",
         modules=(),
         manifest=None,
-        description=None,
-        doc_md=None,
         cron=None,
         start_date=None,
         timezone="UTC",
         catchup=False,
         max_active_runs=1,
         tags=(),
-        dag_display_name=None,
-        is_paused_upon_creation=None,
         updates=None,
         params={},
         dag_run={},
-        access_control={},
+        dag_arguments={},
         strategy="batch",
         continuous=None,
         lifetime=None,

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from kindling_airflow.definitions.compile import compile_definition
-from kindling_airflow.definitions.definition import Definition, definition_schema
+from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.operator_arguments import known_arguments
+from kindling_airflow.definitions.schema_check import definition_schema
 from kindling_airflow.definitions.yaml_file import read_definition_file
 from kindling_airflow.errors import DefinitionError
 from tests.dag_factory.projects import document, write_definition, write_project
@@ -64,7 +65,7 @@ spark:
         "2. x.yaml:3: project: key 'path' is missing\n"
         "  Fix: add 'path: ...'.\n"
         "3. x.yaml:4: project.pth: unknown key 'pth'. Did you mean 'path'?\n"
-        "4. x.yaml:5: schedule: '0 3 * *' is no schedule: not a cron expression of five fields\n"
+        "4. x.yaml:5: schedule: '0 3 * *' is not a schedule: not a cron expression of five fields\n"
         "  Fix: for instance '0 3 * * *', or '@daily'.\n"
         "5. x.yaml:6: timezone: unknown time zone 'Mars/Olympus'\n"
         "  Fix: use an IANA name, such as 'Europe/Berlin'.\n"
@@ -120,7 +121,7 @@ def test_a_value_of_the_wrong_type(base: Path, keys: dict[str, Any], said: str) 
     assert errors_of(base, **keys) == f"here: {said}"
 
 
-FILL = "\n  Fix: fill it in, or leave the key out."
+FILL = "\n  Fix: set a value, or remove the key."
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ FILL = "\n  Fix: fill it in, or leave the key out."
         ({"tags": ["t" * 101]}, "tags.0: must have at most 100 characters, not 101"),
         (
             {"project": {"path": "shop", "modules": ["b", "a", "b"]}},
-            "project.modules: 'b' is given 2 times\n  Fix: keep one.",
+            "project.modules: 'b' is listed 2 times\n  Fix: keep one.",
         ),
         (
             {"dag_id": "d" * 250},
@@ -176,7 +177,7 @@ FIVE_FIELDS = "not a cron expression of five fields\n  Fix: for instance '0 3 * 
 
 def never(step: int, unit: str, size: int, remedy: str) -> str:
     return (
-        f"a step of {step} {unit}s never comes, because there are {size} of them: it is the first "
+        f"a step of {step} {unit}s exceeds the {size} there are: it is the first "
         f"one alone\n  Fix: use {remedy}."
     )
 
@@ -196,8 +197,8 @@ def never(step: int, unit: str, size: int, remedy: str) -> str:
         ("0 */36 * * *", never(36, "hour", 24, "{every: 36h}")),
         ("5,10-20/61 * * * *", never(61, "minute", 60, "{every: 61m}")),
         ("0 0 */40 * *", never(40, "day", 31, "a smaller step")),
-        ("0 0 31 2 *", "no day fits it\n  Fix: correct the day or the month."),
-        ("0 0 30 2 *", "no day fits it\n  Fix: correct the day or the month."),
+        ("0 0 31 2 *", "no date matches it\n  Fix: correct the day or the month."),
+        ("0 0 30 2 *", "no date matches it\n  Fix: correct the day or the month."),
         (
             "@dayly",
             f"unknown preset\n  Fix: use one of {PRESETS}, or a cron expression.",
@@ -206,7 +207,7 @@ def never(step: int, unit: str, size: int, remedy: str) -> str:
 )
 def test_a_schedule_that_is_none(base: Path, schedule: str, said: str) -> None:
     assert errors_of(base, schedule=schedule, start_date="2026-01-01") == (
-        f"here: schedule: {schedule!r} is no schedule: {said}"
+        f"here: schedule: {schedule!r} is not a schedule: {said}"
     )
 
 
@@ -220,7 +221,7 @@ def test_a_step_that_comes_is_a_schedule(base: Path, schedule: str) -> None:
 @pytest.mark.parametrize("key", ["select", "exclude", "settings", "pipes"])
 def test_a_list_of_nothing_is_no_choice(base: Path, key: str) -> None:
     assert errors_of(base, **{key: []}) == (
-        f"here: {key}: must not be empty\n  Fix: fill it in, or leave the key out."
+        f"here: {key}: must not be empty\n  Fix: set a value, or remove the key."
     )
 
 
@@ -263,7 +264,8 @@ def test_a_schedule_needs_a_start_date(base: Path) -> None:
 
 def test_a_wrong_start_date_is_not_called_a_missing_one(base: Path) -> None:
     assert errors_of(base, schedule="@daily", start_date="tomorrow") == (
-        "here: start_date: must be a date or a moment such as 2026-01-31 or 2026-01-31T06:00:00, "
+        "here: start_date: must be a date or a timestamp such as 2026-01-31 or "
+        "2026-01-31T06:00:00, "
         "not 'tomorrow'"
     )
 
@@ -271,8 +273,8 @@ def test_a_wrong_start_date_is_not_called_a_missing_one(base: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("2026-13-01", "'2026-13-01' is no date: month must be in 1..12"),
-        ("2026-02-30", "'2026-02-30' is no date: day is out of range for month"),
+        ("2026-13-01", "'2026-13-01' is not a date: month must be in 1..12"),
+        ("2026-02-30", "'2026-02-30' is not a date: day is out of range for month"),
         ("1812-01-01", "'1812-01-01' is not between 1970 and 2099"),
         ("2100-01-01", "'2100-01-01' is not between 1970 and 2099"),
     ],
@@ -287,7 +289,7 @@ def test_a_time_zone_that_is_none(base: Path, zone: str) -> None:
     try:
         zone.encode()
     except UnicodeEncodeError:
-        said = "holds half a character\n  Fix: write it as UTF-8 text."
+        said = "contains an unpaired surrogate\n  Fix: write it as UTF-8 text."
     else:
         said = f"unknown time zone {zone!r}\n  Fix: use an IANA name, such as 'Europe/Berlin'."
     assert errors_of(base, timezone=zone) == f"here: timezone: {said}"
@@ -305,13 +307,19 @@ def test_a_project_folder_that_is_not_there(base: Path, project: str) -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ({"a"}, "a set has no place here\n  Fix: use text, numbers, lists, mappings."),
-        (b"a", "a bytes has no place here\n  Fix: use text, numbers, lists, mappings."),
-        (1j, "a complex has no place here\n  Fix: use text, numbers, lists, mappings."),
-        ("a\0b", "holds a NUL character\n  Fix: remove it."),
-        (float("nan"), "is no number that can be kept\n  Fix: write a finite one of usual size."),
-        (float("-inf"), "is no number that can be kept\n  Fix: write a finite one of usual size."),
-        (10**20, "is no number that can be kept\n  Fix: write a finite one of usual size."),
+        ({"a"}, "a set is not supported here\n  Fix: use text, numbers, lists or mappings."),
+        (b"a", "a bytes is not supported here\n  Fix: use text, numbers, lists or mappings."),
+        (1j, "a complex is not supported here\n  Fix: use text, numbers, lists or mappings."),
+        ("a\0b", "contains a NUL character\n  Fix: remove it."),
+        (
+            float("nan"),
+            "is not a number that can be stored\n  Fix: use a finite number below 2**63.",
+        ),
+        (
+            float("-inf"),
+            "is not a number that can be stored\n  Fix: use a finite number below 2**63.",
+        ),
+        (10**20, "is not a number that can be stored\n  Fix: use a finite number below 2**63."),
         ({1: "one"}, "a key must be text\n  Fix: put the key in quotes."),
     ],
 )
@@ -328,13 +336,15 @@ def test_values_without_end_are_refused(base: Path) -> None:
     assert errors_of(base, spark=endless) == (
         "2 problems in the definition:\n"
         f"1. here: spark{'.0' * 19}: nested deeper than 20 levels\n"
-        "  Fix: say it flatly.\n"
+        "  Fix: flatten it.\n"
         f"2. here: spark: must be a mapping, not [{'[' * 17}[None]{']' * 17}]"
     )
     wide: list[Any] = ["lol"]
     for _ in range(20):
         wide = [wide] * 10
-    assert "here: more than 100000 values\n  Fix: say less." in errors_of(base, tags=wide)
+    assert "here: more than 100000 values\n  Fix: shorten the definition." in errors_of(
+        base, tags=wide
+    )
 
 
 # Found when the definition is compiled.
@@ -397,9 +407,9 @@ def test_a_plan_that_its_pool_could_never_run(tmp_path: Path) -> None:
 def test_what_tags_and_what_options_make_wrong_with_streams_comes_at_once(tmp_path: Path) -> None:
     assert compile_errors(tmp_path, "[x] -> a", strategy="streaming", barrier="generation") == (
         "2 problems in the definition:\n"
-        "1. here: DAG 'shop': barrier 'generation' makes no sense here: streams do not end, and "
+        "1. here: DAG 'shop': barrier 'generation' is not supported here: streams do not end, and "
         "each generation of them has a gate\n"
-        "  Fix: take it out.\n"
+        "  Fix: remove it.\n"
         "2. here: pipe 'a': its driving input 'x' is read as a stream of parquet files, and no "
         "schema is declared for them\n"
         '  Fix: declare the schema of the entity: schema: "id BIGINT, at TIMESTAMP".'
@@ -424,14 +434,14 @@ def test_a_module_that_does_not_import_keeps_its_traceback(tmp_path: Path) -> No
         f'      File "{module}", line 1, in <module>\n'
         "        import this_module_is_not_installed\n"
         "    ModuleNotFoundError: No module named 'this_module_is_not_installed'\n"
-        "  Fix: mend the module; declarations must import without a Spark session."
+        "  Fix: correct the module; declarations must import without a Spark session."
     )
 
 
 def test_a_manifest_that_is_named_but_not_there(tmp_path: Path) -> None:
     assert compile_errors(tmp_path, "a", manifest="shop.json") == (
-        f"here: there is no manifest '{tmp_path / 'shop.json'}'\n"
-        "  Fix: write it with 'kindling-airflow compile', or leave the key 'manifest' out."
+        f"here: manifest not found: '{tmp_path / 'shop.json'}'\n"
+        "  Fix: write it with 'kindling-airflow compile', or remove the key 'manifest'."
     )
 
 
@@ -500,12 +510,13 @@ schedule: {any: [a], all: [b]}
         "12. x.yaml:19: params.days: its default breaks its schema: 0 is less than the minimum of "
         "1\n"
         "  Fix: change the default, or the schema.\n"
-        "13. x.yaml:20: params.worse: is no JSON Schema: type: 'whole' is not valid under any of "
+        "13. x.yaml:20: params.worse: is not a JSON Schema: type: 'whole' is not valid under any "
+        "of "
         "the given schemas\n"
         "  Fix: correct the schema.\n"
         "14. x.yaml:22: dag_run.timeout_seconds: must be above 0, not 0\n"
         "15. x.yaml:23: dag_run.deadline.reference: must be queued_at, logical_date, "
-        "average_runtime, or a moment, not 'soon'\n"
+        "average_runtime, or a timestamp, not 'soon'\n"
         "16. x.yaml:23: dag_run.deadline: key 'callback' is missing\n"
         "  Fix: add 'callback: ...'.\n"
         "17. x.yaml:24: schedule: must have exactly one of the keys 'all', 'any', "
@@ -520,30 +531,30 @@ schedule: {any: [a], all: [b]}
             {"pools": {"kindling_shop": 3}},
             (
                 "pools.kindling_shop: 'kindling_shop' is the definition's own pool\n"
-                "  Fix: say its slots by 'width: ...'."
+                "  Fix: set its slots with 'width: ...'."
             ),
         ),
         (
             {"pool": "mine", "pools": {"mine": 3}},
             (
                 "pools.mine: 'mine' is the definition's own pool\n"
-                "  Fix: say its slots by 'width: ...'."
+                "  Fix: set its slots with 'width: ...'."
             ),
         ),
         (
             {"arguments": {"trigger_rule": "all_done"}},
-            "arguments.trigger_rule: is decided by the key 'on_error'\n  Fix: take it out.",
+            "arguments.trigger_rule: is set by the key 'on_error'\n  Fix: remove it.",
         ),
         (
             {"overrides": {"a": {"arguments": {"retry_delay": 5}}}},
             (
-                "overrides.a.arguments.retry_delay: has a key of its own\n"
+                "overrides.a.arguments.retry_delay: has its own key\n"
                 "  Fix: write 'retry_delay_seconds: ...' beside 'arguments'."
             ),
         ),
         (
             {"params": {"day": {"type": "string"}}, "schedule": {"any": ["x"]}},
-            "params.day: has no default, and a scheduled run asks nobody\n  Fix: add one.",
+            "params.day: has no default, which scheduled runs need\n  Fix: add one.",
         ),
         (
             {"params": {"day": {"default": 1, "description": 5}}},
@@ -568,7 +579,7 @@ schedule: {any: [a], all: [b]}
                     ]
                 }
             },
-            "dag_run.deadline.0.reference: '2026-13-01' is no moment: month must be in 1..12",
+            "dag_run.deadline.0.reference: '2026-13-01' is not a timestamp: month must be in 1..12",
         ),
         (
             {"dag_run": {"on_failure_callback": {"class": "a:b", "args": []}}},
@@ -593,8 +604,8 @@ def test_objects_have_a_place_in_some_keys_only(base: Path) -> None:
     definition = Definition.from_document(keys, base=base, source="here")
     assert definition.objects == (print, print)
     assert errors_of(base, owner=print) == (
-        "here: owner: a builtin_function_or_method has no place here\n"
-        "  Fix: use text, numbers, lists, mappings."
+        "here: owner: a builtin_function_or_method is not supported here\n"
+        "  Fix: use text, numbers, lists or mappings."
     )
     assert "spark.jars: a builtin" in errors_of(base, spark={"jars": print})
 
@@ -624,11 +635,11 @@ def test_patterns_arguments_and_callbacks_are_found_with_their_lines(tmp_path: P
         "'depends_on_pats'. Did you mean 'depends_on_past'?\n"
         "  Fix: correct the name, or install a newer provider.\n"
         "2. x.yaml:5: overrides.order: 'order' matches no pipe. Did you mean 'orders'?\n"
-        "  Fix: correct the pattern, or take the override out.\n"
+        "  Fix: correct the pattern, or remove the override.\n"
         "3. x.yaml:7: overrides.sales.arguments.wait_for_downstraem: the installed operator takes "
         "no argument 'wait_for_downstraem'. Did you mean 'wait_for_downstream'?\n"
         "  Fix: correct the name, or install a newer provider.\n"
-        "4. x.yaml:8: on_failure_callback: there is no module 'kindling_gone.alerts'\n"
+        "4. x.yaml:8: on_failure_callback: module not found: 'kindling_gone.alerts'\n"
         "  Fix: correct the name, or put the module into the DAGs folder or the project."
     )
 
@@ -655,5 +666,5 @@ def test_pools_are_checked_with_the_overrides(tmp_path: Path) -> None:
         "task could ever start\n"
         "  Fix: raise the width, or lower the slots per pipe.\n"
         "2. here: DAG 'shop': pool 'unheard' of pipe 'b' has no width\n"
-        "  Fix: say how many slots it has: 'pools: {unheard: 4}'."
+        "  Fix: set its slots: 'pools: {unheard: 4}'."
     )

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.definitions.compile import project_manifest
 from kindling_airflow.definitions.definition import Definition
+from kindling_airflow.definitions.project_manifests import project_manifest
 from kindling_airflow.errors import HarvestError
 
 PIPE = """\
@@ -48,8 +48,8 @@ def test_a_helper_of_the_dags_folder_is_refused(base: Path) -> None:
     (problem,) = problems(base, "import shop_helper")
     assert problem == (
         f"pipes.py:2: module 'shop_helper' is imported from {str(base)!r}, which is on Airflow's "
-        "import path and not on that of a driver\n"
-        f"  Fix: move it into the project folder {str(base / 'p')!r}, install it, or hand it to "
+        "import path but not on a driver's\n"
+        f"  Fix: move it into the project folder {str(base / 'p')!r}, install it, or pass it to "
         "the drivers by 'spark.py_files' or PYTHONPATH in 'spark.env_vars'."
     )
     command = [sys.executable, "-c", "import sys; sys.path[0] = ''; import shop_helper"]

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from kindling_airflow.definitions.definition import Definition, definition_schema
-from kindling_airflow.definitions.schema_check import resolved, schema_problems
+from kindling_airflow.dag_factory.build import build_dag
+from kindling_airflow.dag_factory.task_group import kindling_task_group
+from kindling_airflow.definitions.definition import Definition
+from kindling_airflow.definitions.schema_check import definition_schema, resolved, schema_problems
 from kindling_airflow.definitions.yaml_file import read_definition_file
 from kindling_airflow.errors import DefinitionError
 from kindling_airflow.translator.task_settings import TASK_KEYS
-from tests.dag_factory.projects import document
+from tests.dag_factory.projects import compiled, document
 
 
 def properties(schema: dict[str, Any], where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -60,6 +63,35 @@ def test_an_unknown_key_is_refused_at_every_level_that_has_keys_of_its_own() -> 
     named = [schema for schema in levels if "properties" in schema]
     assert len(named) > 10
     assert all(schema["additionalProperties"] is False for schema in named)
+
+
+def test_a_new_key_of_the_dag_is_a_row_of_the_schema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is checked, passed on to Airflow and refused by task groups without any other code."""
+    schema = definition_schema()
+    row = {
+        "type": "boolean",
+        "x-level": "dag",
+        "x-dag-argument": True,
+        "description": "Whether templates become objects.",
+    }
+    monkeypatch.setitem(schema["properties"], "render_template_as_native_obj", row)
+    dag = build_dag(compiled(tmp_path, "a", render_template_as_native_obj=True))
+    assert dag.render_template_as_native_obj is True
+    with pytest.raises(DefinitionError) as wrong:
+        compiled(tmp_path, "a", render_template_as_native_obj="yes")
+    assert (
+        str(wrong.value) == "here: render_template_as_native_obj: must be true or false, not 'yes'"
+    )
+    with DAG("mine", schedule=None), pytest.raises(DefinitionError) as refused:
+        kindling_task_group(
+            "plan.json", group_id="group", base=tmp_path, render_template_as_native_obj=True
+        )
+    assert str(refused.value) == (
+        "kindling_task_group 'group': 'render_template_as_native_obj' is a DAG-level key\n  Fix: "
+        "set it on the DAG."
+    )
 
 
 # Anything that JSON or YAML can say, under names that are known and under others.

@@ -57,7 +57,7 @@ def test_all_that_airflow_renders_with_is_known() -> None:
         ("{# open", "is not a valid template: Missing end of comment tag"),
         ("{{ 1 + }}", "is not a valid template"),
         ("{{ ds | nodash }}", "No filter named 'nodash'"),
-        ("{{ dss }}", "takes 'dss', which no run has. Did you mean 'ds'?"),
+        ("{{ dss }}", "uses 'dss', which is not defined in any run. Did you mean 'ds'?"),
         ("{{ region }}", "a parameter of the run is {{ params.NAME }}"),
     ],
 )

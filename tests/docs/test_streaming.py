@@ -38,7 +38,7 @@ def test_the_sample_is_the_dag_that_the_page_draws() -> None:
 
 def test_the_sample_stays_away_until_somebody_wants_it() -> None:
     definition = Definition.from_file(ROOT / "dags" / "streams.kindling.yaml")
-    assert definition.is_paused_upon_creation is True
+    assert definition.dag_arguments["is_paused_upon_creation"] is True
 
 
 def test_the_documented_progress_is_what_a_stream_says_of_itself() -> None:

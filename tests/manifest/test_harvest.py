@@ -142,7 +142,7 @@ class TestModules:
         root = project({"pipes.py": pipe("p"), "gold-pipes.py": pipe("q")})
         (root / "silver").mkdir()
         (root / "silver" / "pipes.py").write_text(pipe("r"))
-        fix = "\n  Fix: mend that, or list the modules to import in project.modules."
+        fix = "\n  Fix: correct that, or list the modules to import in project.modules."
         declares = "declares pipes or entities, but"
         name = "the file name 'gold-pipes' is not a name that Python can import"
         assert refusal(root).problems == (
@@ -378,7 +378,7 @@ class TestErrors:
             f'      File "{root}/shop/helper.py", line 2, in rate\n'
             "        return 1 / n\n"
             "    ZeroDivisionError: division by zero\n"
-            "  Fix: mend the module; declarations must import without a Spark session."
+            "  Fix: correct the module; declarations must import without a Spark session."
         )
 
     def test_several_failing_modules_are_reported_at_once(self, project: Project) -> None:
@@ -390,7 +390,7 @@ class TestErrors:
                 "d.py": "raise NotImplementedError\n",
             }
         )
-        fix = "\n  Fix: mend the module; declarations must import without a Spark session."
+        fix = "\n  Fix: correct the module; declarations must import without a Spark session."
         assert without_marks(refusal(root)) == (
             "3 modules could not be imported:\n"
             "1. module 'a' failed to import: ValueError: first\n"
@@ -415,7 +415,7 @@ class TestErrors:
             f'      File "{root}/pipes.py", line 2\n'
             "        def broken(:\n"
             "    SyntaxError: invalid syntax\n"
-            "  Fix: mend the module; declarations must import without a Spark session."
+            "  Fix: correct the module; declarations must import without a Spark session."
         )
 
     def test_module_that_is_not_there(self, project: Project) -> None:
@@ -434,7 +434,7 @@ class TestErrors:
             f'      File "{root}/pipes.py", line 1, in <module>\n'
             "        import not_installed_anywhere\n"
             "    ModuleNotFoundError: No module named 'not_installed_anywhere'\n"
-            "  Fix: mend the module; declarations must import without a Spark session."
+            "  Fix: correct the module; declarations must import without a Spark session."
         )
 
     def test_folder_that_is_not_there(self, tmp_path: Path) -> None:
@@ -456,7 +456,7 @@ class TestErrors:
         self, project: Project, files: dict[str, str]
     ) -> None:
         assert str(refusal(project(files), "json")) == (
-            "module 'json' of the project is hidden by the installed module 'json'\n"
+            "module 'json' of the project is shadowed by the installed module 'json'\n"
             "  Fix: give the project's module another name."
         )
 

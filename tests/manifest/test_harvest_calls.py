@@ -151,7 +151,7 @@ def test_what_is_wrong_with_one_project_is_its_own(tmp_path: Path) -> None:
     leaving = tmp_path / "leaving"
     assert str(found["leaving"]) == (
         f"the import of project {str(leaving)!r} ended its process with exit code 3\n"
-        "  Fix: mend the module that does this when it is imported."
+        "  Fix: correct the module that does this when it is imported."
     )
     assert str(found["mute"]).startswith(
         "module 'pipes' failed to import: Mute: <its text cannot be made: ZeroDivisionError>"

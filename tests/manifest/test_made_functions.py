@@ -162,7 +162,7 @@ def test_what_no_driver_could_find_is_refused() -> None:
     with pytest.raises(ManifestError) as refused:
         Manifest.from_registries(pipes, DataEntityRegistry(), modules=["shop"])
     assert str(refused.value) == (
-        "pipe 'top': its function 'top' is declared in no module that a driver could import\n"
+        "pipe 'top': its function 'top' is not declared in a module that a driver could import\n"
         "  Fix: declare the pipe in one of the project's modules."
     )
 

@@ -255,7 +255,7 @@ class TestFiles:
         path.write_bytes(content)
         with pytest.raises(ManifestError) as refused:
             Manifest.read(path)
-        assert str(refused.value) == f"the manifest '{path}' is no JSON document: {why}"
+        assert str(refused.value) == f"the manifest '{path}' is not a JSON document: {why}"
 
     def test_json_that_is_nested_too_deeply_is_no_crash(self, tmp_path: Path) -> None:
         path = tmp_path / "m.json"

@@ -9,7 +9,7 @@ import pytest
 from kindling_airflow.manifest.project_modules import declarations_passed_over, project_modules
 
 DECLARES = "from kindling_airflow import DataPipes\nDataPipes.view('v', sql='SELECT 1')\n"
-FIX = "\n  Fix: mend that, or list the modules to import in project.modules."
+FIX = "\n  Fix: correct that, or list the modules to import in project.modules."
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

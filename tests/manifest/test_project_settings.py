@@ -148,11 +148,11 @@ class TestWrongSettings:
         assert _refusal(sections) == (
             "3 problems in the settings:\n"
             "1. base.yaml: 'gold.order' matches no pipe. Did you mean 'gold.orders'?\n"
-            "  Fix: correct the pattern, or take the entry out.\n"
+            "  Fix: correct the pattern, or remove the entry.\n"
             "2. base.yaml: 'platinum.*' matches no pipe.\n"
-            "  Fix: correct the pattern, or take the entry out.\n"
+            "  Fix: correct the pattern, or remove the entry.\n"
             "3. base.yaml: 'raw.orderz' matches no entity. Did you mean 'raw.orders'?\n"
-            "  Fix: correct the pattern, or take the entry out."
+            "  Fix: correct the pattern, or remove the entry."
         )
 
     def test_values_that_do_not_fit_are_told_with_their_layers(self) -> None:

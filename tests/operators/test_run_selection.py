@@ -36,7 +36,7 @@ def ended(guard: Any, pipe_id: str, select: Any) -> tuple[str, str, Any]:
 def test_one_task_fails_for_a_wrong_choice_and_the_others_are_skipped_in_silence(
     wrong: Any,
 ) -> None:
-    guard = skip_unless_selected(GRAPH, reporting_pipe="a")
+    guard = skip_unless_selected(lambda: GRAPH, reporting_pipe="a")
     ends = {pipe_id: ended(guard, pipe_id, wrong) for pipe_id in ("a", "b", "c", "lone")}
     assert {pipe_id: end[0] for pipe_id, end in ends.items()} == {
         "a": "failed",
@@ -51,7 +51,7 @@ def test_one_task_fails_for_a_wrong_choice_and_the_others_are_skipped_in_silence
 
 
 def test_a_right_choice_is_as_ever() -> None:
-    guard = skip_unless_selected(GRAPH, reporting_pipe="a")
+    guard = skip_unless_selected(lambda: GRAPH, reporting_pipe="a")
     for select in ("c", ["c"]):
         ends = [ended(guard, pipe_id, select)[0] for pipe_id in ("a", "b", "c", "lone")]
         assert ends == ["skipped", "skipped", "runs", "skipped"]
@@ -59,7 +59,7 @@ def test_a_right_choice_is_as_ever() -> None:
 
 
 def test_without_a_spokesman_every_task_fails() -> None:
-    assert ended(skip_unless_selected(GRAPH), "c", "nowhere")[0] == "failed"
+    assert ended(skip_unless_selected(lambda: GRAPH), "c", "nowhere")[0] == "failed"
 
 
 def test_streams_all_fail_and_one_calls_back() -> None:

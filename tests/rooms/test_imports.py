@@ -202,7 +202,7 @@ def test_nothing_but_the_runner_imports_the_runner() -> None:
     """Operators name its application by path; on a worker there need not be a Spark."""
     others = [m for m in without_airflow() if not m.startswith("kindling_airflow.runner")]
     _, loaded = import_without("airflow pyspark", others)
-    assert "kindling_airflow.translator.translate" in loaded
+    assert "kindling_airflow.translator.translation" in loaded
     assert not [name for name in loaded if name.startswith("kindling_airflow.runner")]
 
 

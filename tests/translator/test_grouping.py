@@ -193,7 +193,7 @@ class TestRefusals:
         with pytest.raises(TranslationError) as refused:
             TranslateOptions("shop", "p", group_by="tag:layer", barrier="generation")  # type: ignore[arg-type]
         assert str(refused.value) == (
-            "DAG 'shop': group_by 'tag:layer' does not go with barrier 'generation': pipes of one "
+            "DAG 'shop': group_by 'tag:layer' conflicts with barrier 'generation': pipes of one "
             "group would wait for each other through a barrier outside of it\n"
             "  Fix: use group_by 'generation', or no barrier."
         )

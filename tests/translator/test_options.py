@@ -65,7 +65,7 @@ def test_unknown_words_are_named_with_those_there_are() -> None:
 def test_overrides_are_settings_and_pools_have_slots() -> None:
     assert refusal(overrides={"a": 3}, pools={"heavy": 0}, settings={"retries": -1}) == (
         "3 problems in the translation of the plan:\n"
-        "1. DAG 'shop': overrides: 'a' has 3 where settings belong\n"
+        "1. DAG 'shop': overrides: 'a' must be a mapping of settings, not 3\n"
         "  Fix: write them as a mapping, such as {'retries': 2}.\n"
         "2. DAG 'shop': pools: 'heavy' must be a whole number of at least 1, not 0\n"
         "3. DAG 'shop': retries must be a whole number of at least 0, not -1"

@@ -226,7 +226,7 @@ class TestPools:
     def test_pool_of_unknown_width_is_refused(self) -> None:
         assert refusal("a", overrides={"a": {"pool": "heavy"}}) == (
             "DAG 'shop': pool 'heavy' of pipe 'a' has no width\n"
-            "  Fix: say how many slots it has: 'pools: {heavy: 4}'."
+            "  Fix: set its slots: 'pools: {heavy: 4}'."
         )
 
     def test_airflows_own_pool_needs_no_width(self) -> None:
@@ -240,10 +240,10 @@ class TestRefusals:
         assert refusal(overrides=over) == (
             "2 problems in the translation of the plan:\n"
             "1. DAG 'shop': overrides: 'raw.**' matches no pipe.\n"
-            "  Fix: correct the pattern, or take the override out.\n"
+            "  Fix: correct the pattern, or remove the override.\n"
             "2. DAG 'shop': overrides: 'slver.orders' matches no pipe. Did you mean "
             "'silver.orders'?\n"
-            "  Fix: correct the pattern, or take the override out."
+            "  Fix: correct the pattern, or remove the override."
         )
 
     def test_unknown_and_wrong_settings(self) -> None:
@@ -266,16 +266,16 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("name", "said_why"),
         [
-            ("task_id", "is decided by the plan\n  Fix: take it out."),
-            ("trigger_rule", "is decided by the key 'on_error'\n  Fix: take it out."),
-            ("priority_weight", "is decided by the key 'priority'\n  Fix: take it out."),
-            ("outlets", "is decided by the key 'assets'\n  Fix: take it out."),
-            ("queue", "has a key of its own\n  Fix: write 'queue: ...' beside 'arguments'."),
+            ("task_id", "is set by the plan\n  Fix: remove it."),
+            ("trigger_rule", "is set by the key 'on_error'\n  Fix: remove it."),
+            ("priority_weight", "is set by the key 'priority'\n  Fix: remove it."),
+            ("outlets", "is set by the key 'assets'\n  Fix: remove it."),
+            ("queue", "has its own key\n  Fix: write 'queue: ...' beside 'arguments'."),
             (
                 "execution_timeout",
-                "has a key of its own\n  Fix: write 'execution_timeout_seconds: ...' beside 'arguments'.",  # noqa: E501
+                "has its own key\n  Fix: write 'execution_timeout_seconds: ...' beside 'arguments'.",  # noqa: E501
             ),
-            ("conf", "is one of Spark's\n  Fix: write it under 'spark'."),
+            ("conf", "is a Spark argument\n  Fix: write it under 'spark'."),
         ],
     )
     def test_arguments_that_have_another_home(self, name: str, said_why: str) -> None:

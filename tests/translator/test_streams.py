@@ -15,6 +15,7 @@ from kindling_airflow.execution_plan.critical_path import data_flow
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.translator import DagSpec, GateSpec, TranslateOptions, task_id, translate
 from kindling_airflow.translator.stream_problems import lifetime_problem
+from kindling_airflow.translator.streams import streaming_part
 from tests.builders import graph, plan
 from tests.strategies import acyclic_pipes, pipe_ids
 
@@ -271,9 +272,10 @@ def test_a_pool_that_cannot_hold_all_streams_is_refused_with_the_numbers() -> No
     assert spec(chain, width=4).width == 4
     assert refusal(chain, width=3) == (
         (
-            "pool 'shop_pool' has a width of 3, but its 4 streams take 4 as long as the run lives: "
+            "pool 'shop_pool' has a width of 3, but its 4 streams take 4 for as long as the run "
+            "lasts: "
             "some "
-            "would wait for ever\n"
+            "would wait forever\n"
             "  Fix: raise width to 4 at least, or lower the slots per pipe."
         ),
     )
@@ -285,9 +287,10 @@ def test_a_hybrid_plan_needs_room_for_its_largest_batch_pipe_besides() -> None:
     assert spec(hybrid(), width=6, overrides=large).width == 6
     assert refusal(hybrid(), width=5, overrides=large) == (
         (
-            "pool 'shop_pool' has a width of 5, but its 3 streams take 3 as long as the run lives, "
+            "pool 'shop_pool' has a width of 5, but its 3 streams take 3 for as long as the run "
+            "lasts, "
             "and "
-            "the largest batch pipe takes 3 more: some would wait for ever\n"
+            "the largest batch pipe takes 3 more: some would wait forever\n"
             "  Fix: raise width to 6 at least, or lower the slots per pipe."
         ),
     )
@@ -303,9 +306,10 @@ def test_further_pools_count_for_themselves() -> None:
             "start\n  Fix: raise the width, or lower the slots per pipe."
         ),
         (
-            "pool 'alerts' has a width of 1, but its one stream takes 2 as long as the run lives: "
+            "pool 'alerts' has a width of 1, but its one stream takes 2 for as long as the run "
+            "lasts: "
             "some "
-            "would wait for ever\n"
+            "would wait forever\n"
             "  Fix: raise pools: {alerts} to 2 at least, or lower the slots per pipe."
         ),
     )
@@ -313,7 +317,7 @@ def test_further_pools_count_for_themselves() -> None:
     assert refusal(hybrid(), overrides=unknown) == (
         (
             "pool 'nowhere' of pipe 'alert' has no width\n"
-            "  Fix: say how many slots it has: 'pools: {nowhere: 4}'."
+            "  Fix: set its slots: 'pools: {nowhere: 4}'."
         ),
     )
 
@@ -330,9 +334,10 @@ def test_cluster_mode_is_refused_where_it_shows(submitted: dict[str, Any]) -> No
     options: dict[str, Any] = {"settings": {"spark": submitted}}
     assert refusal(hybrid(), **options) == (
         (
-            "pipe 'ingest' (and 2 more) would run in cluster mode, where a driver can neither say "
+            "pipe 'ingest' (and 2 more) would run in cluster mode, where a driver can neither "
+            "report "
             "that "
-            "its stream is ready nor be told to stop\n"
+            "its stream is ready nor be asked to stop\n"
             "  Fix: set deploy_mode: client for streams; their executors may be anywhere."
         ),
     )
@@ -343,8 +348,8 @@ def test_cluster_mode_is_refused_where_it_shows(submitted: dict[str, Any]) -> No
 def test_a_limit_of_time_is_refused_where_a_stream_lives_longer() -> None:
     limited = hybrid(clean={"timeout_seconds": 60})
     text = (
-        "pipe 'clean' may run for 60 s (execution_timeout_seconds), and its stream lives {}\n"
-        "  Fix: take the limit out; how long streams live is said by lifetime and duration."
+        "pipe 'clean' may run for 60 s (execution_timeout_seconds), but its stream runs {}\n"
+        "  Fix: remove the limit; lifetime and duration set how long streams run."
     )
     assert refusal(limited) == (text.format("until it is stopped"),)
     assert refusal(limited, lifetime="bounded", duration_seconds=60) == (text.format("60 s"),)
@@ -357,19 +362,21 @@ def test_options_that_make_no_sense_for_streams_are_refused_at_once() -> None:
     chain = plan(CHAIN, "streaming")
     assert refusal(chain, on_error="continue", barrier="generation") == (
         (
-            "barrier 'generation' makes no sense here: streams do not end, and each generation of "
+            "barrier 'generation' is not supported here: streams do not end, and each generation "
+            "of "
             "them "
-            "has a gate\n  Fix: take it out."
+            "has a gate\n  Fix: remove it."
         ),
         (
-            "on_error 'continue' makes no sense here: once a stream has failed for good, all "
+            "on_error 'continue' is not supported here: once a stream has failed permanently, all "
             "streams of "
             "the run are stopped\n  Fix: use 'skip_dependents', the default."
         ),
     )
     assert refusal(chain, group_by="tag:layer") == (
         (
-            "group_by 'tag:layer' does not go with streams: each generation of them has its gate\n"
+            "group_by 'tag:layer' is not supported with streams: each generation of them has its "
+            "gate\n"
             "  Fix: use group_by 'generation'."
         ),
     )
@@ -408,7 +415,7 @@ def test_problems_of_settings_come_without_those_that_follow_from_them() -> None
     assert refusal(hybrid(), width=1, overrides={"nobody": {}}) == (
         (
             "overrides: 'nobody' matches no pipe.\n"
-            "  Fix: correct the pattern, or take the override out."
+            "  Fix: correct the pattern, or remove the override."
         ),
     )
 
@@ -417,7 +424,7 @@ def test_a_lifetime_without_streams_is_refused() -> None:
     assert refusal(plan(HYBRID), lifetime="continuous") == (
         (
             "lifetime 'continuous' is for streams, and the plan has none\n"
-            "  Fix: tag the pipes that stream with processing_mode: streaming, or take it out."
+            "  Fix: tag the pipes that stream with processing_mode: streaming, or remove it."
         ),
     )
     assert refusal(plan(HYBRID, "batch", streams("alert")), lifetime="continuous") == (
@@ -428,8 +435,8 @@ def test_a_lifetime_without_streams_is_refused() -> None:
             "  Fix: use strategy 'config_based', or lifetime 'available_now'."
         ),
     )
-    assert lifetime_problem(plan(HYBRID), None) is None
-    assert lifetime_problem(hybrid(), "continuous") is None
+    assert lifetime_problem(plan(HYBRID), None, None) is None
+    assert lifetime_problem(hybrid(), "continuous", streaming_part(hybrid(), "continuous")) is None
 
 
 def test_lifetimes_are_checked_with_the_other_options() -> None:
@@ -445,7 +452,7 @@ def test_lifetimes_are_checked_with_the_other_options() -> None:
     )
     text = (
         "DAG 'shop': a bounded lifetime needs a duration above 0\n"
-        "  Fix: say how long the streams of a run live."
+        "  Fix: set how long the streams of a run last, such as 'duration: 1h'."
     )
     assert options(lifetime="bounded") == text
     assert options(lifetime="bounded", duration_seconds=0) == text

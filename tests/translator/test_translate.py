@@ -299,8 +299,8 @@ class TestRefusals:
         backward = hand_made("a -> b", ["b"], ["a"], strategy="mine")
         assert refusal(backward) == (
             "DAG 'shop': a plan of strategy 'mine' starts consumers before their producers, and "
-            "does not say that its pipes are streams\n"
-            "  Fix: use a strategy of forward order, such as 'batch', or let this one say "
+            "does not declare its pipes as streams\n"
+            "  Fix: use a strategy of forward order, such as 'batch', or let this one set "
             "execution_order: reverse in the plan's metadata."
         )
 

@@ -24,8 +24,8 @@ from kindling_airflow.cli.inside_airflow import asked_quietly
 from kindling_airflow.cli.stdout import printed_to_stderr
 from kindling_airflow.common.durations import iso_datetime
 from kindling_airflow.common.immutable import EMPTY
+from kindling_airflow.common.shared_ids import SELECT_PARAM
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
-from kindling_airflow.selection import SELECT_PARAM
 
 __all__ = ["show_backfill"]
 
@@ -101,6 +101,7 @@ def _slots(compiled: Any, request: Request, now: datetime) -> Iterator[Slot]:
     from airflow.serialization.serialized_objects import DagSerialization
 
     from kindling_airflow.dag_factory.schedules import airflow_schedule
+    from kindling_airflow.definitions.dag_parts import dag_parts
     from kindling_airflow.operators.run_interval import run_interval
 
     definition = compiled.definition
@@ -113,7 +114,9 @@ def _slots(compiled: Any, request: Request, now: datetime) -> Iterator[Slot]:
     if request.first > request.last:
         return
     dag = DAG(
-        definition.dag_id, schedule=airflow_schedule(compiled), start_date=definition.start_date
+        definition.dag_id,
+        schedule=airflow_schedule(definition, dag_parts(compiled).outline),
+        start_date=definition.start_date,
     )
     dag.fileloc = dag.relative_fileloc = definition.source
     scheduled = DagSerialization.from_dict(DagSerialization.to_dict(dag))

@@ -11,9 +11,9 @@ from itertools import groupby
 from typing import Any
 
 from kindling_airflow.common.immutable import EMPTY, thaw
+from kindling_airflow.common.shared_ids import SELECT_PARAM
 from kindling_airflow.common.wording import counted
 from kindling_airflow.manifest import Manifest
-from kindling_airflow.selection import SELECT_PARAM
 from kindling_airflow.tags.intervals import interval_column_of, write_mode_of
 
 __all__ = ["BackfillPlan", "Request", "Slot", "StoredDag", "Write", "plan_backfill", "writes_of"]

@@ -231,7 +231,7 @@ def _of_definition(
 
 def _has_current_manifest(definition: Definition) -> bool:
     """Return whether Airflow would read a compiled manifest instead of importing the project."""
-    from kindling_airflow.definitions.compile import current_manifest
+    from kindling_airflow.definitions.project_manifests import current_manifest
 
     try:
         return current_manifest(definition) is not None

@@ -66,7 +66,7 @@ def same_dag_id(source: Source, others: Sequence[Source]) -> str | None:
 
 def waiting_dags(sources: Sequence[Source]) -> list[Waiting]:
     """Return the assets that start DAGs, in the order of sources."""
-    from kindling_airflow.definitions.plan_schedule import input_assets
+    from kindling_airflow.definitions.plan_checks import input_assets
 
     writers = _writers(sources)
     found = []

@@ -36,7 +36,7 @@ def compile_source(args: argparse.Namespace) -> int:
     target = _target(source, args.output)
     manifest, plan = source.project.base, source.plan
     try:
-        manifest.write(target)
+        _write(target, source)
     except ManifestError as error:
         raise WrongCallError(str(error)) from error
     if args.json:
@@ -49,6 +49,18 @@ def compile_source(args: argparse.Namespace) -> int:
     print(f"{what}: {_shape(source)}")
     _print_notes(source)
     return 0
+
+
+def _write(target: Path, source: Source) -> None:
+    """Write the manifest, with the DAG of a definition where Airflow would read it there."""
+    manifest: Any = source.project and source.project.base
+    if source.definition is None or target.resolve() != _target(source, None).resolve():
+        manifest.write(target)
+        return
+    from kindling_airflow.definitions.compiled_dag import write_compiled
+    from kindling_airflow.definitions.yaml_file import read_definition_file
+
+    write_compiled(target, read_definition_file(source.path), manifest)
 
 
 def _target(source: Source, output: str | None) -> Path:

@@ -44,12 +44,15 @@ from kindling_airflow.translator.task_settings import TaskSettings
 __all__ = ["translate"]
 
 
-def translate(plan: ExecutionPlan, options: TranslateOptions) -> DagSpec:
+def translate(
+    plan: ExecutionPlan, options: TranslateOptions, streaming: Streaming | None = None
+) -> DagSpec:
     """Compile a plan. Same plan and options, same specification.
 
     Args:
         plan: a plan in forward order.
-        options: what the deployment decides.
+        options: the deployment's options.
+        streaming: the streaming part of the plan under these options, where it is known already.
 
     Raises:
         TranslationError: the plan is empty, broken or of no order at all; a tag, an option or an
@@ -63,12 +66,13 @@ def translate(plan: ExecutionPlan, options: TranslateOptions) -> DagSpec:
     except PlanValidationError as error:
         raise _refused(options, error.problems) from error
     tags = {pipe_id: plan.graph.nodes[pipe_id].tags for pipe_id in plan.pipe_ids}
-    streaming = streaming_part(plan, options.lifetime, options.duration_seconds)
+    if streaming is None:
+        streaming = streaming_part(plan, options.lifetime, options.duration_seconds)
     defaults = EMPTY if streaming is None else streaming.defaults()
     settings, problems = settings_by_pipe(options, tags, defaults)
     if streaming is None:
         problems += _order_problems(plan)
-        wrong = lifetime_problem(plan, options.lifetime)
+        wrong = lifetime_problem(plan, options.lifetime, streaming)
         problems += [] if wrong is None else [f"lifetime {wrong}"]
     else:
         problems += streaming.problems
@@ -192,8 +196,8 @@ def _order_problems(plan: ExecutionPlan) -> list[str]:
         return []
     problem = (
         f"a plan of strategy {plan.strategy!r} starts consumers before their producers, and does "
-        "not say that its pipes are streams\n"
-        "  Fix: use a strategy of forward order, such as 'batch', or let this one say "
+        "not declare its pipes as streams\n"
+        "  Fix: use a strategy of forward order, such as 'batch', or let this one set "
         "execution_order: reverse in the plan's metadata."
     )
     return [problem]
