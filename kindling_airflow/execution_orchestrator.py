@@ -18,8 +18,8 @@ from kindling_airflow.generation_executor import (
     StreamingExecution,
     StreamingOptions,
 )
-from kindling_airflow.generation_executor.announcer import Log
-from kindling_airflow.generation_executor.settings import BatchOptions
+from kindling_airflow.generation_executor.events import Log
+from kindling_airflow.generation_executor.options import BatchOptions
 from kindling_airflow.generation_executor.signals import emit, plan_generated
 
 __all__ = ["ExecutionOrchestrator"]

@@ -18,9 +18,19 @@ from kindling_airflow.common.frozen import EMPTY
 from kindling_airflow.errors import ExecutionError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import is_forward
-from kindling_airflow.generation_executor.announcer import Announcer, Log
 from kindling_airflow.generation_executor.batch import BatchRun
-from kindling_airflow.generation_executor.halves import batch_half
+from kindling_airflow.generation_executor.events import Events, Log
+from kindling_airflow.generation_executor.hybrid import batch_half
+from kindling_airflow.generation_executor.options import (
+    BatchOptions,
+    ErrorStrategy,
+    PipeOptions,
+    RetryPolicy,
+    StreamingOptions,
+    StreamLimits,
+    pipe_options,
+    stream_limits,
+)
 from kindling_airflow.generation_executor.problems import Problems
 from kindling_airflow.generation_executor.results import (
     ExecutionInterrupted,
@@ -39,17 +49,7 @@ from kindling_airflow.generation_executor.runners import (
     StreamHandle,
     StreamStarter,
 )
-from kindling_airflow.generation_executor.settings import (
-    BatchOptions,
-    ErrorStrategy,
-    PipeSettings,
-    RetryPolicy,
-    StreamingOptions,
-    StreamLimits,
-    pipe_settings,
-    stream_limits,
-)
-from kindling_airflow.generation_executor.sharing import Sharing, recommended_reads
+from kindling_airflow.generation_executor.shared_reads import SharedReadsOfRun, recommended_reads
 from kindling_airflow.generation_executor.streams import StreamingExecution
 from kindling_airflow.generation_executor.threads import DaemonThreads, Threads
 
@@ -270,7 +270,7 @@ class GenerationExecutor:
         self,
         plan: ExecutionPlan,
         said: BatchOptions | Mapping[str, Any],
-        announcer: Announcer,
+        announcer: Events,
         problems: Problems,
         auto_cache: bool = False,
     ) -> BatchRun:
@@ -278,7 +278,7 @@ class GenerationExecutor:
         overrides = said.get("overrides") if isinstance(said, Mapping) else None
         usual = BatchOptions(overrides=overrides if isinstance(overrides, Mapping) else EMPTY)
         options = problems.of(lambda: BatchOptions.of(said), usual)
-        settings = problems.of(lambda: pipe_settings(plan, options), dict[str, PipeSettings]())
+        settings = problems.of(lambda: pipe_options(plan, options), dict[str, PipeOptions]())
         reads, wrong = recommended_reads(plan)
         if auto_cache:
             problems += wrong
@@ -289,9 +289,9 @@ class GenerationExecutor:
             options=options,
             settings=settings,
             threads=threads,
-            sharing=Sharing(reads, self._run_pipe, auto_cache, announcer, threads.post),
+            sharing=SharedReadsOfRun(reads, self._run_pipe, auto_cache, announcer, threads.post),
             announcer=announcer,
         )
 
-    def _announcer(self, plan: ExecutionPlan, run_id: str | None) -> Announcer:
-        return Announcer(self, self._log, self._new_run_id() if run_id is None else run_id, plan)
+    def _announcer(self, plan: ExecutionPlan, run_id: str | None) -> Events:
+        return Events(self, self._log, self._new_run_id() if run_id is None else run_id, plan)

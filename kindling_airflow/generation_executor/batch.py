@@ -21,7 +21,9 @@ from typing import Any
 from blinker import Signal
 
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
-from kindling_airflow.generation_executor.announcer import Announcer
+from kindling_airflow.generation_executor.attempts import Attempts, PipeEnd, Retry
+from kindling_airflow.generation_executor.events import Events
+from kindling_airflow.generation_executor.options import BatchOptions, ErrorStrategy, PipeOptions
 from kindling_airflow.generation_executor.results import (
     ExecutionInterrupted,
     ExecutionResult,
@@ -31,8 +33,7 @@ from kindling_airflow.generation_executor.results import (
     told_error,
 )
 from kindling_airflow.generation_executor.runners import PipeRunner
-from kindling_airflow.generation_executor.settings import BatchOptions, ErrorStrategy, PipeSettings
-from kindling_airflow.generation_executor.sharing import Sharing
+from kindling_airflow.generation_executor.shared_reads import SharedReadsOfRun
 from kindling_airflow.generation_executor.signals import (
     execution_completed,
     execution_failed,
@@ -47,7 +48,6 @@ from kindling_airflow.generation_executor.signals import (
     pipe_started,
 )
 from kindling_airflow.generation_executor.threads import Threads
-from kindling_airflow.generation_executor.tries import PipeEnd, Retry, Tries
 
 __all__ = ["BatchRun", "Watch"]
 
@@ -89,17 +89,17 @@ class BatchRun:
         run_pipe: PipeRunner,
         *,
         options: BatchOptions,
-        settings: Mapping[str, PipeSettings],
+        settings: Mapping[str, PipeOptions],
         threads: Threads,
-        sharing: Sharing,
-        announcer: Announcer,
+        sharing: SharedReadsOfRun,
+        announcer: Events,
     ) -> None:
         self._plan = plan
         self._strategy = ErrorStrategy(options.error_strategy)
         self._threads = threads
         self._sharing = sharing
         self._announcer = announcer
-        self._tries = Tries(
+        self._tries = Attempts(
             run_pipe,
             options,
             settings,

@@ -15,9 +15,10 @@ from types import TracebackType
 
 from kindling_airflow.errors import PipeTimeoutError, StreamError
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
-from kindling_airflow.generation_executor.announcer import Announcer
 from kindling_airflow.generation_executor.batch import BatchRun, Watch
-from kindling_airflow.generation_executor.halves import stream_half
+from kindling_airflow.generation_executor.events import Events
+from kindling_airflow.generation_executor.hybrid import stream_half
+from kindling_airflow.generation_executor.options import StreamingOptions, StreamLimits
 from kindling_airflow.generation_executor.results import (
     ExecutionInterrupted,
     ExecutionResult,
@@ -25,10 +26,9 @@ from kindling_airflow.generation_executor.results import (
     PipeStatus,
 )
 from kindling_airflow.generation_executor.runners import StreamHandle, StreamStarter
-from kindling_airflow.generation_executor.settings import StreamingOptions, StreamLimits
 from kindling_airflow.generation_executor.signals import execution_started
-from kindling_airflow.generation_executor.stream_books import Stream, StreamBooks
 from kindling_airflow.generation_executor.stream_calls import Started, Starting, trouble_in
+from kindling_airflow.generation_executor.stream_results import Stream, StreamResults
 from kindling_airflow.generation_executor.threads import Threads
 
 __all__ = ["StreamingExecution"]
@@ -61,7 +61,7 @@ class StreamingExecution:
         options: StreamingOptions,
         limits: Mapping[str, StreamLimits],
         new_threads: Callable[[], Threads],
-        announcer: Announcer,
+        announcer: Events,
         batch: BatchRun | None = None,
     ) -> None:
         self.plan = plan
@@ -74,7 +74,7 @@ class StreamingExecution:
         self._announcer = announcer
         self._batch = batch
         self._lock = threading.RLock()
-        self._books = StreamBooks(plan, self._threads, announcer)
+        self._books = StreamResults(plan, self._threads, announcer)
         self._result: ExecutionResult | None = None
         self._hurried = False  # nobody wants to wait until streams are drained
 

@@ -3,7 +3,7 @@
     session up -> RunStart -> claim -> pipe ... -> newest try? -> publish -> report -> session down
 
 A stream takes the place of the pipe and its publish, and asks all the time whether it is the newest
-try (:mod:`~kindling_airflow.runner.streaming.stream_driver`).
+try (:mod:`~kindling_airflow.runner.streaming.driver`).
 
 The report goes to standard output and, where that does not reach the task, to a file beside the
 tables.
@@ -18,9 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kindling_airflow.protocol.contracts import RunReport, RunRequest, RunStart
-from kindling_airflow.runner.fence import Fence
-from kindling_airflow.runner.hidden_report import hides_secrets, report_without_secrets
-from kindling_airflow.runner.packaged import with_project_in_place
+from kindling_airflow.runner.claims import Claim
 from kindling_airflow.runner.pipe.run_pipe import (
     WORKER_PATH,
     Hooks,
@@ -28,7 +26,9 @@ from kindling_airflow.runner.pipe.run_pipe import (
     import_path_of_workers,
     run_pipe,
 )
-from kindling_airflow.runner.session.session_settings import declared_early, settings_of_run
+from kindling_airflow.runner.project_folder import with_project_in_place
+from kindling_airflow.runner.redaction import hides_secrets, report_without_secrets
+from kindling_airflow.runner.session.properties import declared_early, settings_of_run
 from kindling_airflow.runner.streaming import run_stream
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from kindling_airflow.manifest.harvest import HarvestedModules
 
-__all__ = ["run_driver", "run_fenced"]
+__all__ = ["run_driver", "run_claimed"]
 
 
 def run_driver(
@@ -68,14 +68,14 @@ def run_driver(
         return report_without_secrets(failed, hides_secrets())
     try:
         (say or _print_line)(_start(request, spark).line())
-        report = run_fenced(request, spark, started, declared, say)
+        report = run_claimed(request, spark, started, declared, say)
         _write_report(request, spark, report)
         return report
     finally:
         spark.stop()
 
 
-def run_fenced(
+def run_claimed(
     request: RunRequest,
     spark: SparkSession,
     started: float | None = None,
@@ -108,7 +108,7 @@ def run_fenced(
     if not request.attempt_order:
         return run(Hooks())
     try:
-        fence = Fence.claim(Storage(spark), request)
+        fence = Claim.claim(Storage(spark), request)
     except Exception as error:
         failed = failed_report(request, error, started, spark.sparkContext.applicationId)
         return report_without_secrets(failed, hide)

@@ -15,7 +15,7 @@ from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.definitions.compile import Compiled, compile_definition
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.errors import TranslationError
-from kindling_airflow.generation_executor.settings import BatchOptions, pipe_settings
+from kindling_airflow.generation_executor.options import BatchOptions, pipe_settings
 from kindling_airflow.manifest import Manifest
 from tests.builders import pipes
 from tests.dag_factory.projects import document

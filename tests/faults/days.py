@@ -21,8 +21,8 @@ from kindling_airflow.common.frozen import freeze, thaw
 from kindling_airflow.manifest.harvest import HarvestedModules, import_declarations
 from kindling_airflow.protocol.contracts import RunReport, RunRequest
 from kindling_airflow.runner.driver import run_fenced
-from kindling_airflow.runner.providers.entities import provider_for
 from kindling_airflow.runner.providers.interface import ProviderContext
+from kindling_airflow.runner.providers.lookup import provider_for
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "backfill" / "dags" / "days"

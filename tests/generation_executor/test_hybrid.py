@@ -14,7 +14,7 @@ from kindling_airflow.generation_executor import (
     GenerationExecutor,
     StreamingExecution,
 )
-from kindling_airflow.generation_executor.halves import batch_half, stream_half
+from kindling_airflow.generation_executor.hybrid import batch_half, stream_half
 from kindling_airflow.generation_executor.signals import pipe_completed
 from tests.builders import plan
 from tests.generation_executor.simulation import (

@@ -16,8 +16,8 @@ from kindling_airflow.errors import DeclarationError
 from kindling_airflow.runner.providers.contract import Case
 from kindling_airflow.runner.providers.interface import Write
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
-from kindling_airflow.runner.providers.tables.catalog_table import CatalogTableProvider
-from kindling_airflow.runner.schema.schema_difference import quoted
+from kindling_airflow.runner.providers.tables.catalog import CatalogTableProvider
+from kindling_airflow.runner.schema.differences import quoted
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system

@@ -9,7 +9,7 @@ import pytest
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.runner.schema.schema_difference import declared_schema
+from kindling_airflow.runner.schema.differences import declared_schema
 from tests.runner.conftest import Project
 from tests.tags.ddl_texts import READ, REFUSED, TEXTS_OF_A_LENGTH
 

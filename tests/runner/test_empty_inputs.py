@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kindling_airflow.data_pipes import DataPipes
-from kindling_airflow.runner.session.session_runner import SessionPipeRunner
+from kindling_airflow.runner.session.runner import SessionPipeRunner
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system

@@ -18,7 +18,7 @@ from kindling_airflow.errors import (
     PipeTimeoutError,
 )
 from kindling_airflow.runner.failures.failure import describe
-from kindling_airflow.runner.failures.healing import is_permanent
+from kindling_airflow.runner.failures.retryable import is_permanent
 
 ROOT = Path(__file__).parent
 Case = Callable[[Any, Path], Any]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kindling_airflow.data_pipes.expectations import not_null
-from kindling_airflow.runner.providers.parquet.parquet_stream import has_data
+from kindling_airflow.runner.providers.parquet.stream import has_data
 from kindling_airflow.runner.providers.publishing.footers import count_rows
 from kindling_airflow.runner.providers.publishing.hidden_names import (
     has_hidden_part,

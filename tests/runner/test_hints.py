@@ -8,7 +8,7 @@ import pytest
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.runner.providers.publishing.staged_beside import check_columns
+from kindling_airflow.runner.providers.publishing.staging import check_columns
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system

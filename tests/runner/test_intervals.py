@@ -14,8 +14,8 @@ from pyspark.errors import PySparkException
 
 from kindling_airflow.errors import EntityError
 from kindling_airflow.protocol.contracts import RunReport
-from kindling_airflow.runner.providers.entities import provider_for
 from kindling_airflow.runner.providers.interface import ProviderContext
+from kindling_airflow.runner.providers.lookup import provider_for
 from kindling_airflow.runner.providers.publishing.publish_log import PublishLog
 from kindling_airflow.runner.providers.storage import Storage
 from tests.runner.conftest import Project

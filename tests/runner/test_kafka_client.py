@@ -9,7 +9,7 @@ import pytest
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
 from kindling_airflow.protocol.connections import Connection
-from kindling_airflow.runner.providers.kafka.kafka_client import (
+from kindling_airflow.runner.providers.kafka.client import (
     client_settings,
     without_secrets,
 )

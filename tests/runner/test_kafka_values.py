@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.runner.providers.kafka.kafka_values import rows_of
+from kindling_airflow.runner.providers.kafka.values import rows_of
 
 pytestmark = pytest.mark.system
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kindling_airflow.runner.session.session_runner import SessionPipeRunner
+from kindling_airflow.runner.session.runner import SessionPipeRunner
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system

@@ -11,8 +11,8 @@ import pytest
 
 from kindling_airflow.errors import DeclarationError, EntityError
 from kindling_airflow.runner.providers.contract import RULES, Case
-from kindling_airflow.runner.providers.entities import provider_for, writable_provider_for
 from kindling_airflow.runner.providers.interface import ProviderContext, Write
+from kindling_airflow.runner.providers.lookup import provider_for, writable_provider_for
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system

@@ -203,7 +203,7 @@ class TestOutcomes:
         ]
 
     def test_tables_in_memory_are_judged_too(self, project: Project) -> None:
-        from kindling_airflow.runner.session.session_runner import SessionPipeRunner
+        from kindling_airflow.runner.session.runner import SessionPipeRunner
 
         project.entity("out", tags={"provider_type": "memory"})
         declare(

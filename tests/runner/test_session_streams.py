@@ -16,8 +16,8 @@ from kindling_airflow.generation_executor import (
     StreamHandle,
     StreamStarter,
 )
-from kindling_airflow.runner.session.session_runner import SessionPipeRunner
-from kindling_airflow.runner.session.session_streams import SessionStreams
+from kindling_airflow.runner.session.runner import SessionPipeRunner
+from kindling_airflow.runner.session.streams import SessionStreams
 from tests.runner.conftest import Project
 from tests.runner.streams import EVENTS, STREAMING, declare_events, drop, events, until
 
@@ -105,7 +105,7 @@ def test_a_stream_that_fails_says_why_and_is_not_active(project: Project) -> Non
 
 def test_a_stream_that_stalls_has_failed(project: Project, monkeypatch: Any) -> None:
     """Its only task sleeps longer than nothing may get done."""
-    monkeypatch.setattr("kindling_airflow.runner.session.session_stream._LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("kindling_airflow.runner.session.stream._LOOK_SECONDS", 0.1)
 
     project.entity("events", schema=EVENTS, tags={"provider_type": "json"})
     project.pipe("slow", slow, "events", tags={**FAST, "stream.stall_timeout": "2s"})

@@ -12,7 +12,7 @@ from kindling_airflow.data_pipes import DataPipes
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.generation_executor import GenerationExecutor
 from kindling_airflow.manifest.harvest import import_declarations
-from kindling_airflow.runner.session.session_runner import SessionPipeRunner
+from kindling_airflow.runner.session.runner import SessionPipeRunner
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system

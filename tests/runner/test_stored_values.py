@@ -15,7 +15,7 @@ import pytest
 from kindling_airflow.data_pipes.expectations import not_null
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.runner.providers.contract import Case
-from kindling_airflow.runner.providers.files.foreign_folders import is_written_back
+from kindling_airflow.runner.providers.files.folder_types import is_written_back
 from kindling_airflow.runner.providers.interface import StreamRead, Write
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.tags.intervals import IntervalSlice

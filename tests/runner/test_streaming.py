@@ -17,10 +17,10 @@ from kindling_airflow.data_pipes.expectations import satisfies
 from kindling_airflow.errors import EntityError
 from kindling_airflow.generation_executor.runners import StreamHandle
 from kindling_airflow.runner.pipe.run_pipe import Hooks
-from kindling_airflow.runner.providers.files.source_files import JsonProvider
+from kindling_airflow.runner.providers.files.provider import JsonProvider
 from kindling_airflow.runner.providers.interface import ProviderContext
-from kindling_airflow.runner.providers.parquet.parquet import ParquetProvider
-from kindling_airflow.runner.providers.parquet.parquet_stream import create_empty
+from kindling_airflow.runner.providers.parquet.provider import ParquetProvider
+from kindling_airflow.runner.providers.parquet.stream import create_empty
 from kindling_airflow.runner.streaming import RunningStream, running, start_stream
 from kindling_airflow.runner.streaming.running import StreamFacts
 from kindling_airflow.tags.stream_settings import StreamSettings, StreamTrigger

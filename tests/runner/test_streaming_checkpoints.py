@@ -13,7 +13,7 @@ import pytest
 from kindling_airflow.data_pipes.expectations import satisfies
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.runner.streaming.checkpoint import Checkpoint, Purpose, checkpoint_path
-from kindling_airflow.runner.streaming.stateful import stateful_operators
+from kindling_airflow.runner.streaming.stateful_operators import stateful_operators
 from tests.runner.conftest import Project
 from tests.runner.dying_files import DyingFiles, Killed
 from tests.runner.streams import (

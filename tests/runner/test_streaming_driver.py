@@ -19,15 +19,15 @@ import pytest
 
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.protocol.contracts import InputReport, RunReport, RunRequest
-from kindling_airflow.runner.driver import run_fenced
-from kindling_airflow.runner.fence import Fence
+from kindling_airflow.runner.claims import Claim
+from kindling_airflow.runner.driver import run_claimed
 from kindling_airflow.runner.pipe.run_pipe import Hooks
 from kindling_airflow.runner.providers.storage import Storage
-from kindling_airflow.runner.streaming import stream_driver
-from kindling_airflow.runner.streaming.leftovers import leftovers
+from kindling_airflow.runner.streaming import driver as stream_driver
+from kindling_airflow.runner.streaming.drain_note import leftovers
+from kindling_airflow.runner.streaming.inputs import NothingThereYet
 from kindling_airflow.runner.streaming.running import StreamFacts
-from kindling_airflow.runner.streaming.stalls import Look
-from kindling_airflow.runner.streaming.stream_inputs import NothingThereYet
+from kindling_airflow.runner.streaming.stall_watch import Look
 from kindling_airflow.tags.stream_settings import StreamSettings
 from tests.runner.conftest import Project
 from tests.runner.killed_streams import feed_and_kill, project_of
@@ -395,7 +395,7 @@ class TestWithSpark:
                 ask_to_drain()
 
         request = project.request("clean", stream=CONTINUOUS, attempt_order="1")
-        report = run_fenced(request, project.spark, declared=project.declared, say=say)
+        report = run_claimed(request, project.spark, declared=project.declared, say=say)
         assert (report.status, report.inputs[0].rows, report.extra["drained"]) == (
             "published",
             5,
@@ -412,13 +412,13 @@ class TestWithSpark:
         declare_events(project)
         request = project.request("clean", stream=CONTINUOUS, attempt_order="1")
         newer = replace(request, attempt_key="k2", attempt_order="2")
-        claims: list[Fence] = []
+        claims: list[Claim] = []
 
         def say(line: str) -> None:
             if not claims and news_in([line])[0].state == "ready":
-                claims.append(Fence.claim(Storage(project.spark), newer))
+                claims.append(Claim.claim(Storage(project.spark), newer))
 
-        report = run_fenced(request, project.spark, declared=project.declared, say=say)
+        report = run_claimed(request, project.spark, declared=project.declared, say=say)
         assert report.error is not None
         assert report.error.message.startswith(
             "pipe 'clean': try 1 of its task does not publish, because a newer try has begun"

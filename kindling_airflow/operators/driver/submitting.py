@@ -7,7 +7,7 @@ What differs:
 - A driver that has ended is never taken for the work of this try. A task that succeeded and is
   cleared starts a driver, as it does in every other deploy mode.
 - A driver whose fate the cluster cannot tell does not stop its task for ever: a new one is started,
-  and should the old one live, it does not publish (see ``runner/fence.py``).
+  and should the old one live, it does not publish (see ``runner/claims.py``).
 - YARN in cluster mode works with default arguments: without the resource manager's API there is
   nothing to remember, and spark-submit waits for the end of the application.
 - The driver on YARN is killed with its task with or without that API.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kindling_airflow.protocol.contracts import RunFailure
-from kindling_airflow.runner.failures.healing import is_permanent, java_causes
+from kindling_airflow.runner.failures.retryable import is_permanent, java_causes
 
 __all__ = ["describe", "is_permanent"]
 

@@ -12,7 +12,6 @@ from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata, argument_name
 from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
 from kindling_airflow.protocol.contracts import InputReport
-from kindling_airflow.runner.providers.entities import provider_for, read_counted
 from kindling_airflow.runner.providers.interface import (
     EntityProvider,
     Peeks,
@@ -20,8 +19,9 @@ from kindling_airflow.runner.providers.interface import (
     ReadsGains,
     SetsAside,
 )
+from kindling_airflow.runner.providers.lookup import provider_for, read_counted
+from kindling_airflow.runner.schema.differences import declared_schema
 from kindling_airflow.runner.schema.input_check import checked_input
-from kindling_airflow.runner.schema.schema_difference import declared_schema
 from kindling_airflow.tags.driving_inputs import ON_EMPTY_TAG, driving_inputs, skips_empty
 from kindling_airflow.tags.interval_checks import pipe_interval_problems
 from kindling_airflow.tags.intervals import KINDS, IntervalSlice, lookback_of, read_of, slice_of

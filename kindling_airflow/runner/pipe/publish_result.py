@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.protocol.contracts import ExpectationReport
-from kindling_airflow.runner.failures.refusals import naming_refusals
+from kindling_airflow.runner.failures.storage_errors import naming_storage_errors
 from kindling_airflow.runner.providers.interface import Published, WritableProvider, Write
 from kindling_airflow.runner.quality import Audit
 from kindling_airflow.runner.schema.output_check import checked_output
@@ -64,10 +64,10 @@ def publish_result(
     frame = checked_output(where.pipe, where.entity, result, spark, audit.kept)
     location = where.provider.describe(where.entity).location
     before_stage()
-    with naming_refusals(where.entity.entityid, location, "staged"):
+    with naming_storage_errors(where.entity.entityid, location, "staged"):
         staged = where.provider.stage(where.entity, frame, write)
     outcomes = audit.verdict(staged)
     before_publish()
-    with naming_refusals(where.entity.entityid, location, "published"):
+    with naming_storage_errors(where.entity.entityid, location, "published"):
         published = where.provider.publish(where.entity, staged, write)
     return published or Published(staged.rows), outcomes

@@ -9,9 +9,9 @@ from __future__ import annotations
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import KindlingAirflowError, PipeRunError
-from kindling_airflow.runner.failures.healing import java_causes
-from kindling_airflow.runner.providers.entities import provider_for
+from kindling_airflow.runner.failures.retryable import java_causes
 from kindling_airflow.runner.providers.interface import ExplainsReads, ProviderContext
+from kindling_airflow.runner.providers.lookup import provider_for
 
 __all__ = ["explained"]
 

@@ -22,16 +22,16 @@ from kindling_airflow.common.frozen import FrozenDict, freeze
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.manifest.harvest import HarvestedModules
 from kindling_airflow.protocol.contracts import RunReport, RunRequest, escape_component
+from kindling_airflow.runner.claims import instance_name
 from kindling_airflow.runner.failures.failure import describe, is_permanent
-from kindling_airflow.runner.fence import instance_name
 from kindling_airflow.runner.pipe.inputs import ReadInput, RunPart, read_entity, read_inputs
 from kindling_airflow.runner.pipe.pipe_call import call_pipe, declarations_of, pipe_of
 from kindling_airflow.runner.pipe.publish_result import Destination, publish_result
 from kindling_airflow.runner.pipe.read_problems import explained
 from kindling_airflow.runner.pipe.run_context import RunContext
 from kindling_airflow.runner.pipe.run_interval import interval_of
-from kindling_airflow.runner.providers.entities import writable_mode, writable_provider_for
 from kindling_airflow.runner.providers.interface import ProviderContext, Write
+from kindling_airflow.runner.providers.lookup import writable_mode, writable_provider_for
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.tags.intervals import slice_of
 from kindling_airflow.tags.missing_inputs import missing_note

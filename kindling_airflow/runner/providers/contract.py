@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.common.frozen import freeze
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.runner.providers.entities import writable_provider_for
 from kindling_airflow.runner.providers.interface import (
     ProviderContext,
     Staged,
@@ -27,6 +26,7 @@ from kindling_airflow.runner.providers.interface import (
     Write,
     WriteModes,
 )
+from kindling_airflow.runner.providers.lookup import writable_provider_for
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.tags.intervals import COLUMN_TAG, WRITE_MODE_TAG, IntervalSlice
 

@@ -13,7 +13,7 @@ from kindling_airflow.common.frozen import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.protocol.connections import Connection
-from kindling_airflow.runner.failures.healing import is_permanent, java_causes
+from kindling_airflow.runner.failures.retryable import is_permanent, java_causes
 from kindling_airflow.runner.providers.interface import EntityDescription, ProviderContext
 
 if TYPE_CHECKING:

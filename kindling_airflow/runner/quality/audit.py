@@ -15,7 +15,7 @@ from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.data_pipes.expectations import EXAMPLES_TAG, ON_VIOLATION_TAG, Expectation
 from kindling_airflow.errors import EntityError, ExpectationError, PipeRunError
 from kindling_airflow.protocol.contracts import ExpectationReport, quality_lines
-from kindling_airflow.runner.quality.verdict import judged, refusal
+from kindling_airflow.runner.quality.outcomes import judged, refusal
 from kindling_airflow.runner.quality.violations import (
     MisfitError,
     first_line,

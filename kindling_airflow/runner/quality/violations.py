@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_pipes.expectations import Expectation
 from kindling_airflow.errors import did_you_mean
-from kindling_airflow.runner.schema.schema_difference import quoted
+from kindling_airflow.runner.schema.differences import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

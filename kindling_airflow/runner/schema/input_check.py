@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.runner.schema.schema_difference import (
+from kindling_airflow.runner.schema.differences import (
     arranged,
     declared_schema,
     quoted,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.runner.schema.schema_difference import (
+from kindling_airflow.runner.schema.differences import (
     arranged,
     declared_lengths,
     declared_schema,

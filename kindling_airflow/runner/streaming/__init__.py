@@ -4,8 +4,8 @@ start_stream    a query in a session that somebody else looks after
 run_stream      a query in a driver of its own, until the end
 """
 
+from kindling_airflow.runner.streaming.driver import run_stream
 from kindling_airflow.runner.streaming.running import RunningStream
 from kindling_airflow.runner.streaming.start import start_stream
-from kindling_airflow.runner.streaming.stream_driver import run_stream
 
 __all__ = ["RunningStream", "run_stream", "start_stream"]

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.runner.providers.parquet.parquet_stream import latest_number
+from kindling_airflow.runner.providers.parquet.stream import latest_number
 from kindling_airflow.tags.provider_types import is_absolute
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.protocol.contracts import ExpectationReport
+from kindling_airflow.runner.streaming.background_call import BackgroundCall
 from kindling_airflow.runner.streaming.batches import BatchPublisher
-from kindling_airflow.runner.streaming.numbers import Numbers
-from kindling_airflow.runner.streaming.stalls import Look
-from kindling_airflow.runner.streaming.work import Work
+from kindling_airflow.runner.streaming.progress import ProgressCounts
+from kindling_airflow.runner.streaming.stall_watch import Look
 from kindling_airflow.tags.stream_settings import StreamSettings, StreamTrigger
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class RunningStream:
         self._begin = begin
         self._batches = batches
         self._lock = threading.RLock()
-        self._numbers = Numbers()
+        self._numbers = ProgressCounts()
         self._was_ready = False
         self._told_to_end = False
         self._error_before: BaseException | None = None
@@ -238,7 +238,7 @@ class RunningStream:
             self._query.processAllAvailable()
             self._query.processAllAvailable()
 
-        work, left = Work.begin("drain", process), deadline - time.monotonic()
+        work, left = BackgroundCall.begin("drain", process), deadline - time.monotonic()
         if work.is_done(within=min(_PATIENCE_SECONDS, left / 4)):
             return True
         batches = self._batches_done()
@@ -257,7 +257,7 @@ class RunningStream:
         """Let the query take what is there without a pause, for its next batch may be far away."""
         with self._lock:
             self._is_beginning_again = True
-        beginning = Work.begin("begin-again", self._begin_again)
+        beginning = BackgroundCall.begin("begin-again", self._begin_again)
         if not beginning.is_done(within=deadline - time.monotonic()):
             return False
         return self._await_end(deadline)

@@ -22,7 +22,6 @@ from kindling_airflow.runner.pipe.pipe_call import call_pipe, declarations_of, p
 from kindling_airflow.runner.pipe.publish_result import Destination
 from kindling_airflow.runner.pipe.run_context import RunContext
 from kindling_airflow.runner.pipe.run_pipe import Hooks
-from kindling_airflow.runner.providers.entities import provider_for
 from kindling_airflow.runner.providers.interface import (
     EntityProvider,
     ExplainsStreams,
@@ -32,13 +31,14 @@ from kindling_airflow.runner.providers.interface import (
     WritableProvider,
     WriteModes,
 )
+from kindling_airflow.runner.providers.lookup import provider_for
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.schema.output_check import checked_output
 from kindling_airflow.runner.streaming.batches import WRITE_MODES, BatchPublisher
 from kindling_airflow.runner.streaming.checkpoint import Checkpoint, Purpose, checkpoint_path
+from kindling_airflow.runner.streaming.inputs import NothingThereYet, read_stream_inputs
 from kindling_airflow.runner.streaming.running import RunningStream, StreamFacts
-from kindling_airflow.runner.streaming.stateful import stateful_operators
-from kindling_airflow.runner.streaming.stream_inputs import NothingThereYet, read_stream_inputs
+from kindling_airflow.runner.streaming.stateful_operators import stateful_operators
 from kindling_airflow.tags.missing_inputs import missing_note
 from kindling_airflow.tags.provider_types import provider_type_of
 from kindling_airflow.tags.stream_checks import stream_problems

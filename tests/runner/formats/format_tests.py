@@ -15,9 +15,9 @@ from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
 from kindling_airflow.runner.failures.failure import is_permanent
 from kindling_airflow.runner.providers.contract import RULES, Case
 from kindling_airflow.runner.providers.interface import Published, Write
-from kindling_airflow.runner.providers.parquet.parquet import staged_beside
-from kindling_airflow.runner.providers.publishing.staged_beside import publish_patiently
-from kindling_airflow.runner.providers.session_needs import check_jars
+from kindling_airflow.runner.providers.parquet.provider import staged_beside
+from kindling_airflow.runner.providers.publishing.staging import publish_patiently
+from kindling_airflow.runner.providers.session_properties import check_jars
 from kindling_airflow.tags.intervals import IntervalSlice
 
 Rows = list[tuple[Any, ...]]

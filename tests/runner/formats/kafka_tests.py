@@ -14,9 +14,9 @@ from kindling_airflow.common.frozen import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
 from kindling_airflow.protocol.connections import Connection, variable_name
-from kindling_airflow.runner.providers.entities import provider_for, writable_provider_for
 from kindling_airflow.runner.providers.interface import ProviderContext, StreamRead, StreamWrite
-from kindling_airflow.runner.providers.kafka.kafka import kafka_topics
+from kindling_airflow.runner.providers.kafka.provider import kafka_topics
+from kindling_airflow.runner.providers.lookup import provider_for, writable_provider_for
 from kindling_airflow.tags.stream_settings import OutputMode, StreamTrigger
 from tests.kafka_broker import PASSWORD, USER, Broker, running_broker
 from tests.runner.formats.format_tests import side_by_side

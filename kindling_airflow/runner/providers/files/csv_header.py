@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.runner.providers.files.file_lines import beginning
+from kindling_airflow.runner.providers.files.lines import beginning
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

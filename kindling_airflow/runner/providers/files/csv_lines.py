@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kindling_airflow.runner.providers.files.json_records import FILE, REASON, RECORD
-from kindling_airflow.runner.schema.schema_difference import quoted
+from kindling_airflow.runner.schema.differences import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.runner.providers.files.file_lines import digest_of, lines_of, plain_path
+from kindling_airflow.runner.providers.files.lines import digest_of, lines_of, plain_path
 from kindling_airflow.runner.providers.files.malformed import EXAMPLES
 from kindling_airflow.runner.providers.storage import literal_path
 

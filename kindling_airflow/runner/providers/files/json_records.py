@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kindling_airflow.runner.providers.files.key_spelling import respelled_key
-from kindling_airflow.runner.schema.schema_difference import nullable, quoted
+from kindling_airflow.runner.schema.differences import nullable, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

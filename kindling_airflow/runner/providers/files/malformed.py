@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.protocol.contracts import escape_component
-from kindling_airflow.runner.failures.healing import java_causes
-from kindling_airflow.runner.providers.files.file_lines import line_number
+from kindling_airflow.runner.failures.retryable import java_causes
 from kindling_airflow.runner.providers.files.json_records import FILE, REASON, RECORD
+from kindling_airflow.runner.providers.files.lines import line_number
 from kindling_airflow.runner.providers.interface import ProviderContext
 
 if TYPE_CHECKING:

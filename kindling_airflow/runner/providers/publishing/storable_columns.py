@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.runner.failures.healing import is_permanent
+from kindling_airflow.runner.failures.retryable import is_permanent
 
 if TYPE_CHECKING:
     from pyspark.sql.types import DataType, StructType

@@ -11,7 +11,7 @@ A stream is written by Delta's own sink, each batch with the query and its own n
 of ``txnAppId`` and ``txnVersion``.
 
 The jars of Delta must be on the driver's class path when it starts, and the session needs Delta's
-extension and catalog (:mod:`kindling_airflow.runner.providers.session_needs`).
+extension and catalog (:mod:`kindling_airflow.runner.providers.session_properties`).
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ from kindling_airflow.runner.providers.interface import (
     StreamWrite,
     Write,
 )
-from kindling_airflow.runner.providers.publishing.staged_beside import (
+from kindling_airflow.runner.providers.publishing.staging import (
     check_columns,
     java_names,
     new_columns,
     replaces_all,
 )
-from kindling_airflow.runner.providers.session_needs import (
+from kindling_airflow.runner.providers.session_properties import (
     DELTA_SETTINGS,
     check_jars,
     settings_missing,
 )
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.providers.tables.logged_table import LoggedTableProvider
-from kindling_airflow.runner.providers.tables.table_stream import (
+from kindling_airflow.runner.providers.tables.stream_errors import (
     changed_table_problem,
     found_in,
     replaced_table_problem,
 )
-from kindling_airflow.runner.schema.schema_difference import quoted
+from kindling_airflow.runner.schema.differences import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

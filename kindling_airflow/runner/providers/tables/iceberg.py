@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from kindling_airflow.common.frozen import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError
-from kindling_airflow.runner.failures.healing import java_causes
+from kindling_airflow.runner.failures.retryable import java_causes
 from kindling_airflow.runner.providers.interface import (
     EntityDescription,
     ProviderContext,
@@ -34,21 +34,21 @@ from kindling_airflow.runner.providers.interface import (
     StreamWrite,
     Write,
 )
-from kindling_airflow.runner.providers.publishing.staged_beside import (
+from kindling_airflow.runner.providers.publishing.staging import (
     check_columns,
     java_names,
     new_columns,
     replaces_all,
 )
-from kindling_airflow.runner.providers.session_needs import check_jars
+from kindling_airflow.runner.providers.session_properties import check_jars
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.providers.tables.logged_table import LoggedTableProvider
-from kindling_airflow.runner.providers.tables.table_stream import (
+from kindling_airflow.runner.providers.tables.stream_errors import (
     changed_table_problem,
     found_in,
     replaced_table_problem,
 )
-from kindling_airflow.runner.schema.schema_difference import quoted, sql_type
+from kindling_airflow.runner.schema.differences import quoted, sql_type
 from kindling_airflow.tags.provider_types import table_name_of
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.runner.providers.interface import ProviderContext, Published, Staged, Write
-from kindling_airflow.runner.providers.publishing.partition_texts import partition_texts
-from kindling_airflow.runner.providers.publishing.staged_beside import (
+from kindling_airflow.runner.providers.publishing.partition_values import partition_checks
+from kindling_airflow.runner.providers.publishing.staging import (
     WRITE_MODES,
     appended_before,
     check_columns,
@@ -146,7 +146,7 @@ class LoggedTableProvider(ABC):
         """Return a stream that fails at the first row that the format would change."""
         check_columns_storable(entity, self.kind, frame.schema, is_new=not self.exists(entity))
         folder = own_folder(self._context, entity)
-        texts = partition_texts(entity, self.kind, self._context.storage, folder)
+        texts = partition_checks(entity, self.kind, self._context.storage, folder)
         return texts.refusing(self._as_stored(frame))
 
     def _as_stored(self, frame: DataFrame) -> DataFrame:

@@ -1,0 +1,50 @@
+"""Is there a row in these text files? Told by their first lines, where those can tell.
+
+Asking Spark is a job of half a second in a small driver, before the pipe has done anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from kindling_airflow.runner.providers.files.lines import beginning
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["is_plain", "surely_has_rows"]
+
+_MOST_FILES = 4
+_PLAIN_FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson")
+# Options that leave it at: a line that is not blank is a row, behind the header if there is one.
+_HARMLESS = {
+    *("header", "inferschema", "enforceschema", "sep", "delimiter", "quote", "escape"),
+    *("nullvalue", "emptyvalue", "nanvalue", "dateformat", "timestampformat", "samplingratio"),
+    *("ignoreleadingwhitespace", "ignoretrailingwhitespace", "locale", "mode"),
+    *("columnpruning", "unescapedquotehandling", "columnnameofcorruptrecord"),
+}
+
+
+def surely_has_rows(frame: DataFrame, options: Mapping[str, str]) -> bool:
+    """Tell whether a plain read of CSV or JSON files has rows for sure; if not, ask Spark.
+
+    Args:
+        frame: what a reader has returned; columns may have been chosen from it, no rows.
+        options: the reader's.
+    """
+    said = {key.lower(): value.lower() for key, value in options.items()}
+    if not is_plain(options) or said.get("mode") == "dropmalformed":
+        return False
+    before = 1 if said.get("header") == "true" else 0
+    for name in frame.inputFiles()[:_MOST_FILES]:
+        if name.lower().endswith(_PLAIN_FILES):
+            lines = [line for line in beginning(frame, name).splitlines() if line.strip()]
+            if len(lines) > before:
+                return True
+    return False
+
+
+def is_plain(options: Mapping[str, str]) -> bool:
+    """Tell whether a reader's options leave lines as they are: one row, or the header, in each."""
+    return {key.lower() for key in options} <= _HARMLESS

@@ -1,0 +1,128 @@
+"""The provider of an entity, by its tag ``provider_type``; and what readers of any may rely on."""
+
+from __future__ import annotations
+
+import importlib
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.errors import DeclarationError, EntityError
+from kindling_airflow.runner.providers.interface import (
+    Counts,
+    EntityProvider,
+    ProviderContext,
+    WritableProvider,
+    WriteModes,
+)
+from kindling_airflow.runner.schema.input_check import checked_input
+from kindling_airflow.tags.intervals import WriteMode, write_mode_of
+from kindling_airflow.tags.provider_types import (
+    is_class_reference,
+    provider_type_of,
+    registered_types,
+    tag_problems_of,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["provider_for", "read_counted", "writable_mode", "writable_provider_for"]
+
+_BUILT_IN = {
+    "csv": "kindling_airflow.runner.providers.files.provider:CsvProvider",
+    "delta": "kindling_airflow.runner.providers.tables.delta:DeltaProvider",
+    "iceberg": "kindling_airflow.runner.providers.tables.iceberg:IcebergProvider",
+    "jdbc": "kindling_airflow.runner.providers.jdbc:JdbcProvider",
+    "json": "kindling_airflow.runner.providers.files.provider:JsonProvider",
+    "kafka": "kindling_airflow.runner.providers.kafka.provider:KafkaProvider",
+    "memory": "kindling_airflow.runner.providers.memory:MemoryProvider",
+    "parquet": "kindling_airflow.runner.providers.parquet.provider:ParquetProvider",
+    "rate": "kindling_airflow.runner.providers.rate:RateProvider",
+    "table": "kindling_airflow.runner.providers.tables.catalog:CatalogTableProvider",
+}
+
+
+def provider_for(entity: EntityMetadata, context: ProviderContext) -> EntityProvider:
+    """Return the provider of an entity.
+
+    Raises:
+        DeclarationError: its ``provider_type`` is unknown or no provider, or its tags do not fit.
+        EntityError: the class behind the type cannot be imported or made.
+    """
+    problems = tag_problems_of(entity)
+    if problems:
+        raise DeclarationError(problems)
+    kind = provider_type_of(entity)
+    reference = _BUILT_IN.get(kind, kind)
+    what = f"entity {entity.entityid!r}: provider_type {kind!r}"
+    try:
+        if is_class_reference(reference):
+            module, _, name = reference.partition(":")
+            provider_class: Any = attrgetter(name)(importlib.import_module(module))
+        else:
+            [entry] = registered_types()[kind]
+            provider_class = entry.load()
+        made = provider_class(context)
+    except DeclarationError as error:
+        raise DeclarationError(f"entity {entity.entityid!r}: {p}" for p in error.problems) from None
+    except (Exception, SystemExit) as error:  # somebody else's code: anything may come out
+        raise EntityError(
+            f"{what} cannot be had: {type(error).__name__}: {error}\n"
+            "  Fix: repair or install what defines it, where the driver runs."
+        ) from error
+    if not isinstance(made, EntityProvider):
+        problem = (
+            f"{what} is no entity provider: {provider_class!r}\n"
+            "  Fix: give it the methods of "
+            "kindling_airflow.runner.providers.interface.EntityProvider."
+        )
+        raise DeclarationError([problem])
+    return made
+
+
+def writable_provider_for(entity: EntityMetadata, context: ProviderContext) -> WritableProvider:
+    """Return the provider of an entity that is to be written.
+
+    Raises:
+        DeclarationError: as :func:`provider_for`; entities of this type are sources.
+        EntityError: as :func:`provider_for`.
+    """
+    provider = provider_for(entity, context)
+    if not isinstance(provider, WritableProvider):
+        problem = (
+            f"entity {entity.entityid!r}: {provider_type_of(entity)} entities are sources and "
+            "cannot be written\n"
+            "  Fix: let the pipe write a parquet entity (provider_type: parquet, the default)."
+        )
+        raise DeclarationError([problem])
+    return provider
+
+
+def writable_mode(entity: EntityMetadata, provider: WritableProvider) -> WriteMode:
+    """Return how an entity is to be written.
+
+    Raises:
+        DeclarationError: its provider cannot do that.
+    """
+    mode = write_mode_of(entity)
+    known = provider.write_modes if isinstance(provider, WriteModes) else ("overwrite",)
+    if mode not in known:
+        problem = (
+            f"entity {entity.entityid!r}: provider_type {provider_type_of(entity)!r} cannot write "
+            f"by {mode!r}\n  Fix: use one of the write modes {', '.join(known)}."
+        )
+        raise DeclarationError([problem])
+    return mode
+
+
+def read_counted(entity: EntityMetadata, provider: EntityProvider) -> tuple[DataFrame, int | None]:
+    """Return an entity's rows, and their number where counting is cheap.
+
+    Raises:
+        EntityError: it is not there.
+        PipeRunError: it does not fit its declared schema.
+    """
+    frame = provider.read(entity)
+    rows = provider.count(entity, frame) if isinstance(provider, Counts) else None
+    return checked_input(entity, frame), rows
