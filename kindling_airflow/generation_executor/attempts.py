@@ -34,8 +34,6 @@ from kindling_airflow.generation_executor.results import PipeStatus
 from kindling_airflow.generation_executor.runners import Cancellable, Outcome, PipeRunner, try_pipe
 from kindling_airflow.generation_executor.threads import Threads
 
-__all__ = ["GRACE_SECONDS", "PipeEnd", "Retry", "Attempts"]
-
 GRACE_SECONDS = 10.0
 """How long after the interval a try that ran out of time may still take to end."""
 

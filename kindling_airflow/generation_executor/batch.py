@@ -49,8 +49,6 @@ from kindling_airflow.generation_executor.signals import (
 )
 from kindling_airflow.generation_executor.threads import Threads
 
-__all__ = ["BatchRun", "Watch"]
-
 _INTERRUPTED = "the execution was interrupted"
 _MOST_CAUSES = (
     10  # a failure in a wide plan would otherwise be named by thousands, thousands of times

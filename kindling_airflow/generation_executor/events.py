@@ -11,8 +11,6 @@ from blinker import Signal
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.generation_executor.signals import emit
 
-__all__ = ["Events", "Log"]
-
 
 class Log:
     """A log of any make: its methods are called with one text, and those it lacks are not missed.

@@ -11,8 +11,6 @@ from dataclasses import replace
 
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
 
-__all__ = ["batch_half", "stream_half"]
-
 
 def stream_half(plan: ExecutionPlan) -> tuple[Generation, ...]:
     """Return the generations to start as streams, with the streams alone in them.

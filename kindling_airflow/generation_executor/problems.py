@@ -7,8 +7,6 @@ from typing import TypeVar
 
 from kindling_airflow.errors import ExecutionError
 
-__all__ = ["Problems"]
-
 T = TypeVar("T")
 
 

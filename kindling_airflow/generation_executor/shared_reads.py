@@ -18,8 +18,6 @@ from kindling_airflow.generation_executor.events import Events
 from kindling_airflow.generation_executor.runners import PipeRunner, SharedReads
 from kindling_airflow.generation_executor.signals import cache_hit, cache_miss, cache_recommended
 
-__all__ = ["ReadReported", "SharedRead", "SharedReadsOfRun", "recommended_reads"]
-
 _LEVELS = ("MEMORY_ONLY", "MEMORY_AND_DISK", "DISK_ONLY", "NONE")
 _KEY = "cache_recommendations"
 _MOST_NAMED = 10

@@ -14,8 +14,6 @@ from kindling_airflow.errors import PipeTimeoutError
 from kindling_airflow.generation_executor.runners import StreamHandle, StreamStarter
 from kindling_airflow.generation_executor.threads import Threads
 
-__all__ = ["Started", "Starting", "trouble_in"]
-
 
 @dataclass(frozen=True, slots=True)
 class Started:

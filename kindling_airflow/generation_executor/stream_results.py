@@ -32,8 +32,6 @@ from kindling_airflow.generation_executor.signals import (
 )
 from kindling_airflow.generation_executor.threads import Threads
 
-__all__ = ["Stream", "StreamResults"]
-
 
 @dataclass(slots=True)
 class Stream:

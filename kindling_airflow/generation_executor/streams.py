@@ -31,8 +31,6 @@ from kindling_airflow.generation_executor.stream_calls import Started, Starting,
 from kindling_airflow.generation_executor.stream_results import Stream, StreamResults
 from kindling_airflow.generation_executor.threads import Threads
 
-__all__ = ["StreamingExecution"]
-
 _INTERRUPTED = "the execution was interrupted"
 
 

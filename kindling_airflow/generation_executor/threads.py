@@ -14,8 +14,6 @@ from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-__all__ = ["DaemonThreads", "Threads"]
-
 
 class Threads(Protocol):
     """Does work in the background of one execution, and passes its messages on."""

@@ -33,8 +33,6 @@ from kindling_airflow.runner.failures.storage_errors import storage_refusal
 if TYPE_CHECKING:
     from kindling_airflow.runner.providers.storage import Storage
 
-__all__ = ["Claim", "instance_name"]
-
 _KEPT_MILLISECONDS = 30 * 24 * 3600 * 1000
 
 

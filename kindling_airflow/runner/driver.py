@@ -17,6 +17,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pyspark import SparkConf
+from pyspark.sql import SparkSession
+
 from kindling_airflow.protocol.contracts import RunReport, RunRequest, RunStart
 from kindling_airflow.runner.claims import Claim
 from kindling_airflow.runner.pipe.run_pipe import (
@@ -27,16 +30,13 @@ from kindling_airflow.runner.pipe.run_pipe import (
     run_pipe,
 )
 from kindling_airflow.runner.project_folder import with_project_in_place
+from kindling_airflow.runner.providers.storage import Storage
 from kindling_airflow.runner.redaction import hides_secrets, report_without_secrets
 from kindling_airflow.runner.session.properties import declared_early, settings_of_run
 from kindling_airflow.runner.streaming import run_stream
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from kindling_airflow.manifest.harvest import HarvestedModules
-
-__all__ = ["run_driver", "run_claimed"]
 
 
 def run_driver(
@@ -50,9 +50,6 @@ def run_driver(
         say: takes the lines that say that Spark is up, and how a stream is; default: standard
             output.
     """
-    from pyspark import SparkConf
-    from pyspark.sql import SparkSession
-
     started = time.monotonic() if started is None else started
     try:
         request = with_project_in_place(request)
@@ -93,8 +90,6 @@ def run_claimed(
         declared: the project's declarations, where the caller has imported them already.
         say: takes the lines of news of a stream; default: standard output.
     """
-    from kindling_airflow.runner.providers.storage import Storage
-
     started = time.monotonic() if started is None else started
     hide = hides_secrets(spark)
 
@@ -137,8 +132,6 @@ def _print_line(line: str) -> None:
 
 def _write_report(request: RunRequest, spark: SparkSession, report: RunReport) -> None:
     """Put the report where the request wants it."""
-    from kindling_airflow.runner.providers.storage import Storage
-
     path = request.report_path
     if path:
         try:

@@ -10,8 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-__all__ = ["import_compiled_pyspark", "import_pandas_on_demand"]
-
 _DEPTH = 4  # .../pyspark/python/lib/pyspark.zip
 _NUMPY_CONVERTERS = ("NumpyArrayConverter", "NumpyScalarConverter")
 

@@ -16,8 +16,6 @@ from kindling_airflow.deployment.project_package import find_package, unpack
 from kindling_airflow.errors import PackageError, PipeRunError
 from kindling_airflow.protocol.contracts import RunRequest
 
-__all__ = ["with_project_in_place"]
-
 
 def with_project_in_place(request: RunRequest) -> RunRequest:
     """Return the request with a project folder that is there; it is removed when the driver ends.

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import SparkSession
 
 from kindling_airflow.common.frozen import FrozenDict
 from kindling_airflow.common.secret_keys import secret_values, without_secrets
 from kindling_airflow.protocol.contracts import RunReport
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-__all__ = ["hides_secrets", "report_without_secrets"]
 
 
 def hides_secrets(spark: SparkSession | None = None) -> Callable[[str], str]:

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kindling_airflow.protocol.contracts import RunFailure
-from kindling_airflow.runner.failures.retryable import is_permanent, java_causes
-
-__all__ = ["describe", "is_permanent"]
+from kindling_airflow.runner.failures.retryable import java_causes
 
 _LONGEST_MESSAGE = 4_000
 _LONGEST_TRACEBACK = 8_000

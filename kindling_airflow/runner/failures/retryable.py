@@ -29,6 +29,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from pyspark import SparkContext, errors
+
 from kindling_airflow.errors import (
     DeclarationError,
     HarvestError,
@@ -177,8 +179,6 @@ def _opinion(error: BaseException) -> bool | None:
 
 def _opinion_of_pyspark(error: BaseException) -> bool | None:
     """Judge an error that PySpark raised without a Java error at hand."""
-    from pyspark import errors
-
     if isinstance(error, errors.PythonException):
         return _opinion_of_traceback(str(error).partition("\nJVM stacktrace:")[0])
     wrong_calls = (
@@ -202,8 +202,6 @@ def _opinion_of_pyspark(error: BaseException) -> bool | None:
 
 
 def _opinion_of_java(java: Any) -> bool | None:
-    from pyspark import SparkContext
-
     family = set(_family(java.getClass()))
     jvm: Any = getattr(SparkContext._active_spark_context, "_jvm", None)
     if "org.apache.spark.SparkThrowable" in family and jvm is not None:

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from kindling_airflow.errors import EntityError
 from kindling_airflow.runner.failures.retryable import java_causes
 
-__all__ = ["naming_storage_errors", "storage_refusal"]
-
 _NO_ROOM = ("No space left on device", "Disk quota exceeded", "File too large", "No space")
 _NO_RIGHT = (
     "Permission denied",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
 
 from kindling_airflow.common.frozen import EMPTY
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
@@ -25,11 +27,6 @@ from kindling_airflow.runner.schema.input_check import checked_input
 from kindling_airflow.tags.driving_inputs import ON_EMPTY_TAG, driving_inputs, skips_empty
 from kindling_airflow.tags.interval_checks import pipe_interval_problems
 from kindling_airflow.tags.intervals import KINDS, IntervalSlice, lookback_of, read_of, slice_of
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
-__all__ = ["Inputs", "ReadInput", "RunPart", "read_entity", "read_inputs", "slice_read"]
 
 ReadInput = Callable[
     [PipeMetadata, EntityMetadata, EntityProvider, IntervalSlice | None],
@@ -214,8 +211,6 @@ def _read_with_columns(
     part: IntervalSlice | None,
 ) -> tuple[DataFrame, int | None] | None:
     """Return an input's rows; None where not even its columns are known."""
-    from pyspark.errors import AnalysisException
-
     try:
         frame, rows = read(pipe, entity, provider, part)
     except AnalysisException as error:

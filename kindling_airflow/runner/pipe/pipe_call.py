@@ -5,7 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.errors import PySparkValueError
+from pyspark.sql import DataFrame
 
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.data_pipes.sql_inputs import derive_inputs
@@ -15,11 +18,6 @@ from kindling_airflow.manifest.project_settings import apply_differences
 from kindling_airflow.protocol.contracts import RunRequest
 from kindling_airflow.runner.pipe.query import result_of_query
 from kindling_airflow.runner.pipe.run_context import RunContext
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["call_pipe", "declarations_of", "pipe_of"]
 
 
 def declarations_of(request: RunRequest, declared: HarvestedModules | None) -> HarvestedModules:
@@ -64,8 +62,6 @@ def call_pipe(pipe: PipeMetadata, frames: Mapping[str, DataFrame], run: RunConte
     Raises:
         PipeRunError: a DataFrame was to be made of no rows, without a schema.
     """
-    from pyspark.errors import PySparkValueError
-
     if pipe.sql is not None:
         rows = result_of_query(pipe, frames, run)
         finish: Any = pipe.finish

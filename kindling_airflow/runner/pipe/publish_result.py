@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import SparkSession
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
@@ -13,11 +15,6 @@ from kindling_airflow.runner.failures.storage_errors import naming_storage_error
 from kindling_airflow.runner.providers.interface import Published, WritableProvider, Write
 from kindling_airflow.runner.quality import Audit
 from kindling_airflow.runner.schema.output_check import checked_output
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-__all__ = ["Destination", "publish_result"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,15 @@ the typed literals that Spark's own parser makes of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from kindling_airflow.data_pipes import PipeMetadata, argument_name
 from kindling_airflow.errors import PipeRunError, did_you_mean
 from kindling_airflow.runner.pipe.run_context import RunContext
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
-__all__ = ["query_arguments", "result_of_query"]
 
 _LARGEST = 2**63  # Spark's whole numbers are of 64 bits
 _INTERVAL = ("interval_start", "interval_end")
@@ -47,8 +46,6 @@ def result_of_query(
             inputs, or the run has no value for a parameter.
         AnalysisException: Spark finds something else wrong with the query.
     """
-    from pyspark.errors import AnalysisException
-
     sql = pipe.sql or ""
     private = _private_session(run.spark)
     for entity_id in pipe.input_entity_ids:
@@ -77,8 +74,6 @@ def _rows(session: SparkSession, sql: str, arguments: Mapping[str, Any]) -> Data
     """
     if ":" not in sql or not arguments:
         return session.sql(sql)
-    from pyspark.sql import functions as F
-
     jvm: Any = session._jvm
     inner: Any = session._jsparkSession
     expressions = jvm.java.util.HashMap()
@@ -145,8 +140,6 @@ def _private_session(spark: SparkSession) -> SparkSession:
 
 def _in_session(session: SparkSession, frame: DataFrame) -> DataFrame:
     """Return the same frame as one of another session of the same application."""
-    from pyspark.sql import DataFrame
-
     jvm: Any = session._jvm
     plan = frame._jdf.logicalPlan()
     rows = jvm.org.apache.spark.sql.classic.Dataset.ofRows(session._jsparkSession, plan)
@@ -155,8 +148,6 @@ def _in_session(session: SparkSession, frame: DataFrame) -> DataFrame:
 
 def _refuse_statements(pipe: PipeMetadata, session: SparkSession) -> None:
     """Raise if a text is no query: ``spark.sql`` would execute a statement at once."""
-    from pyspark.errors import ParseException
-
     try:
         session._jsparkSession.sessionState().sqlParser().parseQuery(pipe.sql)
     except ParseException as error:

@@ -13,8 +13,6 @@ from kindling_airflow.runner.failures.retryable import java_causes
 from kindling_airflow.runner.providers.interface import ExplainsReads, ProviderContext
 from kindling_airflow.runner.providers.lookup import provider_for
 
-__all__ = ["explained"]
-
 
 def explained(
     error: BaseException,

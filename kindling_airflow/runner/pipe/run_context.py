@@ -6,14 +6,11 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import SparkSession
 
 from kindling_airflow.protocol.contracts import RunRequest
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-__all__ = ["RunContext"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,6 @@ from datetime import datetime
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.protocol.contracts import RunRequest
 
-__all__ = ["interval_of"]
-
 
 def interval_of(request: RunRequest) -> tuple[datetime, datetime] | None:
     """Return a run's interval; None if it has none and works without.

@@ -16,14 +16,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import SparkSession
 
 from kindling_airflow.common.frozen import FrozenDict, freeze
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.manifest.harvest import HarvestedModules
 from kindling_airflow.protocol.contracts import RunReport, RunRequest, escape_component
 from kindling_airflow.runner.claims import instance_name
-from kindling_airflow.runner.failures.failure import describe, is_permanent
+from kindling_airflow.runner.failures.failure import describe
+from kindling_airflow.runner.failures.retryable import is_permanent
 from kindling_airflow.runner.pipe.inputs import ReadInput, RunPart, read_entity, read_inputs
 from kindling_airflow.runner.pipe.pipe_call import call_pipe, declarations_of, pipe_of
 from kindling_airflow.runner.pipe.publish_result import Destination, publish_result
@@ -35,17 +38,6 @@ from kindling_airflow.runner.providers.lookup import writable_mode, writable_pro
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.tags.intervals import slice_of
 from kindling_airflow.tags.missing_inputs import missing_note
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-__all__ = [
-    "WORKER_PATH",
-    "Hooks",
-    "failed_report",
-    "import_path_of_workers",
-    "run_pipe",
-]
 
 WORKER_PATH = "spark.executorEnv.PYTHONPATH"
 

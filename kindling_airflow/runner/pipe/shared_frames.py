@@ -11,13 +11,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from pyspark import StorageLevel
-    from pyspark.sql import DataFrame
-
-__all__ = ["SharedFrames", "Slice"]
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
 
 OnRead = Callable[[str, bool], None]
 
@@ -103,8 +100,6 @@ class SharedFrames:
 
 def _storage_level(name: str) -> StorageLevel:
     """Return Spark's level: not serialised, as Spark keeps tables in columns of its own anyway."""
-    from pyspark import StorageLevel
-
     on_disk = name in ("MEMORY_AND_DISK", "DISK_ONLY")
     in_memory = name in ("MEMORY_ONLY", "MEMORY_AND_DISK")
     if not on_disk and not in_memory:

@@ -7,7 +7,9 @@ limits down into the database. A ``provider.query`` is answered there as well.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from pyspark.sql import DataFrame
 
 from kindling_airflow.common.frozen import freeze
 from kindling_airflow.data_entities import EntityMetadata
@@ -15,11 +17,6 @@ from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.protocol.connections import Connection
 from kindling_airflow.runner.failures.retryable import is_permanent, java_causes
 from kindling_airflow.runner.providers.interface import EntityDescription, ProviderContext
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["JdbcProvider"]
 
 # By the kind of an Airflow connection; "{place}" is host and port.
 _URLS = {

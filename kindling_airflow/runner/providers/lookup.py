@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError
@@ -23,11 +25,6 @@ from kindling_airflow.tags.provider_types import (
     registered_types,
     tag_problems_of,
 )
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["provider_for", "read_counted", "writable_mode", "writable_provider_for"]
 
 _BUILT_IN = {
     "csv": "kindling_airflow.runner.providers.files.provider:CsvProvider",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pyspark.sql import DataFrame
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError
@@ -13,11 +13,6 @@ from kindling_airflow.runner.providers.interface import (
     Write,
 )
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["MemoryProvider"]
 
 
 class MemoryProvider:

@@ -7,7 +7,7 @@ options say how many.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pyspark.sql import DataFrame
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
@@ -16,11 +16,6 @@ from kindling_airflow.runner.providers.interface import (
     ProviderContext,
     StreamRead,
 )
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["RateProvider"]
 
 
 class RateProvider:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from py4j.java_gateway import JavaClass
+from pyspark.sql import SparkSession
 
 from kindling_airflow.errors import DeclarationError
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-__all__ = ["DELTA_SETTINGS", "check_jars", "settings_for", "settings_missing"]
 
 _EXTENSIONS = "spark.sql.extensions"
 
@@ -62,8 +60,6 @@ def check_jars(spark: SparkSession, provider_type: str, class_name: str) -> None
     Raises:
         DeclarationError: it has not.
     """
-    from py4j.java_gateway import JavaClass
-
     found: Any = spark._jvm
     for part in class_name.split("."):
         found = getattr(found, part)

@@ -20,8 +20,6 @@ from kindling_airflow.tags.provider_types import PATH_TAG, is_absolute, path_pro
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["Storage", "area_of", "literal_path", "location_of", "reader_options"]
-
 _OPTION_TAG = "provider.option."
 _GLOB_CHARACTERS = re.compile(r"([{}\[\]*?\\])")
 

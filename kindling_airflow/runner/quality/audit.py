@@ -11,6 +11,11 @@ from functools import reduce
 from operator import and_, or_
 from typing import TYPE_CHECKING, Any
 
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import functions as F
+
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.data_pipes.expectations import EXAMPLES_TAG, ON_VIOLATION_TAG, Expectation
 from kindling_airflow.errors import EntityError, ExpectationError, PipeRunError
@@ -24,11 +29,7 @@ from kindling_airflow.runner.quality.violations import (
 )
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, Observation
-
     from kindling_airflow.runner.providers.interface import Staged
-
-__all__ = ["Audit"]
 
 _ROWS, _KEPT, _DROPPED, _TIMES = "rows", "kept", "dropped", "kindling_times"
 _LONGEST_EXAMPLE = 300
@@ -58,9 +59,6 @@ class Audit:
         dropping = self._dropping()
         if not dropping:
             return frame
-        from pyspark.sql import Observation
-        from pyspark.sql import functions as F
-
         self._result, self._observation = frame, Observation()
         keep = ~reduce(or_, (self._violated[name] for name in dropping))
         return frame.observe(
@@ -93,8 +91,6 @@ class Audit:
 
     def _fit(self, frame: DataFrame) -> None:
         """Make the columns of every expectation, and let Spark look at them before it works."""
-        from pyspark.errors import PySparkException
-
         problems = []
         for expected in self._pipe.expectations:
             if expected.check == "row_count":
@@ -115,8 +111,6 @@ class Audit:
 
     def _count(self, expected: Expectation, frame: DataFrame) -> Column:
         """Return the aggregate that counts the violations of an expectation."""
-        from pyspark.sql import functions as F
-
         if expected.check != "unique":
             wrong = violated(expected, frame)
             self._violated[expected.name] = wrong
@@ -150,8 +144,6 @@ class Audit:
         Spark leaves an observation out where it knows beforehand that no row is kept. Nothing is
         published of it, so it does not matter that this computes the result once more.
         """
-        from pyspark.sql import functions as F
-
         assert self._result is not None  # noqa: S101 (set together with the observation)
         counts = [
             self._counts[name].alias(f"{_DROPPED}{n}") for n, name in enumerate(self._dropping())
@@ -186,8 +178,6 @@ class Audit:
         return refusal(self._pipe.pipeid, reports, kept_at, examples)
 
     def _examples(self, expected: Expectation, frame: DataFrame, wanted: int) -> list[str]:
-        from pyspark.sql import functions as F
-
         if expected.check == "unique":
             key = [resolved(name, frame)[0].alias(name) for name in expected.columns]
             groups = frame.groupBy(*key).agg(F.count(F.lit(1)).alias(_TIMES))
@@ -212,8 +202,6 @@ def _observed(observation: Observation) -> dict[str, int]:
         EntityError: the metrics do not come. Spark brings them behind all its other events, and
             may lose events when there are too many.
     """
-    from py4j.protocol import Py4JError
-
     found: list[dict[str, int]] = []
 
     def read() -> None:

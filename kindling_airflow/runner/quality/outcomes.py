@@ -8,8 +8,6 @@ from dataclasses import asdict
 from kindling_airflow.data_pipes.expectations import Expectation
 from kindling_airflow.protocol.contracts import ExpectationReport, Outcome, counted_text
 
-__all__ = ["judged", "refusal"]
-
 
 def judged(
     expected: Expectation, stern: str, rows: int, violations: int | None

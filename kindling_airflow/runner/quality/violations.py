@@ -5,17 +5,26 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    BooleanType,
+    DataType,
+    DoubleType,
+    FloatType,
+    MapType,
+    NumericType,
+    StringType,
+    StructType,
+)
 
 from kindling_airflow.data_pipes.expectations import Expectation
 from kindling_airflow.errors import did_you_mean
 from kindling_airflow.runner.schema.differences import quoted
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-    from pyspark.sql.types import DataType
-
-__all__ = ["MisfitError", "resolved", "violated"]
 
 _MOST_COLUMNS = 20
 _BIGINT = 2**63
@@ -35,8 +44,6 @@ def violated(expected: Expectation, frame: DataFrame) -> Column:
     Raises:
         MisfitError: the frame has not these columns, or not of such types.
     """
-    from pyspark.sql import functions as F
-
     if expected.check == "satisfies":
         return ~F.coalesce(_predicate(str(expected.predicate), frame), F.lit(False))
     columns = [resolved(name, frame) for name in expected.columns]
@@ -50,9 +57,6 @@ def violated(expected: Expectation, frame: DataFrame) -> Column:
 
 
 def _outside(expected: Expectation, column: Column, kind: DataType, frame: DataFrame) -> Column:
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import BooleanType, DoubleType, FloatType
-
     if isinstance(kind, BooleanType):
         raise MisfitError(f"column {expected.columns[0]!r} is boolean, which has no range")
     wrong = []
@@ -73,9 +77,6 @@ def resolved(name: str, frame: DataFrame) -> tuple[Column, DataType]:
     Raises:
         MisfitError: there is no such column.
     """
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import StructType
-
     found = _field(name, frame.schema, frame)
     if found is not None:
         return F.col(quoted(found[0])), found[1]
@@ -103,10 +104,6 @@ def _field(name: str, schema: Any, frame: DataFrame) -> tuple[str, DataType] | N
 
 
 def _predicate(text: str, frame: DataFrame) -> Column:
-    from pyspark.errors import PySparkException
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import BooleanType
-
     try:
         column = F.expr(text)
         kind = frame.select(column).schema[0].dataType
@@ -129,16 +126,6 @@ def _literal(value: Any, kind: DataType, frame: DataFrame) -> Column:
     Raises:
         MisfitError: it is none.
     """
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import (
-        ArrayType,
-        BooleanType,
-        MapType,
-        NumericType,
-        StringType,
-        StructType,
-    )
-
     fitting: Column | None = None
     if isinstance(kind, StringType):
         fitting = F.lit(value) if isinstance(value, str) else None
@@ -155,9 +142,6 @@ def _literal(value: Any, kind: DataType, frame: DataFrame) -> Column:
 
 def _number(value: Any, kind: DataType) -> Column | None:
     """Return a number exactly as it was written down, for floats in the column's own precision."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import DoubleType, FloatType
-
     if isinstance(value, bool):
         return None
     try:
@@ -176,7 +160,5 @@ def _number(value: Any, kind: DataType) -> Column | None:
 
 def _is_castable(text: str, kind: DataType, frame: DataFrame) -> bool:
     """Ask Spark, which needs no job for it: the row is made by the optimizer."""
-    from pyspark.sql import functions as F
-
     row = frame.sparkSession.sql("SELECT 1").select(F.lit(text).try_cast(kind).isNotNull())
     return bool(row.collect()[0][0])

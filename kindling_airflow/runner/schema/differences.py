@@ -10,26 +10,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import reduce
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    CharType,
+    DataType,
+    MapType,
+    StringType,
+    StructField,
+    StructType,
+    VarcharType,
+)
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, did_you_mean
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
-    from pyspark.sql.types import DataType, StructType
-
-__all__ = [
-    "arranged",
-    "declared_lengths",
-    "declared_schema",
-    "nullable",
-    "nulls_at",
-    "quoted",
-    "schema_differences",
-    "sql_type",
-    "too_long",
-]
 
 _CODED = re.compile(r"\[[A-Z_.0-9]+\]")
 _LONGEST_SENTENCE = 300
@@ -57,8 +54,6 @@ def declared_lengths(entity: EntityMetadata) -> StructType | None:
     Raises:
         DeclarationError: as :func:`declared_schema`.
     """
-    from pyspark.sql.types import DataType, StructType
-
     if entity.schema is None:
         return None
     try:
@@ -83,9 +78,6 @@ def too_long(column: Column, declared: DataType) -> Column | None:
     Returns:
         None where no length is declared.
     """
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import ArrayType, CharType, MapType, StructType, VarcharType
-
     if isinstance(declared, (CharType, VarcharType)):
         return F.char_length(column) > declared.length
     if isinstance(declared, StructType):
@@ -104,8 +96,6 @@ def too_long(column: Column, declared: DataType) -> Column | None:
 
 
 def _any_too_long(column: Column, declared: DataType) -> Column | None:
-    from pyspark.sql import functions as F
-
     if too_long(F.lit(None), declared) is None:
         return None
 
@@ -117,16 +107,6 @@ def _any_too_long(column: Column, declared: DataType) -> Column | None:
 
 def _without_lengths(declared: Any) -> Any:
     """Return a type with ``STRING`` for its texts of some length."""
-    from pyspark.sql.types import (
-        ArrayType,
-        CharType,
-        MapType,
-        StringType,
-        StructField,
-        StructType,
-        VarcharType,
-    )
-
     if isinstance(declared, (CharType, VarcharType)):
         return StringType()
     if isinstance(declared, StructType):
@@ -161,8 +141,6 @@ def sql_type(kind: DataType) -> str:
 
     PySpark's own ``simpleString`` quotes none, so that a field ``a b`` is a syntax error.
     """
-    from pyspark.sql.types import ArrayType, MapType, StructType
-
     if isinstance(kind, ArrayType):
         return f"ARRAY<{sql_type(kind.elementType)}>"
     if isinstance(kind, MapType):
@@ -197,9 +175,6 @@ def nulls_in(column: Column, declared: DataType) -> Column | None:
     Returns:
         None where no field of it is declared so.
     """
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import ArrayType, MapType, StructType
-
     if isinstance(declared, StructType):
         found = [nulls_at(column.getField(f.name), f.dataType, f.nullable) for f in declared]
         wrong = [condition for condition in found if condition is not None]
@@ -220,7 +195,6 @@ def nulls_at(column: Column, declared: DataType, nullable: bool) -> Column | Non
 
 
 def _in_elements(column: Column, declared: DataType) -> Column | None:
-    from pyspark.sql import functions as F
 
     def wrong(element: Column) -> Column:
         found = nulls_at(element, declared, nullable=True)
@@ -232,8 +206,6 @@ def _in_elements(column: Column, declared: DataType) -> Column | None:
 
 def nullable(declared: Any) -> Any:
     """Return a type in which everything may be null."""
-    from pyspark.sql.types import ArrayType, MapType, StructField, StructType
-
     if isinstance(declared, StructType):
         return StructType([StructField(f.name, nullable(f.dataType)) for f in declared])
     if isinstance(declared, ArrayType):
@@ -268,8 +240,6 @@ def _of_structs(prefix: str, declared: StructType, actual: StructType) -> Iterat
 
 
 def _of_types(path: str, declared: DataType, actual: DataType) -> Iterator[str]:
-    from pyspark.sql.types import ArrayType, MapType, StructType
-
     if isinstance(declared, StructType) and isinstance(actual, StructType):
         yield from _of_structs(f"{path}.", declared, actual)
     elif isinstance(declared, ArrayType) and isinstance(actual, ArrayType):

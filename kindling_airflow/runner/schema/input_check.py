@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pyspark.sql import DataFrame
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
@@ -13,11 +13,6 @@ from kindling_airflow.runner.schema.differences import (
     schema_differences,
 )
 from kindling_airflow.tags.provider_types import BUILT_IN_TYPES, provider_type_of
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["checked_input"]
 
 _EXTRA_COLUMNS_TAG = "provider.extra_columns"
 

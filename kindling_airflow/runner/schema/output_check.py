@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructField, StructType
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
@@ -18,12 +22,6 @@ from kindling_airflow.runner.schema.differences import (
     schema_differences,
     too_long,
 )
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.types import StructField, StructType
-
-__all__ = ["checked_output"]
 
 
 def checked_output(
@@ -48,8 +46,6 @@ def checked_output(
         PipeRunError: the result is no DataFrame, has a column twice, lacks a partition column, or
             does not fit the declared schema; lists every difference.
     """
-    from pyspark.sql import DataFrame
-
     if not isinstance(result, DataFrame):
         what = "returned nothing" if result is None else f"returned a {type(result).__name__}"
         raise PipeRunError(
@@ -88,8 +84,6 @@ def _without_nulls(
 
     They are raised when the rows are computed.
     """
-    from pyspark.sql import functions as F
-
     columns = []
     lengths = declared_lengths(output) or declared
     for field, found in zip(declared, frame.schema, strict=True):

@@ -18,12 +18,6 @@ from kindling_airflow.runner.pipe.pipe_call import declarations_of
 from kindling_airflow.runner.providers.session_properties import settings_for
 from kindling_airflow.tags.provider_types import provider_type_of
 
-__all__ = [
-    "declared_early",
-    "formats_of",
-    "settings_of_run",
-]
-
 
 def formats_of(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) -> set[str]:
     """Return the provider types of what pipes read and write."""

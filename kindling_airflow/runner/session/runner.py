@@ -15,7 +15,9 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
 
 from kindling_airflow.common.frozen import freeze
 from kindling_airflow.data_entities import EntityMetadata
@@ -33,11 +35,6 @@ from kindling_airflow.runner.session.stream import SessionStream
 from kindling_airflow.runner.streaming import run_stream, start_stream
 from kindling_airflow.tags.intervals import IntervalSlice
 from kindling_airflow.tags.missing_inputs import WriterEnd, end_of, with_missing_judged
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
-__all__ = ["SessionPipeRunner"]
 
 _Run = Callable[[RunRequest, "_Attempt"], RunReport]
 

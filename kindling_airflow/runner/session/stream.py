@@ -18,8 +18,6 @@ from kindling_airflow.runner.streaming.drain_note import leftovers
 from kindling_airflow.runner.streaming.running import RunningStream
 from kindling_airflow.runner.streaming.stall_watch import StallWatch
 
-__all__ = ["SessionStream"]
-
 _LOOK_SECONDS = 2.0
 
 

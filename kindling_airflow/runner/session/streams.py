@@ -14,8 +14,6 @@ from kindling_airflow.runner.session.stream import SessionStream
 if TYPE_CHECKING:
     from kindling_airflow.runner.session.runner import SessionPipeRunner
 
-__all__ = ["SessionStreams"]
-
 _BEAT_SECONDS = 0.4
 
 

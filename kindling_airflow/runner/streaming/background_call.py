@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["BackgroundCall"]
-
 
 @dataclass(slots=True)
 class BackgroundCall:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
 
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.protocol.contracts import ExpectationReport
@@ -17,11 +19,6 @@ from kindling_airflow.runner.pipe.publish_result import Destination, publish_res
 from kindling_airflow.runner.providers.interface import Write
 from kindling_airflow.runner.streaming.checkpoint import Checkpoint
 from kindling_airflow.tags.intervals import WriteMode
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["WRITE_MODES", "BatchPublisher"]
 
 WRITE_MODES: dict[str, WriteMode] = {"append": "append", "update": "merge", "complete": "overwrite"}
 

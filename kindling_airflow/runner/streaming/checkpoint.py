@@ -23,8 +23,6 @@ from kindling_airflow.tags.provider_types import is_absolute
 if TYPE_CHECKING:
     from kindling_airflow.runner.providers.storage import Storage
 
-__all__ = ["Checkpoint", "Purpose", "checkpoint_path"]
-
 _SIDECAR = "kindling.json"
 _VERSION = 1
 

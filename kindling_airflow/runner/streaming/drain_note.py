@@ -7,8 +7,6 @@ from typing import Any
 
 from kindling_airflow.runner.streaming.running import StreamFacts
 
-__all__ = ["leftovers"]
-
 
 def leftovers(facts: StreamFacts, drained: bool | None, progress: Mapping[str, Any]) -> str:
     """Return what a stream that was drained has left, and what that means; "" for nothing.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import signal
 import threading
 
-__all__ = ["DrainSignal"]
-
 
 class DrainSignal:
     """Whether the stream of this process is to drain.

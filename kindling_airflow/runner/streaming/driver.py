@@ -16,7 +16,9 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import SparkSession
 
 from kindling_airflow.common.frozen import freeze
 from kindling_airflow.errors import EntityError, PipeTimeoutError
@@ -31,11 +33,6 @@ from kindling_airflow.runner.streaming.running import RunningStream
 from kindling_airflow.runner.streaming.stall_watch import StallWatch
 from kindling_airflow.runner.streaming.start import start_stream
 from kindling_airflow.tags.stream_settings import StreamSettings
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-__all__ = ["run_stream"]
 
 _BEAT_SECONDS = 2.0
 _LOOK_SECONDS = 0.1

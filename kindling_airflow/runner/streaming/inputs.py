@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
 
 from kindling_airflow.common.frozen import EMPTY
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
@@ -17,11 +19,6 @@ from kindling_airflow.runner.schema.differences import quoted
 from kindling_airflow.runner.schema.input_check import checked_input
 from kindling_airflow.tags.provider_types import provider_type_of
 from kindling_airflow.tags.stream_settings import StreamSettings
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["NothingThereYet", "read_stream_inputs", "stream_source_for"]
 
 
 class NothingThereYet(EntityError):  # noqa: N818 (there is just nothing to do)

@@ -7,12 +7,9 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from pyspark.sql.streaming.query import StreamingQuery
-
-__all__ = ["ProgressCounts"]
+from pyspark.sql.streaming.query import StreamingQuery
 
 _LAGS = ("maxOffsetsBehindLatest", "numFilesOutstanding", "numBytesOutstanding")
 _RATE_IS_OLD_SECONDS = 30.0

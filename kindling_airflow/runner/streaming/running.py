@@ -13,7 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
+
+from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark import SparkContext
+from pyspark.errors.exceptions.captured import UnknownException, convert_exception
+from pyspark.sql.streaming.query import StreamingQuery
 
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.protocol.contracts import ExpectationReport
@@ -22,11 +27,6 @@ from kindling_airflow.runner.streaming.batches import BatchPublisher
 from kindling_airflow.runner.streaming.progress import ProgressCounts
 from kindling_airflow.runner.streaming.stall_watch import Look
 from kindling_airflow.tags.stream_settings import StreamSettings, StreamTrigger
-
-if TYPE_CHECKING:
-    from pyspark.sql.streaming.query import StreamingQuery
-
-__all__ = ["RunningStream", "StreamFacts"]
 
 _ASKING = "Getting offsets"
 _NOT_READY = ("Initializing", _ASKING, "Terminated", "Stopped")
@@ -201,8 +201,6 @@ class RunningStream:
 
     def _trigger_began(self) -> int | None:
         """Return when the query last began to look for news; None where Spark does not tell."""
-        from py4j.protocol import Py4JError
-
         try:
             query: Any = self._query._jsq.streamingQuery()
             return int(query.getLatestExecutionContext().currentTriggerStartTimestamp())
@@ -214,8 +212,6 @@ class RunningStream:
 
     def _tasks_done(self) -> tuple[tuple[int, int], ...]:
         """Return the query's latest jobs, with how many tasks of each stage are done."""
-        from pyspark import SparkContext
-
         context: Any = SparkContext._active_spark_context
         tracker = context.statusTracker()
         done = []
@@ -294,9 +290,6 @@ class RunningStream:
 
 def _from_java(failed: Any) -> Exception:
     """Return what ended a query as a batch would have raised it, without the plan of the query."""
-    from py4j.protocol import Py4JJavaError
-    from pyspark.errors.exceptions.captured import UnknownException, convert_exception
-
     cause = failed.getCause()
     java = failed if cause is None else cause
     converted = convert_exception(java)

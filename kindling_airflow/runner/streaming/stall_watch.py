@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-__all__ = ["Look", "StallWatch"]
-
 
 @dataclass(frozen=True, slots=True)
 class Look:

@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
@@ -43,12 +46,6 @@ from kindling_airflow.tags.missing_inputs import missing_note
 from kindling_airflow.tags.provider_types import provider_type_of
 from kindling_airflow.tags.stream_checks import stream_problems
 from kindling_airflow.tags.stream_settings import StreamSettings, StreamTrigger
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.streaming.query import StreamingQuery
-
-__all__ = ["start_stream", "stream_pipe_of"]
 
 
 def start_stream(

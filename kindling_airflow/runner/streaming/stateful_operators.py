@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["stateful_operators"]
+from pyspark.sql import DataFrame
 
 _READERS_OWN = "_kindling_"  # in the names of a reader's own columns
 _IDS = re.compile(r"#\d+L?(-T\d+(ms)?)?")

@@ -10,16 +10,13 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+from pyspark.sql import DataFrame
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.runner.providers.files.lines import beginning
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["Headers", "check_headers", "header_of", "header_problems"]
 
 _MOST_FILES = 1000
 _MOST_SHOWN = 3

@@ -8,15 +8,12 @@ alone: one more field is added to its end, which an open quote swallows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
 from kindling_airflow.runner.providers.files.json_records import FILE, REASON, RECORD
 from kindling_airflow.runner.schema.differences import quoted
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-
-__all__ = ["REPLACED", "has_replaced", "is_utf8", "misread_lines"]
 
 REPLACED = "\ufffd"
 _END = "kindling-end"
@@ -45,8 +42,6 @@ def misread_lines(
         width: the number of columns.
         only_silent: leave out lines of which the reader itself says that they are malformed.
     """
-    from pyspark.sql import functions as F
-
     said = {key.lower(): value for key, value in options.items()}
     value = F.col("value")
     reason = F.when(F.lit(False), F.lit(""))
@@ -80,8 +75,6 @@ def misread_lines(
 
 def has_replaced(frame: DataFrame) -> Column:
     """Return whether a row has a text in which bytes have been replaced."""
-    from pyspark.sql import functions as F
-
     found = F.lit(False)
     for name, kind in frame.dtypes:
         if kind == "string":

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from kindling_airflow.runner.providers.files.lines import digest_of, lines_of, plain_path
 from kindling_airflow.runner.providers.files.malformed import EXAMPLES
 from kindling_airflow.runner.providers.storage import literal_path
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-    from pyspark.sql.types import StructType
-
-__all__ = ["has_stray_quote", "stray_quotes", "unread_lines"]
 
 _CORRUPT = "_kindling_corrupt"
 _MISFIT = "does not fit the columns and types (MALFORMED_RECORD_IN_PARSING)"
@@ -25,8 +23,6 @@ def unread_lines(
     session: SparkSession, name: str, schema: StructType, options: Mapping[str, str]
 ) -> Found:
     """Return the first lines of a file that are no rows of a schema: file, digest and reason."""
-    from pyspark.sql import functions as F
-
     strict = ("mode", "enforceschema", "unescapedquotehandling", "columnnameofcorruptrecord")
     said: dict[str, Any] = {k: v for k, v in options.items() if k.lower() not in strict}
     kind = type(schema)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.runner.failures.retryable import java_causes
@@ -25,12 +29,6 @@ from kindling_airflow.runner.providers.files.malformed import (
 from kindling_airflow.runner.providers.files.reading import FileReading, folder_columns
 from kindling_airflow.runner.schema.differences import quoted
 from kindling_airflow.tags.source_tags import keeps_aside
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-    from pyspark.sql.types import StructType
-
-__all__ = ["CsvReading"]
 
 Found = list[tuple[str, str, str]]
 
@@ -71,8 +69,6 @@ class CsvReading(FileReading):
 
     def malformed(self) -> DataFrame:
         """Return file, reason and record of lines that are no rows."""
-        from pyspark.sql import functions as F
-
         frame = self._checked()
         corrupt = frame[_CORRUPT].isNotNull()
         bad = corrupt | has_replaced(frame.drop(_CORRUPT))
@@ -187,8 +183,6 @@ class CsvReading(FileReading):
 
     def _without_replaced(self, frame: DataFrame) -> DataFrame:
         """Return rows that fail where bytes were not what the encoding has."""
-        from pyspark.sql import functions as F
-
         reason = F.when(has_replaced(frame), F.lit(f"has bytes that became {REPLACED!r}"))
         records = frame.select(
             "*",

@@ -15,15 +15,13 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import date
 from typing import TYPE_CHECKING
 
+from pyspark.sql import DataFrame
+from pyspark.sql.types import DataType, StringType, StructField, StructType
+
 from kindling_airflow.runner.providers.publishing.sliced_table import partition_values
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-    from pyspark.sql.types import DataType, StructType
-
     from kindling_airflow.runner.providers.storage import Storage
-
-__all__ = ["faithful_schema", "is_written_back", "with_kept_texts"]
 
 _LARGEST_PLAIN = 10_000_000.0  # beyond it Java writes a DOUBLE with an exponent
 _SMALLEST_PLAIN = 0.001
@@ -43,8 +41,6 @@ def faithful_schema(
         files: relative paths of the files.
         declared: what the entity declares; None if nothing.
     """
-    from pyspark.sql.types import StringType, StructField, StructType
-
     texts: dict[str, set[str]] = {}
     for folder in {path.rpartition("/")[0] for path in files}:
         for name, text in partition_values(folder).items():

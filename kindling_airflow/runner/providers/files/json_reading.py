@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame
+from pyspark.sql.types import StringType, StructField, StructType
 
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.runner.providers.files.csv_lines import is_utf8
@@ -16,12 +18,6 @@ from kindling_airflow.runner.providers.files.json_records import (
 from kindling_airflow.runner.providers.files.malformed import raising, records_text, refuse
 from kindling_airflow.runner.providers.files.reading import FileReading, folder_columns
 from kindling_airflow.tags.source_tags import keeps_aside
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-    from pyspark.sql.types import StructType
-
-__all__ = ["JsonReading"]
 
 _CORRUPT = "_kindling_corrupt"
 
@@ -132,9 +128,6 @@ class JsonReading(FileReading):
         Raises:
             PipeRunError: keys differ by case alone, or nothing in the files can be read.
         """
-        from pyspark.errors import AnalysisException
-        from pyspark.sql.types import StructType
-
         said = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
         reader = self.spark.read.format("json").options(**{**self.options, **said})
         try:
@@ -170,14 +163,10 @@ class JsonReading(FileReading):
 
 
 def _text_schema(declared: StructType, folders: tuple[str, ...]) -> StructType:
-    from pyspark.sql.types import StringType, StructField, StructType
-
     wanted = [StructField(f.name, f.dataType) for f in declared if f.name in folders]
     return StructType([StructField("value", StringType()), *wanted])
 
 
 def _without(schema: StructType, folders: tuple[str, ...]) -> StructType:
-    from pyspark.sql.types import StructType
-
     gone = {name.casefold() for name in folders}
     return StructType([field for field in schema if field.name.casefold() not in gone])

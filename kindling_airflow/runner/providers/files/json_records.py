@@ -8,16 +8,13 @@ Here each record is a row or has a reason why it is none.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
 
 from kindling_airflow.runner.providers.files.key_spelling import respelled_key
 from kindling_airflow.runner.schema.differences import nullable, quoted
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-    from pyspark.sql.types import StructType
-
-__all__ = ["FILE", "REASON", "RECORD", "is_one_value", "json_records", "rows_of"]
 
 FILE, RECORD, REASON = "_kindling_file", "_kindling_record", "_kindling_reason"
 _ROW, _CORRUPT = "_kindling_row", "_kindling_corrupt"
@@ -42,9 +39,6 @@ def json_records(
         folders: the columns that come from the names of folders.
         charset: what the text is encoded in; None for UTF-8.
     """
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import StringType, StructField, StructType
-
     text = F.col("value")
     if charset is not None:
         text = F.decode(text.cast("binary"), charset)
@@ -95,8 +89,6 @@ def is_one_value(text: Column, options: Mapping[str, str] | None = None) -> Colu
     JSON itself says so: of the text as the elements of an array. They are counted at first, which
     is quick; what only a reader's options make valid has to be read.
     """
-    from pyspark.sql import functions as F
-
     elements = F.concat(F.lit("["), text, F.lit("\n]"))  # it may end with a comment
     read = F.from_json(elements, "ARRAY<STRING>", dict(options or {}))
     one = F.lit(1)
@@ -105,8 +97,6 @@ def is_one_value(text: Column, options: Mapping[str, str] | None = None) -> Colu
 
 def rows_of(records: DataFrame, fields: StructType, folders: tuple[str, ...]) -> DataFrame:
     """Return the rows that records are."""
-    from pyspark.sql import functions as F
-
     return records.select(
         *(F.col(f"{_ROW}.fields.{quoted(f.name)}").alias(f.name) for f in fields),
         *map(quoted, folders),

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
-__all__ = ["beginning", "digest_of", "line_number", "lines_of", "plain_path"]
+from pyspark.sql import DataFrame, SparkSession
 
 _LONGEST = 64 * 1024
 _CHUNK = 1024 * 1024

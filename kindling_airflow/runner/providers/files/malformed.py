@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
@@ -17,19 +20,12 @@ from kindling_airflow.runner.providers.files.json_records import FILE, REASON, R
 from kindling_airflow.runner.providers.files.lines import line_number
 from kindling_airflow.runner.providers.interface import ProviderContext
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
-__all__ = ["EXAMPLES", "keep_aside", "malformed_text", "raising", "records_text", "refuse"]
-
 EXAMPLES = 3
 _RAISED = re.compile(r"record ([0-9a-f]{32}) of (\S+) ([^\n]+)\n")
 
 
 def raising(entity: EntityMetadata, records: DataFrame) -> DataFrame:
     """Return records whose reading fails where one of them has a reason not to be a row."""
-    from pyspark.sql import functions as F
-
     text = F.concat(
         F.lit(f"entity {entity.entityid!r}: record "),
         F.md5(F.col(RECORD).cast("binary")),
@@ -65,8 +61,6 @@ def refuse(entity: EntityMetadata, found: DataFrame) -> None:
     Raises:
         PipeRunError: there are; names the first ones.
     """
-    from pyspark.sql import functions as F
-
     digest = F.md5(F.col(RECORD).cast("binary"))
     rows = found.select(FILE, digest, REASON).limit(EXAMPLES).collect()
     if rows:

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyspark.sql import DataFrame
+
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
 from kindling_airflow.runner.providers.files.csv_reading import CsvReading
@@ -29,11 +31,7 @@ from kindling_airflow.tags.provider_types import PATH_TAG, is_absolute
 from kindling_airflow.tags.source_tags import keeps_aside
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from kindling_airflow.runner.providers.files.reading import FileReading
-
-__all__ = ["CsvProvider", "JsonProvider"]
 
 
 class _SourceFilesProvider:

@@ -5,18 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql.types import StructType
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.runner.providers.files.folder_types import with_kept_texts
 from kindling_airflow.runner.providers.interface import ProviderContext
 from kindling_airflow.runner.schema.differences import declared_schema
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-    from pyspark.sql.types import StructType
-
-__all__ = ["FileReading", "folder_columns"]
 
 
 class FileReading(ABC):

@@ -6,14 +6,10 @@ Asking Spark is a job of half a second in a small driver, before the pipe has do
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
 
 from kindling_airflow.runner.providers.files.lines import beginning
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["is_plain", "surely_has_rows"]
 
 _MOST_FILES = 4
 _PLAIN_FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson")

@@ -15,8 +15,6 @@ from kindling_airflow.errors import EntityError
 from kindling_airflow.protocol.connections import Connection
 from kindling_airflow.tags.kafka_tags import SERVERS_TAG
 
-__all__ = ["client_settings", "without_secrets"]
-
 _SERVERS = "bootstrap.servers"
 _MECHANISM = "sasl.mechanism"
 _LOGIN = "sasl.jaas.config"

@@ -9,7 +9,9 @@ The jars must be on the driver's class path when it starts (``airflow kindling j
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql.streaming.query import StreamingQuery
 
 from kindling_airflow.common.frozen import freeze
 from kindling_airflow.data_entities import EntityMetadata
@@ -27,12 +29,6 @@ from kindling_airflow.runner.providers.kafka.values import records_of, rows_of
 from kindling_airflow.runner.providers.session_properties import check_jars
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.tags.kafka_tags import PARTITIONS_TAG, topic_of, value_format_of
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-    from pyspark.sql.streaming.query import StreamingQuery
-
-__all__ = ["KafkaProvider"]
 
 
 class KafkaProvider:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+from pyspark.sql import SparkSession
 
 from kindling_airflow.errors import EntityError
 from kindling_airflow.runner.failures.retryable import java_causes
 from kindling_airflow.runner.providers.kafka.client import without_secrets
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-__all__ = ["Topics"]
 
 _SECONDS = 30
 _EXISTS = "org.apache.kafka.common.errors.TopicExistsException"

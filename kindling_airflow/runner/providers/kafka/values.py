@@ -11,7 +11,9 @@ as a row whose ``_corrupt_record`` has the text.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
@@ -24,11 +26,6 @@ from kindling_airflow.runner.schema.differences import (
     quoted,
 )
 from kindling_airflow.tags.kafka_tags import CORRUPT_COLUMN, KEY_TAG, malformed_of, value_format_of
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-
-__all__ = ["records_of", "rows_of"]
 
 _RAW = ("key", "value", "topic", "partition", "offset", "timestamp")
 _WRITTEN = ("key", "value", "partition", "headers")
@@ -48,9 +45,6 @@ def rows_of(entity: EntityMetadata, records: DataFrame) -> DataFrame:
     if value_format_of(entity) == "raw":
         names = [*_RAW, *(["headers"] if "headers" in records.columns else [])]
         return records.select(*names)
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import StringType, StructField, StructType
-
     declared = declared_schema(entity, records.sparkSession)
     if declared is None:
         raise AssertionError("the tags were checked")
@@ -87,8 +81,6 @@ def records_of(entity: EntityMetadata, rows: DataFrame) -> DataFrame:
     Raises:
         PipeRunError: the rows have no column of which a record could be made.
     """
-    from pyspark.sql import functions as F
-
     where = f"entity {entity.entityid!r}"
     if value_format_of(entity) == "raw":
         strange = [name for name in rows.columns if name not in _WRITTEN]
@@ -113,8 +105,6 @@ def records_of(entity: EntityMetadata, rows: DataFrame) -> DataFrame:
 
 
 def _failing(entity: EntityMetadata, malformed: Column) -> Column:
-    from pyspark.sql import functions as F
-
     message = F.concat(
         F.lit(f"entity {entity.entityid!r}: a record of topic "),
         *(F.col("topic"), F.lit(", partition "), F.col("partition").cast("string")),

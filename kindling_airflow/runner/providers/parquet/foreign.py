@@ -7,19 +7,16 @@ differs otherwise stays as it is stored, for the check of what was read to refus
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql.types import DataType, StructField, StructType
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.runner.providers.files.reading import folder_columns
 from kindling_airflow.runner.providers.interface import ProviderContext
 from kindling_airflow.runner.schema.differences import declared_schema, nullable
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-    from pyspark.sql.types import DataType, StructType
-
-__all__ = ["read_foreign", "widens"]
 
 _WHOLE = ("tinyint", "smallint", "int", "bigint")
 _DIGITS = {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 20}
@@ -90,8 +87,6 @@ def _decimal(kind: str) -> tuple[int, int] | None:
 
 def _applied(declared: StructType, stored: StructType, folders: list[str]) -> StructType:
     """Return the stored columns, in the declared types as far as that is without loss."""
-    from pyspark.sql.types import StructField, StructType
-
     wanted = {field.name: field.dataType for field in declared}
 
     def kind_of(field: Any) -> DataType:

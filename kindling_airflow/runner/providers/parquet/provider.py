@@ -17,7 +17,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame, DataFrameReader
+from pyspark.sql.streaming.query import StreamingQuery
+from pyspark.sql.types import StructType
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
@@ -64,13 +68,6 @@ from kindling_airflow.runner.providers.storage import area_of, literal_path
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.schema.differences import declared_schema, schema_differences
 from kindling_airflow.tags.intervals import IntervalSlice, write_mode_of
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, DataFrameReader
-    from pyspark.sql.streaming.query import StreamingQuery
-    from pyspark.sql.types import StructType
-
-__all__ = ["ParquetProvider"]
 
 _EXAMPLES = 3
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import TYPE_CHECKING
+
+from pyspark.sql.types import StructType
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
@@ -27,18 +28,6 @@ from kindling_airflow.runner.providers.publishing.sidecar import (
     sidecar_text,
 )
 from kindling_airflow.runner.providers.storage import Storage, area_of, literal_path
-
-if TYPE_CHECKING:
-    from pyspark.sql.types import StructType
-
-__all__ = [
-    "create_empty",
-    "has_data",
-    "is_streamed",
-    "latest_number",
-    "refuse_publish",
-    "take_over",
-]
 
 _LOG = "_spark_metadata"
 _OWNER = "_kindling_stream.json"

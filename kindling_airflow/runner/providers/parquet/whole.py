@@ -20,8 +20,6 @@ from kindling_airflow.runner.providers.storage import area_of
 if TYPE_CHECKING:
     from kindling_airflow.runner.providers.storage import Storage
 
-__all__ = ["publish_whole", "put_back", "readable"]
-
 
 def readable(storage: Storage, table: str) -> str | None:
     """Return where the table's rows are: in its place, or moved away; None if nowhere."""

@@ -7,15 +7,12 @@ quicker.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
 
 from kindling_airflow.runner.java import java_class
 from kindling_airflow.runner.providers.publishing.hidden_names import is_hidden
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["count_rows"]
 
 _FEW = 32
 

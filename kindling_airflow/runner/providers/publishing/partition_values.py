@@ -18,8 +18,12 @@ import re
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote_plus
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import BinaryType, StringType, TimestampType
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
@@ -28,11 +32,6 @@ from kindling_airflow.runner.providers.publishing.hidden_names import BEING_COPI
 from kindling_airflow.runner.providers.publishing.sliced_table import NULL_FOLDER, partition_values
 from kindling_airflow.runner.providers.storage import Storage, literal_path
 from kindling_airflow.runner.schema.differences import quoted
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-
-__all__ = ["PartitionChecks", "partition_checks"]
 
 _LONGEST_NAME = 255
 _ESCAPED = re.compile(r"""[\x01-\x1f"#%'*/:=?\\\x7f{\[\]^]""")
@@ -122,8 +121,6 @@ class PartitionChecks:
 
     def counts(self, frame: DataFrame) -> list[Column]:
         """Return aggregates that count what :meth:`refuse_counted` is to judge."""
-        from pyspark.sql import functions as F
-
         return [F.count_if(condition) for _, _, condition in self._each(frame)]
 
     def refuse_counted(self, frame: DataFrame, counts: Iterable[int]) -> None:
@@ -142,8 +139,6 @@ class PartitionChecks:
 
     def refusing(self, frame: DataFrame) -> DataFrame:
         """Return the rows of a stream, which fails at one that the format would change."""
-        from pyspark.sql import functions as F
-
         self._check_names()
         columns: dict[str, Any] = {}
         kinds = {f.name: f.dataType for f in frame.schema}
@@ -177,9 +172,6 @@ class PartitionChecks:
 
     def _wrong(self, frame: DataFrame) -> dict[str, list[tuple[str, Column]]]:
         """Return, by column, why a value cannot be held, and whether it is one of these."""
-        from pyspark.sql import functions as F
-        from pyspark.sql.types import BinaryType, StringType, TimestampType
-
         found: dict[str, list[tuple[str, Column]]] = {}
         for name in self.entity.partition_columns:
             if name not in frame.columns:
@@ -205,8 +197,6 @@ class PartitionChecks:
         return found
 
     def _texts(self, name: str, column: Column) -> list[tuple[str, Column]]:
-        from pyspark.sql import functions as F
-
         if self.kind == "iceberg":
             length = F.length(F.url_encode(column))
             return [] if self.has_long_names else [self._too_long(name, length)]
@@ -226,8 +216,6 @@ class PartitionChecks:
         return wrong
 
     def _too_long(self, name: str, length: Column) -> tuple[str, Column]:
-        from pyspark.sql import functions as F
-
         encoded = quote_plus(name) if self.kind == "iceberg" else _ESCAPED.sub("%00", name)
         own = len(encoded.encode()) + 1
         return (
@@ -255,14 +243,10 @@ class PartitionChecks:
 
 
 def _column(name: str) -> Column:
-    from pyspark.sql import functions as F
-
     return F.col(quoted(name))
 
 
 def _when(condition: Column, mark: str) -> Column:
-    from pyspark.sql import functions as F
-
     return F.when(condition, F.lit(mark))
 
 

@@ -24,8 +24,6 @@ from typing import Protocol, TypeVar
 
 from kindling_airflow.errors import EntityError
 
-__all__ = ["SIDECAR", "Commit", "Files", "PublishLog"]
-
 SIDECAR = "_kindling.json"
 
 _ENTRY = "entry.json"

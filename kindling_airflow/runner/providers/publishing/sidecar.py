@@ -13,27 +13,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql.types import StructType, TimestampType
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.runner.providers.publishing.publish_log import SIDECAR
 from kindling_airflow.runner.providers.storage import Storage
 from kindling_airflow.runner.schema.differences import quoted
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-    from pyspark.sql.types import StructType
-
-__all__ = [
-    "FOLDER_OPTIONS",
-    "SIDECAR_VERSION",
-    "Sidecar",
-    "check_time_zone",
-    "in_order",
-    "read_sidecar",
-    "sidecar_text",
-]
 
 SIDECAR_VERSION = 1
 _TIME_ZONE = "partition_time_zone"
@@ -68,8 +57,6 @@ def read_sidecar(storage: Storage, table: str) -> Sidecar | None:
 
     Tables of earlier releases have timestamps in the time zone of the session that wrote them.
     """
-    from pyspark.sql.types import StructType
-
     path = f"{table}/{SIDECAR}"
     if not storage.exists(path):
         return None
@@ -95,8 +82,6 @@ def check_time_zone(
     Raises:
         PipeRunError: it has them in the time zone of a session that is not known.
     """
-    from pyspark.sql.types import TimestampType
-
     parts = [field for field in schema if field.name in entity.partition_columns]
     local = [field.name for field in parts if isinstance(field.dataType, TimestampType)]
     if not local or not storage.exists(table):

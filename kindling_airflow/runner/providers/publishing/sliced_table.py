@@ -29,8 +29,6 @@ from kindling_airflow.runner.providers.publishing.hidden_names import (
 )
 from kindling_airflow.runner.providers.publishing.publish_log import SIDECAR, Commit, Files
 
-__all__ = ["NULL_FOLDER", "Group", "SlicedTable", "partition_values"]
-
 NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 _PREFIX = "run-"
 

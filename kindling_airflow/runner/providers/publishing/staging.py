@@ -22,7 +22,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
@@ -37,24 +41,6 @@ from kindling_airflow.runner.schema.differences import (
     schema_differences,
 )
 from kindling_airflow.tags.intervals import KINDS, IntervalSlice
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.types import StructType
-
-__all__ = [
-    "WRITE_MODES",
-    "appended_before",
-    "check_columns",
-    "create_patiently",
-    "empty_table",
-    "java_names",
-    "new_columns",
-    "own_folder",
-    "publish_patiently",
-    "replaces_all",
-    "stage_beside",
-]
 
 T = TypeVar("T")
 
@@ -81,8 +67,6 @@ def stage_beside(
         PipeRunError: rows lie outside of the slice that is replaced, or the columns by which rows
             are merged are null or not unique, or the format would change partition values.
     """
-    from pyspark.sql import functions as F
-
     storage, area = context.storage, area_of(context.location_of(entity), "staging")
     for name in storage.names(area):
         if name.startswith(f"{write.instance}-"):
@@ -123,8 +107,6 @@ def check_columns(entity: EntityMetadata, stored: StructType, result: StructType
     Raises:
         PipeRunError: the columns differ, new ones aside where those may be added.
     """
-    from pyspark.sql.types import StructType
-
     added = set(new_columns(entity, stored, result))
     kept = StructType([field for field in result if field.name not in added])
     problems = schema_differences(stored, kept)
@@ -278,8 +260,6 @@ def _alone(storage: Storage, location: str) -> Iterator[None]:
 
 
 def _check_slice(entity: EntityMetadata, staged: DataFrame, part: IntervalSlice) -> None:
-    from pyspark.sql import functions as F
-
     if part.column not in staged.columns:
         raise PipeRunError(
             f"entity {entity.entityid!r}: the result has no column {part.column!r}, by which its "
@@ -304,8 +284,6 @@ def _check_slice(entity: EntityMetadata, staged: DataFrame, part: IntervalSlice)
 
 
 def _check_keys(entity: EntityMetadata, staged: DataFrame) -> None:
-    from pyspark.sql import functions as F
-
     where, keys = f"entity {entity.entityid!r}", list(entity.merge_columns)
     absent = [key for key in keys if key not in staged.columns]
     if absent:

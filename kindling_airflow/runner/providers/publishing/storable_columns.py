@@ -18,16 +18,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import types as T
+from pyspark.sql.types import DataType, StructType
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.runner.failures.retryable import is_permanent
-
-if TYPE_CHECKING:
-    from pyspark.sql.types import DataType, StructType
-
-__all__ = ["check_columns_storable", "refusals_of"]
 
 _NOT_IN_DELTA = " ,;{}()\n\t="
 _KEPT_BY_SPARK = "_tmp_metadata_row_index"  # of parquet files, as which all formats are staged
@@ -73,8 +72,6 @@ def refusals_of(entity: EntityMetadata, kind: str) -> Iterator[None]:
     Raises:
         PipeRunError: Spark or the format refuses the columns, and would again.
     """
-    from pyspark.errors import AnalysisException
-
     try:
         yield
     except AnalysisException as error:
@@ -89,7 +86,6 @@ def refusals_of(entity: EntityMetadata, kind: str) -> Iterator[None]:
 def _type_problems(
     path: str, found: DataType, kind: str, *, is_new: bool, inside: bool = False
 ) -> Iterator[str]:
-    from pyspark.sql import types as T
 
     def each(child: str, inner: DataType) -> Iterator[str]:
         return _type_problems(child, inner, kind, is_new=is_new, inside=True)
@@ -110,8 +106,6 @@ def _type_problems(
 
 
 def _is_refused(found: DataType, kind: str, *, is_new: bool, inside: bool) -> bool:
-    from pyspark.sql import types as T
-
     if isinstance(found, T.CalendarIntervalType):
         return True
     if kind not in ("delta", "iceberg"):
@@ -147,8 +141,6 @@ def _name_problems(schema: StructType, kind: str, *, is_new: bool) -> Iterator[s
 
 
 def _names(prefix: str, found: Any) -> Iterator[tuple[str, str]]:
-    from pyspark.sql import types as T
-
     if isinstance(found, T.StructType):
         for field in found:
             yield f"{prefix}{field.name}", field.name
@@ -174,8 +166,6 @@ def _partition_problems(entity: EntityMetadata, schema: StructType, kind: str) -
 
 
 def _makes_folders(found: DataType, kind: str) -> bool:
-    from pyspark.sql import types as T
-
     if isinstance(found, T.StringType):
         return not _is_collated(found)
     if isinstance(found, T.BinaryType):

@@ -23,7 +23,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame
+from pyspark.sql.types import StructType, TimestampType
 
 from kindling_airflow.common.frozen import freeze
 from kindling_airflow.data_entities import EntityMetadata
@@ -46,12 +50,6 @@ from kindling_airflow.runner.providers.publishing.storable_columns import (
 from kindling_airflow.runner.providers.storage import literal_path
 from kindling_airflow.runner.schema.differences import quoted, sql_type
 from kindling_airflow.tags.provider_types import table_name_of
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-    from pyspark.sql.types import StructType
-
-__all__ = ["CatalogTableProvider"]
 
 _SESSION_CATALOG = "spark_catalog"
 _ENTITY = "kindling.entity"
@@ -142,8 +140,6 @@ class CatalogTableProvider:
         Raises:
             EntityError: another driver published at the same moment.
         """
-        from pyspark.errors import AnalysisException
-
         name = self._name(entity)
         previous = _hidden(name, "previous")
         try:
@@ -341,15 +337,11 @@ def _format(entity: EntityMetadata) -> str:
 
 def _arranged(entity: EntityMetadata, schema: StructType) -> StructType:
     """Return a schema as Spark's tables have it: partition columns last."""
-    from pyspark.sql.types import StructType
-
     parts = entity.partition_columns
     return StructType([f for f in schema if f.name not in parts] + [schema[p] for p in parts])
 
 
 def _by_time(entity: EntityMetadata, schema: StructType) -> bool:
-    from pyspark.sql.types import TimestampType
-
     return any(
         isinstance(schema[part].dataType, TimestampType) for part in entity.partition_columns
     )

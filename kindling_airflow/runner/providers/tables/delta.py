@@ -19,7 +19,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql.streaming.query import StreamingQuery
+from pyspark.sql.types import TimestampType
 
 from kindling_airflow.common.frozen import freeze
 from kindling_airflow.data_entities import EntityMetadata
@@ -50,12 +54,6 @@ from kindling_airflow.runner.providers.tables.stream_errors import (
     replaced_table_problem,
 )
 from kindling_airflow.runner.schema.differences import quoted
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-    from pyspark.sql.streaming.query import StreamingQuery
-
-__all__ = ["DeltaProvider"]
 
 _CONFLICT = re.compile(r"\.(Concurrent\w+|MetadataChanged|ProtocolChanged)Exception$")
 _CHANGED = re.compile(
@@ -148,8 +146,6 @@ class DeltaProvider(LoggedTableProvider):
         Raises:
             PipeRunError: clocks change in the session's time zone.
         """
-        from pyspark.sql.types import TimestampType
-
         parts = [field for field in frame.schema if field.name in entity.partition_columns]
         found = [repr(field.name) for field in parts if isinstance(field.dataType, TimestampType)]
         zone = str(self._spark.conf.get("spark.sql.session.timeZone"))

@@ -21,7 +21,12 @@ import hashlib
 import json
 import re
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.streaming.query import StreamingQuery
+from pyspark.sql.types import StructType
 
 from kindling_airflow.common.frozen import freeze
 from kindling_airflow.data_entities import EntityMetadata
@@ -50,12 +55,6 @@ from kindling_airflow.runner.providers.tables.stream_errors import (
 )
 from kindling_airflow.runner.schema.differences import quoted, sql_type
 from kindling_airflow.tags.provider_types import table_name_of
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-    from pyspark.sql.streaming.query import StreamingQuery
-
-__all__ = ["IcebergProvider"]
 
 _CATALOG_CLASS = "org.apache.iceberg.spark.SparkCatalog"
 _RUN = "kindling.run"
@@ -164,8 +163,6 @@ class IcebergProvider(LoggedTableProvider):
         )
 
     def _write(self, entity: EntityMetadata, rows: DataFrame, write: Write) -> None:
-        from pyspark.sql import functions as F
-
         name, parts = self._name(entity), entity.partition_columns
         writer = rows.writeTo(name).using("iceberg").options(**self._context.options_of(entity))
         writer = writer.option(f"snapshot-property.{_RUN}", write.instance)
@@ -199,8 +196,6 @@ class IcebergProvider(LoggedTableProvider):
         self, name: str, rows: DataFrame, writer: Any, write: Write, condition: str
     ) -> None:
         """Replace the rows of a slice: whole files, or else the rows of those that are mixed."""
-        from pyspark.sql import functions as F
-
         try:
             writer.overwrite(F.expr(condition))
         except Exception as error:  # py4j and Spark wrap it
@@ -263,8 +258,6 @@ class IcebergProvider(LoggedTableProvider):
 
     def _as_stored(self, frame: DataFrame) -> DataFrame:
         """Return rows in the types that Iceberg has: a SMALLINT becomes an INT, for example."""
-        from pyspark.sql.types import StructType
-
         jvm: Any = self._spark._jvm
         utilities = jvm.org.apache.iceberg.spark.SparkSchemaUtil
         kept = utilities.convert(utilities.convert(frame._jdf.schema()))
@@ -309,6 +302,4 @@ def _partition(name: str) -> Column:
     Spark makes a text of the column's name and parses that once more: it quotes what has a dot in
     it, without care for backquotes, and nothing else.
     """
-    from pyspark.sql import functions as F
-
     return F.col(quoted(name.replace("`", "``") if "." in name else quoted(name)))

@@ -11,7 +11,9 @@ create    the empty table, before a stream begins
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
+
+from pyspark.sql import DataFrame
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.runner.providers.interface import ProviderContext, Published, Staged, Write
@@ -32,11 +34,6 @@ from kindling_airflow.runner.providers.publishing.storable_columns import (
     check_columns_storable,
     refusals_of,
 )
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["LoggedTableProvider"]
 
 
 class LoggedTableProvider(ABC):

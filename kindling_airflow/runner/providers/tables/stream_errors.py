@@ -12,8 +12,6 @@ import re
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.runner.failures.retryable import java_causes
 
-__all__ = ["changed_table_problem", "found_in", "replaced_table_problem"]
-
 
 def found_in(error: Exception, pattern: re.Pattern[str]) -> re.Match[str] | None:
     """Return the first match among the messages of the Java errors behind an error."""
