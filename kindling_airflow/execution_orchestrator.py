@@ -103,4 +103,4 @@ class ExecutionOrchestrator:
         return plan
 
     def _receiver_failed(self, name: str, error: Exception) -> None:
-        self._log.failure(f"a receiver of {name} failed; the execution goes on", error)
+        self._log.failure(f"a receiver of {name} failed; the execution continues", error)

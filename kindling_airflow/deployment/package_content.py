@@ -77,7 +77,7 @@ def project_files(root: Path, output: Path | None = None) -> ProjectFiles:
     taken = sorted({n.partition("/")[0] for n in names} & {RUNTIME, f"{RUNTIME}.py", INFO_NAME})
     if taken:
         raise PackageError(
-            f"{str(root / name)!r} has a name that the package needs for itself\n"
+            f"{str(root / name)!r} has a name that is reserved in the package\n"
             "  Fix: give it another one."
             for name in taken
         )
@@ -102,8 +102,8 @@ def _reason_against(path: Path, root: Path, output: Path | None) -> str | None:
     if any(fnmatchcase(path.name, pattern) for pattern in _COMPILED):
         return "cannot be imported from a zip"
     if root not in path.resolve().parents:
-        return "a link that leads out of the project"
-    return None if path.is_file() else "no regular file"
+        return "a link to outside the project"
+    return None if path.is_file() else "not a regular file"
 
 
 def runtime_modules(package: Path | None = None) -> dict[str, Path]:
@@ -172,7 +172,7 @@ def write_package(path: Path, files: ProjectFiles, manifest: Manifest, release: 
     missing = sorted(set(manifest.sources) - set(files.names))
     if missing:
         raise PackageError(
-            f"{name!r} is needed by the declarations, but stays behind "
+            f"{name!r} is needed by the declarations but is excluded "
             f"({files.left_out.get(name, 'hidden')})\n  Fix: give it another name."
             for name in missing
         )

@@ -77,7 +77,7 @@ def read_info(path: Path) -> PackageInfo:
     Raises:
         PackageError: there is none, or it is no package of this version.
     """
-    remedy = "\n  Fix: make it with 'airflow kindling package'."
+    remedy = "\n  Fix: build it with 'airflow kindling package'."
     try:
         with zipfile.ZipFile(path) as package:
             document = json.loads(package.read(INFO_NAME))
@@ -97,7 +97,7 @@ def read_info(path: Path) -> PackageInfo:
             [f"the package {str(path)!r} cannot be read: {error}{remedy}"]
         ) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise PackageError([f"{str(path)!r} is no package of a project{remedy}"]) from error
+        raise PackageError([f"{str(path)!r} is not a project package{remedy}"]) from error
 
 
 def package_problems(
@@ -114,7 +114,7 @@ def package_problems(
     if info.release != __version__:
         problem = (
             f"the package {str(path)!r} was made by release {info.release}, and this is release "
-            f"{__version__}\n  Fix: make it again with 'airflow kindling package'."
+            f"{__version__}\n  Fix: rebuild it with 'airflow kindling package'."
         )
         return [problem]
     if info.manifest == manifest and all(info.files.get(k) == v for k, v in sources.items()):
@@ -123,9 +123,9 @@ def package_problems(
     shown = first_of(list(map(repr, changed)), _SHOWN)
     why = f"changed since: {shown}" if changed else "other modules are imported"
     problem = (
-        f"the package {str(path)!r} is of another state of the project ({why}), so drivers would "
-        "run other code than the plan was made from\n"
-        "  Fix: make it again with 'airflow kindling package'."
+        f"the package {str(path)!r} was built from another state of the project ({why}), so "
+        "drivers would run different code than the plan was compiled from\n"
+        "  Fix: rebuild it with 'airflow kindling package'."
     )
     return [problem]
 
@@ -155,8 +155,8 @@ def find_package(manifest: str, import_path: Iterable[str] | None = None) -> Pat
     found = f"there is only {', '.join(map(repr, others))}" if others else "there is none"
     problem = (
         f"the driver needs the package of manifest {manifest}, but {found} on its import path\n"
-        "  Fix: make the package again with 'airflow kindling package' and put it where the "
-        "definition's 'package' says."
+        "  Fix: rebuild the package with 'airflow kindling package' and put it at the path that "
+        "the definition's 'package' names."
     )
     raise PackageError([problem])
 

@@ -78,7 +78,7 @@ _LOGGER = "kindling_airflow.generation_executor"
 
 
 def _backwards(plan: ExecutionPlan) -> str:
-    """Return why a valid plan that is not forward is no batch plan: the first such edge."""
+    """Return why a valid plan that is not forward is not a batch plan: the first such edge."""
     number_of = {pipe_id: g.number for g in plan.generations for pipe_id in g}
     edge = next(
         edge
@@ -86,10 +86,11 @@ def _backwards(plan: ExecutionPlan) -> str:
         if number_of.get(edge.from_pipe, -1) > number_of.get(edge.to_pipe, len(number_of))
     )
     return (
-        f"a plan of strategy {plan.strategy!r} is no batch plan: pipe {edge.to_pipe!r} (generation "
+        f"a plan of strategy {plan.strategy!r} is not a batch plan: pipe {edge.to_pipe!r} "
+        "(generation "
         f"{number_of[edge.to_pipe]}) reads entity {edge.entity!r} of pipe {edge.from_pipe!r} "
         f"(generation {number_of[edge.from_pipe]})\n"
-        "  Fix: make a batch plan of these pipes, run this one as it stands with execute(), or "
+        "  Fix: create a batch plan for these pipes, run this plan unchanged with execute(), or "
         "start it as streams with execute_streaming()."
     )
 
@@ -168,9 +169,9 @@ class GenerationExecutor:
         problems = Problems()
         if plan.direction() in ("reverse", "hybrid") and not is_forward(plan):
             problems.append(
-                f"a plan of strategy {plan.strategy!r} cannot be run to its end: its order is "
+                f"a plan of strategy {plan.strategy!r} cannot be run as a batch: its order is "
                 f"{plan.direction()}, so consumers would run before their producers\n"
-                "  Fix: make a batch plan of these pipes, or start them as streams with "
+                "  Fix: create a batch plan for these pipes, or start them as streams with "
                 "execute_streaming()."
             )
         said = {
@@ -235,8 +236,8 @@ class GenerationExecutor:
         if plan.direction() == "forward":
             problems.append(
                 f"a plan of strategy {plan.strategy!r} cannot be started as streams: its order is "
-                "forward, so not every consumer would stand ready for its producers\n"
-                "  Fix: make a streaming plan of these pipes, or run them with execute_batch()."
+                "forward, so consumers would not be ready before their producers\n"
+                "  Fix: create a streaming plan for these pipes, or run them with execute_batch()."
             )
         options = problems.of(lambda: StreamingOptions.of(streaming_options), StreamingOptions())
         limits = problems.of(lambda: stream_limits(plan, options), dict[str, StreamLimits]())

@@ -347,6 +347,6 @@ def _timed_out(live: _Live) -> Outcome:
     return Outcome.raised(
         PipeTimeoutError(
             f"pipe {live.pipe_id!r} did not end within {limit:g} s{which}\n"
-            "  Fix: find out what it waits for, or raise its timeout_seconds."
+            "  Fix: check what it is waiting for, or increase its timeout_seconds."
         )
     )

@@ -67,4 +67,4 @@ class Events:
         emit(signal, self._sender, self._receiver_failed, **common, **payload)
 
     def _receiver_failed(self, name: str, error: Exception) -> None:
-        self.log.failure(f"a receiver of {name} failed; the execution goes on", error)
+        self.log.failure(f"a receiver of {name} failed; the execution continues", error)

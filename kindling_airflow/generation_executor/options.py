@@ -143,7 +143,7 @@ class BatchOptions:
             )
         if not isinstance(self.overrides, Mapping):
             problems.append(
-                f"overrides must be a mapping of settings by pipe, not {self.overrides!r}\n"
+                f"overrides must map pipe ids to options, not {self.overrides!r}\n"
                 "  Fix: write them like {'gold.sales': {'timeout_seconds': 600}}."
             )
         if problems:
@@ -327,7 +327,7 @@ def _override_problems(
             hint = did_you_mean(str(pipe_id), known)
             problems.append(
                 f"overrides: pipe {pipe_id!r} is not in the plan.{hint}\n"
-                "  Fix: correct the id, or take the override out."
+                "  Fix: correct the id, or remove the override."
             )
         problems += [
             f"pipe {pipe_id!r}: unknown override {key!r}.{did_you_mean(str(key), keys)}\n"

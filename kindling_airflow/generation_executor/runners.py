@@ -206,7 +206,7 @@ def outcome_of(returned: Any) -> Outcome:
     status = _STATUSES.get(said.lower()) if isinstance(said, str) else None
     if status is None:
         known = ", ".join(_STATUSES)
-        text = f"the runner reported the unknown status {said!r}\n  Fix: use one of {known}."
+        text = f"the runner reported an unknown status: {said!r}\n  Fix: use one of {known}."
         return _failure(text, "PipeRunError", report)
     if status is PipeStatus.FAILED:
         return _reported_failure(report)
@@ -219,13 +219,13 @@ def _unfinished(returned: Any) -> str:
         if inspect.iscoroutine(returned):
             returned.close()
         return (
-            "an awaitable, which nobody awaits\n"
+            "an awaitable that was not awaited\n"
             "  Fix: run it, for example with asyncio.run(...), and return its result."
         )
     if isinstance(returned, Future):
-        return "a Future, which nobody waits for\n  Fix: return its result()."
+        return "a Future instead of its result\n  Fix: return its result()."
     if inspect.isgenerator(returned) or inspect.isasyncgen(returned):
-        return "a generator, which nobody runs\n  Fix: take yield out, or consume what it yields."
+        return "a generator that was not consumed\n  Fix: remove yield, or consume the generator."
     return ""
 
 

@@ -195,7 +195,7 @@ class SharedReadsOfRun:
 def _unshared(entity_ids: list[str]) -> str:
     named = first_of(list(map(repr, entity_ids)), _MOST_NAMED)
     return (
-        "auto_cache does nothing: the pipe runner cannot keep entities, so every pipe reads anew "
+        "auto_cache has no effect: the pipe runner cannot cache entities, so every pipe re-reads "
         f"{named}\n"
-        "  Fix: give the runner the methods share and release, or leave auto_cache out."
+        "  Fix: add the methods share and release to the runner, or omit auto_cache."
     )

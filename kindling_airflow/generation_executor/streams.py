@@ -235,7 +235,7 @@ class StreamingExecution:
             limit = self._limits[stream.pipe_id].ready
             error = PipeTimeoutError(
                 f"stream {stream.pipe_id!r} was not ready within {limit:g} s\n"
-                "  Fix: find out what it waits for, or raise its stream.ready_timeout."
+                "  Fix: check what it is waiting for, or increase its stream.ready_timeout."
             )
             raise _StreamFailed(stream, error)
 
@@ -296,12 +296,12 @@ class StreamingExecution:
         known = self._books.results.get(pipe_id)
         if handle is None:
             if known is None:
-                error = f"stopped while it started: {reason}"
+                error = f"stopped while starting: {reason}"
                 self._books.record(stream, PipeStatus.FAILED, error)
             return
         if known is not None and known.status is PipeStatus.SUCCESS:
             return
-        undrained: object = "there was no time for it" if self._hurried else None
+        undrained: object = "interrupted again" if self._hurried else None
         if known is None and not self._hurried:
             limit = self._limits[pipe_id].drain
             undrained = self._trouble(handle.drain, f"draining {pipe_id!r}", limit)

@@ -75,10 +75,11 @@ class Claim:
         except Exception as error:  # whatever the file system throws
             reason = storage_refusal(error) or str(error).partition("\n")[0]
             raise EntityError(
-                f"pipe {request.pipe_id!r}: cannot say in the warehouse that this try has begun: "
+                f"pipe {request.pipe_id!r}: cannot write the claim of this attempt to the "
+                "warehouse: "
                 f"{folder!r}: {reason}\n"
-                "  Fix: let [kindling] warehouse, or the definition's warehouse, be storage that "
-                "every driver can write."
+                "  Fix: set [kindling] warehouse, or the definition's warehouse, to storage that "
+                "every driver can write to."
             ) from error
         return cls(storage, folder, name, request, earlier)
 
@@ -91,9 +92,9 @@ class Claim:
         if any(map(self._is_newer, self._others())):
             raise EntityError(
                 f"pipe {self.request.pipe_id!r}: try {self.request.try_number} of its task does "
-                "not publish, because a newer try has begun; the table is as it was\n"
-                "  Fix: nothing: the newer try publishes. A task that was cleared, or whose worker "
-                "was lost, leaves such a driver behind."
+                "not publish, because a newer attempt has started; the table is unchanged\n"
+                "  Fix: none needed: the newer attempt publishes. A task that was cleared, or "
+                "whose worker was lost, leaves such a driver behind."
             )
 
     def release(self) -> None:

@@ -63,9 +63,9 @@ class TestProject:
             "certs/ca.pem": "looks like a secret",
             "deploy.KEY": "looks like a secret",
             "id_rsa": "looks like a secret",
-            "link.csv": "a link that leads out of the project",
+            "link.csv": "a link to outside the project",
             "native.so": "cannot be imported from a zip",
-            "pipe": "no regular file",
+            "pipe": "not a regular file",
             "user.keytab": "looks like a secret",
         }
 
@@ -78,7 +78,7 @@ class TestProject:
         with pytest.raises(PackageError) as refused:
             project_files(shop)
         assert refused.value.problems == tuple(
-            f"{str(shop / name)!r} has a name that the package needs for itself\n"
+            f"{str(shop / name)!r} has a name that is reserved in the package\n"
             "  Fix: give it another one."
             for name in ("kindling-package.json", "kindling_airflow")
         )
@@ -91,7 +91,7 @@ class TestProject:
         with pytest.raises(PackageError) as refused:
             write_package(tmp_path / "x.zip", project_files(shop), manifest, __version__)
         assert refused.value.problems == tuple(
-            f"{name!r} is needed by the declarations, but stays behind ({reason})\n"
+            f"{name!r} is needed by the declarations but is excluded ({reason})\n"
             "  Fix: give it another name."
             for name, reason in ((".q.sql", "hidden"), ("query.key", "looks like a secret"))
         )

@@ -23,8 +23,8 @@ from kindling_airflow.errors import PackageError
 from kindling_airflow.manifest.harvest import harvest
 from tests.dag_factory.projects import write_project
 
-REMEDY = "\n  Fix: make it with 'airflow kindling package'."
-AGAIN = "\n  Fix: make it again with 'airflow kindling package'."
+REMEDY = "\n  Fix: build it with 'airflow kindling package'."
+AGAIN = "\n  Fix: rebuild it with 'airflow kindling package'."
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ class TestReading:
         cases[text] = f"the package {str(text)!r} cannot be read: File is not a zip file"
         empty = tmp_path / "empty.zip"
         zipfile.ZipFile(empty, "w").close()
-        cases[empty] = f"{str(empty)!r} is no package of a project"
+        cases[empty] = f"{str(empty)!r} is not a project package"
         for path, said in cases.items():
             with pytest.raises(PackageError) as refused:
                 read_info(path)
@@ -83,7 +83,7 @@ class TestReading:
         other = with_info(package, document)
         with pytest.raises(PackageError) as refused:
             read_info(other)
-        assert str(refused.value) == f"{str(other)!r} is no package of a project{REMEDY}"
+        assert str(refused.value) == f"{str(other)!r} is not a project package{REMEDY}"
 
     def test_another_version_is_refused(self, package: Path) -> None:
         other = with_info(package, {**read_info(package).to_json(), "package_version": 2})
@@ -106,8 +106,9 @@ class TestFitting:
         info = self.info(files={"a.py": "1", "b.sql": "1"})
         now = {"a.py": "2", "b.sql": "1", "c.csv": "1"}
         said = (
-            "the package 'shop.zip' is of another state of the project (changed since: 'a.py', "
-            "'c.csv'), so drivers would run other code than the plan was made from"
+            "the package 'shop.zip' was built from another state of the project (changed since: "
+            "'a.py', "
+            "'c.csv'), so drivers would run different code than the plan was compiled from"
         )
         assert package_problems(self.path, info, "sha256:1", now) == [said + AGAIN]
         many = {f"{n}.py": "1" for n in range(9)}
@@ -141,8 +142,8 @@ class TestOnADriver:
             find_package(wanted, entries[:-1])
         assert str(refused.value) == (
             f"the driver needs the package of manifest {wanted}, but there is only 'newer.zip' on "
-            "its import path\n  Fix: make the package again with 'airflow kindling package' and "
-            "put it where the definition's 'package' says."
+            "its import path\n  Fix: rebuild the package with 'airflow kindling package' and put "
+            "it at the path that the definition's 'package' names."
         )
 
     def test_it_looks_at_the_import_path(

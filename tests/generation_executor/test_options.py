@@ -113,7 +113,7 @@ def test_all_bad_settings_are_told_at_once_and_nothing_runs() -> None:
     assert str(refused.value) == (
         "9 problems in the execution's settings:\n"
         "1. overrides: pipe 'bb' is not in the plan. Did you mean 'b'?\n"
-        "  Fix: correct the id, or take the override out.\n"
+        "  Fix: correct the id, or remove the override.\n"
         "2. overrides: pipe 'c' has 7 where settings belong\n"
         "  Fix: write them as a mapping, such as {'timeout_seconds': 600}.\n"
         "3. pipe 'a': tag retry.attempts must be a whole number from 0, not -1\n"
@@ -164,13 +164,13 @@ def test_everything_that_is_wrong_with_a_call_is_told_at_once() -> None:
         )
     assert refused.value.problems == (
         (
-            "a plan of strategy 'streaming' cannot be run to its end: its order is reverse, so "
+            "a plan of strategy 'streaming' cannot be run as a batch: its order is reverse, so "
             "consumers would run before their producers\n"
-            "  Fix: make a batch plan of these pipes, or start them as streams with "
+            "  Fix: create a batch plan for these pipes, or start them as streams with "
             "execute_streaming()."
         ),
         "metadata: cache_recommendations[0] must be an object, not 7",
-        "overrides: pipe 'x' is not in the plan.\n  Fix: correct the id, or take the override out.",
+        "overrides: pipe 'x' is not in the plan.\n  Fix: correct the id, or remove the override.",
         "parallel must be True or False, not 'no'",
         (
             "pipe 'a': tag timeout_seconds must be a number of seconds above 0, or None for no "
@@ -198,7 +198,7 @@ def test_everything_that_is_wrong_with_a_call_for_streams_is_told_at_once() -> N
         )
     assert refused.value.problems == (
         "max_workers must be a whole number from 1, not 0",
-        "overrides: pipe 'x' is not in the plan.\n  Fix: correct the id, or take the override out.",
+        "overrides: pipe 'x' is not in the plan.\n  Fix: correct the id, or remove the override.",
         (
             "pipe 'a': tag stream.ready_timeout must be a duration above 0, not 'soon'\n"
             "  Fix: write it like '30s' or '10m'."
@@ -239,7 +239,7 @@ def test_overrides_must_be_a_mapping() -> None:
     with pytest.raises(ExecutionError) as refused:
         GenerationExecutor(print).execute(plan("a"), overrides=overrides)
     assert str(refused.value) == (
-        "overrides must be a mapping of settings by pipe, not ['a']\n"
+        "overrides must map pipe ids to options, not ['a']\n"
         "  Fix: write them like {'gold.sales': {'timeout_seconds': 600}}."
     )
 

@@ -60,7 +60,7 @@ def test_a_receiver_of_the_plan_that_raises_is_logged(caplog: pytest.LogCaptureF
     assert (
         caplog.records[0]
         .getMessage()
-        .startswith("a receiver of orchestrator.plan_generated failed; the execution goes on\n")
+        .startswith("a receiver of orchestrator.plan_generated failed; the execution continues\n")
     )
 
 

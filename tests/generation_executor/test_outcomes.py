@@ -107,12 +107,12 @@ def test_a_report_says_whether_trying_again_can_help() -> None:
         ),
         (
             "done",
-            f"the runner reported the unknown status 'done'\n{STATUSES}",
+            f"the runner reported an unknown status: 'done'\n{STATUSES}",
             "PipeRunError",
         ),
         (
             {"status": 200},
-            f"the runner reported the unknown status 200\n{STATUSES}",
+            f"the runner reported an unknown status: 200\n{STATUSES}",
             "PipeRunError",
         ),
     ],
@@ -130,7 +130,7 @@ def test_a_coroutine_that_nobody_awaits_is_no_success() -> None:
         outcome = try_pipe(run_pipe, "a")
     assert outcome.status is PipeStatus.FAILED
     assert outcome.error == (
-        "the runner returned an awaitable, which nobody awaits\n"
+        "the runner returned an awaitable that was not awaited\n"
         "  Fix: run it, for example with asyncio.run(...), and return its result."
     )
 
@@ -147,7 +147,7 @@ def test_a_future_that_nobody_waits_for_is_no_success() -> None:
     outcome = outcome_of(Future())
     assert (outcome.status, outcome.error) == (
         PipeStatus.FAILED,
-        "the runner returned a Future, which nobody waits for\n  Fix: return its result().",
+        "the runner returned a Future instead of its result\n  Fix: return its result().",
     )
 
 
@@ -164,8 +164,8 @@ def test_a_generator_that_nobody_runs_is_no_success() -> None:
         outcome = try_pipe(runner, "a")
         assert outcome.status is PipeStatus.FAILED
         assert outcome.error == (
-            "the runner returned a generator, which nobody runs\n"
-            "  Fix: take yield out, or consume what it yields."
+            "the runner returned a generator that was not consumed\n"
+            "  Fix: remove yield, or consume the generator."
         )
 
 
@@ -176,7 +176,7 @@ def test_a_plan_in_a_plan_is_as_good_as_its_pipes() -> None:
     outcome = outcome_of(ill)
     assert (outcome.status, outcome.error_type) == (PipeStatus.FAILED, "PipeRunError")
     assert outcome.error == (
-        "run 'inner': 2 of 2 pipes did not end well\n"
+        "run 'inner': 2 of 2 pipes did not succeed\n"
         "  'a' failed: the runner returned False\n"
         "  'b' not run: upstream pipe 'a' failed"
     )

@@ -154,9 +154,9 @@ def test_a_runner_that_cannot_share_runs_without_and_that_is_logged(
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert record.getMessage() == (
-        "auto_cache does nothing: the pipe runner cannot keep entities, so every pipe reads anew "
+        "auto_cache has no effect: the pipe runner cannot cache entities, so every pipe re-reads "
         "'a.out', 'fx'\n"
-        "  Fix: give the runner the methods share and release, or leave auto_cache out."
+        "  Fix: add the methods share and release to the runner, or omit auto_cache."
     )
 
 

@@ -179,7 +179,7 @@ def test_a_pipe_out_of_time_is_left_behind_and_the_others_go_on() -> None:
         PipeStatus.FAILED,
         5,
         error="pipe 'a' did not end within 5 s\n"
-        "  Fix: find out what it waits for, or raise its timeout_seconds.",
+        "  Fix: check what it is waiting for, or increase its timeout_seconds.",
         error_type="PipeTimeoutError",
         attempts=1,
     )
@@ -313,7 +313,7 @@ def test_a_cancelled_try_is_followed_by_the_next_after_the_interval() -> None:
     assert only(result) == PipeResult("a", PipeStatus.SUCCESS, 16, attempts=2)
     assert heard[0][1]["error"] == (
         "pipe 'a' did not end within 5 s (try 1 of 2)\n"
-        "  Fix: find out what it waits for, or raise its timeout_seconds."
+        "  Fix: check what it is waiting for, or increase its timeout_seconds."
     )
 
 

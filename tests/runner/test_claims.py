@@ -85,10 +85,10 @@ def test_a_try_that_was_overtaken_does_not_publish(
     assert report.status == "failed"
     assert report.error is not None
     assert report.error.message == (
-        "pipe 'slow': try 2 of its task does not publish, because a newer try has begun; the "
-        "table is as it was\n"
-        "  Fix: nothing: the newer try publishes. A task that was cleared, or whose worker was "
-        "lost, leaves such a driver behind."
+        "pipe 'slow': try 2 of its task does not publish, because a newer attempt has started; the "
+        "table is unchanged\n"
+        "  Fix: none needed: the newer attempt publishes. A task that was cleared, or whose worker "
+        "was lost, leaves such a driver behind."
     )
     assert not shop.table("slow").exists()
     assert claims(shop) == [plain(THIRD)]
@@ -234,12 +234,12 @@ def test_a_warehouse_that_cannot_be_written_is_an_error_that_may_heal(shop: Proj
     )
     assert report.error is not None
     assert report.error.message.startswith(
-        "pipe 'out': cannot say in the warehouse that this try has begun: "
+        "pipe 'out': cannot write the claim of this attempt to the warehouse: "
         "'/proc/kindling/_kindling/claims': "
     )
     assert report.error.message.endswith(
-        "  Fix: let [kindling] warehouse, or the definition's warehouse, be storage that every "
-        "driver can write."
+        "  Fix: set [kindling] warehouse, or the definition's warehouse, to storage that every "
+        "driver can write to."
     )
     assert report.extra == {"permanent": False}
     assert not Path("/proc/kindling").exists()

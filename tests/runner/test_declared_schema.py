@@ -38,7 +38,7 @@ def test_a_nested_difference_says_where(project: Project) -> None:
         "array(named_struct('sku', 1, 'count', 2)) AS items",
     )
     assert error_of(project, "out") == (
-        "pipe 'out': its result does not fit entity 'out'\n"
+        "pipe 'out': its result does not match entity 'out'\n"
         "  - column 'place.zip' is spelled 'ZIP'\n"
         "  - column 'items[].sku' is int, declared as string\n"
         "  - column 'items[].n' (int) is missing\n"
@@ -142,7 +142,7 @@ def test_a_null_that_is_declared_impossible_fails_the_write(
     told = error_of(project, "out")
     assert (
         f"pipe 'out': its result has a null in column 'a', which entity 'out' declares as "
-        f"{declared}\n  Fix: leave such rows out, or fill them, or allow nulls in the declaration."
+        f"{declared}\n  Fix: remove or fill such rows, or allow nulls in the declaration."
     ) in told
     assert len(project.rows("out")) == 2
 
@@ -166,11 +166,11 @@ def test_a_stored_table_that_does_not_fit_is_not_read_as_nulls(
     project.entity("src", tags={"provider.path": str(stored)}, schema="id INT, name STRING")
     project.pipe("out", lambda src: src, "src")
     assert error_of(project, "out") == (
-        "entity 'src': what is stored does not fit its declared schema\n"
+        "entity 'src': the stored columns do not match its declared schema\n"
         "  - column 'name' (string) is missing\n"
         "  - column 'nme' (string) is not declared. Did you mean 'name'?\n"
-        "  Fix: correct the declared schema, or have the entity written anew; columns that are "
-        "too many can be left out with provider.extra_columns: ignore."
+        "  Fix: correct the declared schema, or rewrite the entity; extra columns can be ignored "
+        "with provider.extra_columns: ignore."
     )
 
 

@@ -54,7 +54,7 @@ def test_a_refusal_names_every_failed_expectation_and_no_other() -> None:
         judged(row_count(5_000), "fail", 3_000, None),
     ]
     assert refusal("p", reports, "/w/x", {"first": ["a=None, b=1"]}) == (
-        "pipe 'p': its result breaks 2 expectations; the table is as it was\n"
+        "pipe 'p': its result violates 2 expectations; the table is unchanged\n"
         "  - 'first' (a is not null): 12 of 3,000 rows (0.4 %)\n"
         "      a=None, b=1\n"
         "  - 'row_count' (the number of rows is at least 5000): 3,000 rows\n"
@@ -62,7 +62,7 @@ def test_a_refusal_names_every_failed_expectation_and_no_other() -> None:
         "  Fix: correct the pipe or what it reads, or change the expectation."
     )
     assert refusal("p", reports[:1], "", {}) == (
-        "pipe 'p': its result breaks an expectation; the table is as it was\n"
+        "pipe 'p': its result violates an expectation; the table is unchanged\n"
         "  - 'first' (a is not null): 12 of 3,000 rows (0.4 %)\n"
         "  Fix: correct the pipe or what it reads, or change the expectation."
     )

@@ -139,8 +139,8 @@ class TestSlices:
             assert report.extra["permanent"]
             assert failed(report) == (
                 "pipe 'daily': run 'run' has no data interval\n"
-                "  Fix: run it for an interval ('airflow backfill create'), or let such runs work "
-                "on everything: on_missing_interval: full."
+                "  Fix: run it for an interval ('airflow backfill create'), or let such runs "
+                "process everything: on_missing_interval: full."
             )
 
     def test_an_interval_of_no_length_never_replaces_the_whole_table(self, shop: Project) -> None:
@@ -158,7 +158,7 @@ class TestSlices:
             assert failed(report) == (
                 "pipe 'daily': run 'run' has no valid data interval: it begins at "
                 f"{begin} and ends at {interval['interval_end']}\n"
-                "  Fix: run it for an interval that begins before it ends, or for none."
+                "  Fix: run it for an interval that begins before it ends, or without one."
             )
             assert held(shop, "daily") == [(1, 10), (2, 20)]
 
@@ -168,10 +168,10 @@ class TestSlices:
         project.pipe("daily", lambda orders: orders, "orders")
         report = project.run("daily", **day(2))
         assert failed(report) == (
-            "entity 'daily': the result has rows outside of the run's slice (day in "
+            "entity 'daily': the result has rows outside the run's slice (day in "
             "[2013-01-02T00:00:00+00:00, 2013-01-03T00:00:00+00:00)): day = 2013-01-01, "
             "2013-01-03\n"
-            "  Fix: leave such rows out, or read the slice alone (interval.read: slice)."
+            "  Fix: remove such rows, or read the slice only (interval.read: slice)."
         )
         assert not project.table("daily").exists()
 
@@ -267,9 +267,9 @@ class TestReading:
     @pytest.mark.parametrize(
         ("column", "problem"),
         [
-            ("d", ("entity 'in' has no column 'd', by which its slices are found\n"
+            ("d", ("entity 'in' has no column 'd', which the tag interval.column names\n"
                   "  Fix: correct its tag interval.column.")),
-            ("id", ("entity 'in': its slices are found by 'id', of type BIGINT\n"
+            ("id", ("entity 'in': its interval column is 'id', of type BIGINT\n"
                    "  Fix: use a column of one of the types DATE, STRING, TIMESTAMP, "
                    "TIMESTAMP_NTZ.")),
         ],
@@ -320,7 +320,7 @@ class TestAppending:
             value[0] = n
             published(project.run("log", **day(n)))
         assert published(project.run("copy", **day(2))).rows_written == 2
-        assert project.run("copy", **day(3)).reason == "'log' has gained nothing"
+        assert project.run("copy", **day(3)).reason == "'log' has no new rows"
         value[0] = 4
         published(project.run("log", **day(4)))
         assert published(project.run("copy", **day(4))).rows_written == 1
@@ -347,7 +347,7 @@ class TestAppending:
         other.append(lambda: published(project.run("copy", **day(2))))
         report = project.run("copy", **day(1))
         assert not report.extra["permanent"]
-        assert "another run has taken in what this one has read of 'log'" in failed(report)
+        assert "another run has already consumed what this run has read of 'log'" in failed(report)
         assert project.rows("copy") == [(0,)]
 
 

@@ -199,9 +199,9 @@ def test_a_stream_that_is_not_drained_in_time_is_stopped_and_says_so(
     report = run(monkeypatch, stream, ask_to_drain)
     assert (report.status, report.extra["drained"]) == ("published", False)
     assert report.extra["note"] == (
-        "stream 'out' was not drained: it still had something to do after 300 s, and was stopped. "
-        "Nothing is lost: the next run goes on from the checkpoint; until then 'out' may lack "
-        "rows. stream.drain_timeout gives it more time."
+        "stream 'out' was not drained: it was still processing data after 300 s, and was stopped. "
+        "No data is lost: the next run continues from the checkpoint; until then 'out' may lack "
+        "rows. Increase stream.drain_timeout to allow more time."
     )
     assert stream.calls == ["drain", "stop"]
 
@@ -212,9 +212,9 @@ def test_a_stream_of_which_nobody_knows_whether_it_is_drained_says_so(
     report = run(monkeypatch, StubStream(draining=lambda: None), ask_to_drain)
     assert (report.status, report.extra["drained"]) == ("published", None)
     assert report.extra["note"] == (
-        "stream 'out' may not be drained: row by row (continuous), Spark does not tell whether it "
-        "had taken all that was there when it was stopped. Nothing is lost: the next run goes on "
-        "from the checkpoint; until then 'out' may lack rows."
+        "stream 'out' may not be drained: with a continuous trigger, Spark does not report whether "
+        "it had read everything when it was stopped. No data is lost: the next run continues from "
+        "the checkpoint; until then 'out' may lack rows."
     )
 
 
@@ -222,10 +222,10 @@ def test_what_is_left_is_told_with_its_number_and_that_a_topic_gets_rows_twice()
     facts = replace(StubStream().facts, description={"format": "kafka"})
     assert leftovers(facts, True, {"lag": 5}) == ""
     assert leftovers(facts, False, {"lag": 1234}) == (
-        "stream 'out' was not drained: it still had something to do after 300 s (behind by 1,234 "
-        "as of its last batch), and was stopped. Nothing is lost: the next run goes on from the "
-        "checkpoint; until then 'out' may lack rows. What it had begun to send comes again. "
-        "stream.drain_timeout gives it more time."
+        "stream 'out' was not drained: it was still processing data after 300 s (behind by 1,234 "
+        "as of its last batch), and was stopped. No data is lost: the next run continues from the "
+        "checkpoint; until then 'out' may lack rows. Records that were being sent are sent again. "
+        "Increase stream.drain_timeout to allow more time."
     )
 
 
@@ -270,7 +270,7 @@ def test_a_query_that_never_gets_ready_fails_and_is_tried_again(
     assert report.extra["permanent"] is False
     assert report.error.message == (
         "pipe 'out': its query was not ready within 0.05 s: Processing new data\n"
-        "  Fix: find out what it waits for, or raise stream.ready_timeout."
+        "  Fix: check what it is waiting for, or increase stream.ready_timeout."
     )
     assert stream.calls == ["stop"]
 
@@ -287,8 +287,8 @@ def test_a_start_that_hangs_fails_and_is_tried_again(monkeypatch: pytest.MonkeyP
     assert report.error is not None
     assert report.extra["permanent"] is False
     assert report.error.message == (
-        "pipe 'out': its query was not ready within 0.05 s: it had not even begun\n"
-        "  Fix: find out what it waits for, or raise stream.ready_timeout."
+        "pipe 'out': its query was not ready within 0.05 s: it had not started\n"
+        "  Fix: check what it is waiting for, or increase stream.ready_timeout."
     )
 
 
@@ -299,8 +299,8 @@ def test_a_start_that_hangs_is_given_up_when_it_is_to_stop(monkeypatch: pytest.M
     released.set()
     assert (report.status, report.extra["drained"]) == ("skipped", False)
     assert report.reason == (
-        "it was told to stop, and its query had not even begun 0.05 s later; nothing was read or "
-        "written, and the next run goes on from the checkpoint"
+        "it was asked to stop, and its query had not started 0.05 s later; nothing was read or "
+        "written, and the next run continues from the checkpoint"
     )
 
 
@@ -311,9 +311,9 @@ def test_a_query_that_stalls_fails_and_is_tried_again(monkeypatch: pytest.Monkey
     assert report.error is not None
     assert report.extra["permanent"] is False
     assert report.error.message == (
-        "pipe 'out': its query has stalled: nothing got done for 0.05 s: Processing new data\n"
-        "  Fix: see Spark's UI for what it waits for; a single task of a batch may take as long as "
-        "stream.stall_timeout says."
+        "pipe 'out': its query has stalled: no progress for 0.05 s: Processing new data\n"
+        "  Fix: check the Spark UI for what it is waiting for; increase stream.stall_timeout if a "
+        "single task of a batch takes longer."
     )
     assert stream.calls == ["stop"]
 
@@ -344,7 +344,7 @@ def test_storage_that_does_not_answer_for_a_moment_ends_no_stream(
 
     assert run(monkeypatch, stream, hooks=Hooks(before_publish=check)).status == "published"
     said = capsys.readouterr().err.splitlines()
-    assert said == ["It cannot be seen whether a newer try has begun: time-out"] * 3
+    assert said == ["Cannot check whether a newer attempt has started: time-out"] * 3
 
 
 def test_what_takes_what_is_there_is_skipped_where_there_is_nothing(
@@ -356,7 +356,7 @@ def test_what_takes_what_is_there_is_skipped_where_there_is_nothing(
     assert (report.status, report.rows_written, report.reason) == (
         "skipped",
         None,
-        "'events' has gained nothing",
+        "'events' has no new rows",
     )
     assert run(monkeypatch, StubStream(active=False), stream=available).status == "published"
     assert run(monkeypatch, nothing).status == "published"

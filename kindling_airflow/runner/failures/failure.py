@@ -41,7 +41,7 @@ def _message(error: BaseException, causes: Sequence[Any]) -> str:
     if isinstance(error, SystemExit):
         return (
             f"the pipe's code called sys.exit({error.code!r})\n"
-            "  Fix: return the DataFrame, or raise an error that says what is wrong."
+            "  Fix: return the DataFrame, or raise an error with a message."
         )
     if causes:
         first, *others = causes
@@ -66,7 +66,7 @@ def _of_python_worker(text: str) -> str:
     lines = worker.rstrip().splitlines()
     last_frame = max((n for n, line in enumerate(lines) if line.startswith("  ")), default=-1)
     said = "\n".join(lines[last_frame + 1 :]).strip()
-    return said and f"{said}\n(raised in a Python worker of Spark: by a UDF, or what it calls)"
+    return said and f"{said}\n(raised in a Spark Python worker, by a UDF or code that it calls)"
 
 
 def _own_traceback(error: BaseException, project_root: Path) -> str:

@@ -93,13 +93,13 @@ def read_entity(
         return frame, None
     if part.column not in frame.columns:
         raise PipeRunError(
-            f"entity {entity.entityid!r} has no column {part.column!r}, by which its slices are "
-            "found\n  Fix: correct its tag interval.column."
+            f"entity {entity.entityid!r} has no column {part.column!r}, which the tag "
+            "interval.column names\n  Fix: correct its tag interval.column."
         )
     kind = frame.schema[part.column].dataType.simpleString()
     if kind not in KINDS:
         raise PipeRunError(
-            f"entity {entity.entityid!r}: its slices are found by {part.column!r}, of type "
+            f"entity {entity.entityid!r}: its interval column is {part.column!r}, of type "
             f"{kind.upper()}\n  Fix: use a column of one of the types "
             f"{', '.join(k.upper() for k in KINDS)}."
         )
@@ -164,7 +164,7 @@ def read_inputs(
         nothing = ""
         if pipe.use_watermark and drives and isinstance(provider, ReadsGains):
             frame, rows, taken[entity_id] = _read_gained(entity, output, provider, run.instance)
-            nothing = "has gained nothing" if rows == 0 else ""
+            nothing = "has no new rows" if rows == 0 else ""
         else:
             part, skips = slice_read(pipe, entity, run.interval), drives and skips_empty(pipe)
             if part is not None:
@@ -253,9 +253,9 @@ def _no_rows_yet(spark: SparkSession, entity: EntityMetadata) -> DataFrame:
 
 def _no_columns_text(pipe: PipeMetadata, entity_id: str) -> str:
     return (
-        f"pipe {pipe.pipeid!r}: input {entity_id!r} exists, and nothing shows which columns it "
-        "has: it has no files, or only empty ones, and no declared schema\n"
-        f"  Fix: declare the entity's schema, or let the pipe be skipped ({ON_EMPTY_TAG}: skip)."
+        f"pipe {pipe.pipeid!r}: input {entity_id!r} exists, but its columns are unknown: it has no "
+        "files, or only empty ones, and no declared schema\n"
+        f"  Fix: declare the entity's schema, or have the pipe skipped ({ON_EMPTY_TAG}: skip)."
     )
 
 

@@ -51,7 +51,7 @@ def pipe_of(request: RunRequest, declared: HarvestedModules) -> PipeMetadata:
         hint = did_you_mean(request.pipe_id, declared.pipes.get_pipe_ids())
         raise PipeRunError(
             f"the project does not declare pipe {request.pipe_id!r}.{hint}\n"
-            "  Fix: compile the project again; it has changed since the DAG was made."
+            "  Fix: recompile the project; it has changed since the DAG was compiled."
         )
     return pipe
 
@@ -78,7 +78,7 @@ def call_pipe(pipe: PipeMetadata, frames: Mapping[str, DataFrame], run: RunConte
         if error.getCondition() != "CANNOT_INFER_EMPTY_SCHEMA":
             raise
         raise PipeRunError(
-            f"pipe {pipe.pipeid!r} makes a DataFrame of no rows and without a schema; Spark infers "
-            "a schema only from rows, of a pandas DataFrame, too\n"
+            f"pipe {pipe.pipeid!r} creates a DataFrame without rows and without a schema; Spark "
+            "infers a schema only from rows, also for pandas DataFrames\n"
             "  Fix: pass the schema: spark.createDataFrame(rows, 'id BIGINT, name STRING')."
         ).with_traceback(error.__traceback__) from error

@@ -154,8 +154,8 @@ def _refuse_statements(pipe: PipeMetadata, session: SparkSession) -> None:
         if error.getCondition() == _BEYOND_GRAMMAR:
             return
         raise PipeRunError(
-            f"pipe {pipe.pipeid!r}: its text is no query that Spark can read: {error}\n"
-            "  Fix: write one query; statements that change something have no place in a pipe."
+            f"pipe {pipe.pipeid!r}: its text is not a query that Spark can parse: {error}\n"
+            "  Fix: write a single query; statements that change data are not allowed in a pipe."
         ) from error
 
 
@@ -169,23 +169,23 @@ def _error_text(
         names = list(map(argument_name, pipe.input_entity_ids))
         known = ", ".join(names) or "none"
         return (
-            f"pipe {pipe.pipeid!r}: its query reads {table!r}, which is none of its inputs."
+            f"pipe {pipe.pipeid!r}: its query reads {table!r}, which is not one of its inputs."
             f"{did_you_mean(table, names)} It has: {known}.\n"
             "  Fix: correct the name, or add the entity to input_entity_ids."
         )
     name = str(said.get("name", ""))
     if condition != _UNBOUND or name in arguments:
         return None
-    wants = f"pipe {pipe.pipeid!r}: its query wants :{name}"
+    wants = f"pipe {pipe.pipeid!r}: its query uses :{name}"
     if name in _INTERVAL:
         return (
             f"{wants}, but this run has no data interval\n"
             "  Fix: give the DAG a schedule and run it for an interval (a backfill does), or use a "
-            "parameter of your own."
+            "custom parameter."
         )
     if name in run.parameters:
         return (
-            f"{wants}, but SQL has no type for what the run's parameter of that name holds\n"
+            f"{wants}, but the value of that run parameter has no SQL type\n"
             "  Fix: pass text, a number, true, false, null, or a list of one kind of these."
         )
     return (

@@ -21,14 +21,14 @@ def interval_of(request: RunRequest) -> tuple[datetime, datetime] | None:
     if request.on_missing_interval == "fail":
         raise PipeRunError(
             f"pipe {request.pipe_id!r}: run {request.run_id!r} has no data interval\n"
-            "  Fix: run it for an interval ('airflow backfill create'), or let such runs work on "
+            "  Fix: run it for an interval ('airflow backfill create'), or let such runs process "
             "everything: on_missing_interval: full."
         )
     if start is not None or end is not None:
         raise PipeRunError(
             f"pipe {request.pipe_id!r}: run {request.run_id!r} has no valid data interval: it "
             f"begins at {request.interval_start} and ends at {request.interval_end}\n"
-            "  Fix: run it for an interval that begins before it ends, or for none."
+            "  Fix: run it for an interval that begins before it ends, or without one."
         )
     return None
 

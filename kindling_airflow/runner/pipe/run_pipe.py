@@ -3,7 +3,7 @@
     declarations -> inputs -> function -> checks -> staging -> publish -> report
                       |                                           |
                   skipped: a driving input                   before this point the table
-                  is missing, or has gained nothing          is as it was
+                  is missing, or has no new rows          is as it was
 
 The one boundary around user code is here: whatever comes out of it ends in the report, with the
 traceback from the user's first own line on.

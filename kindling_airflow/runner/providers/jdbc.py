@@ -91,12 +91,12 @@ class JdbcProvider:
                 kind = UnreadableError
         raise kind(  # not chained: the cause may hold what must not be seen
             f"entity {entity.entityid!r}: cannot be read from {_shown(database.url)!r}: {reason}\n"
-            "  Fix: look whether the table and the account are right, whether the database can be "
-            f"reached from the driver, and whether {options['driver']!r} is in spark.jars."
+            "  Fix: check the table and the account, that the driver can reach the database, and "
+            f"that {options['driver']!r} is in spark.jars."
             if "driver" in options
             else f"entity {entity.entityid!r}: cannot be read from {_shown(database.url)!r}: "
             f"{reason}\n"
-            "  Fix: name the JDBC driver's class (provider.driver) and its jar (spark.jars)."
+            "  Fix: set the JDBC driver's class (provider.driver) and its jar (spark.jars)."
         )
 
     def _database(self, entity: EntityMetadata) -> _Database:
@@ -131,8 +131,8 @@ def _url_of(entity: EntityMetadata, connection: Connection) -> str:
         raise EntityError(
             f"entity {entity.entityid!r}: its connection is of the kind {kind!r}, from which no "
             "JDBC URL follows\n"
-            f"  Fix: write provider.url, or use one of the kinds {', '.join(sorted(_URLS))}, or "
-            "'jdbc' with the whole URL as its host."
+            f"  Fix: set provider.url, or use one of the types {', '.join(sorted(_URLS))}, or "
+            "'jdbc' with the full URL as its host."
         )
     place = host if connection.port is None else f"{host}:{connection.port}"
     path = f"/{connection.schema}" if kind == "sqlite" and connection.schema else host

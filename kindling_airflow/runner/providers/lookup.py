@@ -66,11 +66,11 @@ def provider_for(entity: EntityMetadata, context: ProviderContext) -> EntityProv
     except (Exception, SystemExit) as error:  # somebody else's code: anything may come out
         raise EntityError(
             f"{what} cannot be had: {type(error).__name__}: {error}\n"
-            "  Fix: repair or install what defines it, where the driver runs."
+            "  Fix: repair or install the package that defines it on the driver."
         ) from error
     if not isinstance(made, EntityProvider):
         problem = (
-            f"{what} is no entity provider: {provider_class!r}\n"
+            f"{what} is not an entity provider: {provider_class!r}\n"
             "  Fix: give it the methods of "
             "kindling_airflow.runner.providers.interface.EntityProvider."
         )

@@ -60,8 +60,9 @@ class MemoryProvider:
     def _tables(self, entity: EntityMetadata) -> MemoryTables:
         if self._context.memory is None:
             problem = (
-                f"entity {entity.entityid!r}: provider_type 'memory' lives in one Spark session, "
-                "and this task's session ends with the task: no other task could read it\n"
+                f"entity {entity.entityid!r}: tables of provider_type 'memory' exist in one Spark "
+                "session only, and this task's session ends with the task: no other task could "
+                "read it\n"
                 "  Fix: store it (provider_type: parquet, the default), or run the plan on one "
                 "session with 'kindling-airflow run'."
             )

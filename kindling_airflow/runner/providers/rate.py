@@ -41,7 +41,7 @@ class RateProvider:
             PipeRunError: always.
         """
         raise PipeRunError(
-            f"entity {entity.entityid!r}: rows of a rate exist as a stream alone\n"
+            f"entity {entity.entityid!r}: rate entities can only be read as a stream\n"
             "  Fix: make it the first input of a streaming pipe (processing_mode: streaming)."
         )
 

@@ -65,7 +65,7 @@ def check_jars(spark: SparkSession, provider_type: str, class_name: str) -> None
         found = getattr(found, part)
     if not isinstance(found, JavaClass):
         problem = (
-            f"provider_type {provider_type!r}: the driver does not have its jars\n"
+            f"provider_type {provider_type!r}: its jars are not on the driver's class path\n"
             f"  Fix: fetch them with 'airflow kindling jars {provider_type}', which prints the "
             "setting spark.jars for the definition."
         )

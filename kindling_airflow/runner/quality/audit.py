@@ -129,9 +129,10 @@ class Audit:
             metrics = self._counted_anew()
         if metrics.get(_KEPT) != staged.rows:
             raise EntityError(
-                f"pipe {self._pipe.pipeid!r}: {metrics.get(_KEPT)} rows were counted on their way "
-                f"into storage, which has {staged.rows}: how many were dropped is not known\n"
-                "  Fix: try again; if it stays so, drop the rows in the pipe itself."
+                f"pipe {self._pipe.pipeid!r}: {metrics.get(_KEPT)} rows were counted while they "
+                f"were written, but storage has {staged.rows}: the number of dropped rows is "
+                "unknown\n"
+                "  Fix: retry; if the error persists, drop the rows in the pipe itself."
             )
         return {
             name: (metrics[_ROWS], metrics[f"{_DROPPED}{n}"])
@@ -215,7 +216,7 @@ def _observed(observation: Observation) -> dict[str, int]:
     reader.join(_METRICS_SECONDS)
     if not found:
         raise EntityError(
-            "Spark did not say how many rows were dropped\n"
-            "  Fix: try again; raise spark.scheduler.listenerbus.eventqueue.capacity."
+            "Spark did not report how many rows were dropped\n"
+            "  Fix: retry; increase spark.scheduler.listenerbus.eventqueue.capacity."
         )
     return dict(found[0])

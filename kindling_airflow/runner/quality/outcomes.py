@@ -63,7 +63,7 @@ def refusal(
     """
     failed = [report for report in reports if report.outcome == "failed"]
     what = "an expectation" if len(failed) == 1 else f"{len(failed)} expectations"
-    lines = [f"pipe {pipe_id!r}: its result breaks {what}; the table is as it was"]
+    lines = [f"pipe {pipe_id!r}: its result violates {what}; the table is unchanged"]
     for report in failed:
         lines.append(f"  - {report.name!r} ({report.expects}): {counted_text(asdict(report))}")
         lines += [f"      {example}" for example in examples.get(report.name, ())]

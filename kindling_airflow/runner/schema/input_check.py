@@ -39,12 +39,13 @@ def checked_input(entity: EntityMetadata, frame: DataFrame) -> DataFrame:
         knows_tag = kind is None or _EXTRA_COLUMNS_TAG in kind.tags
         can_leave_out = knows_tag and entity.tags.get(_EXTRA_COLUMNS_TAG) != "ignore"
         remedy = (
-            f"; columns that are too many can be left out with {_EXTRA_COLUMNS_TAG}: ignore"
+            f"; extra columns can be ignored with {_EXTRA_COLUMNS_TAG}: ignore"
             if can_leave_out
             else ""
         )
         raise PipeRunError(
-            f"entity {entity.entityid!r}: what is stored does not fit its declared schema\n{listed}"
-            f"\n  Fix: correct the declared schema, or have the entity written anew{remedy}."
+            f"entity {entity.entityid!r}: the stored columns do not match its declared "
+            f"schema\n{listed}"
+            f"\n  Fix: correct the declared schema, or rewrite the entity{remedy}."
         )
     return arranged(frame, declared)

@@ -49,7 +49,7 @@ def checked_output(
     if not isinstance(result, DataFrame):
         what = "returned nothing" if result is None else f"returned a {type(result).__name__}"
         raise PipeRunError(
-            f"pipe {pipe.pipeid!r} {what} where a DataFrame belongs\n"
+            f"pipe {pipe.pipeid!r} {what} instead of a DataFrame\n"
             "  Fix: end the function with 'return <DataFrame>'."
         )
     problems = [f"column {name!r} comes {n} times" for name, n in _repeated(result.columns).items()]
@@ -64,7 +64,8 @@ def checked_output(
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise PipeRunError(
-            f"pipe {pipe.pipeid!r}: its result does not fit entity {output.entityid!r}\n{listed}\n"
+            f"pipe {pipe.pipeid!r}: its result does not match entity "
+            f"{output.entityid!r}\n{listed}\n"
             "  Fix: change the pipe's result, or the entity's declaration."
         )
     if declared is None:
@@ -93,17 +94,17 @@ def _without_nulls(
             message = (
                 f"pipe {pipe.pipeid!r}: its result has a null in column {field.name!r}, which "
                 f"entity {output.entityid!r} declares as {_with_not_null(field)}\n"
-                "  Fix: leave such rows out, or fill them, or allow nulls in the declaration."
+                "  Fix: remove or fill such rows, or allow nulls in the declaration."
             )
             error = F.raise_error(F.lit(message)).cast(found.dataType)
             column = F.when(wrong, error).otherwise(column).alias(field.name)
         lengthy = too_long(F.col(quoted(field.name)), lengths[field.name].dataType)
         if lengthy is not None:
             message = (
-                f"pipe {pipe.pipeid!r}: its result has a text in column {field.name!r} that is "
+                f"pipe {pipe.pipeid!r}: its result has a value in column {field.name!r} that is "
                 f"longer than entity {output.entityid!r} declares: "
                 f"{lengths[field.name].dataType.simpleString()}\n"
-                "  Fix: shorten such texts, or declare a longer one, or STRING."
+                "  Fix: shorten such values, or declare a longer type, or STRING."
             )
             error = F.raise_error(F.lit(message)).cast(found.dataType)
             column = F.when(lengthy, error).otherwise(column).alias(field.name)

@@ -197,14 +197,14 @@ class SessionPipeRunner:
     def _check(self, attempt: _Attempt) -> None:
         if attempt.cancelled:
             raise EntityError(
-                f"pipe {attempt.pipe_id!r} was cancelled; it goes on from its checkpoint"
+                f"pipe {attempt.pipe_id!r} was cancelled; it continues from its checkpoint"
             )
 
     def _claim(self, attempt: _Attempt) -> None:
         with self._lock:
             if attempt.cancelled:
                 raise PipeRunError(
-                    f"pipe {attempt.pipe_id!r} was cancelled; its output is as it was before"
+                    f"pipe {attempt.pipe_id!r} was cancelled; its output is unchanged"
                 )
             attempt.published = True
 

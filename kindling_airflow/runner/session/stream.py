@@ -75,7 +75,7 @@ class SessionStream:
         if self._drained["drained"] is False:
             settings = self._stream.facts.settings
             raise PipeTimeoutError(
-                f"it still had something to do after {settings.drain_timeout:g} s; the next run "
+                f"it was still processing data after {settings.drain_timeout:g} s; the next run "
                 "goes on from its checkpoint"
             )
 
@@ -125,9 +125,9 @@ class SessionStream:
                 if self._stalls.is_stuck(self._stream.look()):
                     limit = self._stream.facts.settings.stall_timeout
                     self._stalled = PipeTimeoutError(
-                        f"the query has stalled: nothing got done for {limit:g} s: "
+                        f"the query has stalled: no progress for {limit:g} s: "
                         f"{self.progress()['status']}\n"
-                        "  Fix: see Spark's UI for what it waits for; a single task of a batch may "
-                        "take as long as stream.stall_timeout says."
+                        "  Fix: check the Spark UI for what it is waiting for; increase "
+                        "stream.stall_timeout if a single task of a batch takes longer."
                     )
             return self._stalled

@@ -59,8 +59,8 @@ class Purpose:
             yield f"its output mode is {now.output_mode!r}, and was {self.output_mode!r}"
         if self.row_by_row and not now.row_by_row:
             yield (
-                "it takes batches, and has gone row by row (trigger continuous); Spark cannot go "
-                "on in batches from there"
+                "it runs in batches, but the checkpoint is of a continuous trigger, from which "
+                "Spark cannot continue in batches"
             )
         # Another release of Spark may put the same plan into other words.
         comparable = self.spark == now.spark
@@ -109,8 +109,8 @@ class Checkpoint:
             done = latest_number(self.storage, f"{self.path}/commits")
             if known.by_batch != purpose.by_batch and begun != done:
                 problems.append(
-                    "batches are published another way, and one is half done: with expectations "
-                    "as before, the query would finish it"
+                    "batches are published in another way, and one is incomplete: with the "
+                    "previous expectations, the query would finish it"
                 )
             if problems:
                 raise PipeRunError(self._refusal(problems))
@@ -140,8 +140,8 @@ class Checkpoint:
             self.storage.move(f"{path}.part", path)  # a driver died right before it did
         if not self.storage.exists(path):
             raise PipeRunError(
-                f"pipe {self.pipe_id!r}: the checkpoint {self.path!r} is of a query that no pipe "
-                f"has run: it has no {_SIDECAR}\n{_BEGIN_ANEW}"
+                f"pipe {self.pipe_id!r}: the checkpoint {self.path!r} was not created by a pipe: "
+                f"it has no {_SIDECAR}\n{_BEGIN_ANEW}"
             )
         try:
             document: Any = json.loads(self.storage.read_text(path))
@@ -152,7 +152,8 @@ class Checkpoint:
             return Purpose(**{**said, "state": tuple(said["state"])})
         except (ValueError, KeyError, TypeError) as error:
             raise PipeRunError(
-                f"pipe {self.pipe_id!r}: what its checkpoint is for cannot be read from {path!r}: "
+                f"pipe {self.pipe_id!r}: the purpose of its checkpoint cannot be read from "
+                f"{path!r}: "
                 f"{type(error).__name__}: {error}\n{_BEGIN_ANEW}"
             ) from None
 
@@ -166,16 +167,17 @@ class Checkpoint:
     def _refusal(self, problems: list[str]) -> str:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         return (
-            f"pipe {self.pipe_id!r} does not fit its checkpoint {self.path!r} any more\n{listed}\n"
-            "  Fix: change the pipe back, and it goes on where it was, with nothing lost. Or "
+            f"pipe {self.pipe_id!r} does not match its checkpoint {self.path!r} any "
+            f"more\n{listed}\n"
+            "  Fix: revert the change to the pipe, and it continues without data loss. Or "
             f"{_BEGIN_ANEW.removeprefix('  Fix: ')}"
         )
 
 
 _BEGIN_ANEW = (
-    "  Fix: give it a checkpoint of its own (stream.checkpoint) and begin anew: it then reads from "
-    "stream.starting_offsets on, so rows that it has written come again unless its output is new, "
-    "too, and its state (counts, windows, keys that it has seen) begins empty."
+    "  Fix: give it a new checkpoint (stream.checkpoint) and start over: it then reads from "
+    "stream.starting_offsets on, so rows that it has written are written again unless its output "
+    "is new as well, and its state (counts, windows, seen keys) starts empty."
 )
 
 

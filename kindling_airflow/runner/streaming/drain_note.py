@@ -20,19 +20,19 @@ def leftovers(facts: StreamFacts, drained: bool | None, progress: Mapping[str, A
         return ""
     if drained is None:
         what = (
-            "row by row (continuous), Spark does not tell whether it had taken all that was there "
-            "when it was stopped"
+            "with a continuous trigger, Spark does not report whether it had read everything when "
+            "it was stopped"
         )
     else:
         limit = facts.settings.drain_timeout
         lag = progress.get("lag")
         behind = "" if lag is None else f" (behind by {lag:,} as of its last batch)"
-        what = f"it still had something to do after {limit:g} s{behind}, and was stopped"
+        what = f"it was still processing data after {limit:g} s{behind}, and was stopped"
     sends = facts.description.get("format") == "kafka"
-    again = " What it had begun to send comes again." if sends else ""
+    again = " Records that were being sent are sent again." if sends else ""
     verb = "may not be" if drained is None else "was not"
-    longer = "" if drained is None else " stream.drain_timeout gives it more time."
+    longer = "" if drained is None else " Increase stream.drain_timeout to allow more time."
     return (
-        f"stream {facts.pipe_id!r} {verb} drained: {what}. Nothing is lost: the next run goes on "
+        f"stream {facts.pipe_id!r} {verb} drained: {what}. No data is lost: the next run continues "
         f"from the checkpoint; until then {facts.output_id!r} may lack rows.{again}{longer}"
     )

@@ -122,8 +122,8 @@ class _StreamRun:
             if time.monotonic() > deadline:
                 raise PipeTimeoutError(
                     f"pipe {self.request.pipe_id!r}: its query did not end within "
-                    f"{_STOP_SECONDS:g} s\n  Fix: nothing: it ends with its driver, and the next "
-                    "one goes on from the checkpoint."
+                    f"{_STOP_SECONDS:g} s\n  Fix: none needed: it ends with its driver, and the "
+                    "next one continues from the checkpoint."
                 )
             self._tell("draining" if self.drain is not None else "ready")
             time.sleep(_LOOK_SECONDS / 2)
@@ -138,10 +138,10 @@ class _StreamRun:
         limit = self.settings.ready_timeout
         if now - started > limit:
             has_begun = self.stream is not None
-            doing = self.last_progress.get("status") if has_begun else "it had not even begun"
+            doing = self.last_progress.get("status") if has_begun else "it had not started"
             raise PipeTimeoutError(
                 f"pipe {self.request.pipe_id!r}: its query was not ready within {limit:g} s: "
-                f"{doing}\n  Fix: find out what it waits for, or raise stream.ready_timeout."
+                f"{doing}\n  Fix: check what it is waiting for, or increase stream.ready_timeout."
             )
 
     def _watch(self, stream: RunningStream, started: float) -> bool | None:
@@ -168,10 +168,10 @@ class _StreamRun:
                 self._check_readiness(started, now)
             if ready and told and self.drain is None and stalls.is_stuck(stream.look()):
                 raise PipeTimeoutError(
-                    f"pipe {self.request.pipe_id!r}: its query has stalled: nothing got done for "
+                    f"pipe {self.request.pipe_id!r}: its query has stalled: no progress for "
                     f"{settings.stall_timeout:g} s: {self.last_progress.get('status')}\n"
-                    "  Fix: see Spark's UI for what it waits for; a single task of a batch may "
-                    "take as long as stream.stall_timeout says."
+                    "  Fix: check the Spark UI for what it is waiting for; increase "
+                    "stream.stall_timeout if a single task of a batch takes longer."
                 )
             time.sleep(_LOOK_SECONDS)
 
@@ -194,7 +194,7 @@ class _StreamRun:
         except EntityError:
             raise
         except Exception as error:
-            sys.stderr.write(f"It cannot be seen whether a newer try has begun: {error}\n")
+            sys.stderr.write(f"Cannot check whether a newer attempt has started: {error}\n")
 
     def skipped(self, reason: str, started: float) -> RunReport:
         """Return the report of a run that had nothing to do."""
@@ -211,15 +211,15 @@ class _StreamRun:
     def _ended_before_it_began(self, started: float) -> RunReport:
         limit = self.settings.drain_timeout
         reason = (
-            f"it was told to stop, and its query had not even begun {limit:g} s later; nothing was "
-            "read or written, and the next run goes on from the checkpoint"
+            f"it was asked to stop, and its query had not started {limit:g} s later; nothing was "
+            "read or written, and the next run continues from the checkpoint"
         )
         return replace(self.skipped(reason, started), extra=freeze({"drained": False}))
 
     def _report(self, stream: RunningStream, started: float, drained: bool | None) -> RunReport:
         facts, rows = stream.facts, stream.rows_in
         self.last_progress = stream.progress()
-        report = self.skipped(f"{facts.driving_id!r} has gained nothing", started)
+        report = self.skipped(f"{facts.driving_id!r} has no new rows", started)
         if rows != 0 or self.request.stream.get("lifetime") != "available_now":
             report = replace(report, status="published", reason="", rows_written=stream.rows_out)
         note = leftovers(facts, drained, self.last_progress)

@@ -121,7 +121,7 @@ def _table(
             raise EntityError(
                 f"pipe {pipe.pipeid!r}: input {entity.entityid!r} does not exist yet at "
                 f"{location!r}, and a stream reads a table of this type once, when it starts\n"
-                "  Fix: run first what writes it, keep it in a format that is read anew in every "
+                "  Fix: run the pipe that writes it first, use a format that is re-read in every "
                 "batch (delta), or make it the first input, which is read as a stream."
             )
         provider.make_ready(entity)

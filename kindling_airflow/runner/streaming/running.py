@@ -140,8 +140,9 @@ class RunningStream:
             if self._ends_by_itself:
                 return None
             return EntityError(
-                f"pipe {self.facts.pipe_id!r}: somebody else has stopped its query\n"
-                "  Fix: leave the query to the pipe; it goes on from its checkpoint."
+                f"pipe {self.facts.pipe_id!r}: its query was stopped from outside\n"
+                "  Fix: do not stop the query in other code; the next run continues from its "
+                "checkpoint."
             )
 
     def drain(self) -> bool | None:

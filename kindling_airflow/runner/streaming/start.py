@@ -164,7 +164,7 @@ def _goes_by_batch(
         problem = (
             f"pipe {pipe.pipeid!r}: its output {output.entityid!r} is of type "
             f"{provider_type_of(output)!r}, which a stream cannot write by {mode!r}{checked}\n"
-            "  Fix: set another stream.output_mode, or keep the entity in another format."
+            "  Fix: set another stream.output_mode, or store the entity in another format."
         )
         raise DeclarationError([problem])
     return True
@@ -177,9 +177,9 @@ def _checked_stream(
     stream = checked_output(pipe, output, result, spark)
     if not result.isStreaming:
         raise PipeRunError(
-            f"pipe {pipe.pipeid!r} returned a table where a stream belongs: its result is not made "
-            f"of {pipe.input_entity_ids[0]!r}, which it gets as a stream\n"
-            "  Fix: make the result of the first input; or let the pipe be a batch pipe."
+            f"pipe {pipe.pipeid!r} returned a batch DataFrame instead of a stream: its result is "
+            f"not derived from {pipe.input_entity_ids[0]!r}, which is read as a stream\n"
+            "  Fix: derive the result from the first input, or make the pipe a batch pipe."
         )
     return stream
 

@@ -77,9 +77,9 @@ def check_headers(
         more = len(wrong) - _MOST_SHOWN
         shown = [*wrong[:_MOST_SHOWN], *([f"and {more} more files"] if more > 0 else [])]
         remedy = (
-            "correct the declared schema, or have the files written anew"
+            "correct the declared schema, or rewrite the files"
             if declared
-            else "have the files written anew, or read them as an entity of their own"
+            else "rewrite the files, or read them as a separate entity"
         )
         raise PipeRunError(
             f"entity {entity.entityid!r}: " + "\n".join(shown) + f"\n  Fix: {remedy}."

@@ -47,7 +47,8 @@ def misread_lines(
     reason = F.when(F.lit(False), F.lit(""))
     if is_utf8(options) and not only_silent:
         reason = F.when(~F.is_valid_utf8(value), F.lit("has bytes that are not UTF-8")).when(
-            F.contains(value, F.lit("\0")), F.lit("has NUL bytes, and may be not UTF-8 but UTF-16")
+            F.contains(value, F.lit("\0")),
+            F.lit("has NUL bytes, and is probably UTF-16, not UTF-8"),
         )
     quote, separator = said.get("quote", '"'), _separator(said)
     comment = said.get("comment", "")
@@ -62,7 +63,7 @@ def misread_lines(
         is_line = F.contains(value, F.lit(quote))
         if comment:
             is_line = is_line & ~value.startswith(comment)
-        text = "leaves a quote open, or has another number of columns"
+        text = "leaves a quote open, or has a different number of columns"
         is_open = ~parsed.getField("last").eqNullSafe(_END)
         if only_silent:
             read = F.from_csv(value, plain, {**own, "sep": separator})

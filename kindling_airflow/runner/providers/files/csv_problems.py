@@ -44,7 +44,7 @@ def stray_quotes(session: SparkSession, name: str, options: Mapping[str, str]) -
     for line in lines_of(session, name):
         text = line.decode("utf-8", errors="replace")
         if has_stray_quote(text, separator, quote, escape):
-            reason = "has a quote within a quoted value that is not escaped"
+            reason = "has an unescaped quote within a quoted value"
             found.append((name, digest_of(line), reason))
         if len(found) == EXAMPLES:
             break

@@ -103,8 +103,7 @@ class CsvReading(FileReading):
             listed = "\n".join(f"  - {line.strip()}" for line in header.splitlines()[1:3])
             return (
                 f"entity {self.entity.entityid!r}: the header of {names[0]!r} does not fit its "
-                f"columns\n{listed}\n  Fix: correct the declared schema, or have the file written "
-                "anew."
+                f"columns\n{listed}\n  Fix: correct the declared schema, or rewrite the file."
             )
         if any("Unescaped quote" in message for message in messages):
             return self._first(names or files, self._stray_quotes)

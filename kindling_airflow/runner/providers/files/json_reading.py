@@ -138,7 +138,7 @@ class JsonReading(FileReading):
             name = (error.getMessageParameters() or {}).get("columnName", "")
             raise PipeRunError(
                 f"entity {self.entity.entityid!r}: an object has the key {name} twice, or in upper "
-                "and lower case\n  Fix: have the files written anew."
+                "and lower case\n  Fix: rewrite the files."
             ) from error
         fields = StructType([field for field in schema if field.name != _CORRUPT])
         if _CORRUPT in schema.names and not keeps_aside(self.entity):

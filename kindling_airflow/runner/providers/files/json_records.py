@@ -78,7 +78,7 @@ def json_records(
     if len(fields):
         key = respelled_key(piece, row, nullable(fields))
         reason = reason.otherwise(
-            F.concat(F.lit("has the key '"), key, F.lit("', declared in other case"))
+            F.concat(F.lit("has the key '"), key, F.lit("', declared in different case"))
         )
     return taken.where(F.col(_ROW).isNotNull()).select("*", reason.alias(REASON))
 

@@ -94,11 +94,11 @@ _REMEDY = (
     "(provider.malformed: aside)"
 )
 _REMEDIES = {
-    "not UTF-8": "name the encoding, such as provider.option.encoding: ISO-8859-1",
-    "in other case": "declare the column as the key is spelled, or have the files written with one "
-    "spelling",
-    "quote": "read values of several lines with provider.option.multiLine: true, quotes within "
-    "quotes that are written twice with provider.option.escape: '\"', or correct the files",
+    "not UTF-8": "set the encoding, for example provider.option.encoding: ISO-8859-1",
+    "in different case": "declare the column as the key is spelled, or use one spelling in the "
+    "files",
+    "quote": "read values of several lines with provider.option.multiLine: true, doubled quotes "
+    "within quoted values with provider.option.escape: '\"', or correct the files",
     "not one valid JSON value": "correct the files; values of several lines need "
     "provider.option.multiLine: true; or keep such records aside (provider.malformed: aside)",
     "columns and types": _REMEDY,

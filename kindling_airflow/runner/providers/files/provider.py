@@ -80,7 +80,7 @@ class _SourceFilesProvider:
         if entity.schema is None:
             raise EntityError(
                 f"entity {entity.entityid!r}: a stream of {self.format} files needs a declared "
-                "schema, because files are yet to come\n  Fix: declare the entity's schema."
+                "schema, because there may be no files yet\n  Fix: declare the entity's schema."
             )
         location = self._context.location_of(entity)
         if not self.exists(entity) and literal_path(location) == location:

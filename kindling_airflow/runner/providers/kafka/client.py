@@ -45,8 +45,8 @@ def client_settings(entity: EntityMetadata, connection: Connection) -> dict[str,
     servers = entity.tags.get(SERVERS_TAG) or known.get(_SERVERS) or _place(connection)
     if not servers:
         raise EntityError(
-            f"entity {entity.entityid!r}: its connection names no broker\n"
-            f"  Fix: give the connection a host and a port, or {_SERVERS} in its extra, or write "
+            f"entity {entity.entityid!r}: its connection has no broker\n"
+            f"  Fix: set host and port of the connection, or {_SERVERS} in its extra, or the tag "
             f"{SERVERS_TAG}."
         )
     settings = {**known, _SERVERS: str(servers)}
@@ -54,9 +54,9 @@ def client_settings(entity: EntityMetadata, connection: Connection) -> dict[str,
     if strange:
         raise EntityError(
             f"entity {entity.entityid!r}: Kafka's Java client has no setting {strange[0]!r}, which "
-            "its connection holds\n"
+            "its connection sets\n"
             "  Fix: put key and certificate into one PEM file that drivers and executors have, and "
-            "write ssl.keystore.type: PEM and ssl.keystore.location."
+            "set ssl.keystore.type: PEM and ssl.keystore.location."
         )
     if _PROTOCOL in settings:
         settings[_PROTOCOL] = settings[_PROTOCOL].upper()

@@ -72,8 +72,9 @@ class Topics:
         """
         if not self._asked(lambda admin: self._create(admin, topic, partitions)):
             raise EntityError(
-                f"entity {self._entity_id!r}: topic {topic!r} was created and is not there yet\n"
-                "  Fix: nothing, if it is tried again."
+                f"entity {self._entity_id!r}: topic {topic!r} was created, but is not available "
+                "yet\n"
+                "  Fix: none needed if it is retried."
             )
 
     def _create(self, admin: Any, topic: str, partitions: int | None) -> bool:
@@ -129,8 +130,8 @@ class Topics:
         raise EntityError(  # not chained: the cause may hold what must not be seen
             f"entity {self._entity_id!r}: the brokers at {self._settings['bootstrap.servers']} "
             f"cannot be asked: {reason}\n"
-            "  Fix: look whether host, port and account of the connection are right, and whether "
-            "the brokers can be reached from the driver."
+            "  Fix: check host, port and account of the connection, and that the driver can reach "
+            "the brokers."
         )
 
 

@@ -86,8 +86,8 @@ def records_of(entity: EntityMetadata, rows: DataFrame) -> DataFrame:
         strange = [name for name in rows.columns if name not in _WRITTEN]
         if "value" not in rows.columns or strange:
             raise PipeRunError(
-                f"{where}: a record is made of the columns {', '.join(_WRITTEN)}, and of these "
-                f"'value' must be there; the result has {', '.join(rows.columns)}\n"
+                f"{where}: a record has the columns {', '.join(_WRITTEN)}, and of these "
+                f"'value' is required; the result has {', '.join(rows.columns)}\n"
                 "  Fix: return these columns, or declare the entity's schema: then each row "
                 "becomes a JSON object."
             )
@@ -98,7 +98,7 @@ def records_of(entity: EntityMetadata, rows: DataFrame) -> DataFrame:
         return rows.select(value)
     if key not in rows.columns:
         raise PipeRunError(
-            f"{where}: the result has no column {key!r}, which is to be the key of its records\n"
+            f"{where}: the result has no column {key!r}, the key of its records\n"
             f"  Fix: correct the tag {KEY_TAG}, or the pipe's result."
         )
     return rows.select(F.col(quoted(str(key))).cast("string").alias("key"), value)
@@ -110,8 +110,8 @@ def _failing(entity: EntityMetadata, malformed: Column) -> Column:
         *(F.col("topic"), F.lit(", partition "), F.col("partition").cast("string")),
         *(F.lit(", offset "), F.col("offset").cast("string")),
         F.lit(
-            ", is no JSON object of the declared schema\n  Fix: correct what sends it or the "
-            "schema; or leave such records out (provider.malformed: drop), or keep them "
+            ", is not a JSON object of the declared schema\n  Fix: correct its producer or the "
+            "schema; or drop such records (provider.malformed: drop), or keep them "
             "(provider.malformed: keep)."
         ),
     )

@@ -45,9 +45,9 @@ def read_foreign(context: ProviderContext, entity: EntityMetadata, place: str) -
             if "MERGE" not in str(error):
                 raise
             raise PipeRunError(
-                f"entity {entity.entityid!r}: the files at {place!r} have columns of one name and "
-                f"of different types: {str(error).splitlines()[0]}\n"
-                "  Fix: declare the entity's schema, or have the files written anew."
+                f"entity {entity.entityid!r}: the files at {place!r} have columns of the same name "
+                f"but different types: {str(error).splitlines()[0]}\n"
+                "  Fix: declare the entity's schema, or rewrite the files."
             ) from error
         frame = spark.read.options(**{**options, "mergeSchema": "false"}).parquet(place)
     if declared is None:

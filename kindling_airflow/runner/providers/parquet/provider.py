@@ -208,9 +208,9 @@ class ParquetProvider:
         schema = declared_schema(entity, self._spark)
         if schema is None:
             raise EntityError(
-                f"entity {entity.entityid!r}: no table at {location!r} yet, and no schema from "
-                "which an empty one could be made for the stream that reads it\n"
-                "  Fix: declare the entity's schema, or run first what writes it."
+                f"entity {entity.entityid!r}: no table at {location!r} yet, and no declared schema "
+                "from which to create an empty one for the stream that reads it\n"
+                "  Fix: declare the entity's schema, or run the pipe that writes it first."
             )
         create_empty(self._storage, location, schema)
 
@@ -230,9 +230,9 @@ class ParquetProvider:
         if published and not streamed and write_mode_of(entity) != "append":
             raise PipeRunError(
                 f"entity {entity.entityid!r}: runs replace files of the table at {location!r}; a "
-                "stream that reads it would take rows in again, and miss files that it was about "
-                "to read\n"
-                "  Fix: let its runs add files (write_mode: append), or keep the table in delta or "
+                "stream that reads it would read rows again, and miss files that it was about to "
+                "read\n"
+                "  Fix: let its runs append (write_mode: append), or store the table as delta or "
                 "iceberg."
             )
         schema = self._schema_for_stream(entity, location)
@@ -269,8 +269,8 @@ class ParquetProvider:
             return new
         if _columns_in(stored) != _columns_in(new):
             raise EntityError(
-                f"entity {entity.entityid!r}: the table's columns have changed while its slice was "
-                "made; nothing was published\n  Fix: nothing, if it is tried again."
+                f"entity {entity.entityid!r}: the table's columns changed while its slice was "
+                "computed; nothing was published\n  Fix: none needed if it is retried."
             )
         return None
 
@@ -281,15 +281,15 @@ class ParquetProvider:
         if problems:
             listed = "\n".join(f"  - {problem}" for problem in problems)
             remedy = (
-                "move the table away and begin the stream anew"
+                "move the table away and restart the stream"
                 if is_streamed(self._storage, self._context.location_of(entity))
-                else "have the whole table written anew (a run without an interval does)"
+                else "have the whole table rewritten (a run without an interval does)"
                 if write_mode_of(entity) == "overwrite_interval"
-                else "have the whole table written anew (write_mode: overwrite)"
+                else "have the whole table rewritten (write_mode: overwrite)"
             )
             raise PipeRunError(
                 f"entity {entity.entityid!r}: the result does not have the columns of the table, "
-                f"whose other rows stay\n{listed}\n  Fix: {remedy}, or keep the columns."
+                f"whose other rows are kept\n{listed}\n  Fix: {remedy}, or keep the columns."
             )
 
     def _check_slice(
@@ -313,9 +313,9 @@ class ParquetProvider:
         if outside:
             shown = ", ".join(outside[:_EXAMPLES]) + (", ..." if len(outside) > _EXAMPLES else "")
             raise PipeRunError(
-                f"entity {entity.entityid!r}: the result has rows outside of the run's slice "
+                f"entity {entity.entityid!r}: the result has rows outside the run's slice "
                 f"({part}): {part.column} = {shown}\n"
-                "  Fix: leave such rows out, or read the slice alone (interval.read: slice)."
+                "  Fix: remove such rows, or read the slice only (interval.read: slice)."
             )
 
     def _schema_for_stream(self, entity: EntityMetadata, location: str) -> StructType:
@@ -325,8 +325,8 @@ class ParquetProvider:
         schema = declared_schema(entity, self._spark)
         if schema is None:
             raise EntityError(
-                f"entity {entity.entityid!r}: no file at {location!r} yet that would say what "
-                "columns a stream of it has\n  Fix: declare the entity's schema."
+                f"entity {entity.entityid!r}: no file at {location!r} yet that would show the "
+                "columns of a stream\n  Fix: declare the entity's schema."
             )
         return schema
 

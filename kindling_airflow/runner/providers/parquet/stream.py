@@ -52,9 +52,9 @@ def refuse_publish(entity: EntityMetadata, storage: Storage, table: str) -> None
     if is_streamed(storage, table):
         raise PipeRunError(
             f"entity {entity.entityid!r}: the table at {table!r} is written by a stream; a run "
-            "cannot publish to it, for readers see nothing but what is in the log of the stream\n"
-            "  Fix: give the result another place (provider.path, or an entity of its own), or "
-            "move the stream's table away and begin its query anew."
+            "cannot publish to it, because readers see only what is in the log of the stream\n"
+            "  Fix: write the result to another location (provider.path, or a separate entity), or "
+            "move the stream's table away and restart its query."
         )
 
 
@@ -86,8 +86,8 @@ def take_over(
     where = f"entity {entity.entityid!r}"
     if literal_path(table) != table:
         raise PipeRunError(
-            f"{where}: a stream cannot write to {table!r}, because Spark takes such a path for a "
-            "pattern where it looks for the stream's log\n"
+            f"{where}: a stream cannot write to {table!r}, because Spark treats such a path as a "
+            "pattern when it looks for the stream's log\n"
             "  Fix: use a path without any of the characters {}[]*?\\."
         )
     check_time_zone(entity, storage, table, schema)
@@ -97,9 +97,10 @@ def take_over(
     found = readable(storage, table)
     if found is not None and (found != table or has_data(storage, table)):
         raise PipeRunError(
-            f"{where}: the table at {table!r} has rows that no stream has written; a stream cannot "
-            "go on with it, for readers would see nothing but the rows of the stream from then on\n"
-            "  Fix: give the stream another place (provider.path, or an entity of its own), or "
+            f"{where}: the table at {table!r} has rows that were not written by a stream; a stream "
+            "cannot continue it, because readers would see only the rows of the stream from then "
+            "on\n"
+            "  Fix: use another location for the stream (provider.path, or a separate entity), or "
             "move the table away."
         )
     if found is None:
@@ -124,10 +125,10 @@ def _check_owner(entity: EntityMetadata, storage: Storage, table: str, checkpoin
     if begun is not None and begun >= done and _owner(storage, table) in (checkpoint, None):
         return
     raise PipeRunError(
-        f"entity {entity.entityid!r}: the table at {table!r} has {done + 1} batches of another "
-        f"checkpoint than {checkpoint!r}; Spark would leave out as many batches of this query, "
-        "because their numbers are in the table's log already\n"
-        "  Fix: bring the checkpoint back, or begin anew with another place for the table "
+        f"entity {entity.entityid!r}: the table at {table!r} has {done + 1} batches of a "
+        f"checkpoint other than {checkpoint!r}; Spark would skip as many batches of this query, "
+        "because their numbers are already in the table's log\n"
+        "  Fix: restore the checkpoint, or start over with another location for the table "
         "(provider.path), or move the table away."
     )
 

@@ -35,7 +35,8 @@ from kindling_airflow.runner.schema.differences import quoted
 
 _LONGEST_NAME = 255
 _ESCAPED = re.compile(r"""[\x01-\x1f"#%'*/:=?\\\x7f{\[\]^]""")
-_NOT_IN_LOCALE = "characters that the driver's locale lacks (set LANG to C.UTF-8, for instance)"
+_NOT_IN_LOCALE = "characters that the driver's locale cannot encode (set LANG to C.UTF-8, for "
+"example)"
 _AS_NULL = "which would be read as NULL"
 
 
@@ -186,7 +187,7 @@ class PartitionChecks:
                 first = F.expr("TIMESTAMP'0001-01-01T00:00:00Z'")
                 wrong = [
                     (
-                        "a time before the year 1, of which the year would lose its sign",
+                        "a time before year 1, whose year would lose its sign",
                         column < first,
                     )
                 ]
@@ -203,10 +204,13 @@ class PartitionChecks:
         wrong = [
             (f"'', {_AS_NULL}", column == F.lit("")),
             (f"{NULL_FOLDER!r}, {_AS_NULL}", column == F.lit(NULL_FOLDER)),
-            ("a text with the character NUL, which no folder can have", column.contains("\0")),
+            (
+                "a value with the NUL character, which folder names cannot have",
+                column.contains("\0"),
+            ),
         ]
         if self.kind != "delta":
-            reason = f"a text that ends with {BEING_COPIED!r}, a folder that Spark passes over"
+            reason = f"a text that ends with {BEING_COPIED!r}, a folder that Spark ignores"
             wrong.append((reason, column.endswith(BEING_COPIED)))
             if self.unwritable:
                 wrong.append((f"a text with {_NOT_IN_LOCALE}", column.rlike(self.unwritable)))
@@ -219,7 +223,7 @@ class PartitionChecks:
         encoded = quote_plus(name) if self.kind == "iceberg" else _ESCAPED.sub("%00", name)
         own = len(encoded.encode()) + 1
         return (
-            f"a text that makes a name of a folder longer than {_LONGEST_NAME} bytes",
+            f"a value whose folder name is longer than {_LONGEST_NAME} bytes",
             # The first part is cheap, and nearly always false: no byte becomes more than six.
             (6 * F.octet_length(_column(name)) + own > _LONGEST_NAME)
             & (length + own > _LONGEST_NAME),
@@ -233,11 +237,11 @@ class PartitionChecks:
             for name, reason, rows in found
         )
         names = ", ".join(dict.fromkeys(repr(name) for name, _, _ in found))
-        others = "" if self.kind == "iceberg" else ", or keep the entity in iceberg"
+        others = "" if self.kind == "iceberg" else ", or store the entity as iceberg"
         return PipeRunError(
-            f"entity {self.entity.entityid!r}: {self.kind} cannot keep values of its partition "
-            f"columns as they are; nothing was published\n{lines}\n"
-            "  Fix: leave such rows out, or give them another value; or take "
+            f"entity {self.entity.entityid!r}: {self.kind} cannot store values of its partition "
+            f"columns unchanged; nothing was published\n{lines}\n"
+            "  Fix: remove such rows, or change these values; or remove "
             f"{names} out of partition_columns{others}."
         )
 

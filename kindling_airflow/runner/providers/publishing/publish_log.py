@@ -157,7 +157,7 @@ class PublishLog:
                 )
             if not self._is_done(last):
                 self._finish(last)
-        raise EntityError(f"table {self._table!r}: other drivers publish all the time; try again")
+        raise EntityError(f"table {self._table!r}: other drivers keep publishing; retry")
 
     def consistent(self, look: Callable[[], T]) -> T:
         """Return what a look at the table's files finds, of one publish and not of two.
@@ -175,7 +175,7 @@ class PublishLog:
                 continue
             if self._last() == (before, True):
                 return found
-        raise EntityError(f"table {self._table!r} changes all the time; try again")
+        raise EntityError(f"table {self._table!r} keeps changing; retry")
 
     def commit(self, plan: Callable[[], Commit]) -> None:
         """Decide a publish and carry it out.
@@ -195,9 +195,7 @@ class PublishLog:
             if self._decide(number, commit):
                 break
         else:
-            raise EntityError(
-                f"table {self._table!r}: other drivers publish all the time; try again"
-            )
+            raise EntityError(f"table {self._table!r}: other drivers keep publishing; retry")
         try:
             self._bring_in(commit)
         except Exception:

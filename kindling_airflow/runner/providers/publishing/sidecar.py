@@ -91,6 +91,6 @@ def check_time_zone(
         raise PipeRunError(
             f"entity {entity.entityid!r}: the table at {table!r} is partitioned by the TIMESTAMP "
             f"{', '.join(map(repr, local))}, in the time zone of the session that wrote it, which "
-            "is not recorded; rows that are added in UTC would be read as other instants\n"
-            "  Fix: have the whole table written again, or partition it by a DATE."
+            "is not recorded; rows added in UTC would be read as different instants\n"
+            "  Fix: rewrite the whole table, or partition it by a DATE."
         )

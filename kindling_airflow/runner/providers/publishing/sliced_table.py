@@ -125,9 +125,10 @@ class SlicedTable:
             twice = set(names) & taken_by(others.values(), entity_id)
             if twice:
                 raise EntityError(
-                    f"table {self.folder!r}: another run has taken in what this one has read of "
+                    f"table {self.folder!r}: another run has already consumed what this run has "
+                    "read of "
                     f"{entity_id!r}; nothing was published\n"
-                    "  Fix: nothing, if it is tried again: it then reads what is left."
+                    "  Fix: none needed if it is retried: it then reads the remaining rows."
                 )
         found = self._data_files(staged)
         adds = tuple((name, _named_for(instance, name)) for name in found)

@@ -118,9 +118,9 @@ def check_columns(entity: EntityMetadata, stored: StructType, result: StructType
         adding = f"have new ones added ({NEW_COLUMNS_TAG}: add), " if could_be_added else ""
         raise PipeRunError(
             f"entity {entity.entityid!r}: the result does not have the columns of the table, whose "
-            f"other rows stay\n{listed}\n"
+            f"other rows are kept\n{listed}\n"
             f"  Fix: keep the columns, {adding}or have the "
-            "whole table written anew (write_mode: overwrite)."
+            "whole table rewritten (write_mode: overwrite)."
         )
 
 
@@ -149,10 +149,10 @@ def publish_patiently(
         publish,
         is_conflict,
         lambda reason: (
-            f"entity {entity.entityid!r}: others published it at the same moment, "
+            f"entity {entity.entityid!r}: other runs published it concurrently, "
             f"{_TRIES} times in a row; this result was not published: {reason}\n"
-            "  Fix: let fewer runs write it at once, or partition it by the column of "
-            "its slices, so that they do not touch the same files."
+            "  Fix: let fewer runs write it concurrently, or partition it by its interval column, "
+            "so that they do not touch the same files."
         ),
     )
     context.storage.delete(staged.path)
@@ -163,8 +163,8 @@ def appended_before(entity: EntityMetadata, staged: Staged) -> Published:
     """Return what becomes of an append whose run has made it before: nothing."""
     return Published(
         0,
-        f"entity {entity.entityid!r}: this run has appended its rows before, and those stay; the "
-        f"{staged.rows} of this try were not added",
+        f"entity {entity.entityid!r}: this run has already appended its rows, which are kept; the "
+        f"{staged.rows} rows of this attempt were not added",
     )
 
 
@@ -192,8 +192,8 @@ def create_patiently(
         is_conflict,
         lambda reason: (
             f"entity {entity.entityid!r}: its empty table cannot be created, because others change "
-            f"it at the same moment, {_TRIES} times in a row: {reason}\n"
-            "  Fix: nothing, if it is tried again."
+            f"it concurrently, {_TRIES} times in a row: {reason}\n"
+            "  Fix: none needed if it is retried."
         ),
     )
 
@@ -207,10 +207,9 @@ def empty_table(entity: EntityMetadata, spark: SparkSession) -> DataFrame:
     declared = declared_schema(entity, spark)
     if declared is None:
         raise EntityError(
-            f"entity {entity.entityid!r}: there is no table yet, and nothing says what an empty "
-            "one would look like\n"
-            "  Fix: declare the entity's schema, or have the table written before a stream reads "
-            "it."
+            f"entity {entity.entityid!r}: there is no table yet, and no declared schema from which "
+            "to create an empty one\n"
+            "  Fix: declare the entity's schema, or write the table before a stream reads it."
         )
     return arranged(spark.createDataFrame([], declared), declared)
 
@@ -262,13 +261,13 @@ def _alone(storage: Storage, location: str) -> Iterator[None]:
 def _check_slice(entity: EntityMetadata, staged: DataFrame, part: IntervalSlice) -> None:
     if part.column not in staged.columns:
         raise PipeRunError(
-            f"entity {entity.entityid!r}: the result has no column {part.column!r}, by which its "
-            "slices are found\n  Fix: correct the tag interval.column, or the pipe's result."
+            f"entity {entity.entityid!r}: the result has no column {part.column!r}, which the tag "
+            "interval.column names\n  Fix: correct the tag interval.column, or the pipe's result."
         )
     kind = staged.schema[part.column].dataType.simpleString()
     if kind not in KINDS:
         raise PipeRunError(
-            f"entity {entity.entityid!r}: its slices are found by {part.column!r}, of type "
+            f"entity {entity.entityid!r}: its interval column is {part.column!r}, of type "
             f"{kind.upper()}\n"
             f"  Fix: use a column of one of the types {', '.join(k.upper() for k in KINDS)}."
         )
@@ -277,9 +276,9 @@ def _check_slice(entity: EntityMetadata, staged: DataFrame, part: IntervalSlice)
     if found:
         shown = _examples("null" if row[0] is None else str(row[0]) for row in found)
         raise PipeRunError(
-            f"entity {entity.entityid!r}: the result has rows outside of the run's slice ({part}): "
+            f"entity {entity.entityid!r}: the result has rows outside the run's slice ({part}): "
             f"{part.column} = {shown}\n"
-            "  Fix: leave such rows out, or read the slice alone (interval.read: slice)."
+            "  Fix: remove such rows, or read the slice only (interval.read: slice)."
         )
 
 
@@ -300,7 +299,7 @@ def _check_keys(entity: EntityMetadata, staged: DataFrame) -> None:
         raise PipeRunError(
             f"{where}: rows are merged by {', '.join(keys)}, and the result has nulls there: "
             f"{_examples(map(_shown_key, nulls))}\n"
-            "  Fix: leave such rows out, or fill them."
+            "  Fix: remove or fill such rows."
         )
     counted = staged.groupBy(*columns).agg(F.count(F.lit(1)).alias(_TIMES)).where(f"{_TIMES} > 1")
     doubled = counted.select(*columns).limit(_EXAMPLES + 1).collect()
@@ -308,7 +307,7 @@ def _check_keys(entity: EntityMetadata, staged: DataFrame) -> None:
         raise PipeRunError(
             f"{where}: rows are merged by {', '.join(keys)}, and the result has more than one row "
             f"for the same key: {_examples(map(_shown_key, doubled))}\n"
-            "  Fix: leave one row for each key, or name more columns in merge_columns."
+            "  Fix: keep one row per key, or add columns to merge_columns."
         )
 
 

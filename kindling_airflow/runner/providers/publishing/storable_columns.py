@@ -61,7 +61,7 @@ def check_columns_storable(
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise PipeRunError(
             f"entity {entity.entityid!r}: {kind} cannot store the result as it is\n{listed}\n"
-            "  Fix: cast or rename these columns, or leave them out."
+            "  Fix: cast, rename or remove these columns."
         )
 
 
@@ -78,7 +78,7 @@ def refusals_of(entity: EntityMetadata, kind: str) -> Iterator[None]:
         if not is_permanent(error):
             raise
         raise PipeRunError(
-            f"entity {entity.entityid!r}: {kind} refuses the result: {error}\n"
+            f"entity {entity.entityid!r}: {kind} rejects the result: {error}\n"
             "  Fix: change the pipe's result, or the entity's declaration."
         ) from error
 
@@ -95,7 +95,7 @@ def _type_problems(
             yield from each(f"{path}.{field.name}", field.dataType)
         twice = Counter(field.name.lower() for field in found)
         for name in (name for name, times in twice.items() if times > 1):
-            yield f"column {path!r} has the field {name!r} more than once, upper case or lower"
+            yield f"column {path!r} has the field {name!r} more than once, ignoring case"
     elif isinstance(found, T.ArrayType):
         yield from each(f"{path}[]", found.elementType)
     elif isinstance(found, T.MapType):
@@ -126,9 +126,9 @@ def _is_collated(kind: Any) -> bool:
 def _name_problems(schema: StructType, kind: str, *, is_new: bool) -> Iterator[str]:
     for name in schema.fieldNames():
         if name == _KEPT_BY_SPARK:
-            yield f"column {name!r} has a name that Spark keeps to itself"
+            yield f"column {name!r} has a name that is reserved by Spark"
         elif kind == "iceberg" and name in _KEPT_BY_ICEBERG:
-            yield f"column {name!r} has a name that Iceberg keeps to itself"
+            yield f"column {name!r} has a name that is reserved by Iceberg"
     if kind == "delta" and is_new:
         for path, name in _names("", schema):
             bad = "".join(sorted({c for c in name if c in _NOT_IN_DELTA}))
@@ -161,7 +161,7 @@ def _partition_problems(entity: EntityMetadata, schema: StructType, kind: str) -
         if not _makes_folders(found, kind):
             yield (
                 f"partition column {name!r} is of type {found.simpleString().upper()}, which "
-                + ("it cannot partition by" if kind == "iceberg" else "no name of a folder keeps")
+                + ("it cannot partition by" if kind == "iceberg" else "folder names cannot store")
             )
 
 

@@ -153,7 +153,7 @@ class CatalogTableProvider:
             raise EntityError(
                 f"entity {entity.entityid!r}: the catalog refused to publish table "
                 f"{'.'.join(name)!r}: {error}\n"
-                "  Fix: try again if another run has published it at the same moment."
+                "  Fix: retry if another run published it concurrently."
             ) from None  # for the cause says that it cannot heal
 
     def _replace(self, name: tuple[str, ...], entity: EntityMetadata, staged: Staged) -> None:
@@ -193,16 +193,16 @@ class CatalogTableProvider:
         if forgets and self._context.memory is None:
             problem = (
                 f"{where}: the session's catalog is in memory: table {'.'.join(name)!r} would be "
-                "forgotten when the driver ends\n"
-                "  Fix: give Spark a metastore (spark.sql.catalogImplementation: hive), or store "
+                "lost when the driver ends\n"
+                "  Fix: configure a metastore (spark.sql.catalogImplementation: hive), or store "
                 "the entity as parquet."
             )
             raise DeclarationError([problem])
         folder = self._context.location_of(entity)
         if literal_path(folder) != folder:
             problem = (
-                f"{where}: its folder {folder!r} has characters of a pattern in its path, with "
-                "which no table of Spark's catalog can be read\n"
+                f"{where}: its folder {folder!r} has glob characters in its path, which tables of "
+                "Spark's catalog cannot have\n"
                 "  Fix: use a warehouse or a provider.path without any of []{}*?\\."
             )
             raise DeclarationError([problem])
@@ -235,7 +235,8 @@ class CatalogTableProvider:
         if not self._fits(table, entity, schema):
             listed = ", ".join(f"{column} {kind}" for column, kind in table.columns)
             problem = (
-                f"{where} was not made by this entity, and has other columns than the result: "
+                f"{where} was not created by this entity, and has different columns than the "
+                "result: "
                 f"{listed}; stored as {table.provider}, partitioned by "
                 f"{', '.join(table.partition_columns) or 'nothing'}\n{remedy}"
             )

@@ -83,7 +83,7 @@ class DeltaProvider(LoggedTableProvider):
         if missing:
             lines = "\n".join(f"        {key}: {value}" for key, value in missing.items())
             problem = (
-                "provider_type 'delta': the Spark session was made without what Delta needs\n"
+                "provider_type 'delta': the Spark session lacks settings that Delta needs\n"
                 f"  Fix: add to the definition\n    spark:\n      conf:\n{lines}"
             )
             raise DeclarationError([problem])
@@ -155,7 +155,7 @@ class DeltaProvider(LoggedTableProvider):
             raise PipeRunError(
                 f"entity {entity.entityid!r}: a stream writes the TIMESTAMP {', '.join(found)}, by "
                 f"which the table is partitioned, as a local time of {zone}, where two instants "
-                "may have the same one\n"
+                "may be the same\n"
                 "  Fix: partition the table by a DATE, or set spark.sql.session.timeZone to UTC."
             )
 

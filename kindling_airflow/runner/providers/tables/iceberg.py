@@ -285,7 +285,7 @@ class IcebergProvider(LoggedTableProvider):
             key = f"spark.sql.catalog.{catalog}"
             problem = (
                 f"entity {entity.entityid!r}: the Spark session has no catalog {catalog!r}\n"
-                "  Fix: add to the definition, with what your catalog is\n"
+                "  Fix: add to the definition, with the values of your catalog\n"
                 f"    spark:\n      conf:\n        {key}: {_CATALOG_CLASS}\n"
                 f"        {key}.type: rest\n        {key}.uri: https://..."
             )

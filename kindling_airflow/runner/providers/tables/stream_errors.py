@@ -29,18 +29,18 @@ def changed_table_problem(entity: EntityMetadata, what: str, options: str) -> st
     """
     return (
         f"entity {entity.entityid!r}: rows of the table were replaced or deleted ({what}); a "
-        "stream cannot take back what it has read\n"
-        "  Fix: let what writes it only add rows (write_mode: append); or leave such commits out, "
-        f"and the new rows in them ({options}); or begin with the table as it is now, with an "
-        "output and a checkpoint of their own (stream.checkpoint)."
+        "stream cannot retract rows that it has read\n"
+        "  Fix: only append rows to it (write_mode: append); or skip such commits, and the new "
+        f"rows in them ({options}); or start with the table as it is now, with a new output and a "
+        "new checkpoint (stream.checkpoint)."
     )
 
 
 def replaced_table_problem(entity: EntityMetadata) -> str:
     """Return that the table is another one than the checkpoint knows, and what helps."""
     return (
-        f"entity {entity.entityid!r}: the table is not the one, or has no longer the history, that "
-        "the stream's checkpoint knows\n"
-        "  Fix: begin with the table as it is now, with an output and a checkpoint of their own "
+        f"entity {entity.entityid!r}: the table was replaced, or no longer has the history that "
+        "the stream's checkpoint refers to\n"
+        "  Fix: start with the table as it is now, with a new output and a new checkpoint "
         "(stream.checkpoint)."
     )
