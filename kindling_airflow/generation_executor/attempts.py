@@ -1,21 +1,21 @@
-"""The tries of pipes: slots, time limits, retries.
+"""The attempts of pipes: slots, time limits, retries.
 
     begin -> running -> ended
                |  ^
        failed  v  |  after the interval, when a slot is free
-             resting
+             waiting
                ^
-               |  when the old try has ended
-             haunted  <- ran out of time, and is to be tried again
+               |  when the old attempt has ended
+           timed out  <- ran out of time, and is to be retried
 
-A try that runs out of time is given up: its slot is free at once, and its outcome will not count.
-Its thread cannot be stopped, only asked to end. Until it has, the pipe is not tried again, because
-two tries of one pipe must not write beside each other; if it does not end in time, the pipe fails.
+An attempt that runs out of time is abandoned: its slot is free at once, and its outcome does not
+count. Its thread cannot be stopped, only asked to end. Until it has, the pipe is not retried,
+because two attempts of one pipe must not write at once; if it does not end in time, the pipe fails.
 
-When pipes run side by side, a resting pipe holds no slot; one after the other, it holds the one.
+When pipes run in parallel, a waiting pipe holds no slot; otherwise it holds the only one.
 
-The clock is looked at after each message, so a limit holds however much other pipes have to say. An
-end that is there already counts, though, even if nobody has had the time to read it yet.
+The clock is checked after each message, so a limit holds however many messages other pipes send.
+An end that is already in the queue counts, though, even if it has not been read yet.
 """
 
 from __future__ import annotations
@@ -31,16 +31,21 @@ from kindling_airflow.errors import PipeTimeoutError
 from kindling_airflow.generation_executor.events import Log
 from kindling_airflow.generation_executor.options import BatchOptions, PipeOptions
 from kindling_airflow.generation_executor.results import PipeStatus
-from kindling_airflow.generation_executor.runners import Cancellable, Outcome, PipeRunner, try_pipe
+from kindling_airflow.generation_executor.runners import (
+    Cancellable,
+    Outcome,
+    PipeRunner,
+    run_attempt,
+)
 from kindling_airflow.generation_executor.threads import Threads
 
 GRACE_SECONDS = 10.0
-"""How long after the interval a try that ran out of time may still take to end."""
+"""How long after the interval an attempt that ran out of time may still take to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class PipeEnd:
-    """A pipe has ended: how, after how many tries, how long it took, and why there is no other."""
+    """A pipe has ended: how, after how many attempts, how long it took, why it is not retried."""
 
     pipe_id: str
     outcome: Outcome
@@ -51,7 +56,7 @@ class PipeEnd:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A try failed and another one follows."""
+    """An attempt failed and is followed by another one."""
 
     pipe_id: str
     attempt: int
@@ -64,7 +69,7 @@ class _Live:
     """A pipe between its start and its end."""
 
     pipe_id: str
-    settings: PipeOptions
+    options: PipeOptions
     started: float
     attempt: int = 0
     deadline: float | None = None
@@ -73,8 +78,8 @@ class _Live:
 
 
 @dataclass(frozen=True, slots=True)
-class _TryEnded:
-    """The message of a try's thread."""
+class _AttemptEnded:
+    """The message of an attempt's thread."""
 
     pipe_id: str
     attempt: int
@@ -96,18 +101,18 @@ class Attempts:
     Args:
         run_pipe: runs a pipe.
         options: how many may run at once.
-        settings: what holds for each pipe.
+        pipe_options: the options of each pipe.
         threads: time and threads.
-        log: where late ends and failed cancellations are told.
-        on_retry: is called when a pipe will be tried again.
-        on_message: is called with messages that are nobody's here.
+        log: the log of late ends and failed cancellations.
+        on_retry: is called when a pipe will be retried.
+        on_message: is called with all other messages.
     """
 
     def __init__(
         self,
         run_pipe: PipeRunner,
         options: BatchOptions,
-        settings: Mapping[str, PipeOptions],
+        pipe_options: Mapping[str, PipeOptions],
         threads: Threads,
         log: Log,
         *,
@@ -116,71 +121,71 @@ class Attempts:
     ) -> None:
         self._run_pipe = run_pipe
         self._options = options
-        self._settings = settings
+        self._pipe_options = pipe_options
         self._threads = threads
         self._log = log
         self._on_retry = on_retry
         self._on_message = on_message
         self._running: dict[str, _Live] = {}
-        self._resting: list[tuple[float, int, _Live]] = []
-        self._haunted: dict[str, _Live] = {}
-        self._given_up: dict[tuple[str, int], int] = {}  # tries: how many threads are left of each
+        self._waiting: list[tuple[float, int, _Live]] = []
+        self._timed_out: dict[str, _Live] = {}
+        self._abandoned: dict[tuple[str, int], int] = {}  # attempts, with their running threads
         self._ended: deque[PipeEnd] = deque()
         self._turn = itertools.count()
-        self._unread: deque[Any] = deque()  # messages that are there
-        self._returned: Counter[tuple[str, int]] = Counter()  # tries: how many ends are unread
+        self._unread: deque[Any] = deque()
+        self._returned: Counter[tuple[str, int]] = Counter()  # attempts, with their unread ends
         self._no_more = ""
 
     def any_left(self) -> bool:
-        """Tell whether a pipe has begun and :meth:`next_end` has not returned its end."""
-        return bool(self._running or self._resting or self._haunted or self._ended)
+        """Return whether a pipe has begun and :meth:`next_end` has not returned its end."""
+        return bool(self._running or self._waiting or self._timed_out or self._ended)
 
     def has_slot(self) -> bool:
-        """Tell whether another pipe may begin."""
-        waiting = 0 if self._options.parallel else len(self._resting) + len(self._haunted)
+        """Return whether another pipe may begin."""
+        waiting = 0 if self._options.parallel else len(self._waiting) + len(self._timed_out)
         return len(self._running) + waiting < self._options.width
 
     def begin(self, pipe_id: str) -> None:
-        """Start a pipe's first try."""
-        self._start(_Live(pipe_id, self._settings[pipe_id], self._threads.now()))
+        """Start a pipe's first attempt."""
+        self._start(_Live(pipe_id, self._pipe_options[pipe_id], self._threads.now()))
 
     def resume(self) -> None:
-        """Start further tries that are due, while there are slots."""
+        """Start retries that are due, while there are slots."""
         now = self._threads.now()
-        while self._resting and self._resting[0][0] <= now and self._is_free():
-            self._start(heapq.heappop(self._resting)[2])
+        while self._waiting and self._waiting[0][0] <= now and self._is_free():
+            self._start(heapq.heappop(self._waiting)[2])
 
     def next_end(self, at_most: float | None = None) -> PipeEnd | None:
-        """Wait until something happens; return a pipe that has ended, or None.
+        """Wait for the next event; return a pipe that has ended, or None.
 
         Args:
-            at_most: how many seconds to wait; None: as long as there is nothing to do.
+            at_most: how many seconds to wait at most.
         """
         if not self._ended:
             self._read(self._next_message(at_most))
-            self._look_at_the_clock()
+            self._check_clock()
         return self._ended.popleft() if self._ended else None
 
-    def try_no_more(self, reason: str) -> None:
-        """End what waits for another try, and let nothing be tried again from now on."""
+    def stop_retrying(self, reason: str) -> None:
+        """End the pipes that wait for a retry; from now on nothing is retried."""
         self._no_more = reason
-        waiting = [live for _, _, live in sorted(self._resting)]
-        waiting += self._haunted.values()
-        self._resting.clear()
-        self._haunted.clear()
+        waiting = [live for _, _, live in sorted(self._waiting)]
+        waiting += self._timed_out.values()
+        self._waiting.clear()
+        self._timed_out.clear()
         for live in waiting:
-            self._end(live, live.failure, f"not tried again: {reason}")
+            self._end(live, live.failure, f"not retried: {reason}")
 
     def abandon(self, reason: str) -> None:
-        """End everything: ask what runs to end, and wait for nothing; ends that are there count."""
-        self.try_no_more(reason)
+        """End everything without waiting; ends that are already in the queue count."""
+        self.stop_retrying(reason)
         self._collect_messages()
         while self._unread:
             self._read(self._next_message(0.0))
         running = list(self._running.values())
         self._running.clear()
         for live in running:
-            self._give_up(live)
+            self._abandon(live)
             error = f"{reason} while it ran"
             failed = Outcome(PipeStatus.FAILED, error=error, error_type="KeyboardInterrupt")
             self._end(live, failed, "")
@@ -196,17 +201,18 @@ class Attempts:
 
     def _start(self, live: _Live) -> None:
         live.attempt += 1
-        limit = live.settings.timeout_seconds
+        limit = live.options.timeout_seconds
         live.deadline = None if limit is None else self._threads.now() + limit
         self._running[live.pipe_id] = live
         pipe_id, attempt, run_pipe = live.pipe_id, live.attempt, self._run_pipe
         self._threads.start(
-            f"kindling-{pipe_id}", lambda: _TryEnded(pipe_id, attempt, try_pipe(run_pipe, pipe_id))
+            f"kindling-{pipe_id}",
+            lambda: _AttemptEnded(pipe_id, attempt, run_attempt(run_pipe, pipe_id)),
         )
 
     def _read(self, message: Any) -> None:
-        if isinstance(message, _TryEnded):
-            self._try_returned(message)
+        if isinstance(message, _AttemptEnded):
+            self._attempt_returned(message)
         elif isinstance(message, _CancelEnded):
             self._cancel_returned(message)
         elif message is not None:
@@ -216,50 +222,50 @@ class Attempts:
         if not self._unread:
             return self._threads.wait(_shorter(self._patience(), at_most))
         message = self._unread.popleft()
-        if isinstance(message, (_TryEnded, _CancelEnded)):
+        if isinstance(message, (_AttemptEnded, _CancelEnded)):
             self._returned[message.pipe_id, message.attempt] -= 1
         return message
 
     def _collect_messages(self) -> None:
-        """Take the messages that are there, to be read one by one."""
+        """Move the messages of the queue to the unread ones."""
         while (message := self._threads.wait(0.0)) is not None:
             self._unread.append(message)
-            if isinstance(message, (_TryEnded, _CancelEnded)):
+            if isinstance(message, (_AttemptEnded, _CancelEnded)):
                 self._returned[message.pipe_id, message.attempt] += 1
 
     def _patience(self) -> float | None:
-        """Return how long there is nothing to do unless a message comes."""
-        moments = [live.deadline for live in self._running.values() if live.deadline is not None]
-        moments += [live.resume + GRACE_SECONDS for live in self._haunted.values()]
-        if self._resting and self._is_free():
-            moments.append(self._resting[0][0])
-        return min(moments) - self._threads.now() if moments else None
+        """Return how long there is nothing to do unless a message arrives."""
+        times = [live.deadline for live in self._running.values() if live.deadline is not None]
+        times += [live.resume + GRACE_SECONDS for live in self._timed_out.values()]
+        if self._waiting and self._is_free():
+            times.append(self._waiting[0][0])
+        return min(times) - self._threads.now() if times else None
 
-    def _try_returned(self, message: _TryEnded) -> None:
-        if (message.pipe_id, message.attempt) in self._given_up:
+    def _attempt_returned(self, message: _AttemptEnded) -> None:
+        if (message.pipe_id, message.attempt) in self._abandoned:
             self._log.warning(
-                f"pipe {message.pipe_id!r}: try {message.attempt}, which was given up, has ended "
-                f"({message.outcome.status.value}); this does not count"
+                f"pipe {message.pipe_id!r}: attempt {message.attempt}, which had timed out, has "
+                f"ended ({message.outcome.status.value}); its outcome is ignored"
             )
-            self._one_thread_less(message.pipe_id, message.attempt)
+            self._thread_ended(message.pipe_id, message.attempt)
             return
         live = self._running.pop(message.pipe_id)
         if message.outcome.status is not PipeStatus.FAILED:
             self._end(live, message.outcome, message.outcome.reason)
-        elif self._is_tried_again(live, message.outcome):
-            self._rest(live)
-            self._tell_retry(live)
+        elif self._is_retried(live, message.outcome):
+            self._wait(live)
+            self._report_retry(live)
 
     def _cancel_returned(self, message: _CancelEnded) -> None:
         if message.error is not None:
             self._log.failure(f"pipe {message.pipe_id!r} cannot be cancelled", message.error)
-        self._one_thread_less(message.pipe_id, message.attempt)
+        self._thread_ended(message.pipe_id, message.attempt)
 
-    def _look_at_the_clock(self) -> None:
-        """Give up what is out of time, unless its end is there."""
+    def _check_clock(self) -> None:
+        """Abandon what is out of time, unless its end is in the queue."""
         now = self._threads.now()
         late = [x for x in self._running.values() if x.deadline is not None and x.deadline <= now]
-        hopeless = [x for x in self._haunted.values() if x.resume + GRACE_SECONDS <= now]
+        hopeless = [x for x in self._timed_out.values() if x.resume + GRACE_SECONDS <= now]
         if late or hopeless:
             self._collect_messages()
         for live in late:
@@ -267,47 +273,47 @@ class Attempts:
                 self._run_out_of_time(live)
         for live in hopeless:
             key = (live.pipe_id, live.attempt)
-            if self._returned[key] < self._given_up[key]:
-                del self._haunted[live.pipe_id]
-                reason = f"not tried again: try {live.attempt}, which was given up, has not ended"
+            if self._returned[key] < self._abandoned[key]:
+                del self._timed_out[live.pipe_id]
+                reason = f"not retried: attempt {live.attempt} timed out and has not ended"
                 self._end(live, live.failure, reason)
 
     def _run_out_of_time(self, live: _Live) -> None:
         del self._running[live.pipe_id]
-        self._give_up(live)
-        if self._is_tried_again(live, _timed_out(live)):
-            self._haunted[live.pipe_id] = live
-            self._tell_retry(live)
+        self._abandon(live)
+        if self._is_retried(live, _timeout_of(live)):
+            self._timed_out[live.pipe_id] = live
+            self._report_retry(live)
 
-    def _is_tried_again(self, live: _Live, failure: Outcome) -> bool:
-        """Tell whether a pipe is tried again, and set when; else end it."""
-        retry = live.settings.retry
+    def _is_retried(self, live: _Live, failure: Outcome) -> bool:
+        """Return whether a pipe is retried, and set when; else end it."""
+        retry = live.options.retry
         if live.attempt > retry.attempts:
             self._end(live, failure, "")
         elif failure.permanent:
-            self._end(live, failure, "not tried again: the failure is permanent")
+            self._end(live, failure, "not retried: the failure is permanent")
         elif self._no_more:
-            self._end(live, failure, f"not tried again: {self._no_more}")
+            self._end(live, failure, f"not retried: {self._no_more}")
         else:
             live.failure = failure
             live.resume = self._threads.now() + retry.wait_after(live.attempt)
             return True
         return False
 
-    def _tell_retry(self, live: _Live) -> None:
-        seconds = live.settings.retry.wait_after(live.attempt)
+    def _report_retry(self, live: _Live) -> None:
+        seconds = live.options.retry.wait_after(live.attempt)
         self._on_retry(Retry(live.pipe_id, live.attempt, live.failure, seconds))
 
-    def _rest(self, live: _Live) -> None:
-        heapq.heappush(self._resting, (live.resume, next(self._turn), live))
+    def _wait(self, live: _Live) -> None:
+        heapq.heappush(self._waiting, (live.resume, next(self._turn), live))
 
-    def _give_up(self, live: _Live) -> None:
-        """Ask the running try to end, if the runner can be asked; it is not waited for."""
+    def _abandon(self, live: _Live) -> None:
+        """Cancel the running attempt, if the runner can; its end is not awaited."""
         pipe_id, attempt, runner = live.pipe_id, live.attempt, self._run_pipe
-        self._given_up[pipe_id, attempt] = 1
+        self._abandoned[pipe_id, attempt] = 1
         if not isinstance(runner, Cancellable):
             return
-        self._given_up[pipe_id, attempt] = 2
+        self._abandoned[pipe_id, attempt] = 2
 
         def cancel() -> _CancelEnded:
             try:
@@ -318,15 +324,15 @@ class Attempts:
 
         self._threads.start(f"kindling-cancel-{pipe_id}", cancel)
 
-    def _one_thread_less(self, pipe_id: str, attempt: int) -> None:
-        """Count down; when nothing is left of a try that was given up, another one may follow."""
-        self._given_up[pipe_id, attempt] -= 1
-        if self._given_up[pipe_id, attempt]:
+    def _thread_ended(self, pipe_id: str, attempt: int) -> None:
+        """Count down the threads of an abandoned attempt; after the last one its pipe may go on."""
+        self._abandoned[pipe_id, attempt] -= 1
+        if self._abandoned[pipe_id, attempt]:
             return
-        del self._given_up[pipe_id, attempt]
-        live = self._haunted.pop(pipe_id, None)
+        del self._abandoned[pipe_id, attempt]
+        live = self._timed_out.pop(pipe_id, None)
         if live is not None:
-            self._rest(live)
+            self._wait(live)
 
     def _end(self, live: _Live, outcome: Outcome, reason: str) -> None:
         seconds = self._threads.now() - live.started
@@ -334,16 +340,16 @@ class Attempts:
 
 
 def _shorter(one: float | None, other: float | None) -> float | None:
-    """Return the shorter one of two times; None is for ever."""
+    """Return the shorter one of two times; None: no limit."""
     if one is None or other is None:
         return other if one is None else one
     return min(one, other)
 
 
-def _timed_out(live: _Live) -> Outcome:
-    limit = live.settings.timeout_seconds or 0.0
-    tries = live.settings.retry.attempts + 1
-    which = f" (try {live.attempt} of {tries})" if tries > 1 else ""
+def _timeout_of(live: _Live) -> Outcome:
+    limit = live.options.timeout_seconds or 0.0
+    most = live.options.retry.attempts + 1
+    which = f" (attempt {live.attempt} of {most})" if most > 1 else ""
     return Outcome.raised(
         PipeTimeoutError(
             f"pipe {live.pipe_id!r} did not end within {limit:g} s{which}\n"

@@ -1,4 +1,4 @@
-"""What one execution says: signals to whoever listens, lines to the log."""
+"""What one execution reports: signals to their receivers, lines to the log."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from typing import Any
 from blinker import Signal
 
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.generation_executor.signals import emit
+from kindling_airflow.generation_executor.results import ExecutionResult
+from kindling_airflow.generation_executor.signals import (
+    emit,
+    execution_completed,
+    execution_failed,
+)
 
 
 class Log:
-    """A log of any make: its methods are called with one text, and those it lacks are not missed.
+    """A log of any make: its methods take one text, and may be missing.
 
     Args:
         provider: anything with ``get_logger(name)``; None for the standard library's logging.
@@ -24,33 +29,35 @@ class Log:
         self._logger = logging.getLogger(name) if provider is None else provider.get_logger(name)
 
     def info(self, text: str) -> None:
-        """Say what happens."""
-        self._say("info", text)
+        """Log what happens."""
+        self._log("info", text)
 
     def warning(self, text: str) -> None:
-        """Say what somebody may want to look at."""
-        self._say("warning", text)
+        """Log what may need attention."""
+        self._log("warning", text)
 
     def failure(self, text: str, error: BaseException | None = None) -> None:
-        """Say what went wrong, as an error, with its traceback."""
+        """Log an error with its traceback."""
         if error is not None:
             text = f"{text}\n{''.join(traceback.format_exception(error)).rstrip()}"
-        self._say("error", text)
+        self._log("error", text)
 
-    def _say(self, method: str, text: str) -> None:
-        say = getattr(self._logger, method, None)
-        if say is None:
-            return
-        # The standard library takes the text as a format only where arguments come with it.
-        say(text)
+    def receiver_failed(self, signal: str, error: Exception) -> None:
+        """Log that a receiver of a signal has raised."""
+        self.failure(f"a receiver of {signal} failed; the execution continues", error)
+
+    def _log(self, method: str, text: str) -> None:
+        log = getattr(self._logger, method, None)
+        if log is not None:  # the standard library formats the text only if arguments follow
+            log(text)
 
 
 class Events:
-    """Sends the signals of one execution.
+    """Sends the signals of one execution; receivers that raise are logged.
 
     Args:
-        sender: whose signals they are.
-        log: where receivers that fail are told.
+        sender: the sender of the signals.
+        log: the log.
         run_id: names the execution.
         plan: what is executed; like ``run_id``, part of every signal.
     """
@@ -61,10 +68,16 @@ class Events:
         self.log = log
         self.run_id = run_id
 
-    def tell(self, signal: Signal, **payload: Any) -> None:
-        """Send a signal; receivers that raise are logged."""
+    def send(self, signal: Signal, **payload: Any) -> None:
+        """Send a signal."""
         common = {"run_id": self.run_id, "plan": self._plan}
-        emit(signal, self._sender, self._receiver_failed, **common, **payload)
+        emit(signal, self._sender, self.log.receiver_failed, **common, **payload)
 
-    def _receiver_failed(self, name: str, error: Exception) -> None:
-        self.log.failure(f"a receiver of {name} failed; the execution continues", error)
+    def send_of_pipe(self, signal: Signal, pipe_id: str, **payload: Any) -> None:
+        """Send a signal of one pipe, with the number of its generation."""
+        number = self._plan.find_pipe_generation(pipe_id)
+        self.send(signal, pipe_id=pipe_id, generation_number=number, **payload)
+
+    def send_end(self, result: ExecutionResult) -> None:
+        """Send the signal that the execution has ended."""
+        self.send(execution_completed if result.all_succeeded else execution_failed, result=result)

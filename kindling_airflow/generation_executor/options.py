@@ -1,17 +1,17 @@
-"""What the caller, the pipes' tags and the overrides say about a run, resolved before it begins.
+"""Options of a run from the call, the pipes' tags and the overrides, resolved before it begins.
 
 The more specific one wins: the arguments of the call, then the pipe's own tags, then the call's
 ``overrides`` for that pipe. Every bad value is found before anything runs.
 
 | tag or override | meaning |
 |---|---|
-| ``retry.attempts`` | how often a failed pipe is tried again |
-| ``retry.interval_seconds`` | how long to wait before each further try |
-| ``timeout_seconds`` | how long one try may take; null: without limit |
-| ``retry.backoff`` | the factor by which the waits grow; in overrides alone |
-| ``retry.max_interval_seconds`` | how far they may grow; null: a day; in overrides alone |
+| ``retry.attempts`` | how often a failed pipe is retried |
+| ``retry.interval_seconds`` | how long to wait before each retry |
+| ``timeout_seconds`` | how long one attempt may take; null: without limit |
+| ``retry.backoff`` | the factor by which the waits grow; in overrides only |
+| ``retry.max_interval_seconds`` | how far they may grow; null: a day; in overrides only |
 | ``stream.ready_timeout`` | until a stream is ready |
-| ``stream.drain_timeout`` | until a stream that is to stop has worked off what has arrived |
+| ``stream.drain_timeout`` | until a stream that is to stop has processed what has arrived |
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from kindling_airflow.common.frozen import EMPTY
 from kindling_airflow.errors import ExecutionError, did_you_mean
@@ -38,13 +38,10 @@ __all__ = [
     "stream_limits",
 ]
 
-_TIMEOUT_TAG = "timeout_seconds"
-_STREAM_TAGS = (("ready", "stream.ready_timeout"), ("drain", "stream.drain_timeout"))
-_ATTEMPTS_TAG = "retry.attempts"
-_INTERVAL_TAG = "retry.interval_seconds"
-_BACKOFF = "retry.backoff"
-_LONGEST = "retry.max_interval_seconds"
+T = TypeVar("T")
+
 _DAY = 86_400.0
+_Kind = tuple[str, Callable[[Any], bool]]
 
 
 class ErrorStrategy(str, Enum):
@@ -60,10 +57,10 @@ class ErrorStrategy(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a failed pipe is tried again.
+    """When a failed pipe is retried.
 
     Attributes:
-        attempts: how many further tries there are; 0 for none.
+        attempts: how many retries there are; 0 for none.
         interval_seconds: how long to wait before the first of them.
         backoff: the factor by which each further wait is longer than the one before.
         max_interval_seconds: how long a wait may become; None: a day.
@@ -75,17 +72,16 @@ class RetryPolicy:
     max_interval_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        problems = [
-            *_bad("attempts", self.attempts, _COUNT),
-            *_bad("interval_seconds", self.interval_seconds, _SECONDS),
-            *_bad("backoff", self.backoff, _FACTOR),
-            *_bad("max_interval_seconds", self.max_interval_seconds, _LIMIT),
-        ]
-        if problems:
-            raise ExecutionError(f"retry policy: {problem}" for problem in problems)
+        kinds = {
+            "attempts": _COUNT,
+            "interval_seconds": _SECONDS,
+            "backoff": _FACTOR,
+            "max_interval_seconds": _LIMIT,
+        }
+        Problems(f"retry policy: {problem}" for problem in _misfits(self, kinds)).raise_if_any()
 
     def wait_after(self, attempt: int) -> float:
-        """Return how many seconds to wait after a failed try; the first try is number 1.
+        """Return how many seconds to wait after a failed attempt; the first one is number 1.
 
         >>> policy = RetryPolicy(3, 10, backoff=2, max_interval_seconds=30)
         >>> [policy.wait_after(attempt) for attempt in (1, 2, 3)]
@@ -104,7 +100,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class PipeOptions:
-    """What holds for one pipe: its retries, and how long a try may take (None: no limit)."""
+    """The options of one pipe: its retries, and how long an attempt may take (None: no limit)."""
 
     retry: RetryPolicy
     timeout_seconds: float | None
@@ -112,10 +108,10 @@ class PipeOptions:
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """What holds for a run; see :meth:`GenerationExecutor.execute` for the fields.
+    """The options of a run; see :meth:`GenerationExecutor.execute` for the fields.
 
     Raises:
-        ExecutionError: listing every value that makes no sense.
+        ExecutionError: listing every invalid value.
     """
 
     parallel: bool = False
@@ -127,36 +123,35 @@ class BatchOptions:
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: EMPTY)
 
     def __post_init__(self) -> None:
-        problems = [
-            *_bad("parallel", self.parallel, _FLAG),
-            *_bad("max_workers", self.max_workers, _WORKERS),
-            *_bad("pipe_timeout", self.pipe_timeout, _LIMIT),
-            *_bad("retry_attempts", self.retry_attempts, _COUNT),
-            *_bad("retry_interval_seconds", self.retry_interval_seconds, _SECONDS),
-        ]
-        strategies = [strategy.value for strategy in ErrorStrategy]
-        if self.error_strategy not in strategies:
-            said = self.error_strategy
+        kinds = {
+            "parallel": _FLAG,
+            "max_workers": _WORKERS,
+            "pipe_timeout": _LIMIT,
+            "retry_attempts": _COUNT,
+            "retry_interval_seconds": _SECONDS,
+        }
+        problems = Problems(_misfits(self, kinds))
+        known, given = [strategy.value for strategy in ErrorStrategy], self.error_strategy
+        if given not in known:
             problems.append(
-                f"error_strategy: unknown value {said!r}.{did_you_mean(str(said), strategies)}\n"
-                f"  Fix: use one of {', '.join(strategies)}."
+                f"error_strategy: unknown value {given!r}.{did_you_mean(str(given), known)}\n"
+                f"  Fix: use one of {', '.join(known)}."
             )
         if not isinstance(self.overrides, Mapping):
             problems.append(
                 f"overrides must map pipe ids to options, not {self.overrides!r}\n"
                 "  Fix: write them like {'gold.sales': {'timeout_seconds': 600}}."
             )
-        if problems:
-            raise ExecutionError(problems)
+        problems.raise_if_any()
 
     @classmethod
-    def of(cls, said: BatchOptions | Mapping[str, Any]) -> BatchOptions:
+    def of(cls, given: BatchOptions | Mapping[str, Any]) -> BatchOptions:
         """Return options given as such, or by name.
 
         Raises:
-            ExecutionError: unknown names, or values that make no sense.
+            ExecutionError: unknown names, or invalid values.
         """
-        return said if isinstance(said, BatchOptions) else cls(**_known(cls, said, "batch"))
+        return given if isinstance(given, BatchOptions) else cls(**_known(cls, given, "batch"))
 
     @property
     def width(self) -> int:
@@ -170,12 +165,12 @@ class StreamingOptions:
 
     Attributes:
         ready_timeout: how long a stream may take from its start until it is ready.
-        drain_timeout: how long it may take to work off what has arrived before it is stopped.
+        drain_timeout: how long it may take to process what has arrived before it is stopped.
         stop_timeout: how long it may take to stop.
-        poll_seconds: how often streams are asked how they are.
+        poll_seconds: how often the state of streams is polled.
 
     Raises:
-        ExecutionError: listing every value that makes no sense.
+        ExecutionError: listing every invalid value.
     """
 
     ready_timeout: float = 600.0
@@ -184,156 +179,168 @@ class StreamingOptions:
     poll_seconds: float = 0.5
 
     def __post_init__(self) -> None:
-        names = self.__dataclass_fields__
-        problems = [p for name in names for p in _bad(name, getattr(self, name), _POSITIVE)]
-        if problems:
-            raise ExecutionError(problems)
+        kinds = dict.fromkeys(self.__dataclass_fields__, _POSITIVE)
+        Problems(_misfits(self, kinds)).raise_if_any()
 
     @classmethod
-    def of(cls, said: StreamingOptions | Mapping[str, float]) -> StreamingOptions:
+    def of(cls, given: StreamingOptions | Mapping[str, float]) -> StreamingOptions:
         """Return options given as such, or by name.
 
         Raises:
-            ExecutionError: unknown names, or values that make no sense.
+            ExecutionError: unknown names, or invalid values.
         """
-        return said if isinstance(said, StreamingOptions) else cls(**_known(cls, said, "streaming"))
-
-
-def _known(
-    options: type[BatchOptions | StreamingOptions], said: Mapping[str, Any], what: str
-) -> Mapping[str, Any]:
-    """Return options by name as they are; raises if one is unknown."""
-    known = options.__dataclass_fields__
-    if not isinstance(said, Mapping):
-        problem = (
-            f"{what}_options must be a mapping or {options.__name__}, not {said!r}\n"
-            f"  Fix: give some of {', '.join(known)}, or leave them out."
-        )
-        raise ExecutionError([problem])
-    problems = [
-        f"unknown {what} option {name!r}.{did_you_mean(str(name), known)}\n"
-        f"  Fix: use one of {', '.join(known)}."
-        for name in said
-        if name not in known
-    ]
-    if problems:
-        raise ExecutionError(problems)
-    return said
-
-
-def pipe_options(plan: ExecutionPlan, options: BatchOptions) -> dict[str, PipeOptions]:
-    """Return what holds for each pipe of a plan.
-
-    Raises:
-        ExecutionError: listing every bad tag and override, pipes that are not in the plan included.
-    """
-    problems = _override_problems(plan, options.overrides, tuple(_OVERRIDE_KEYS))
-    run = PipeOptions(
-        RetryPolicy(options.retry_attempts, options.retry_interval_seconds), options.pipe_timeout
-    )
-    found = {}
-    for pipe_id in plan.pipe_ids:
-        said, wrong = _said(plan, pipe_id, options.overrides)
-        problems += wrong
-        if said and not problems:
-            policy = RetryPolicy(
-                int(said.get(_ATTEMPTS_TAG, run.retry.attempts)),
-                said.get(_INTERVAL_TAG, run.retry.interval_seconds),
-                said.get(_BACKOFF, run.retry.backoff),
-                said.get(_LONGEST, run.retry.max_interval_seconds),
-            )
-            found[pipe_id] = PipeOptions(policy, said.get(_TIMEOUT_TAG, run.timeout_seconds))
-        else:
-            found[pipe_id] = run
-    if problems:
-        raise ExecutionError(problems)
-    return found
+        if isinstance(given, StreamingOptions):
+            return given
+        return cls(**_known(cls, given, "streaming"))
 
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """How many seconds a stream may take until it is ready, and to work off what has arrived."""
+    """How many seconds a stream may take until it is ready, and to process what has arrived."""
 
     ready: float
     drain: float
 
 
+class Problems(list[str]):
+    """The problems of a call, collected to be reported at once."""
+
+    def of(self, make: Callable[[], T], otherwise: T) -> T:
+        """Return what is made, or something else where the options are invalid."""
+        try:
+            return make()
+        except ExecutionError as error:
+            self.extend(error.problems)
+            return otherwise
+
+    def raise_if_any(self) -> None:
+        """Raise an ``ExecutionError`` that lists them."""
+        if self:
+            raise ExecutionError(self)
+
+
+def pipe_options(plan: ExecutionPlan, options: BatchOptions) -> dict[str, PipeOptions]:
+    """Return the options of each pipe of a plan.
+
+    Raises:
+        ExecutionError: listing every bad tag and override, pipes that are not in the plan included.
+    """
+    problems = Problems(_override_problems(plan, options.overrides))
+    run = PipeOptions(
+        RetryPolicy(options.retry_attempts, options.retry_interval_seconds), options.pipe_timeout
+    )
+    found = {}
+    for pipe_id in plan.pipe_ids:
+        own, wrong = _own_options(plan, pipe_id, options.overrides)
+        problems += wrong
+        found[pipe_id] = run
+        if own and not problems:
+            policy = RetryPolicy(
+                int(own.get("retry.attempts", run.retry.attempts)),
+                own.get("retry.interval_seconds", run.retry.interval_seconds),
+                own.get("retry.backoff", run.retry.backoff),
+                own.get("retry.max_interval_seconds", run.retry.max_interval_seconds),
+            )
+            found[pipe_id] = PipeOptions(policy, own.get("timeout_seconds", run.timeout_seconds))
+    problems.raise_if_any()
+    return found
+
+
 def stream_limits(plan: ExecutionPlan, options: StreamingOptions) -> dict[str, StreamLimits]:
-    """Return what holds for each pipe of a plan, were it started as a stream.
+    """Return the limits of each pipe of a plan, were it started as a stream.
 
     Raises:
         ExecutionError: listing every bad tag.
     """
-    problems: list[str] = []
+    problems = Problems()
     found = {}
     for pipe_id in plan.pipe_ids:
         limits = {"ready": options.ready_timeout, "drain": options.drain_timeout}
         tags = plan.graph.nodes[pipe_id].tags
-        for name, tag in _STREAM_TAGS:
+        for name in limits:
+            tag = f"stream.{name}_timeout"
             if tag in tags:
-                try:
-                    limits[name] = _positive_duration(tags[tag])
-                except ValueError:
+                seconds = _seconds(tags[tag])
+                if seconds <= 0:
                     problems.append(
                         f"pipe {pipe_id!r}: tag {tag} must be a duration above 0, not "
                         f"{tags[tag]!r}\n  Fix: write it like '30s' or '10m'."
                     )
+                limits[name] = seconds
         found[pipe_id] = StreamLimits(**limits)
-    if problems:
-        raise ExecutionError(problems)
+    problems.raise_if_any()
     return found
 
 
-def _positive_duration(said: object) -> float:
-    seconds = seconds_of(said)
-    if seconds <= 0:
-        raise ValueError(said)
-    return seconds
+def _seconds(duration: object) -> float:
+    """Return a duration in seconds; 0 for what is not a duration."""
+    try:
+        return seconds_of(duration)
+    except ValueError:
+        return 0.0
 
 
-def _said(
+def _known(
+    options: type[BatchOptions | StreamingOptions], given: Mapping[str, Any], what: str
+) -> Mapping[str, Any]:
+    """Return options by name unchanged; raises if one is unknown."""
+    known = options.__dataclass_fields__
+    if not isinstance(given, Mapping):
+        problem = (
+            f"{what}_options must be a mapping or {options.__name__}, not {given!r}\n"
+            f"  Fix: pass any of {', '.join(known)}, or omit them."
+        )
+        raise ExecutionError([problem])
+    Problems(
+        f"unknown {what} option {name!r}.{did_you_mean(str(name), known)}\n"
+        f"  Fix: use one of {', '.join(known)}."
+        for name in given
+        if name not in known
+    ).raise_if_any()
+    return given
+
+
+def _own_options(
     plan: ExecutionPlan, pipe_id: str, overrides: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return a pipe's own settings as numbers, and what is wrong with them."""
-    tags = plan.graph.nodes[pipe_id].tags
-    said_here = overrides.get(pipe_id)
-    own = said_here if isinstance(said_here, Mapping) else EMPTY
-    if not own and not any(key in tags for key in _BATCH_KEYS):
+    """Return a pipe's own options as numbers, and what is wrong with them."""
+    tags, override = plan.graph.nodes[pipe_id].tags, overrides.get(pipe_id)
+    own = override if isinstance(override, Mapping) else EMPTY
+    if not own and not any(key in tags for key in _TAGS):
         return {}, []
-    said: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     problems = []
-    for where, source, keys in (("tag", tags, _BATCH_KEYS), ("override", own, _OVERRIDE_KEYS)):
+    for where, source, keys in (("tag", tags, _TAGS), ("override", own, _OVERRIDES)):
         for key, kind in keys.items():
             if key in source:
-                value = _number(source[key])
-                problems += [f"pipe {pipe_id!r}: {where} {p}" for p in _bad(key, value, kind)]
-                said[key] = value
-    return said, problems
+                value = found[key] = _number(source[key])
+                problems += [f"pipe {pipe_id!r}: {where} {p}" for p in _misfit(key, value, kind)]
+    return found, problems
 
 
 def _override_problems(
-    plan: ExecutionPlan, overrides: Mapping[str, Mapping[str, Any]], keys: tuple[str, ...]
+    plan: ExecutionPlan, overrides: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
     known = set(plan.pipe_ids)
     problems = []
-    for pipe_id, said in overrides.items():
-        if not isinstance(said, Mapping):
+    for pipe_id, override in overrides.items():
+        if not isinstance(override, Mapping):
             problems.append(
-                f"overrides: pipe {pipe_id!r} has {said!r} where settings belong\n"
+                f"overrides: pipe {pipe_id!r} must map to options, not {override!r}\n"
                 "  Fix: write them as a mapping, such as {'timeout_seconds': 600}."
             )
             continue
         if pipe_id not in known:
-            hint = did_you_mean(str(pipe_id), known)
             problems.append(
-                f"overrides: pipe {pipe_id!r} is not in the plan.{hint}\n"
+                f"overrides: pipe {pipe_id!r} is not in the plan."
+                f"{did_you_mean(str(pipe_id), known)}\n"
                 "  Fix: correct the id, or remove the override."
             )
         problems += [
-            f"pipe {pipe_id!r}: unknown override {key!r}.{did_you_mean(str(key), keys)}\n"
-            f"  Fix: use one of {', '.join(keys)}."
-            for key in said
-            if key not in keys
+            f"pipe {pipe_id!r}: unknown override {key!r}.{did_you_mean(str(key), _OVERRIDES)}\n"
+            f"  Fix: use one of {', '.join(_OVERRIDES)}."
+            for key in override
+            if key not in _OVERRIDES
         ]
     return problems
 
@@ -348,9 +355,6 @@ def _number(value: Any) -> Any:
         except ValueError:
             continue
     return value
-
-
-_Kind = tuple[str, Callable[[Any], bool]]
 
 
 def _finite(value: Any) -> bool:
@@ -372,10 +376,14 @@ _LIMIT: _Kind = (
     lambda v: v is None or (_finite(v) and v > 0),
 )
 _FACTOR: _Kind = ("a number above 0", lambda v: _finite(v) and v > 0)
-_BATCH_KEYS = {_TIMEOUT_TAG: _LIMIT, _ATTEMPTS_TAG: _COUNT, _INTERVAL_TAG: _SECONDS}
-_OVERRIDE_KEYS = {**_BATCH_KEYS, _BACKOFF: _FACTOR, _LONGEST: _LIMIT}
+_TAGS = {"timeout_seconds": _LIMIT, "retry.attempts": _COUNT, "retry.interval_seconds": _SECONDS}
+_OVERRIDES = {**_TAGS, "retry.backoff": _FACTOR, "retry.max_interval_seconds": _LIMIT}
 
 
-def _bad(name: str, value: Any, kind: _Kind) -> list[str]:
+def _misfit(name: str, value: Any, kind: _Kind) -> list[str]:
     description, fits = kind
     return [] if fits(value) else [f"{name} must be {description}, not {value!r}"]
+
+
+def _misfits(options: object, kinds: Mapping[str, _Kind]) -> list[str]:
+    return [p for name, kind in kinds.items() for p in _misfit(name, getattr(options, name), kind)]

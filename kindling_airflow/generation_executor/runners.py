@@ -1,4 +1,4 @@
-"""What an executor asks of the callable that runs a pipe, and how it reads what comes back.
+"""What an executor expects of the callable that runs a pipe, and how it reads its result.
 
     run_pipe(pipe_id) -> outcome
 
@@ -7,13 +7,12 @@
 | an object or mapping with a ``status``, or a status alone | by it, see below |
 | ``Skipped(reason)``, or ``PipeSkipped(reason)`` raised | skipped |
 | ``False``, an exception | failed |
-| what has not run yet: an awaitable, a ``Future``, a generator | failed |
+| unfinished work: an awaitable, a ``Future``, a generator | failed |
 | an :class:`ExecutionResult`, of a plan in the plan | failed if it did not all go well |
 | anything else: ``None``, ``True``, a mapping, a row count | did its work |
 
 ``published``, ``success`` and ``succeeded`` are good statuses, ``skipped`` is skipped, and every
-other one is a failure, known or not. A report whose ``extra`` says ``permanent`` is not tried
-again.
+other one is a failure, known or not. A report with ``permanent`` in its ``extra`` is not retried.
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ __all__ = [
     "StreamHandle",
     "StreamStarter",
     "outcome_of",
-    "try_pipe",
+    "run_attempt",
 ]
 
 
 class PipeRunner(Protocol):
-    """Runs one pipe. Called in a thread of the pipe's own, with the caller's context variables."""
+    """Runs one pipe. Called in the pipe's own thread, with the caller's context variables."""
 
     def __call__(self, pipe_id: str, /) -> Any:
         """Run the pipe to its end; see the module for what to return."""
@@ -54,10 +53,10 @@ class PipeRunner(Protocol):
 
 @runtime_checkable
 class Cancellable(Protocol):
-    """A runner that can be told to give up."""
+    """A runner that can cancel."""
 
     def cancel(self, pipe_id: str, /) -> object:
-        """Ask the pipe's running try to end soon. Called in a thread of its own."""
+        """Ask the pipe's running attempt to end soon. Called in its own thread."""
         ...
 
 
@@ -71,7 +70,7 @@ class SharedReads(Protocol):
         Args:
             entity_id: the entity.
             level: ``MEMORY_ONLY``, ``MEMORY_AND_DISK`` or ``DISK_ONLY``.
-            on_read: to be called with each reading pipe, and whether it got what was there already.
+            on_read: to be called with each reading pipe, and whether it got the kept data.
         """
         ...
 
@@ -82,14 +81,14 @@ class SharedReads(Protocol):
 
 @runtime_checkable
 class StreamHandle(Protocol):
-    """A stream that was started. What it is asked, it answers at once."""
+    """A stream that was started. The queries about its state return at once."""
 
     def is_ready(self) -> bool:
-        """Tell whether it takes in data."""
+        """Return whether it processes data."""
         ...
 
     def is_active(self) -> bool:
-        """Tell whether it has not ended yet."""
+        """Return whether it has not ended yet."""
         ...
 
     def error(self) -> BaseException | str | None:
@@ -97,20 +96,20 @@ class StreamHandle(Protocol):
         ...
 
     def drain(self) -> object:
-        """Work off what has arrived; may take its time."""
+        """Process what has arrived; may take long."""
         ...
 
     def stop(self) -> object:
-        """End; may take its time."""
+        """End; may take long."""
         ...
 
 
 @runtime_checkable
 class ReportingStream(Protocol):
-    """A stream that can say what it did."""
+    """A stream that can report what it did."""
 
     def report(self) -> object:
-        """Return a report or a mapping; it becomes that of the pipe's result. Asked at its end."""
+        """Return a report or a mapping for the pipe's result. Called at its end."""
         ...
 
 
@@ -119,7 +118,7 @@ class StreamStarter(Protocol):
     """A runner that can start a pipe as a stream."""
 
     def start(self, pipe_id: str, /) -> StreamHandle:
-        """Start the pipe, without waiting until it is ready. Called in a thread of its own."""
+        """Start the pipe, without waiting until it is ready. Called in its own thread."""
         ...
 
 
@@ -130,13 +129,13 @@ class Skipped:
     reason: str = ""
 
 
-class PipeSkipped(Exception):  # noqa: N818 (it is no error)
+class PipeSkipped(Exception):  # noqa: N818 (not an error)
     """Raised by a runner or a pipe: there is nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one try of a pipe ended.
+    """How one attempt of a pipe ended.
 
     Attributes:
         status: success, skipped or failed.
@@ -144,7 +143,7 @@ class Outcome:
         error, error_type: why it failed.
         exception: what was raised, if something was.
         report: what the runner returned, if that was a report or a mapping.
-        permanent: whether trying again cannot help.
+        permanent: whether a retry cannot help.
     """
 
     status: PipeStatus
@@ -157,7 +156,7 @@ class Outcome:
 
     @classmethod
     def raised(cls, exception: BaseException) -> Outcome:
-        """Return the failure that an exception is; trying again after an exit cannot help."""
+        """Return the failure that an exception is; after an exit a retry cannot help."""
         return cls(
             PipeStatus.FAILED,
             error=str(exception) or type(exception).__name__,
@@ -176,8 +175,8 @@ _STATUSES = {
 }
 
 
-def try_pipe(run_pipe: PipeRunner, pipe_id: str) -> Outcome:
-    """Run a pipe once. Nothing is raised: this is the boundary around other people's code."""
+def run_attempt(run_pipe: PipeRunner, pipe_id: str) -> Outcome:
+    """Run a pipe once. Nothing is raised: this is the boundary around user code."""
     try:
         return outcome_of(run_pipe(pipe_id))
     except PipeSkipped as skipped:
@@ -187,7 +186,7 @@ def try_pipe(run_pipe: PipeRunner, pipe_id: str) -> Outcome:
 
 
 def outcome_of(returned: Any) -> Outcome:
-    """Return what it means that a runner returned this; see the module."""
+    """Return the outcome that a runner's result means; see the module."""
     if isinstance(returned, Skipped):
         return Outcome(PipeStatus.SKIPPED, reason=returned.reason)
     if returned is False:
@@ -214,7 +213,7 @@ def outcome_of(returned: Any) -> Outcome:
 
 
 def _unfinished(returned: Any) -> str:
-    """Return what a runner returned that has yet to run, and what to do; "" if it is none such."""
+    """Return why a result is unfinished work, and what to do; "" if it is not."""
     if inspect.isawaitable(returned):
         if inspect.iscoroutine(returned):
             returned.close()

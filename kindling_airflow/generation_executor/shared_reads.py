@@ -1,8 +1,8 @@
-"""Entities that several pipes read, kept between them: what the plan recommends, really done.
+"""Entities that several pipes read, kept between them as the plan recommends.
 
 The executor knows when: an entity is shared from the generation of its first reader on, and
-released when its last reader has ended, whatever became of it. The runner knows how: it keeps the
-data, tells which readers may have the same, and reports hits and misses.
+released when its last reader has ended, whatever its status. The runner knows how: it keeps the
+data, decides which readers get the same data, and reports hits and misses.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ class ReadReported:
 
 
 def recommended_reads(plan: ExecutionPlan) -> tuple[tuple[SharedRead, ...], list[str]]:
-    """Return what a plan's metadata recommends to keep, and what is wrong with it."""
-    said = plan.metadata.get(_KEY, ())
-    if not isinstance(said, tuple):
-        return (), [f"metadata: {_KEY} must be a list, not {said!r}"]
+    """Return the recommendations in a plan's metadata, and what is wrong with them."""
+    listed = plan.metadata.get(_KEY, ())
+    if not isinstance(listed, tuple):
+        return (), [f"metadata: {_KEY} must be a list, not {listed!r}"]
     members = set(plan.pipe_ids)
     found: dict[str, SharedRead] = {}
     problems = []
-    for n, entry in enumerate(said):
+    for n, entry in enumerate(listed):
         where = f"metadata: {_KEY}[{n}]"
         wrong = _entry_problems(entry)
         if wrong:
             problems += [f"{where}{problem}" for problem in wrong]
         elif entry["entity_id"] in found:
-            problems.append(f"{where}: entity {entry['entity_id']!r} comes twice")
+            problems.append(f"{where}: entity {entry['entity_id']!r} is listed twice")
         else:
             consumers = tuple(p for p in dict.fromkeys(entry["consumers"]) if p in members)
             read = SharedRead(entry["entity_id"], consumers, entry["level"])
@@ -80,15 +80,15 @@ def _entry_problems(entry: Any) -> list[str]:
     return problems
 
 
-class SharedReadsOfRun:
+class SharedEntities:
     """The shared entities of one execution.
 
     Args:
         reads: what the plan recommends.
-        run_pipe: the runner; without :class:`SharedReads` nothing is shared, and the log says so.
-        apply: whether recommendations are followed.
-        announcer: sends the signals.
-        post: takes the messages that come from the pipes' threads.
+        run_pipe: the runner; without :class:`SharedReads` nothing is shared, and a warning logged.
+        apply: whether recommendations are applied.
+        events: sends the signals.
+        post: takes the messages of the pipes' threads.
     """
 
     def __init__(
@@ -96,13 +96,13 @@ class SharedReadsOfRun:
         reads: Iterable[SharedRead],
         run_pipe: PipeRunner,
         apply: bool,
-        announcer: Events,
+        events: Events,
         post: Callable[[ReadReported], None],
     ) -> None:
         self._recommended = tuple(reads)
         self._apply = apply
         self._sharer = run_pipe if apply and isinstance(run_pipe, SharedReads) else None
-        self._announcer = announcer
+        self._events = events
         self._post = post
         self._reads: dict[str, list[tuple[SharedReads, SharedRead]]] = {}  # by reader
         self._readers: dict[str, set[str]] = {}  # by entity: those that have not ended
@@ -110,14 +110,14 @@ class SharedReadsOfRun:
         self._kept: dict[str, SharedReads] = {}  # by entity that is shared now
 
     def recommend(self) -> None:
-        """Tell what is recommended, and whether it is done."""
-        in_vain = []
+        """Signal what is recommended, and whether it is applied."""
+        unshared = []
         for read in self._recommended:
             worth = len(read.consumers) > 1 and read.level != "NONE"
             sharer = self._sharer if worth else None
             if worth and self._apply and sharer is None:
-                in_vain.append(read.entity_id)
-            self._announcer.tell(
+                unshared.append(read.entity_id)
+            self._events.send(
                 cache_recommended,
                 entity_id=read.entity_id,
                 consumers=read.consumers,
@@ -128,27 +128,27 @@ class SharedReadsOfRun:
                 self._readers[read.entity_id] = set(read.consumers)
                 for pipe_id in read.consumers:
                     self._reads.setdefault(pipe_id, []).append((sharer, read))
-        if in_vain:
-            self._announcer.log.warning(_unshared(in_vain))
+        if unshared:
+            self._events.log.warning(_unshared(unshared))
 
     def before(self, pipe_ids: Iterable[str]) -> None:
-        """Share what these pipes are the first to read."""
+        """Share the entities whose first readers are among these pipes."""
         for pipe_id in pipe_ids:
             for sharer, read in self._reads.get(pipe_id, ()):
                 if read.entity_id not in self._counts:
                     self._share(sharer, read)
 
     def reported(self, message: ReadReported) -> None:
-        """Count a read, and tell of it."""
+        """Count a read, and signal it."""
         self._counts[message.entity_id]["hits" if message.hit else "misses"] += 1
-        self._announcer.tell(
+        self._events.send(
             cache_hit if message.hit else cache_miss,
             entity_id=message.entity_id,
             pipe_id=message.pipe_id,
         )
 
     def ended(self, pipe_id: str) -> None:
-        """Release what nobody reads any more, now that a pipe has ended."""
+        """Release what has no more readers now that a pipe has ended."""
         for _, read in self._reads.get(pipe_id, ()):
             readers = self._readers[read.entity_id]
             readers.discard(pipe_id)
@@ -161,7 +161,7 @@ class SharedReadsOfRun:
             self._release(entity_id)
 
     def metrics(self) -> dict[str, Any]:
-        """Return hits and misses, in all and by entity."""
+        """Return hits and misses, in total and by entity."""
         counts = self._counts.values()
         return {
             "hits": sum(count["hits"] for count in counts),
@@ -180,7 +180,7 @@ class SharedReadsOfRun:
         try:
             sharer.share(entity_id, read.level, on_read)
         except Exception as error:
-            self._announcer.log.failure(f"entity {entity_id!r} cannot be shared", error)
+            self._events.log.failure(f"entity {entity_id!r} cannot be shared", error)
 
     def _release(self, entity_id: str) -> None:
         sharer = self._kept.pop(entity_id, None)
@@ -189,7 +189,7 @@ class SharedReadsOfRun:
         try:
             sharer.release(entity_id)
         except Exception as error:
-            self._announcer.log.failure(f"entity {entity_id!r} cannot be released", error)
+            self._events.log.failure(f"entity {entity_id!r} cannot be released", error)
 
 
 def _unshared(entity_ids: list[str]) -> str:

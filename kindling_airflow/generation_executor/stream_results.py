@@ -1,4 +1,4 @@
-"""What becomes of streams: written down once for each, and announced as it is written."""
+"""The results of streams: recorded once for each, with the signals of each change."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from kindling_airflow.generation_executor.results import (
 )
 from kindling_airflow.generation_executor.runners import ReportingStream, StreamHandle
 from kindling_airflow.generation_executor.signals import (
-    execution_completed,
-    execution_failed,
     generation_completed,
     generation_failed,
     generation_started,
@@ -35,7 +33,7 @@ from kindling_airflow.generation_executor.threads import Threads
 
 @dataclass(slots=True)
 class Stream:
-    """A pipe that was told to start; without a handle it never did."""
+    """A pipe that is starting or has started; without a handle it never did."""
 
     pipe_id: str
     began: float
@@ -46,20 +44,15 @@ class Stream:
 class StreamResults:
     """The streams of an execution, and the results of its pipes.
 
-    Args:
-        plan: all pipes of the execution.
-        threads: the time.
-        announcer: sends the signals.
-
     Attributes:
-        streams: those that were told to start, in that order.
+        streams: those that are starting or have started, in that order.
         results: of pipes that have ended.
     """
 
-    def __init__(self, plan: ExecutionPlan, threads: Threads, announcer: Events) -> None:
+    def __init__(self, plan: ExecutionPlan, threads: Threads, events: Events) -> None:
         self._plan = plan
         self._threads = threads
-        self._announcer = announcer
+        self._events = events
         self._began = threads.now()
         self._seconds: dict[int, float] = {}
         self._starting: tuple[Generation, float] | None = None  # and since when
@@ -72,30 +65,30 @@ class StreamResults:
         handles = {s.pipe_id: s.handle for s in self.streams.values() if s.handle is not None}
         return MappingProxyType(handles)
 
-    def all_streams_ended(self) -> bool:
-        """Tell whether every stream that was told to start has a result."""
+    def all_ended(self) -> bool:
+        """Return whether every stream has a result."""
         return self.streams.keys() <= self.results.keys()
 
     def open(self, pipe_id: str) -> Stream:
-        """Write down that a stream is told to start."""
+        """Record that a stream is starting."""
         stream = self.streams[pipe_id] = Stream(pipe_id, self._threads.now())
-        self._say(pipe_started, pipe_id)
+        self._events.send_of_pipe(pipe_started, pipe_id)
         return stream
 
     def generation_begins(self, generation: Generation) -> None:
-        """Write down that a generation is started from now on."""
+        """Record that a generation is starting."""
         if generation.pipe_ids:
             self._starting = (generation, self._threads.now())
-            self._announcer.tell(
+            self._events.send(
                 generation_started, generation=generation, pipe_ids=generation.pipe_ids
             )
 
     def generation_is_ready(self) -> None:
-        """Write down that all streams of the generation that was started are ready."""
+        """Record that all streams of the generation that was started are ready."""
         self._generation_ends(generation_completed)
 
-    def took(self, seconds: Mapping[int, float]) -> None:
-        """Write down how long generations took, by number."""
+    def add_seconds(self, seconds: Mapping[int, float]) -> None:
+        """Record how long generations took, by number."""
         for number, more in seconds.items():
             self._seconds[number] = self._seconds.get(number, 0.0) + more
 
@@ -106,7 +99,7 @@ class StreamResults:
         error: BaseException | str | None = None,
         reason: str = "",
     ) -> None:
-        """Write down how a stream has ended."""
+        """Record how a stream has ended."""
         exception = error if isinstance(error, BaseException) else None
         kind = "StreamError" if exception is None else type(exception).__name__
         result = PipeResult(
@@ -122,29 +115,30 @@ class StreamResults:
         )
         self.results[stream.pipe_id] = result
         if status is PipeStatus.SUCCESS:
-            self._announcer.log.info(f"stream {stream.pipe_id!r} ended {reason}".rstrip())
-            self._say(pipe_completed, stream.pipe_id, result=result)
+            self._events.log.info(f"stream {stream.pipe_id!r} ended {reason}".rstrip())
+            self._events.send_of_pipe(pipe_completed, stream.pipe_id, result=result)
         else:
-            self._announcer.log.failure(f"stream {stream.pipe_id!r} failed: {error}", exception)
-            self._say(pipe_failed, stream.pipe_id, result=result, exception=exception)
+            self._events.log.failure(f"stream {stream.pipe_id!r} failed: {error}", exception)
+            self._events.send_of_pipe(
+                pipe_failed, stream.pipe_id, result=result, exception=exception
+            )
 
     def close(self, reason: str) -> ExecutionResult:
-        """Write down that all other pipes were not run, and return the whole; say so."""
+        """Record that all other pipes were not run, and return the whole result."""
         for pipe_id in self._plan.pipe_ids:
             if pipe_id not in self.results:
                 result = PipeResult(pipe_id, PipeStatus.NOT_RUN, reason=reason)
                 self.results[pipe_id] = result
-                self._say(pipe_skipped, pipe_id, result=result)
+                self._events.send_of_pipe(pipe_skipped, pipe_id, result=result)
         self._generation_ends(generation_failed)
         whole = ExecutionResult(
             plan=self._plan,
             generation_results=tuple(map(self._generation_result, self._plan.generations)),
             duration_seconds=self._threads.now() - self._began,
-            run_id=self._announcer.run_id,
+            run_id=self._events.run_id,
             streaming_queries=self.handles,
         )
-        signal = execution_completed if whole.all_succeeded else execution_failed
-        self._announcer.tell(signal, result=whole)
+        self._events.send_end(whole)
         return whole
 
     def _generation_ends(self, signal: Signal) -> None:
@@ -152,12 +146,12 @@ class StreamResults:
             return
         generation, began = self._starting
         self._starting = None
-        self.took({generation.number: self._threads.now() - began})
+        self.add_seconds({generation.number: self._threads.now() - began})
         result = self._generation_result(generation)
-        self._announcer.tell(signal, generation=generation, result=result)
+        self._events.send(signal, generation=generation, result=result)
 
     def _generation_result(self, generation: Generation) -> GenerationResult:
-        """Return what became of a generation so far; every pipe of it has begun or ended."""
+        """Return the result of a generation so far; every pipe of it has begun or ended."""
         results = tuple(self.results.get(p) or self._running(p) for p in generation)
         seconds = self._seconds.get(generation.number, 0.0)
         return GenerationResult(generation.number, results, seconds)
@@ -168,7 +162,9 @@ class StreamResults:
         try:
             return freeze(stream.handle.report())
         except Exception as error:
-            self._announcer.log.failure(f"stream {stream.pipe_id!r} has no report", error)
+            self._events.log.failure(
+                f"stream {stream.pipe_id!r} has no report: report() failed", error
+            )
             return None
 
     def _running(self, pipe_id: str) -> PipeResult:
@@ -177,7 +173,3 @@ class StreamResults:
         return PipeResult(
             pipe_id, PipeStatus.RUNNING, seconds, streaming_query=stream.handle, attempts=1
         )
-
-    def _say(self, signal: Signal, pipe_id: str, **payload: Any) -> None:
-        number = self._plan.find_pipe_generation(pipe_id)
-        self._announcer.tell(signal, pipe_id=pipe_id, generation_number=number, **payload)

@@ -343,7 +343,7 @@ def test_pipes_that_have_ended_when_the_interrupt_comes_are_told_as_they_ended()
     assert [(r.status.value, r.error, r.reason) for r in error.result.pipe_results] == [
         ("success", None, ""),
         ("skipped", None, "nothing new"),
-        ("failed", "no", "not tried again: the execution was interrupted"),
+        ("failed", "no", "not retried: the execution was interrupted"),
         ("failed", "the execution was interrupted while it ran", ""),
     ]
 

@@ -114,7 +114,7 @@ def test_all_bad_settings_are_told_at_once_and_nothing_runs() -> None:
         "9 problems in the execution's settings:\n"
         "1. overrides: pipe 'bb' is not in the plan. Did you mean 'b'?\n"
         "  Fix: correct the id, or remove the override.\n"
-        "2. overrides: pipe 'c' has 7 where settings belong\n"
+        "2. overrides: pipe 'c' must map to options, not 7\n"
         "  Fix: write them as a mapping, such as {'timeout_seconds': 600}.\n"
         "3. pipe 'a': tag retry.attempts must be a whole number from 0, not -1\n"
         "4. pipe 'a': tag retry.interval_seconds must be a number of seconds from 0, not 'soon'\n"
@@ -220,12 +220,12 @@ def test_options_of_the_wrong_kind_are_refused(strategy: str) -> None:
     assert refused.value.problems == (
         (
             "batch_options must be a mapping or BatchOptions, not 3\n"
-            f"  Fix: give some of {BATCH_FIELDS}, or leave them out."
+            f"  Fix: pass any of {BATCH_FIELDS}, or omit them."
         ),
         (
             "streaming_options must be a mapping or StreamingOptions, not None\n"
-            "  Fix: give some of ready_timeout, drain_timeout, stop_timeout, poll_seconds, or "
-            "leave them out."
+            "  Fix: pass any of ready_timeout, drain_timeout, stop_timeout, poll_seconds, or omit "
+            "them."
         ),
         (
             "the pipe runner cannot start streams\n"

@@ -13,7 +13,7 @@ import pytest
 from kindling_airflow.common.frozen import FrozenDict
 from kindling_airflow.generation_executor import GenerationExecutor, PipeSkipped, Skipped
 from kindling_airflow.generation_executor.results import PipeStatus
-from kindling_airflow.generation_executor.runners import Outcome, outcome_of, try_pipe
+from kindling_airflow.generation_executor.runners import Outcome, outcome_of, run_attempt
 from kindling_airflow.protocol.contracts import RunFailure, RunReport
 from tests.builders import plan
 
@@ -72,7 +72,7 @@ def test_raising_pipe_skipped_is_skipping() -> None:
     def run_pipe(pipe_id: str) -> None:
         raise PipeSkipped(f"{pipe_id} has nothing to do")
 
-    assert try_pipe(run_pipe, "a") == Outcome(PipeStatus.SKIPPED, reason="a has nothing to do")
+    assert run_attempt(run_pipe, "a") == Outcome(PipeStatus.SKIPPED, reason="a has nothing to do")
 
 
 def test_a_report_of_a_failure_is_a_failure() -> None:
@@ -127,7 +127,7 @@ def test_a_coroutine_that_nobody_awaits_is_no_success() -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it is closed, so nobody is warned of it either
-        outcome = try_pipe(run_pipe, "a")
+        outcome = run_attempt(run_pipe, "a")
     assert outcome.status is PipeStatus.FAILED
     assert outcome.error == (
         "the runner returned an awaitable that was not awaited\n"
@@ -161,7 +161,7 @@ def test_a_generator_that_nobody_runs_is_no_success() -> None:
         yield pipe_id
 
     for runner in (run_pipe, run_pipe_later):
-        outcome = try_pipe(runner, "a")
+        outcome = run_attempt(runner, "a")
         assert outcome.status is PipeStatus.FAILED
         assert outcome.error == (
             "the runner returned a generator that was not consumed\n"
@@ -189,7 +189,7 @@ def test_an_exception_is_a_failure_that_may_be_tried_again() -> None:
     def run_pipe(pipe_id: str) -> None:
         raise error
 
-    assert try_pipe(run_pipe, "a") == Outcome(
+    assert run_attempt(run_pipe, "a") == Outcome(
         PipeStatus.FAILED, error="'a'", error_type="KeyError", exception=error
     )
 
@@ -205,7 +205,7 @@ def test_a_pipe_that_ends_the_process_only_fails_and_is_not_tried_again(
     def run_pipe(pipe_id: str) -> None:
         raise end
 
-    outcome = try_pipe(run_pipe, "a")
+    outcome = run_attempt(run_pipe, "a")
     assert (outcome.status, outcome.permanent) == (PipeStatus.FAILED, True)
 
 
@@ -215,4 +215,4 @@ def test_a_status_that_cannot_be_read_is_a_failure() -> None:
         def status(self) -> str:
             raise RuntimeError("lost")
 
-    assert try_pipe(lambda _: Broken(), "a").error == "lost"
+    assert run_attempt(lambda _: Broken(), "a").error == "lost"

@@ -319,7 +319,7 @@ PROBLEMS = (
     "metadata: cache_recommendations[1].entity_id must be a string, not 3",
     LEVEL_PROBLEM,
     "metadata: cache_recommendations[2].consumers must be a list of pipes, not ('b', 4)",
-    "metadata: cache_recommendations[4]: entity 'a.out' comes twice",
+    "metadata: cache_recommendations[4]: entity 'a.out' is listed twice",
 )
 
 

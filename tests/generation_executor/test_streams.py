@@ -332,8 +332,8 @@ def test_what_is_no_handle_is_refused() -> None:
     with pytest.raises(StreamError) as raised:
         executor.execute_streaming(plan("a", "streaming"), OPTIONS)
     assert str(raised.value) == (
-        "stream 'a' failed, and all others were stopped: start('a') returned a int where a "
-        "stream's handle belongs\n"
+        "stream 'a' failed, and all others were stopped: start('a') returned an object of type "
+        "int, not a StreamHandle\n"
         "  Fix: return an object with is_ready, is_active, error, drain and stop."
     )
 
