@@ -78,7 +78,7 @@ def project_files(root: Path, output: Path | None = None) -> ProjectFiles:
     if taken:
         raise PackageError(
             f"{str(root / name)!r} has a name that is reserved in the package\n"
-            "  Fix: give it another one."
+            "  Fix: rename it."
             for name in taken
         )
     return ProjectFiles(root, tuple(sorted(names)), FrozenDict(dict(sorted(left_out.items()))))
@@ -173,7 +173,7 @@ def write_package(path: Path, files: ProjectFiles, manifest: Manifest, release: 
     if missing:
         raise PackageError(
             f"{name!r} is needed by the declarations but is excluded "
-            f"({files.left_out.get(name, 'hidden')})\n  Fix: give it another name."
+            f"({files.left_out.get(name, 'hidden')})\n  Fix: rename it."
             for name in missing
         )
     entries: dict[str, bytes] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -79,7 +80,7 @@ class TestProject:
             project_files(shop)
         assert refused.value.problems == tuple(
             f"{str(shop / name)!r} has a name that is reserved in the package\n"
-            "  Fix: give it another one."
+            "  Fix: rename it."
             for name in ("kindling-package.json", "kindling_airflow")
         )
 
@@ -92,7 +93,7 @@ class TestProject:
             write_package(tmp_path / "x.zip", project_files(shop), manifest, __version__)
         assert refused.value.problems == tuple(
             f"{name!r} is needed by the declarations but is excluded ({reason})\n"
-            "  Fix: give it another name."
+            "  Fix: rename it."
             for name, reason in ((".q.sql", "hidden"), ("query.key", "looks like a secret"))
         )
 
@@ -113,8 +114,13 @@ class TestRuntime:
         declared = {"common", "protocol", "data_pipes", "tags", "manifest", "deployment"}
         assert rooms == {"runner"} | declared
 
-    def test_all_of_it_imports_where_there_is_nothing_else(self, tmp_path: Path) -> None:
-        """Neither Airflow nor networkx; third parties come in only when they are asked for."""
+    def test_all_of_it_imports_where_there_is_nothing_but_spark(self, tmp_path: Path) -> None:
+        """Neither Airflow nor networkx."""
+        for library in ("pyspark", "py4j"):
+            found = importlib.util.find_spec(library)
+            assert found is not None
+            assert found.origin is not None
+            (tmp_path / library).symlink_to(Path(found.origin).parent)
         for name, path in runtime_modules().items():
             target = tmp_path / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +134,7 @@ class TestRuntime:
             f"for name in {[m.removesuffix('.__init__') for m in modules]!r}:\n"
             "    module = importlib.import_module(name)\n"
             f"    assert module.__file__.startswith({str(tmp_path)!r}), module.__file__\n"
-            "print([n for n in ('airflow', 'networkx', 'pyspark') if n in sys.modules])\n"
+            "print([n for n in ('airflow', 'networkx', 'yaml') if n in sys.modules])\n"
         )
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         done = subprocess.run(
