@@ -24,8 +24,8 @@ from kindling_airflow.runner.driver import run_claimed
 from kindling_airflow.runner.pipe.run_pipe import Hooks
 from kindling_airflow.runner.providers.storage import Storage
 from kindling_airflow.runner.streaming import driver as stream_driver
-from kindling_airflow.runner.streaming.drain_note import leftovers
 from kindling_airflow.runner.streaming.inputs import NothingThereYet
+from kindling_airflow.runner.streaming.report import drain_note
 from kindling_airflow.runner.streaming.running import StreamFacts
 from kindling_airflow.runner.streaming.stall_watch import Look
 from kindling_airflow.tags.stream_settings import StreamSettings
@@ -220,8 +220,8 @@ def test_a_stream_of_which_nobody_knows_whether_it_is_drained_says_so(
 
 def test_what_is_left_is_told_with_its_number_and_that_a_topic_gets_rows_twice() -> None:
     facts = replace(StubStream().facts, description={"format": "kafka"})
-    assert leftovers(facts, True, {"lag": 5}) == ""
-    assert leftovers(facts, False, {"lag": 1234}) == (
+    assert drain_note(facts, True, {"lag": 5}) == ""
+    assert drain_note(facts, False, {"lag": 1234}) == (
         "stream 'out' was not drained: it was still processing data after 300 s (behind by 1,234 "
         "as of its last batch), and was stopped. No data is lost: the next run continues from the "
         "checkpoint; until then 'out' may lack rows. Records that were being sent are sent again. "
@@ -319,7 +319,7 @@ def test_a_query_that_stalls_fails_and_is_tried_again(monkeypatch: pytest.Monkey
 
 
 def test_a_query_gives_way_to_a_newer_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_driver, "_FENCE_SECONDS", 0.01)
+    monkeypatch.setattr(stream_driver, "_CLAIM_SECONDS", 0.01)
 
     def check(_location: str) -> None:
         raise EntityError("a newer try has begun")
@@ -334,7 +334,7 @@ def test_a_query_gives_way_to_a_newer_try(monkeypatch: pytest.MonkeyPatch) -> No
 def test_storage_that_does_not_answer_for_a_moment_ends_no_stream(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(stream_driver, "_FENCE_SECONDS", 0.01)
+    monkeypatch.setattr(stream_driver, "_CLAIM_SECONDS", 0.01)
     stream, looks = StubStream(), []
 
     def check(_location: str) -> None:
@@ -408,7 +408,7 @@ class TestWithSpark:
     def test_an_older_try_gives_way(
         self, project: Project, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(stream_driver, "_FENCE_SECONDS", 0.2)
+        monkeypatch.setattr(stream_driver, "_CLAIM_SECONDS", 0.2)
         declare_events(project)
         request = project.request("clean", stream=CONTINUOUS, attempt_order="1")
         newer = replace(request, attempt_key="k2", attempt_order="2")

@@ -31,8 +31,7 @@ from kindling_airflow.runner.pipe.inputs import ReadInput, RunPart, read_entity,
 from kindling_airflow.runner.pipe.pipe_call import call_pipe, declarations_of, pipe_of
 from kindling_airflow.runner.pipe.publish_result import Destination, publish_result
 from kindling_airflow.runner.pipe.read_problems import explained
-from kindling_airflow.runner.pipe.run_context import RunContext
-from kindling_airflow.runner.pipe.run_interval import interval_of
+from kindling_airflow.runner.pipe.run_context import RunContext, interval_of
 from kindling_airflow.runner.providers.interface import ProviderContext, Write
 from kindling_airflow.runner.providers.lookup import writable_mode, writable_provider_for
 from kindling_airflow.runner.providers.memory_tables import MemoryTables

@@ -139,6 +139,12 @@ class Write:
     slice: IntervalSlice | None = None
     taken: Mapping[str, Sequence[str]] = field(default_factory=lambda: EMPTY)
 
+    @property
+    def replaces_all(self) -> bool:
+        """Whether nothing of the table stays, its columns included."""
+        by_slice = self.mode == "overwrite_interval" and self.slice is None
+        return self.mode == "overwrite" or by_slice
+
 
 @dataclass(frozen=True, slots=True)
 class Staged:

@@ -8,7 +8,7 @@ not: given an existing directory it moves the source *into* it, and calls that s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.data_entities import EntityMetadata
@@ -166,6 +166,12 @@ class Storage:
     def delete(self, path: str) -> None:
         """Delete a file, or a folder with all that is in it; what is not there is fine."""
         self._system(path).delete(self._path(path), True)
+
+    def delete_attempts(self, area: str, instance: str, kept: Collection[str] = ()) -> None:
+        """Delete what a task instance has staged in an area, but for these names."""
+        for name in self.names(area):
+            if name.startswith(f"{instance}-") and name not in kept:
+                self.delete(f"{area}/{name}")
 
     def move(self, source: str, target: str) -> None:
         """Rename a file or folder; creates the folders above ``target``.

@@ -1,6 +1,6 @@
-"""A stream of a session that others look after as well: how it is, and what it did.
+"""A stream of a shared session: its state, and what it did.
 
-It is what an executor's ``StreamHandle`` is to be, and fails when it stalls.
+Implements an executor's ``StreamHandle``; it fails when it stalls.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kindling_airflow.common.frozen import freeze
 from kindling_airflow.errors import PipeTimeoutError
-from kindling_airflow.protocol.contracts import InputReport, RunReport, RunRequest
+from kindling_airflow.protocol.contracts import RunReport, RunRequest
 from kindling_airflow.runner.redaction import report_without_secrets
-from kindling_airflow.runner.streaming.drain_note import leftovers
+from kindling_airflow.runner.streaming.report import stall_watch_of, stalled, stream_report
 from kindling_airflow.runner.streaming.running import RunningStream
-from kindling_airflow.runner.streaming.stall_watch import StallWatch
 
 _LOOK_SECONDS = 2.0
 
@@ -25,7 +23,7 @@ class SessionStream:
     """A running query of a session.
 
     Args:
-        request: what was asked for.
+        request: the run.
         stream: the query.
         application_id: Spark's name for the session.
         hide: returns a text without secrets.
@@ -41,23 +39,21 @@ class SessionStream:
         self._hide = hide
         self._request = request
         self._stream = stream
+        self._settings = stream.facts.settings
         self._application_id = application_id
-        self._began = time.monotonic()
-        settings = stream.facts.settings
-        pause = settings.trigger.seconds if settings.trigger.kind == "processing_time" else None
-        self._stalls = StallWatch(settings.stall_timeout, pause or 0.0)
-        self._looked = self._began
+        self._began = self._looked = time.monotonic()
+        self._stalls = stall_watch_of(self._settings)
         self._stalled: PipeTimeoutError | None = None
         self._ending = False
-        self._drained: dict[str, bool | None] = {}  # as soon as it was asked to
+        self._drained: dict[str, bool | None] = {}  # not empty once draining was requested
         self._lock = threading.Lock()
 
     def is_ready(self) -> bool:
-        """Tell whether it takes in data."""
+        """Return whether it processes data."""
         return self._stream.is_ready()
 
     def is_active(self) -> bool:
-        """Tell whether it has not ended yet."""
+        """Return whether it has not ended yet."""
         return self._stream.is_active()
 
     def error(self) -> BaseException | None:
@@ -65,7 +61,7 @@ class SessionStream:
         return self._stream.error() or self._stall()
 
     def drain(self) -> None:
-        """Get done what the source has now.
+        """Process what the source has now.
 
         Raises:
             PipeTimeoutError: that took too long.
@@ -73,10 +69,9 @@ class SessionStream:
         self._ending, self._drained = True, {"drained": False}
         self._drained = {"drained": self._stream.drain()}
         if self._drained["drained"] is False:
-            settings = self._stream.facts.settings
             raise PipeTimeoutError(
-                f"it was still processing data after {settings.drain_timeout:g} s; the next run "
-                "goes on from its checkpoint"
+                f"it was still processing data after {self._settings.drain_timeout:g} s; the next "
+                "run continues from its checkpoint"
             )
 
     def stop(self) -> None:
@@ -85,34 +80,17 @@ class SessionStream:
         self._stream.stop()
 
     def progress(self) -> Mapping[str, Any]:
-        """Return how the query gets on, of JSON types; see ``contracts.StreamNews``."""
+        """Return the query's progress, of JSON types; see ``contracts.StreamNews``."""
         return self._stream.progress()
 
     def report(self) -> RunReport:
         """Return what it did since it was started."""
-        stream, request = self._stream, self._request
-        facts, progress = stream.facts, dict(self.progress())
-        note = leftovers(facts, self._drained.get("drained", True), progress)
-        report = RunReport(
-            attempt_key=request.attempt_key,
-            pipe_id=request.pipe_id,
-            status="published",
-            output_entity_id=facts.output_id,
-            location=facts.location,
-            rows_written=stream.rows_out,
-            inputs=(InputReport(facts.driving_id, stream.rows_in),),
-            duration_seconds=round(time.monotonic() - self._began, 3),
+        report = stream_report(
+            self._request,
+            self._stream,
+            seconds=time.monotonic() - self._began,
             application_id=self._application_id,
-            plan_digest=request.plan_digest,
-            expectations=stream.expectations,
-            extra=freeze(
-                {
-                    "output": dict(facts.description),
-                    "stream": progress,
-                    **self._drained,
-                    **({"note": note} if note else {}),
-                }
-            ),
+            drained=self._drained,
         )
         return report_without_secrets(report, self._hide)
 
@@ -123,11 +101,5 @@ class SessionStream:
             if watched and now - self._looked >= _LOOK_SECONDS and self.is_ready():
                 self._looked = now
                 if self._stalls.is_stuck(self._stream.look()):
-                    limit = self._stream.facts.settings.stall_timeout
-                    self._stalled = PipeTimeoutError(
-                        f"the query has stalled: no progress for {limit:g} s: "
-                        f"{self.progress()['status']}\n"
-                        "  Fix: check the Spark UI for what it is waiting for; increase "
-                        "stream.stall_timeout if a single task of a batch takes longer."
-                    )
+                    self._stalled = stalled("the query", self._settings, self.progress()["status"])
             return self._stalled

@@ -134,12 +134,10 @@ class ParquetProvider:
         location = self._context.location_of(entity)
         refuse_publish(entity, self._storage, location)
         area = area_of(location, "staging")
-        check_columns_storable(entity, "parquet", frame.schema, is_new=_replaces_all(write))
+        check_columns_storable(entity, "parquet", frame.schema, is_new=write.replaces_all)
         self._log(entity).settled()  # a publish that was decided still needs its staged files
-        for name in self._storage.names(area):
-            if name.startswith(f"{write.instance}-"):
-                self._storage.delete(f"{area}/{name}")
-        if not _replaces_all(write):
+        self._storage.delete_attempts(area, write.instance)
+        if not write.replaces_all:
             self._check_columns(entity, frame)
             check_time_zone(entity, self._storage, location, frame.schema)
         path = f"{area}/{write.instance}-{write.attempt}"
@@ -150,7 +148,7 @@ class ParquetProvider:
             with refusals_of(entity, "parquet"):
                 writer.partitionBy(*entity.partition_columns).parquet(path)
             texts.refuse_marked(frame, self._storage, path)
-            if _replaces_all(write) and not has_data(self._storage, path):
+            if write.replaces_all and not has_data(self._storage, path):
                 # Without a row there is no partition, and without a file no schema.
                 frame.limit(0).write.mode("overwrite").parquet(path)
         else:
@@ -265,7 +263,7 @@ class ParquetProvider:
     ) -> str | None:
         """Return the sidecar that the table is to get; None if it keeps its own."""
         new, stored = self._storage.read_text(f"{staged}/{SIDECAR}"), table.sidecar()
-        if stored is None or _replaces_all(write):
+        if stored is None or write.replaces_all:
             return new
         if _columns_in(stored) != _columns_in(new):
             raise EntityError(
@@ -375,10 +373,6 @@ class ParquetProvider:
 def _folder_options(sidecar: Sidecar | None) -> dict[str, str]:
     """Return how the names of a table's folders are to be read."""
     return {} if sidecar is None else sidecar.options
-
-
-def _replaces_all(write: Write) -> bool:
-    return write.mode == "overwrite" or (write.mode == "overwrite_interval" and write.slice is None)
 
 
 def _lies_in(

@@ -24,19 +24,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.runner.failures.retryable import java_causes
-from kindling_airflow.runner.providers.interface import ProviderContext, Published, Staged, Write
+from kindling_airflow.runner.providers.interface import ProviderContext, Staged, Write
 from kindling_airflow.runner.providers.publishing.partition_values import partition_checks
 from kindling_airflow.runner.providers.storage import Storage, area_of, literal_path
 from kindling_airflow.runner.schema.differences import (
-    arranged,
-    declared_schema,
     quoted,
     schema_differences,
 )
@@ -53,11 +51,6 @@ _TRIES = 15
 _LONGEST_PAUSE_SECONDS = 5.0
 
 
-def replaces_all(write: Write) -> bool:
-    """Tell whether a write leaves nothing of the table, its columns included."""
-    return write.mode == "overwrite" or (write.mode == "overwrite_interval" and write.slice is None)
-
-
 def stage_beside(
     context: ProviderContext, entity: EntityMetadata, frame: DataFrame, write: Write, kind: str
 ) -> Staged:
@@ -68,9 +61,7 @@ def stage_beside(
             are merged are null or not unique, or the format would change partition values.
     """
     storage, area = context.storage, area_of(context.location_of(entity), "staging")
-    for name in storage.names(area):
-        if name.startswith(f"{write.instance}-"):
-            storage.delete(f"{area}/{name}")
+    storage.delete_attempts(area, write.instance)
     path = f"{area}/{write.instance}-{write.attempt}"
     frame.write.parquet(path)
     staged = context.spark.read.schema(frame.schema).parquet(literal_path(path))
@@ -124,103 +115,25 @@ def check_columns(entity: EntityMetadata, stored: StructType, result: StructType
         )
 
 
-def publish_patiently(
-    context: ProviderContext,
-    entity: EntityMetadata,
-    staged: Staged,
-    publish: Callable[[], Published | None],
-    is_conflict: Callable[[Exception], bool],
-) -> Published | None:
-    """Carry out a transaction, again if another one came in between, tidy up; return its outcome.
-
-    Args:
-        context: the session and the warehouse.
-        entity: what is published.
-        staged: what is deleted then.
-        publish: the transaction, which gives the same table when it is done twice.
-        is_conflict: whether an error says that another transaction was in the way.
-
-    Raises:
-        EntityError: others were in the way each time.
-    """
-    published = _patiently(
-        context,
-        entity,
-        publish,
-        is_conflict,
-        lambda reason: (
-            f"entity {entity.entityid!r}: other runs published it concurrently, "
-            f"{_TRIES} times in a row; this result was not published: {reason}\n"
-            "  Fix: let fewer runs write it concurrently, or partition it by its interval column, "
-            "so that they do not touch the same files."
-        ),
-    )
-    context.storage.delete(staged.path)
-    return published
-
-
-def appended_before(entity: EntityMetadata, staged: Staged) -> Published:
-    """Return what becomes of an append whose run has made it before: nothing."""
-    return Published(
-        0,
-        f"entity {entity.entityid!r}: this run has already appended its rows, which are kept; the "
-        f"{staged.rows} rows of this attempt were not added",
-    )
-
-
-def create_patiently(
-    context: ProviderContext,
-    entity: EntityMetadata,
-    create: Callable[[], None],
-    is_conflict: Callable[[Exception], bool],
-) -> None:
-    """Create a table of which others may create the same at this moment.
-
-    Args:
-        context: the session and the warehouse.
-        entity: what is created.
-        create: creates the table where it does not exist.
-        is_conflict: whether an error says that somebody else has created it.
-
-    Raises:
-        EntityError: others were in the way each time.
-    """
-    _patiently(
-        context,
-        entity,
-        create,
-        is_conflict,
-        lambda reason: (
-            f"entity {entity.entityid!r}: its empty table cannot be created, because others change "
-            f"it concurrently, {_TRIES} times in a row: {reason}\n"
-            "  Fix: none needed if it is retried."
-        ),
-    )
-
-
-def empty_table(entity: EntityMetadata, spark: SparkSession) -> DataFrame:
-    """Return no rows, with the columns that an entity declares.
-
-    Raises:
-        EntityError: it declares none.
-    """
-    declared = declared_schema(entity, spark)
-    if declared is None:
-        raise EntityError(
-            f"entity {entity.entityid!r}: there is no table yet, and no declared schema from which "
-            "to create an empty one\n"
-            "  Fix: declare the entity's schema, or write the table before a stream reads it."
-        )
-    return arranged(spark.createDataFrame([], declared), declared)
-
-
-def _patiently(
+def retry_conflicts(
     context: ProviderContext,
     entity: EntityMetadata,
     act: Callable[[], T],
     is_conflict: Callable[[Exception], bool],
-    given_up: Callable[[str], str],
+    problem: str,
 ) -> T:
+    """Carry out a transaction, and again if a concurrent one was in the way.
+
+    Args:
+        context: the session and the warehouse.
+        entity: what is changed.
+        act: the transaction, which gives the same table when it is repeated.
+        is_conflict: whether an error means that another transaction was in the way.
+        problem: the error's text, with ``{times}`` and ``{reason}``.
+
+    Raises:
+        EntityError: others were in the way each time.
+    """
     with _alone(context.storage, context.location_of(entity)):
         for n in range(_TRIES):
             try:
@@ -230,8 +143,9 @@ def _patiently(
                     raise
                 if n == _TRIES - 1:
                     reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-                    # not from it, for the cause may say that it cannot heal
-                    raise EntityError(given_up(reason)) from None
+                    text = problem.format(times=f"{_TRIES} times in a row", reason=reason)
+                    # not from it, because the cause may be permanent
+                    raise EntityError(f"entity {entity.entityid!r}: {text}") from None
             pause = min(0.1 * 2**n, _LONGEST_PAUSE_SECONDS)
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
     raise AssertionError("unreachable")

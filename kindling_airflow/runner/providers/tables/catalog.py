@@ -117,9 +117,7 @@ class CatalogTableProvider:
         self._check_replaceable(entity, frame.schema)
         check_columns_storable(entity, "table", frame.schema, is_new=False)
         area, current = self._context.location_of(entity), self._current(entity)
-        for name in self._storage.names(area):
-            if name.startswith(f"{write.instance}-") and name not in current:
-                self._storage.delete(f"{area}/{name}")
+        self._storage.delete_attempts(area, write.instance, current)
         path = f"{area}/{write.instance}-{write.attempt}"
         texts = partition_checks(entity, "table", self._storage, area)
         options = {**self._context.options_of(entity), **FOLDER_OPTIONS}

@@ -25,11 +25,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.types import TimestampType
 
-from kindling_airflow.common.frozen import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
 from kindling_airflow.runner.providers.interface import (
-    EntityDescription,
     ProviderContext,
     StreamRead,
     StreamWrite,
@@ -39,7 +37,6 @@ from kindling_airflow.runner.providers.publishing.staging import (
     check_columns,
     java_names,
     new_columns,
-    replaces_all,
 )
 from kindling_airflow.runner.providers.session_properties import (
     DELTA_SETTINGS,
@@ -48,21 +45,9 @@ from kindling_airflow.runner.providers.session_properties import (
 )
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.providers.tables.logged_table import LoggedTableProvider
-from kindling_airflow.runner.providers.tables.stream_errors import (
-    changed_table_problem,
-    found_in,
-    replaced_table_problem,
-)
 from kindling_airflow.runner.schema.differences import quoted
 
 _CONFLICT = re.compile(r"\.(Concurrent\w+|MetadataChanged|ProtocolChanged)Exception$")
-_CHANGED = re.compile(
-    r"\[DELTA_SOURCE_(?:TABLE_IGNORE_CHANGES|IGNORE_DELETES?)\].* at version (\d+)", re.DOTALL
-)
-_REPLACED = re.compile(
-    r"\[(?:DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE"
-    r"|DELTA_LOG_FILE_NOT_FOUND_FOR_STREAMING_SOURCE)\]"
-)
 _REPARTITIONS = "spark.databricks.delta.merge.repartitionBeforeWrite.enabled"
 _TRANSACTION = "1"  # a run appends once; txnAppId names it
 
@@ -75,6 +60,15 @@ class DeltaProvider(LoggedTableProvider):
     """
 
     kind = "delta"
+    changed = re.compile(
+        r"\[DELTA_SOURCE_(?:TABLE_IGNORE_CHANGES|IGNORE_DELETES?)\].* at version (\d+)", re.DOTALL
+    )
+    commit_word = "version"
+    skip_tags = "the pipe's tag stream.option.skipChangeCommits"
+    replaced = re.compile(
+        r"\[(?:DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE"
+        r"|DELTA_LOG_FILE_NOT_FOUND_FOR_STREAMING_SOURCE)\]"
+    )
 
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
@@ -87,12 +81,6 @@ class DeltaProvider(LoggedTableProvider):
                 f"  Fix: add to the definition\n    spark:\n      conf:\n{lines}"
             )
             raise DeclarationError([problem])
-
-    def describe(self, entity: EntityMetadata) -> EntityDescription:
-        """Return the table's folder, and by what it is partitioned."""
-        parts = entity.partition_columns
-        details = freeze({"partition_columns": list(parts)} if parts else {})
-        return EntityDescription(self._context.location_of(entity), "delta", details)
 
     def exists(self, entity: EntityMetadata) -> bool:
         """Tell whether the folder has a table's log."""
@@ -130,13 +118,9 @@ class DeltaProvider(LoggedTableProvider):
             PipeRunError: its columns are not those of the table.
         """
         self._check_instants(entity, frame)
-        frame = self._checked_stream(entity, frame)
-        if not self.exists(entity):
-            self._create_once(entity, self._spark.createDataFrame([], frame.schema))
-        stored = self.read(entity).schema
-        check_columns(entity, stored, frame.schema)
+        frame = self._ready_for_stream(entity, frame)
         writer = stream_writer(frame, write).options(**self._context.options_of(entity))
-        if new_columns(entity, stored, frame.schema):
+        if new_columns(entity, self.read(entity).schema, frame.schema):
             writer = writer.option("mergeSchema", "true")
         return writer.format("delta").start(self._context.location_of(entity))
 
@@ -158,15 +142,6 @@ class DeltaProvider(LoggedTableProvider):
                 "may be the same\n"
                 "  Fix: partition the table by a DATE, or set spark.sql.session.timeZone to UTC."
             )
-
-    def stream_problem(self, entity: EntityMetadata, error: Exception) -> str | None:
-        """Return whether a stream has met rows that were changed, or another table."""
-        changed = found_in(error, _CHANGED)
-        if changed is not None:
-            return changed_table_problem(
-                entity, f"version {changed[1]}", "the pipe's tag stream.option.skipChangeCommits"
-            )
-        return None if found_in(error, _REPLACED) is None else replaced_table_problem(entity)
 
     def _create(self, entity: EntityMetadata, rows: DataFrame) -> None:
         writer = rows.write.format("delta").options(**self._context.options_of(entity))
@@ -198,10 +173,10 @@ class DeltaProvider(LoggedTableProvider):
             writer = writer.option("txnAppId", _name_of(write))
             writer = writer.option("txnVersion", _TRANSACTION)
         exists = self.exists(entity)
-        if replaces_all(write) or not exists:
+        if write.replaces_all or not exists:
             if entity.partition_columns:
                 writer = writer.partitionBy(*entity.partition_columns)
-            if replaces_all(write):
+            if write.replaces_all:
                 writer.mode("overwrite").option("overwriteSchema", "true").save(location)
             else:  # of two that make the table at once, one fails, and finds it when it tries again
                 writer.mode("append").save(location)

@@ -28,12 +28,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.types import StructType
 
-from kindling_airflow.common.frozen import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError
 from kindling_airflow.runner.failures.retryable import java_causes
 from kindling_airflow.runner.providers.interface import (
-    EntityDescription,
     ProviderContext,
     StreamRead,
     StreamWrite,
@@ -43,16 +41,10 @@ from kindling_airflow.runner.providers.publishing.staging import (
     check_columns,
     java_names,
     new_columns,
-    replaces_all,
 )
 from kindling_airflow.runner.providers.session_properties import check_jars
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.providers.tables.logged_table import LoggedTableProvider
-from kindling_airflow.runner.providers.tables.stream_errors import (
-    changed_table_problem,
-    found_in,
-    replaced_table_problem,
-)
 from kindling_airflow.runner.schema.differences import quoted, sql_type
 from kindling_airflow.tags.provider_types import table_name_of
 
@@ -68,10 +60,6 @@ _CONFLICTS = frozenset(
         "org.apache.spark.sql.catalyst.analysis.TableAlreadyExistsException",
     )
 )
-_CHANGED = re.compile(r"Cannot process (?:overwrite|delete) snapshot: (\d+)")
-_REPLACED = re.compile(
-    r"not an ancestor of table's current snapshot|Cannot load current offset at snapshot"
-)
 _HALF_A_FILE = "Cannot delete file where some, but not all, rows match filter"
 
 
@@ -83,21 +71,19 @@ class IcebergProvider(LoggedTableProvider):
     """
 
     kind = "iceberg"
+    changed = re.compile(r"Cannot process (?:overwrite|delete) snapshot: (\d+)")
+    commit_word = "snapshot"
+    skip_tags = (
+        "the pipe's tags stream.option.streaming-skip-overwrite-snapshots and "
+        "stream.option.streaming-skip-delete-snapshots"
+    )
+    replaced = re.compile(
+        r"not an ancestor of table's current snapshot|Cannot load current offset at snapshot"
+    )
 
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
         check_jars(self._spark, "iceberg", _CATALOG_CLASS)
-
-    def describe(self, entity: EntityMetadata) -> EntityDescription:
-        """Return the table's folder, or its name in a catalog, and by what it is partitioned."""
-        parts = entity.partition_columns
-        details = freeze({"partition_columns": list(parts)} if parts else {})
-        where = (
-            ".".join(table_name_of(entity))
-            if "provider.table" in entity.tags
-            else self._context.location_of(entity)
-        )
-        return EntityDescription(where, "iceberg", details)
 
     def exists(self, entity: EntityMetadata) -> bool:
         """Tell whether the catalog has the table."""
@@ -130,28 +116,11 @@ class IcebergProvider(LoggedTableProvider):
         Raises:
             PipeRunError: its columns are not those of the table.
         """
-        frame = self._checked_stream(entity, frame)
-        name = self._name(entity)
-        if not self.exists(entity):
-            self._create_once(entity, self._spark.createDataFrame([], frame.schema))
-        stored = self.read(entity).schema
-        check_columns(entity, stored, frame.schema)
+        frame = self._ready_for_stream(entity, frame)
         self._add_columns(entity, frame)
         frame = frame.select(*map(quoted, self.read(entity).columns))
         options = {"fanout-enabled": "true", **self._context.options_of(entity)}
-        return stream_writer(frame, write).options(**options).toTable(name)
-
-    def stream_problem(self, entity: EntityMetadata, error: Exception) -> str | None:
-        """Return whether a stream has met rows that were changed, or another table."""
-        changed = found_in(error, _CHANGED)
-        if changed is not None:
-            return changed_table_problem(
-                entity,
-                f"snapshot {changed[1]}",
-                "the pipe's tags stream.option.streaming-skip-overwrite-snapshots and "
-                "stream.option.streaming-skip-delete-snapshots",
-            )
-        return None if found_in(error, _REPLACED) is None else replaced_table_problem(entity)
+        return stream_writer(frame, write).options(**options).toTable(self._name(entity))
 
     def _create(self, entity: EntityMetadata, rows: DataFrame) -> None:
         """Create the table without a snapshot: a stream takes one that adds nothing for an end."""
@@ -173,7 +142,7 @@ class IcebergProvider(LoggedTableProvider):
             partitioned.create()
             return
         stored = self.read(entity).schema
-        if replaces_all(write):
+        if write.replaces_all:
             same = stored.simpleString() == rows.schema.simpleString()
             if same and (not parts or self._partitions(name) == parts):
                 writer.overwrite(F.lit(True))
