@@ -46,7 +46,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class PackageInfo:
-    """What a package says of itself.
+    """The description of a package.
 
     Attributes:
         manifest: digest of the manifest of the project that is in it.
@@ -72,10 +72,10 @@ class PackageInfo:
 
 
 def read_info(path: Path) -> PackageInfo:
-    """Return what a package says of itself.
+    """Return the description of a package.
 
     Raises:
-        PackageError: there is none, or it is no package of this version.
+        PackageError: it does not exist, or is not a package of this version.
     """
     remedy = "\n  Fix: build it with 'airflow kindling package'."
     try:
@@ -91,7 +91,7 @@ def read_info(path: Path) -> PackageInfo:
             FrozenDict({str(k): str(v) for k, v in document["files"].items()}),
         )
     except FileNotFoundError as error:
-        raise PackageError([f"there is no package {str(path)!r}{remedy}"]) from error
+        raise PackageError([f"package not found: {str(path)!r}{remedy}"]) from error
     except (OSError, zipfile.BadZipFile) as error:
         raise PackageError(
             [f"the package {str(path)!r} cannot be read: {error}{remedy}"]
@@ -103,17 +103,10 @@ def read_info(path: Path) -> PackageInfo:
 def package_problems(
     path: Path, info: PackageInfo, manifest: str, sources: Mapping[str, str]
 ) -> list[str]:
-    """Return why a package does not go with the declarations of a project; empty where it does.
-
-    Args:
-        path: the package; for messages.
-        info: what it says of itself.
-        manifest: the digest of the project's manifest.
-        sources: SHA-256 of the project's files, by their paths in the project.
-    """
+    """Return why a package does not go with the declarations of a project; empty where it does."""
     if info.release != __version__:
         problem = (
-            f"the package {str(path)!r} was made by release {info.release}, and this is release "
+            f"the package {str(path)!r} was built by release {info.release}, but this is release "
             f"{__version__}\n  Fix: rebuild it with 'airflow kindling package'."
         )
         return [problem]
@@ -152,7 +145,7 @@ def find_package(manifest: str, import_path: Iterable[str] | None = None) -> Pat
         if info.manifest == manifest:
             return path
         others.append(path.name)
-    found = f"there is only {', '.join(map(repr, others))}" if others else "there is none"
+    found = f"only {', '.join(map(repr, others))} is" if others else "none is"
     problem = (
         f"the driver needs the package of manifest {manifest}, but {found} on its import path\n"
         "  Fix: rebuild the package with 'airflow kindling package' and put it at the path that "
@@ -165,7 +158,7 @@ def unpack(path: Path, folder: Path) -> None:
     """Write the project in a package into a folder, so that its files can be opened.
 
     Raises:
-        PackageError: what is in it is not what it says.
+        PackageError: its content does not match its description.
     """
     info = read_info(path)
     with zipfile.ZipFile(path) as package:

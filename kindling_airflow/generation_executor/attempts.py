@@ -96,17 +96,7 @@ class _CancelEnded:
 
 
 class Attempts:
-    """The pipes that have begun and not ended.
-
-    Args:
-        run_pipe: runs a pipe.
-        options: how many may run at once.
-        pipe_options: the options of each pipe.
-        threads: time and threads.
-        log: the log of late ends and failed cancellations.
-        on_retry: is called when a pipe will be retried.
-        on_message: is called with all other messages.
-    """
+    """The pipes that have begun and not ended."""
 
     def __init__(
         self,
@@ -156,11 +146,7 @@ class Attempts:
             self._start(heapq.heappop(self._waiting)[2])
 
     def next_end(self, at_most: float | None = None) -> PipeEnd | None:
-        """Wait for the next event; return a pipe that has ended, or None.
-
-        Args:
-            at_most: how many seconds to wait at most.
-        """
+        """Wait for the next event; return a pipe that has ended, or None."""
         if not self._ended:
             self._read(self._next_message(at_most))
             self._check_clock()

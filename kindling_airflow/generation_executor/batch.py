@@ -128,9 +128,6 @@ class BatchRun:
         """Run the plan as a part of an execution that the caller begins and ends.
 
         Every pipe is in :attr:`results` afterwards, also when something is raised.
-
-        Args:
-            watch: the other part.
         """
         self._watch = watch
         with self._wound_down():

@@ -53,14 +53,7 @@ class Log:
 
 
 class Events:
-    """Sends the signals of one execution; receivers that raise are logged.
-
-    Args:
-        sender: the sender of the signals.
-        log: the log.
-        run_id: names the execution.
-        plan: what is executed; like ``run_id``, part of every signal.
-    """
+    """Sends the signals of one execution; receivers that raise are logged."""
 
     def __init__(self, sender: object, log: Log, run_id: str, plan: ExecutionPlan) -> None:
         self._sender = sender

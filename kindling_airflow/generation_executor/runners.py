@@ -199,13 +199,13 @@ def outcome_of(returned: Any) -> Outcome:
             returned.raise_if_failed()
         except PipeRunError as error:
             return Outcome.raised(error)
-    said, report = _status_of(returned)
-    if said is None:
+    reported, report = _status_of(returned)
+    if reported is None:
         return Outcome(PipeStatus.SUCCESS, report=report)
-    status = _STATUSES.get(said.lower()) if isinstance(said, str) else None
+    status = _STATUSES.get(reported.lower()) if isinstance(reported, str) else None
     if status is None:
         known = ", ".join(_STATUSES)
-        text = f"the runner reported an unknown status: {said!r}\n  Fix: use one of {known}."
+        text = f"the runner reported an unknown status: {reported!r}\n  Fix: use one of {known}."
         return _failure(text, "PipeRunError", report)
     if status is PipeStatus.FAILED:
         return _reported_failure(report)
@@ -234,19 +234,19 @@ def _status_of(returned: Any) -> tuple[Any, Any]:
         return returned, None
     if isinstance(returned, Mapping):
         return returned.get("status"), freeze(returned)
-    said = getattr(returned, "status", None)
-    said = said.value if isinstance(said, Enum) else said
+    reported = getattr(returned, "status", None)
+    reported = reported.value if isinstance(reported, Enum) else reported
     # A table may well have a column of this name.
-    return (said, returned) if isinstance(said, str) else (None, None)
+    return (reported, returned) if isinstance(reported, str) else (None, None)
 
 
 def _reported_failure(report: Any) -> Outcome:
     error = _field(report, "error")
     text = _field(error, "message") if error is not None else _field(report, "reason")
-    said = str(text or error or "the runner reported a failure without a reason")
+    reported = str(text or error or "the runner reported a failure without a reason")
     kind = str(_field(error, "type") or _field(report, "error_type") or "PipeRunError")
     permanent = bool(_field(_field(report, "extra"), "permanent"))
-    return _failure(said, kind, report, permanent=permanent)
+    return _failure(reported, kind, report, permanent=permanent)
 
 
 def _failure(text: str, kind: str, report: Any = None, *, permanent: bool = False) -> Outcome:

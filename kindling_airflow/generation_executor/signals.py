@@ -94,14 +94,7 @@ cache_miss = _signal("cache_miss", "A pipe read an entity, which is kept for lat
 def emit(
     signal: Signal, sender: object, on_error: Callable[[str, Exception], None], /, **payload: Any
 ) -> None:
-    """Send a signal to every receiver, whatever the others do.
-
-    Args:
-        signal: what to send.
-        sender: the sender.
-        on_error: is called with the signal's name and the error of each receiver that raises.
-        payload: the signal's keyword arguments.
-    """
+    """Send a signal to every receiver, whatever the others do."""
     if signal.is_muted:
         return
     for receiver in signal.receivers_for(sender):

@@ -16,7 +16,7 @@ from kindling_airflow.generation_executor.threads import Threads
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A call of ``start`` has returned: the stream, or why there is none."""
+    """A call of ``start`` has returned: the stream, or the error."""
 
     handle: StreamHandle | None
     error: BaseException | None

@@ -132,9 +132,6 @@ class StreamingExecution:
     def await_termination(self, timeout: float | None = None) -> bool:
         """Wait until every stream has ended.
 
-        Args:
-            timeout: how many seconds to wait at most; None: no limit.
-
         Returns:
             Whether all have ended.
 

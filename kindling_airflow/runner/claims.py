@@ -1,23 +1,23 @@
-"""A driver whose task has a newer try does not publish, wherever the older one has survived.
+"""A driver whose task has a newer attempt does not publish, wherever the older one has survived.
 
     <warehouse>/_kindling/claims/<instance>-<order>-<attempt>          of a task of a run
     <warehouse>/_kindling/claims/<task>-<order>-<run>.<attempt>        of a stream
 
 Every try of a task instance leaves such a file when it starts, and looks for newer ones right
-before it stages, because staging clears away what other tries of its task have left, and right
-before it publishes. Whoever finds one gives up: the newer try makes the same table. Each writes its
-own file and then looks, so that of two tries at least one sees the other.
+before it stages, because staging clears away what other attempts of its task have left, and right
+before it publishes. An attempt that finds one gives up: the newer one makes the same table. Each
+writes its own file and then looks, so that of two attempts at least one sees the other.
 
-A try that ends takes its file away again, unless an older try is about: one that was killed and
-left its file, or one that lives on without a worker. For that one the file has to stay. So tries
-that end well leave nothing, and a task instance with a killed try leaves one file; such files are
-swept up a month later by the next one that has to stay.
+An attempt that ends takes its file away again, unless there is an older attempt: one that was
+killed and left its file, or one that still runs without a worker. For that one the file has to
+stay. So attempts that end well leave nothing, and a task instance with a killed attempt leaves one
+file; such files are swept up a month later by the next one that has to stay.
 
 A stream goes on in the next run where it was in the one before, so its claims count in all runs of
-its DAG, of which one is active at a time. The order says nothing there, because a run gets it when
-it is created, and may wait for the end of one whose tries are newer: of another run's claims those
-are newer that were not there when this try began. Two that begin at the same moment both give up,
-and are tried again.
+its DAG, of which one is active at a time. The order does not count there, because a run gets it
+when it is created, and may wait for the end of one whose attempts are newer: of another run's
+claims those are newer that were not there when this attempt began. Two that begin concurrently both
+give up, and are retried.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _KEPT_MILLISECONDS = 30 * 24 * 3600 * 1000
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The claim of one try.
+    """The claim of one attempt.
 
     Attributes:
         storage: the session's files.
         folder: where the claims of all tasks lie.
-        name: this try's file.
-        request: this try.
+        name: this attempt's file.
+        request: this attempt.
         earlier: the files that were there when it began.
     """
 
@@ -56,7 +56,7 @@ class Claim:
 
     @classmethod
     def claim(cls, storage: Storage, request: RunRequest) -> Claim:
-        """Say that a try has begun.
+        """Record that an attempt has begun.
 
         Raises:
             EntityError: the warehouse cannot be written.
@@ -98,13 +98,13 @@ class Claim:
             )
 
     def release(self) -> None:
-        """Take the claim away, or let it stand where an older try may still be about."""
+        """Remove the claim, or keep it where an older attempt may still be running."""
         others = self._others()
         older = [name for name in others if self._is_older(name)]
         if not older:
             self.storage.delete(f"{self.folder}/{self.name}")
             return
-        for name in older:  # this try's claim stands for theirs, too
+        for name in older:  # this attempt's claim covers theirs
             self.storage.delete(f"{self.folder}/{name}")
         self._sweep()
 
@@ -140,7 +140,7 @@ class Claim:
 
 
 def instance_name(request: RunRequest) -> str:
-    """Name a task instance, so that a try finds what its earlier ones left."""
+    """Name a task instance, so that an attempt finds what its earlier ones left."""
     return _digest(request.dag_id, request.run_id, request.task_id or request.pipe_id)
 
 

@@ -42,12 +42,12 @@ if TYPE_CHECKING:
 def run_driver(
     request: RunRequest, started: float | None = None, say: Callable[[str], None] | None = None
 ) -> RunReport:
-    """Run a request in a Spark session of its own, which is stopped when this returns.
+    """Run a request in its own Spark session, which is stopped when this returns.
 
     Args:
         request: what to run.
         started: ``time.monotonic()`` when the driver began; default: now.
-        say: takes the lines that say that Spark is up, and how a stream is; default: standard
+        say: takes the lines with the state of Spark and of a stream; default: standard
             output.
     """
     started = time.monotonic() if started is None else started
@@ -79,16 +79,9 @@ def run_claimed(
     declared: HarvestedModules | None = None,
     say: Callable[[str], None] | None = None,
 ) -> RunReport:
-    """Run a request in a given session; publish unless a newer try of its task has begun.
+    """Run a request in a given session; publish unless a newer attempt of its task has begun.
 
     What the report says is free of the secrets that Spark and this process were configured with.
-
-    Args:
-        request: what to run.
-        spark: the session.
-        started: ``time.monotonic()`` when the driver began; default: now.
-        declared: the project's declarations, where the caller has imported them already.
-        say: takes the lines of news of a stream; default: standard output.
     """
     started = time.monotonic() if started is None else started
     hide = hides_secrets(spark)
@@ -108,7 +101,7 @@ def run_claimed(
         failed = failed_report(request, error, started, spark.sparkContext.applicationId)
         return report_without_secrets(failed, hide)
     try:
-        # Staging clears away what other tries have staged, so an older one must not begin to.
+        # Staging clears away what other attempts have staged, so an older one must not begin to.
         return run(
             Hooks(
                 before_stage=lambda _location: fence.check(),
@@ -138,7 +131,7 @@ def _write_report(request: RunRequest, spark: SparkSession, report: RunReport) -
             storage = Storage(spark)
             storage.write_text(f"{path}.part", report.line())
             storage.delete(path)  # of a driver that the cluster has started once more
-            storage.move(f"{path}.part", path)  # whoever reads it never sees half of it
+            storage.move(f"{path}.part", path)  # readers never see half of it
         except Exception as error:  # whatever the file system throws; the task will miss the report
-            text = f"The report cannot be written to {path!r}: {error}\n"
+            text = f"Cannot write the report to {path!r}: {error}\n"
             sys.stderr.write(hides_secrets(spark)(text))

@@ -3,7 +3,7 @@
     spark-submit [...] main.py '<RunRequest as JSON>'
 
 Exit status 0 if the output was published or there was nothing to do, 1 if the pipe failed, 2 if the
-request cannot be read. The task believes the report alone; the status is for people and for logs.
+request cannot be read. The task relies on the report; the status is for logs.
 """
 
 from __future__ import annotations

@@ -15,11 +15,7 @@ from kindling_airflow.protocol.contracts import RunReport
 
 
 def hides_secrets(spark: SparkSession | None = None) -> Callable[[str], str]:
-    """Return a function that takes the secrets out of a text.
-
-    Args:
-        spark: the session whose configuration counts, beside the environment of this process.
-    """
+    """Return a function that takes the secrets out of a text."""
     configured = {} if spark is None else dict(spark.sparkContext.getConf().getAll())
     secrets = secret_values({**os.environ, **configured})
     return lambda text: without_secrets(text, secrets)

@@ -1,6 +1,6 @@
 """Touches what pipes touch (CSV, joins, aggregates, windows, parquet), and runs some as tasks do.
 
-Run once by the start-up profile, with the JVM told to archive the classes that it has loaded at its
+Run once by the start-up profile, with a JVM that archives the classes that it has loaded at its
 end.
 """
 

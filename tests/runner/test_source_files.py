@@ -238,7 +238,7 @@ class TestMalformedCsv:
         files(project, a__csv=text)
         source(project, "csv")
         message = refusal(project)
-        assert f"line 2 of {uri(project, 'a.csv')} has a quote within" in message
+        assert f"line 2 of {uri(project, 'a.csv')} has an unescaped quote within" in message
         assert "provider.option.escape" in message
         project.entity(
             "other",

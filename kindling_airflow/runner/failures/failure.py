@@ -28,7 +28,7 @@ def describe(error: BaseException, project_root: Path) -> RunFailure:
     """
     causes = java_causes(error)
     kind, message = type(error).__name__, _message(error, causes)
-    if kind == "Py4JJavaError" and causes:  # says nothing but that the error crossed from the JVM
+    if kind == "Py4JJavaError" and causes:  # it only means that the error crossed from the JVM
         kind = str(causes[0].getClass().getSimpleName())
     return RunFailure(
         type=kind,
@@ -65,8 +65,10 @@ def _of_python_worker(text: str) -> str:
         return ""
     lines = worker.rstrip().splitlines()
     last_frame = max((n for n, line in enumerate(lines) if line.startswith("  ")), default=-1)
-    said = "\n".join(lines[last_frame + 1 :]).strip()
-    return said and f"{said}\n(raised in a Spark Python worker, by a UDF or code that it calls)"
+    message = "\n".join(lines[last_frame + 1 :]).strip()
+    return (
+        message and f"{message}\n(raised in a Spark Python worker, by a UDF or code that it calls)"
+    )
 
 
 def _own_traceback(error: BaseException, project_root: Path) -> str:
@@ -76,7 +78,7 @@ def _own_traceback(error: BaseException, project_root: Path) -> str:
     own = [n for n, f in enumerate(frames) if Path(f.filename).resolve().is_relative_to(root)]
     if not own:
         return ""
-    shown = frames[own[0] : own[-1] + 1]  # below it is pyspark, which says nothing about the pipe
+    shown = frames[own[0] : own[-1] + 1]  # below it is pyspark
     return "Traceback of the pipe:\n" + "".join(traceback.format_list(shown))
 
 

@@ -1,12 +1,12 @@
-"""Can another try help?
+"""Decides whether a retry can help.
 
 What is wrong with the code or the data stays wrong; what was in the way of the work may be gone.
 
 An error is a chain: a write that fails says "task failed while writing", because of "job aborted",
-because of an overflow, or because of a lost connection. What wraps says nothing, so **the innermost
-error that has an opinion decides**; where none has, the task is tried again.
+because of an overflow, or because of a lost connection. What wraps does not count, so **the
+innermost error that is conclusive decides**; where none is, the task is retried.
 
-| kind | told by | tries again |
+| kind | recognized by | retried |
 |---|---|---|
 | a pipe or project that is wrong | the package's own error classes | no |
 | analysis and syntax errors, missing columns | ``AnalysisException``, SQLSTATE 0A 21 42 54 | no |
@@ -75,7 +75,7 @@ _HEALING_JAVA = frozenset(
     )
 )
 _HEALING_NAMES = re.compile(r"\.TTransportException$")  # the metastore's connection
-# What Spark says of a call, or of files, in an error of no class of its own.
+# What Spark reports of a call, or of files, in an error without its own class.
 _WRONG = (
     "requirement failed: ",
     "CSV header does not conform to the schema",
@@ -93,7 +93,7 @@ _PERMANENT_DATABASE = frozenset(
         "java.sql.SQLSyntaxErrorException",
     )
 )
-# Of drivers whose states say nothing: syntax, missing tables and columns, rights, wrong values.
+# Of drivers without meaningful states: syntax, missing tables and columns, rights, wrong values.
 _PERMANENT_CODES = {
     "org.sqlite.SQLiteException": frozenset((1, 3, 19, 20, 23, 25, 26)),
     "com.microsoft.sqlserver.jdbc.SQLServerException": frozenset(
@@ -119,11 +119,7 @@ _LAST_LINE_OF_TRACEBACK = re.compile(r"^(?:[\w.]+\.)?(\w+)(?::.*)?$")
 
 
 def is_permanent(error: BaseException) -> bool:
-    """Tell whether trying again cannot help.
-
-    Args:
-        error: what came out of the pipe, or of what runs it.
-    """
+    """Return whether trying again cannot help."""
     chain = _python_causes(error)
     for link, judge in [(error, _opinion_of_own), *((link, _opinion) for link in reversed(chain))]:
         opinion = judge(link)
@@ -162,7 +158,7 @@ def _opinion_of_own(error: BaseException) -> bool | None:
 
 
 def _opinion(error: BaseException) -> bool | None:
-    """Return whether an error is permanent, or None if it does not say."""
+    """Return whether an error is permanent, or None if it is inconclusive."""
     if isinstance(error, SystemExit):
         return True
     if isinstance(error, (OSError, MemoryError, TimeoutError)):

@@ -1,7 +1,7 @@
 """What a file system refused while a result was written: no room, no right, no place.
 
-Java says it at the end of a chain of causes whose other members speak of tasks and jobs, or not at
-all of what was written and where.
+Java reports it at the end of a chain of causes whose other members speak of tasks and jobs, or not
+at all of what was written and where.
 """
 
 from __future__ import annotations
@@ -27,34 +27,33 @@ _NO_RIGHT = (
 def naming_storage_errors(entity_id: str, location: str, doing: str) -> Iterator[None]:
     """Say of which entity it was that a file system refused something.
 
-    Args:
-        entity_id: the entity.
-        location: where it lies.
-        doing: what is done with its result in the block: "staged", "published".
-
     Raises:
-        EntityError: the file system refused; another try may find it otherwise.
+        EntityError: the file system refused; a retry may succeed.
     """
     try:
         yield
     except Exception as error:
-        said = storage_refusal(error)
-        if not said:
+        reason = storage_refusal(error)
+        if not reason:
             raise
-        what = "make room there" if any(text in said for text in _NO_ROOM) else "let it be written"
+        what = (
+            "free up space there"
+            if any(text in reason for text in _NO_ROOM)
+            else "make it writable"
+        )
         raise EntityError(
-            f"entity {entity_id!r} at {location!r}: its result could not be {doing}: {said}\n"
-            f"  Fix: {what}, and try again."
+            f"entity {entity_id!r} at {location!r}: its result could not be {doing}: {reason}\n"
+            f"  Fix: {what}, then retry."
         ) from error
 
 
 def storage_refusal(error: BaseException) -> str:
-    """Return what the file system said, where an error stands for that; else ""."""
+    """Return what the file system reason, where an error stands for that; else ""."""
     link: BaseException | None = error
     while link is not None:
         for java in reversed(java_causes(link)):
-            said = str(java.getMessage()).partition("\n")[0]
-            if any(text in said for text in (*_NO_ROOM, *_NO_RIGHT)):
-                return said
+            reason = str(java.getMessage()).partition("\n")[0]
+            if any(text in reason for text in (*_NO_ROOM, *_NO_RIGHT)):
+                return reason
         link = link.__cause__
     return ""

@@ -55,10 +55,10 @@ class Inputs:
         frames: the rows, by the names under which the pipe gets them.
         reports: what was read, for the report.
         idle: why there is nothing to do; or "".
-        slices: by entity, which slice was read, for people.
+        slices: by entity, which slice was read, human-readable.
         taken: by entity, what was gained.
         missing: by entity, where what is missing should be.
-        notes: what people should know of what was read.
+        notes: on what was read, for the report.
     """
 
     frames: Mapping[str, DataFrame]
@@ -119,13 +119,6 @@ def read_inputs(
 
     Nor is there where all that drive it have gained nothing, or are empty and the pipe is declared
     to skip empty inputs.
-
-    Args:
-        pipe: the pipe.
-        entities: all entities.
-        context: what providers are made with.
-        read: reads an input that exists.
-        run: which part is the run's.
 
     Raises:
         DeclarationError: how the pipe reads them cannot be.

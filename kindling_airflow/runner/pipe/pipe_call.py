@@ -23,10 +23,6 @@ from kindling_airflow.runner.pipe.run_context import RunContext
 def declarations_of(request: RunRequest, declared: HarvestedModules | None) -> HarvestedModules:
     """Return what the project declares, under the settings of the deployment.
 
-    Args:
-        request: the run.
-        declared: the project's declarations, where the caller has imported them already.
-
     Raises:
         HarvestError: a module cannot be imported.
         DeclarationError: the settings do not fit the declarations.

@@ -1,7 +1,7 @@
 """Runs a pipe's query: the inputs are its tables, the run's facts and parameters its arguments.
 
     private session:  bronze_orders  -> what was read of 'bronze.orders'
-                      bronze.orders  -> the same, for who writes the id in backquotes
+                      bronze.orders  -> the same, for ids in backquotes
     arguments:        :interval_start, :interval_end, :run_id, :pipe_id, and the run's parameters
 
 Temporary views belong to a session, and pipes that run at once share theirs. So each query has a
@@ -36,13 +36,8 @@ def result_of_query(
 ) -> DataFrame:
     """Return the rows of a pipe's query, as a frame of the run's session.
 
-    Args:
-        pipe: the pipe.
-        frames: its inputs, by the name of their argument.
-        run: the run.
-
     Raises:
-        PipeRunError: the text is no query (nothing is executed then), a table is none of the
+        PipeRunError: the text is not a query (nothing is executed then), a table is not one of the
             inputs, or the run has no value for a parameter.
         AnalysisException: Spark finds something else wrong with the query.
     """
@@ -147,7 +142,7 @@ def _in_session(session: SparkSession, frame: DataFrame) -> DataFrame:
 
 
 def _refuse_statements(pipe: PipeMetadata, session: SparkSession) -> None:
-    """Raise if a text is no query: ``spark.sql`` would execute a statement at once."""
+    """Raise if a text is not a query: ``spark.sql`` would execute a statement at once."""
     try:
         session._jsparkSession.sessionState().sqlParser().parseQuery(pipe.sql)
     except ParseException as error:
@@ -162,10 +157,10 @@ def _refuse_statements(pipe: PipeMetadata, session: SparkSession) -> None:
 def _error_text(
     pipe: PipeMetadata, run: RunContext, arguments: Mapping[str, Any], error: Any
 ) -> str | None:
-    """Return what the pipe's author can do about an error, or None if Spark says it all."""
-    condition, said = error.getCondition(), error.getMessageParameters() or {}
+    """Return what the pipe's author can do about an error, or None if Spark's text is enough."""
+    condition, parameters = error.getCondition(), error.getMessageParameters() or {}
     if condition == "TABLE_OR_VIEW_NOT_FOUND":
-        table = str(said.get("relationName", "")).replace("`", "")
+        table = str(parameters.get("relationName", "")).replace("`", "")
         names = list(map(argument_name, pipe.input_entity_ids))
         known = ", ".join(names) or "none"
         return (
@@ -173,7 +168,7 @@ def _error_text(
             f"{did_you_mean(table, names)} It has: {known}.\n"
             "  Fix: correct the name, or add the entity to input_entity_ids."
         )
-    name = str(said.get("name", ""))
+    name = str(parameters.get("name", ""))
     if condition != _UNBOUND or name in arguments:
         return None
     wants = f"pipe {pipe.pipeid!r}: its query uses :{name}"

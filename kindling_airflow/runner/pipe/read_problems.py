@@ -28,7 +28,7 @@ def explained(
         provider = provider_for(entity, context)
         text = provider.read_problem(entity, error) if isinstance(provider, ExplainsReads) else None
         if text is not None:
-            told = PipeRunError(text)
-            told.__cause__ = error
-            return told
+            explained_error = PipeRunError(text)
+            explained_error.__cause__ = error
+            return explained_error
     return error

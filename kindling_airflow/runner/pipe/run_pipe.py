@@ -47,13 +47,14 @@ def _nothing(_location: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Where a session that runs several pipes has its say.
+    """Hooks of a session that runs several pipes.
 
     Attributes:
         read: reads an input that exists, or a slice of it.
-        before_stage: is told where; what other tries have staged stays if it raises.
-        before_publish: is told where; the output is not published if it raises.
-        after_publish: is told where.
+        before_stage: is called with the location; what other attempts have staged stays if it
+            raises.
+        before_publish: is called with the location; nothing is published if it raises.
+        after_publish: is called with the location.
         memory: the session's own tables; None for a session of a single pipe.
     """
 
@@ -78,7 +79,7 @@ def run_pipe(
         spark: the session.
         started: ``time.monotonic()`` when the driver began; default: now.
         declared: the project's declarations, where the caller has imported them already.
-        hooks: where the caller has its say.
+        hooks: the caller's hooks.
     """
     started = time.monotonic() if started is None else started
     application_id = spark.sparkContext.applicationId
@@ -92,21 +93,15 @@ def run_pipe(
 
 
 def import_path_of_workers(request: RunRequest, configured: str | None = None) -> str:
-    """Return the import path of Spark's Python workers: they, too, import what a UDF refers to.
-
-    Args:
-        request: the run.
-        configured: what the session is to have besides; default: what Spark was submitted with.
-    """
+    """Return the import path of Spark's Python workers: they, too, import what a UDF refers to."""
     package_parent = str(Path(__file__).resolve().parents[3])
     if configured is None:
         from pyspark import SparkConf
 
         configured = SparkConf().get(WORKER_PATH, "")
-    said = configured
     if request.package:  # they have it from spark-submit; the driver's folders are not theirs
-        return str(said)
-    return os.pathsep.join(filter(None, (said, request.project_root, package_parent)))
+        return configured
+    return os.pathsep.join(filter(None, (configured, request.project_root, package_parent)))
 
 
 def _run(
@@ -121,10 +116,10 @@ def _run(
     try:
         return _read_and_publish(request, declared, pipe, context, started=started, hooks=hooks)
     except Exception as error:
-        told = explained(error, pipe, declared.entities, context)
-        if told is error:
+        known = explained(error, pipe, declared.entities, context)
+        if known is error:
             raise
-        raise told from error
+        raise known from error
 
 
 def _read_and_publish(

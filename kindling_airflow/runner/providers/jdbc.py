@@ -101,8 +101,8 @@ class JdbcProvider:
 
     def _database(self, entity: EntityMetadata) -> _Database:
         connection = self._context.connection_of(entity) or Connection()
-        said = entity.tags.get("provider.url")
-        url = str(said) if said is not None else _url_of(entity, connection)
+        tagged = entity.tags.get("provider.url")
+        url = str(tagged) if tagged is not None else _url_of(entity, connection)
         own = connection.extra.get("jdbc_options") or {}
         options = {str(name): str(value) for name, value in own.items()}
         options["url"] = url

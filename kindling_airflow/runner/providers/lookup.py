@@ -63,7 +63,7 @@ def provider_for(entity: EntityMetadata, context: ProviderContext) -> EntityProv
         made = provider_class(context)
     except DeclarationError as error:
         raise DeclarationError(f"entity {entity.entityid!r}: {p}" for p in error.problems) from None
-    except (Exception, SystemExit) as error:  # somebody else's code: anything may come out
+    except (Exception, SystemExit) as error:  # third-party code: anything may come out
         raise EntityError(
             f"{what} cannot be had: {type(error).__name__}: {error}\n"
             "  Fix: repair or install the package that defines it on the driver."

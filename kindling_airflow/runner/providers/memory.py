@@ -33,7 +33,7 @@ class MemoryProvider:
         return EntityDescription(f"memory:{entity.entityid}", "memory")
 
     def exists(self, entity: EntityMetadata) -> bool:
-        """Tell whether a pipe of this session has published it."""
+        """Return whether a pipe of this session has published it."""
         return self._tables(entity).get(entity.entityid) is not None
 
     def read(self, entity: EntityMetadata) -> DataFrame:

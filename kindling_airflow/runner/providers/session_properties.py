@@ -21,12 +21,7 @@ DELTA_SETTINGS: Mapping[str, str] = {
 def settings_for(
     formats: Collection[str], configured: Callable[[str], str | None]
 ) -> dict[str, str]:
-    """Return the properties that a session for these formats lacks.
-
-    Args:
-        formats: provider types.
-        configured: returns what a property is set to, or None.
-    """
+    """Return the properties that a session for these formats lacks."""
     return settings_missing(DELTA_SETTINGS, configured) if "delta" in formats else {}
 
 
@@ -35,7 +30,7 @@ def settings_missing(
 ) -> dict[str, str]:
     """Return what must be set so that all that is needed is there; extensions come to others.
 
-    A session catalog of somebody else is left alone: it may hand on to this one.
+    Another session catalog is kept: it may delegate to this one.
 
     >>> settings_missing(DELTA_SETTINGS, {"spark.sql.extensions": "shop.Extension"}.get)
     ... # doctest: +NORMALIZE_WHITESPACE
@@ -44,12 +39,12 @@ def settings_missing(
     """
     found = {}
     for key, value in needed.items():
-        said = configured(key) or ""
+        current = configured(key) or ""
         if key == _EXTENSIONS:
-            names = [name.strip() for name in said.split(",") if name.strip()]
+            names = [name.strip() for name in current.split(",") if name.strip()]
             if value not in names:
                 found[key] = ",".join([*names, value])
-        elif not said or said == "builtin":
+        elif not current or current == "builtin":
             found[key] = value
     return found
 

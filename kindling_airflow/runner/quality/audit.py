@@ -116,7 +116,7 @@ class Audit:
             self._violated[expected.name] = wrong
             return F.count_if(wrong)
         key = [resolved(name, frame)[0] for name in expected.columns]
-        # A key with a null in it is no key: neither side counts it.
+        # A key with a null does not count as a key.
         complete = reduce(and_, (column.isNotNull() for column in key))
         return F.count_if(complete) - F.count_distinct(*key)
 
@@ -126,7 +126,7 @@ class Audit:
             return {}
         metrics = _observed(self._observation)
         if not metrics and staged.rows == 0:
-            metrics = self._counted_anew()
+            metrics = self._recounted()
         if metrics.get(_KEPT) != staged.rows:
             raise EntityError(
                 f"pipe {self._pipe.pipeid!r}: {metrics.get(_KEPT)} rows were counted while they "
@@ -139,7 +139,7 @@ class Audit:
             for n, name in enumerate(self._dropping())
         }
 
-    def _counted_anew(self) -> dict[str, int]:
+    def _recounted(self) -> dict[str, int]:
         """Count a result of which nothing was kept.
 
         Spark leaves an observation out where it knows beforehand that no row is kept. Nothing is
@@ -190,8 +190,8 @@ class Audit:
 
 
 def _shown(row: Mapping[str, Any], times: int | None = None) -> str:
-    said = {name: value for name, value in row.items() if name != _TIMES}
-    text = ", ".join(f"{name}={value!r}" for name, value in said.items())
+    values = {name: value for name, value in row.items() if name != _TIMES}
+    text = ", ".join(f"{name}={value!r}" for name, value in values.items())
     cut = text if len(text) <= _LONGEST_EXAMPLE else f"{text[:_LONGEST_EXAMPLE]}..."
     return cut if times is None else f"{cut} ({times} rows)"
 
@@ -207,7 +207,7 @@ def _observed(observation: Observation) -> dict[str, int]:
 
     def read() -> None:
         metrics: dict[str, int] = {}
-        with suppress(Py4JError):  # there is no row to read where the plan was optimized away
+        with suppress(Py4JError):  # no row to read where the plan was optimized away
             metrics = observation.get
         found.append(metrics)
 

@@ -53,14 +53,7 @@ def refusal(
     kept_at: str,
     examples: Mapping[str, Iterable[str]],
 ) -> str:
-    """Return why an output is not published: each failed expectation with its counts.
-
-    Args:
-        pipe_id: the pipe.
-        reports: all of them.
-        kept_at: where the output lies that was looked at; "" if nowhere.
-        examples: rows that violate an expectation, by its name.
-    """
+    """Return why an output is not published: each failed expectation with its counts."""
     failed = [report for report in reports if report.outcome == "failed"]
     what = "an expectation" if len(failed) == 1 else f"{len(failed)} expectations"
     lines = [f"pipe {pipe_id!r}: its result violates {what}; the table is unchanged"]

@@ -37,10 +37,6 @@ class MisfitError(Exception):
 def violated(expected: Expectation, frame: DataFrame) -> Column:
     """Return a column that is true or false, never null, for every row of a frame.
 
-    Args:
-        expected: an expectation that single rows can violate.
-        frame: the rows; the column can be used on every frame of the same schema.
-
     Raises:
         MisfitError: the frame has not these columns, or not of such types.
     """
@@ -75,7 +71,7 @@ def resolved(name: str, frame: DataFrame) -> tuple[Column, DataType]:
     A name that has dots in it goes before a path.
 
     Raises:
-        MisfitError: there is no such column.
+        MisfitError: the column does not exist.
     """
     found = _field(name, frame.schema, frame)
     if found is not None:
@@ -88,14 +84,14 @@ def resolved(name: str, frame: DataFrame) -> tuple[Column, DataType]:
             known = frame.columns
             listed = ", ".join(known[:_MOST_COLUMNS]) + (", ..." * (len(known) > _MOST_COLUMNS))
             hint = did_you_mean(name, known) or f" The result has {listed}."
-            raise MisfitError(f"there is no column {name!r}.{hint}")
+            raise MisfitError(f"column {name!r} not found.{hint}")
         path.append(quoted(found[0]))
         kind = found[1]
     return F.col(".".join(path)), kind
 
 
 def _field(name: str, schema: Any, frame: DataFrame) -> tuple[str, DataType] | None:
-    """Return a field's own name and type; Spark tells upper from lower case only if told to."""
+    """Return a field's own name and type; case counts only if Spark is configured so."""
     exactly = frame.sparkSession.conf.get("spark.sql.caseSensitive") == "true"
     for field in schema:
         if field.name == name or (not exactly and field.name.lower() == name.lower()):
@@ -115,7 +111,7 @@ def _predicate(text: str, frame: DataFrame) -> Column:
 
 
 def first_line(error: Exception) -> str:
-    """Return what Spark says is wrong, without the plan that it shows."""
+    """Return Spark's message without the plan."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(";") if lines else type(error).__name__
 
@@ -136,7 +132,7 @@ def _literal(value: Any, kind: DataType, frame: DataFrame) -> Column:
     elif isinstance(value, str) and not isinstance(kind, (ArrayType, MapType, StructType)):
         fitting = F.lit(value).cast(kind) if _is_castable(value, kind, frame) else None
     if fitting is None:
-        raise MisfitError(f"{value!r} is no {kind.simpleString()}")
+        raise MisfitError(f"{value!r} is not a valid {kind.simpleString()}")
     return fitting
 
 

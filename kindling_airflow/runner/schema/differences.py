@@ -71,10 +71,6 @@ def declared_lengths(entity: EntityMetadata) -> StructType | None:
 def too_long(column: Column, declared: DataType) -> Column | None:
     """Return whether a text is longer than declared, or has such a text in it.
 
-    Args:
-        column: the value.
-        declared: its type, with lengths.
-
     Returns:
         None where no length is declared.
     """
@@ -125,7 +121,7 @@ def _without_lengths(declared: Any) -> Any:
 
 
 def _first_sentence(error: Exception) -> str:
-    """Return what an error says before it shows Java's stack."""
+    """Return an error's message without Java's stack."""
     lines = [line.strip(" :") for line in str(error).splitlines() if line.strip(" :")]
     coded = [line for line in lines if _CODED.search(line)]
     return (coded or lines or [type(error).__name__])[0][:_LONGEST_SENTENCE]
@@ -154,8 +150,8 @@ def sql_type(kind: DataType) -> str:
 def schema_differences(declared: StructType, actual: StructType) -> list[str]:
     """Return how a schema differs from the declared one: one sentence each.
 
-    In the order of the declaration, then what is not declared. The order of columns is no
-    difference, and neither is whether they may be null.
+    In the order of the declaration, then what is not declared. The order of columns and
+    their nullability do not count.
     """
     return list(_of_structs("", declared, actual))
 
@@ -167,10 +163,6 @@ def arranged(frame: DataFrame, declared: StructType) -> DataFrame:
 
 def nulls_in(column: Column, declared: DataType) -> Column | None:
     """Return whether a value has a null in a field that is declared ``NOT NULL``.
-
-    Args:
-        column: the value, itself not null.
-        declared: its type.
 
     Returns:
         None where no field of it is declared so.
@@ -235,8 +227,8 @@ def _of_structs(prefix: str, declared: StructType, actual: StructType) -> Iterat
     for name, kind in found.items():
         if name not in wanted and name not in respelled:
             hint = did_you_mean(name, absent)
-            told = f"column {f'{prefix}{name}'!r} ({kind.simpleString()}) is not declared"
-            yield f"{told}.{hint}" if hint else told
+            text = f"column {f'{prefix}{name}'!r} ({kind.simpleString()}) is not declared"
+            yield f"{text}.{hint}" if hint else text
 
 
 def _of_types(path: str, declared: DataType, actual: DataType) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Is what was read what was declared? A column that is not there must not become nulls."""
+"""Checks that an input has the declared columns: a missing one must not become nulls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def checked_input(entity: EntityMetadata, frame: DataFrame) -> DataFrame:
     """Return an entity's rows, with its columns in the declared order where a schema is declared.
 
     Columns that are not declared are an error, or left out (``provider.extra_columns: ignore``).
-    Whether a column may be null is not checked: storage formats say of every column that it may.
+    Whether a column may be null is not checked: storage formats report every column as nullable.
 
     Raises:
         PipeRunError: the columns do not fit; lists every difference.

@@ -1,4 +1,4 @@
-"""Is what a pipe returned what it promised? Checked before anything is written."""
+"""Checks that a pipe's result fits its declaration, before anything is written."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def checked_output(
         kept: takes the rows out that are dropped, before nulls are looked for.
 
     Raises:
-        PipeRunError: the result is no DataFrame, has a column twice, lacks a partition column, or
+        PipeRunError: the result is not a DataFrame, has a column twice, lacks a partition column,
+            or
             does not fit the declared schema; lists every difference.
     """
     if not isinstance(result, DataFrame):
@@ -74,7 +75,7 @@ def checked_output(
 
 
 def _repeated(names: list[str]) -> dict[str, int]:
-    """Return the names that come more than once; Spark does not tell upper case from lower case."""
+    """Return the repeated names; Spark's columns are case-insensitive."""
     return {name: n for name, n in Counter(name.lower() for name in names).items() if n > 1}
 
 

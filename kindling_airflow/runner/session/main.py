@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> int:
     streams = SessionStreams(runner, Path(request.project_root), answers.send)
     for line in incoming:
         _serve(json.loads(line), runner, answers, streams)
-    # A pipe that still runs must not keep the session alive: nobody waits for it any more.
+    # A pipe that still runs must not keep the session alive: nothing waits for it any more.
     sys.stdout.flush()
     threading.Timer(_GRACE_SECONDS, os._exit, (0,)).start()
     runner.spark.stop()

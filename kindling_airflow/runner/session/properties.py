@@ -31,13 +31,7 @@ def formats_of(pipes: Iterable[PipeMetadata], entities: DataEntityRegistry) -> s
 def settings_of_run(
     request: RunRequest, declared: HarvestedModules | None, configured: Callable[[str], str | None]
 ) -> dict[str, str]:
-    """Return the properties that the session of a single pipe lacks; none where it is not known.
-
-    Args:
-        request: the run.
-        declared: the project's declarations, or None if they cannot be imported.
-        configured: returns what a property is set to, or None.
-    """
+    """Return the properties that the session of a single pipe lacks; none where it is not known."""
     if declared is not None:
         declared = declarations_of(request, declared)
     pipe = None if declared is None else declared.pipes.get_pipe_definition(request.pipe_id)
@@ -53,7 +47,7 @@ def settings_of_run(
 def declared_early(request: RunRequest) -> HarvestedModules | None:
     """Import the project before there is a session; None if that fails.
 
-    The run imports it once more then, and says what is wrong, so nothing of the project's own may
+    The run imports it once more then, and reports what is wrong, so nothing of the project may
     stay half imported.
     """
     root = Path(request.project_root).resolve()

@@ -4,7 +4,7 @@
     GenerationExecutor(run_pipe).execute_batch(plan, parallel=True, auto_cache=True)
     GenerationExecutor(run_pipe).execute_streaming(streaming_plan)
 
-Each try is a Spark job group of its own, named after the pipe, so that it can be seen in Spark's UI
+Each attempt is its own Spark job group, named after the pipe, so that it can be seen in Spark's UI
 and be cancelled alone. Pipes that run at once share the session's executors; with
 ``spark.scheduler.mode=FAIR`` a large one does not hold up the others.
 """
@@ -41,7 +41,7 @@ _Run = Callable[[RunRequest, "_Attempt"], RunReport]
 
 @dataclass(slots=True)
 class _Attempt:
-    """A try that runs; it publishes or is cancelled, whichever comes first."""
+    """An attempt that runs; it publishes or is cancelled, whichever comes first."""
 
     pipe_id: str
     group: str

@@ -20,14 +20,7 @@ _LOOK_SECONDS = 2.0
 
 
 class SessionStream:
-    """A running query of a session.
-
-    Args:
-        request: the run.
-        stream: the query.
-        application_id: Spark's name for the session.
-        hide: returns a text without secrets.
-    """
+    """A running query of a session."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The streams of a session, for somebody in another process who starts, watches and stops them."""
+"""The streams of a session, started, watched and stopped by another process."""
 
 from __future__ import annotations
 
@@ -18,13 +18,7 @@ _BEAT_SECONDS = 0.4
 
 
 class SessionStreams:
-    """Answers what is asked of streams, and says how each is until it has ended.
-
-    Args:
-        runner: starts them.
-        project_root: the user's code.
-        send: takes what goes out, from any thread.
-    """
+    """Serves requests for streams, and reports the state of each until it has ended."""
 
     def __init__(
         self,
@@ -69,7 +63,7 @@ class SessionStreams:
             self._send({"stream": pipe_id, **self._state(self._streams[pipe_id])})
 
     def _state(self, stream: SessionStream) -> dict[str, Any]:
-        """Return how a stream is; that it cannot be asked is an error of its own."""
+        """Return a stream's state; a failure to get it is reported as its error."""
         try:
             active = stream.is_active()  # first: what has ended has its error already
             error = stream.error()

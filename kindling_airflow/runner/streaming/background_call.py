@@ -1,4 +1,4 @@
-"""A call that may never return, in a thread of its own that ends with the process."""
+"""A call that may never return, in its own thread, which ends with the process."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class BackgroundCall:
         return work
 
     def is_done(self, within: float = 0.0) -> bool:
-        """Tell whether it is done, or gets done within so many seconds; raises what it raised."""
+        """Return whether it is done, or gets done within so many seconds; raises what it raised."""
         self.thread.join(max(0.0, within))
         if self.thread.is_alive():
             return False

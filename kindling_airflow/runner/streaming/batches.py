@@ -31,7 +31,7 @@ class BatchPublisher:
         checkpoint: the query's.
         attempt: names the try; harmless as part of a file name.
         mode: how a batch changes the table.
-        before_stage: what other tries have staged stays if it raises.
+        before_stage: what other attempts have staged stays if it raises.
         before_publish: nothing is published if it raises.
         after_publish: is called when a batch is in its place.
 

@@ -68,18 +68,12 @@ class Purpose:
             yield f"its state is of {_listed(now.state)}, and was of {_listed(self.state)}"
 
 
-def checkpoint_path(root: str, warehouse: str, said: str) -> str:
-    """Return where a checkpoint lies.
-
-    Args:
-        root: the root of checkpoints; "" for the warehouse's own.
-        warehouse: the root of the tables.
-        said: the pipe's ``stream.checkpoint``.
-    """
-    if is_absolute(said):
-        return said
+def checkpoint_path(root: str, warehouse: str, name: str) -> str:
+    """Return where a checkpoint lies."""
+    if is_absolute(name):
+        return name
     base = root or f"{warehouse.rstrip('/')}/_kindling/checkpoints"
-    return f"{base.rstrip('/')}/{said}"
+    return f"{base.rstrip('/')}/{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +94,7 @@ class Checkpoint:
         """Make sure that the checkpoint fits, and note what it is for.
 
         Raises:
-            PipeRunError: it is for something else, or nobody knows what for.
+            PipeRunError: it is for something else, or its purpose is unknown.
         """
         begun = latest_number(self.storage, f"{self.path}/offsets")
         if begun is not None:
@@ -124,7 +118,7 @@ class Checkpoint:
         """Take away what a driver has left that died before its first batch had begun.
 
         Spark (4.1) does not begin where there is anything, so the pipe could never run again.
-        Where batches are done but none has begun somebody has deleted something: Spark refuses it.
+        Where batches are done but none has begun, files were deleted: Spark refuses it.
         """
         if latest_number(self.storage, f"{self.path}/commits") is None:
             for name in ("offsets", "state", "commits"):
@@ -147,9 +141,9 @@ class Checkpoint:
             document: Any = json.loads(self.storage.read_text(path))
             if document["version"] != _VERSION:
                 raise ValueError(f"version {document['version']!r}")
-            said = {"row_by_row": False, **document["purpose"]}
-            said = {name: said[name] for name in Purpose.__dataclass_fields__}
-            return Purpose(**{**said, "state": tuple(said["state"])})
+            stored = {"row_by_row": False, **document["purpose"]}
+            stored = {name: stored[name] for name in Purpose.__dataclass_fields__}
+            return Purpose(**{**stored, "state": tuple(stored["state"])})
         except (ValueError, KeyError, TypeError) as error:
             raise PipeRunError(
                 f"pipe {self.pipe_id!r}: the purpose of its checkpoint cannot be read from "

@@ -63,13 +63,6 @@ def read_stream_inputs(
 
     What does not exist yet is made, empty, of its declared schema: consumers start first.
 
-    Args:
-        pipe: the pipe.
-        entities: all entities.
-        context: what providers are made with.
-        settings: what the pipe says of its query.
-        read: reads an input that is a table and exists.
-
     Raises:
         EntityError: an input does not exist and cannot be made.
         NothingThereYet: the driving input does not, and the query is not to wait for it.

@@ -1,4 +1,4 @@
-"""The numbers of a running query, from what Spark says of its last batches."""
+"""The numbers of a running query, from Spark's progress reports."""
 
 from __future__ import annotations
 
@@ -16,11 +16,7 @@ _RATE_IS_OLD_SECONDS = 30.0
 
 
 class ProgressCounts:
-    """What has been seen of one query since it was started here; may be asked by several threads.
-
-    Args:
-        now: a clock that never goes back, in seconds.
-    """
+    """The progress of one query since it was started here; thread-safe."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -85,11 +81,11 @@ def _plus(rows: int | None, sink: Mapping[str, Any]) -> int | None:
     return None if rows is None or more < 0 else rows + more
 
 
-def _rate(said: Any) -> float | None:
-    """Return a rate; Spark says NaN or infinity of a batch that took no time."""
-    if not isinstance(said, (int, float)) or not math.isfinite(said):
+def _rate(rate: Any) -> float | None:
+    """Return a rate; Spark reports NaN or infinity for a batch that took no time."""
+    if not isinstance(rate, (int, float)) or not math.isfinite(rate):
         return None
-    return round(float(said), 3)
+    return round(float(rate), 3)
 
 
 def _sum(states: Any, name: str) -> int | None:

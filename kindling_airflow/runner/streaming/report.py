@@ -21,15 +21,7 @@ def stream_report(
     application_id: str,
     drained: Mapping[str, bool | None],
 ) -> RunReport:
-    """Return what a stream did since it was started.
-
-    Args:
-        request: the run.
-        stream: the stream.
-        seconds: since its start.
-        application_id: Spark's name for the session.
-        drained: whether it was drained, by the report's key; empty if it was not asked to.
-    """
+    """Return what a stream did since it was started."""
     facts, progress = stream.facts, stream.progress()
     note = drain_note(facts, drained.get("drained", True), progress)
     extra = {"output": dict(facts.description), "stream": dict(progress), **drained}
@@ -50,13 +42,7 @@ def stream_report(
 
 
 def drain_note(facts: StreamFacts, drained: bool | None, progress: Mapping[str, Any]) -> str:
-    """Return what a stream that was not drained in time means for its output; "" if it was.
-
-    Args:
-        facts: what is known of the stream.
-        drained: whether it was drained in time; None if that is unknown.
-        progress: its last numbers.
-    """
+    """Return what a stream that was not drained in time means for its output; "" if it was."""
     if drained:
         return ""
     if drained is None:

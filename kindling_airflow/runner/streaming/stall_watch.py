@@ -1,4 +1,4 @@
-"""Is a query stuck? It is while it has something to do and nothing of it gets done.
+"""Detects a stalled query: it has something to do and makes no progress.
 
     busy     a batch runs, or the source has more
     idle     the source has nothing: then any time may pass
@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was seen of a query at one moment.
+    """The state of a query at one time.
 
     Attributes:
-        at: the moment, in seconds of a clock that never goes back.
+        at: the time, in seconds of a monotonic clock.
         message: Spark's words for what the query does.
         has_data: whether its source has more.
         is_working: whether it does anything at all.
         done: changes whenever something got done.
         asks_since: names the look at the source that is under way, if the query is asking it for
-            news; None if it is not, or nobody knows which look that is.
+            news; None if it is not, or if that is unknown.
     """
 
     at: float
@@ -72,5 +72,5 @@ class StallWatch:
         return look.at - self._since
 
     def is_stuck(self, look: Look) -> bool:
-        """Tell whether nothing has got done for too long."""
+        """Return whether nothing has got done for too long."""
         return self.seconds_stuck(look) >= self.limit + self.pause and self.limit > 0

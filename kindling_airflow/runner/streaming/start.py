@@ -61,12 +61,12 @@ def start_stream(
         request: the pipe; ``request.stream`` says how it runs.
         spark: the session.
         declared: the project's declarations, where the caller has imported them already.
-        hooks: where the caller has its say.
-        settled: is told what the pipe says of its query, before anything is read.
+        hooks: the caller's hooks.
+        settled: is called with the query's settings, before anything is read.
 
     Raises:
         DeclarationError: the pipe cannot run as a stream.
-        PipeRunError: the pipe's result is no stream or does not fit its declaration, or its
+        PipeRunError: the pipe's result is not a stream or does not fit its declaration, or its
             checkpoint or its output belongs to something else.
         EntityError: an input does not exist and cannot be made, or storage is in the way.
     """
@@ -130,7 +130,7 @@ def start_stream(
 def stream_pipe_of(
     request: RunRequest, declared: HarvestedModules
 ) -> tuple[PipeMetadata, StreamSettings]:
-    """Return the pipe that is to be streamed, and what it says of its query in this run.
+    """Return the pipe that is to be streamed, and the settings of its query in this run.
 
     Raises:
         DeclarationError: it cannot run as a stream; lists every reason.
@@ -149,7 +149,7 @@ def stream_pipe_of(
 def _goes_by_batch(
     pipe: PipeMetadata, output: EntityMetadata, provider: EntityProvider, settings: StreamSettings
 ) -> bool:
-    """Tell whether batches are published, and not handed to a sink of the format's own.
+    """Return whether batches are published, and not handed to a sink of the format's own.
 
     Raises:
         DeclarationError: neither can be done.
@@ -203,5 +203,5 @@ def _begin_batches(
 
 
 def _explained(driving: EntityMetadata, source: EntityProvider, error: Exception) -> str | None:
-    """Return what the format of what drives a query has to say about its error."""
+    """Return the driving format's explanation of a query's error."""
     return source.stream_problem(driving, error) if isinstance(source, ExplainsStreams) else None

@@ -1,9 +1,9 @@
-"""What of a query's plan decides whether its state fits: its stateful operators, in words.
+"""The stateful operators of a query's plan as text: they decide whether its state fits.
 
     aggregation by [shop: string] of [count(1): bigint, sum(amount): double]
     watermark on at of 10 minutes
 
-What Spark numbers anew in every process (the ids of expressions) is left out.
+What Spark renumbers in every process (the ids of expressions) is left out.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _described(node: Any, names: Mapping[int, str]) -> Iterator[str]:
 
 
 def _aggregates(expression: Any) -> bool:
-    """Tell whether an expression has an aggregate in it; else it is one of the keys."""
+    """Return whether an expression has an aggregate in it; else it is one of the keys."""
     return any(
         str(found.nodeName()) in ("AggregateExpression", "PythonUDAF")
         for found in _nodes(expression)

@@ -41,12 +41,6 @@ def check_headers(
 ) -> Headers:
     """Compare the headers of all files with the declared columns, or with that of the first file.
 
-    Args:
-        entity: what the files hold.
-        frame: what a reader has returned.
-        options: the reader's.
-        declared: the declared columns that are in the files; none where no schema is declared.
-
     Raises:
         PipeRunError: names are missing, too many, or in another order.
     """
@@ -100,13 +94,13 @@ def header_of(start: bytes, options: Mapping[str, str]) -> list[str] | None:
     >>> header_of(b"", {})
     []
     """
-    said = {key.lower(): value for key, value in options.items()}
-    separator = said.get("sep", said.get("delimiter", ",")).replace("\\t", "\t")
-    quote = said.get("quote", '"')
-    if any(key in said for key in _OTHERWISE) or len(separator) != 1 or len(quote) > 1:
+    lowered = {key.lower(): value for key, value in options.items()}
+    separator = lowered.get("sep", lowered.get("delimiter", ",")).replace("\\t", "\t")
+    quote = lowered.get("quote", '"')
+    if any(key in lowered for key in _OTHERWISE) or len(separator) != 1 or len(quote) > 1:
         return None
-    encoding = said.get("encoding", "utf-8-sig")
-    text = start.decode(encoding, errors="replace" if "encoding" not in said else "strict")
+    encoding = lowered.get("encoding", "utf-8-sig")
+    text = start.decode(encoding, errors="replace" if "encoding" not in lowered else "strict")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     plain = "\n".join(line for line in lines if line.strip())
     if not plain:
@@ -115,9 +109,9 @@ def header_of(start: bytes, options: Mapping[str, str]) -> list[str] | None:
     source = io.StringIO(plain)
     names = csv.reader(source, delimiter=separator, quotechar=quote or '"', quoting=quoting)
     found = next(names)
-    if said.get("ignoreleadingwhitespace") == "true":
+    if lowered.get("ignoreleadingwhitespace") == "true":
         found = [name.lstrip() for name in found]
-    if said.get("ignoretrailingwhitespace") == "true":
+    if lowered.get("ignoretrailingwhitespace") == "true":
         found = [name.rstrip() for name in found]
     return found
 

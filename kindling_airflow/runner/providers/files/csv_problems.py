@@ -24,12 +24,16 @@ def unread_lines(
 ) -> Found:
     """Return the first lines of a file that are no rows of a schema: file, digest and reason."""
     strict = ("mode", "enforceschema", "unescapedquotehandling", "columnnameofcorruptrecord")
-    said: dict[str, Any] = {k: v for k, v in options.items() if k.lower() not in strict}
+    lowered: dict[str, Any] = {k: v for k, v in options.items() if k.lower() not in strict}
     kind = type(schema)
     wanted = kind([field for field in schema if field.name != _CORRUPT]).add(_CORRUPT, "string")
-    said |= {"mode": "PERMISSIVE", "enforceSchema": "true", "columnNameOfCorruptRecord": _CORRUPT}
+    lowered |= {
+        "mode": "PERMISSIVE",
+        "enforceSchema": "true",
+        "columnNameOfCorruptRecord": _CORRUPT,
+    }
     place = literal_path(plain_path(session, name))
-    frame = session.read.schema(wanted).options(**said).format("csv").load(place)
+    frame = session.read.schema(wanted).options(**lowered).format("csv").load(place)
     # All columns are read: Spark does not read the malformed records alone.
     rows = frame.where(F.col(_CORRUPT).isNotNull()).limit(EXAMPLES).collect()
     return [(name, digest_of(row[_CORRUPT].encode()), _MISFIT) for row in rows]
@@ -37,9 +41,9 @@ def unread_lines(
 
 def stray_quotes(session: SparkSession, name: str, options: Mapping[str, str]) -> Found:
     """Return the first lines of a file that have a quote within quotes."""
-    said = {key.lower(): value for key, value in options.items()}
-    separator = said.get("sep", said.get("delimiter", ",")).replace("\\t", "\t")
-    quote, escape = said.get("quote", '"'), said.get("escape", "\\")
+    lowered = {key.lower(): value for key, value in options.items()}
+    separator = lowered.get("sep", lowered.get("delimiter", ",")).replace("\\t", "\t")
+    quote, escape = lowered.get("quote", '"'), lowered.get("escape", "\\")
     found: Found = []
     for line in lines_of(session, name):
         text = line.decode("utf-8", errors="replace")

@@ -41,21 +41,21 @@ class CsvReading(FileReading):
 
     def defaults(self) -> dict[str, str]:
         """Return options under which Spark refuses what it cannot read."""
-        said = {
+        defaults = {
             "header": "true",
             # A row that has too few or too many fields is none, whichever of them are wanted.
             "columnPruning": "false",
             "enforceSchema": "false",
         }
         if self.entity.schema is None:
-            said["inferSchema"] = "true"
+            defaults["inferSchema"] = "true"
         if self.given.get("encoding", "").upper().startswith(_WIDE):
-            said["multiLine"] = "true"  # Spark would look for the ends of lines byte by byte
+            defaults["multiLine"] = "true"  # Spark would look for the ends of lines byte by byte
         if keeps_aside(self.entity):
-            return {**said, "mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
+            return {**defaults, "mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
         if self.given.get("mode", "").upper() != "PERMISSIVE":
-            said |= {"mode": "FAILFAST", "unescapedQuoteHandling": "RAISE_ERROR"}
-        return said
+            defaults |= {"mode": "FAILFAST", "unescapedQuoteHandling": "RAISE_ERROR"}
+        return defaults
 
     def rows(self) -> DataFrame:
         """Return the rows, if no header and no line is in the way of them."""
@@ -139,8 +139,8 @@ class CsvReading(FileReading):
         """
         declared = self.declared
         if declared is None:
-            said = {**self.options, **({"multiLine": "true"} if infers_by_file else {})}
-            plain = self.spark.read.format("csv").options(**said).load(self.pattern)
+            defaults = {**self.options, **({"multiLine": "true"} if infers_by_file else {})}
+            plain = self.spark.read.format("csv").options(**defaults).load(self.pattern)
             if not keeps_aside(self.entity) and not infers_by_file:
                 return self.with_kept_folders(plain, self._in_schema)
             folders = folder_columns(plain)

@@ -34,13 +34,7 @@ _WHOLE = ("tinyint", "smallint", "int", "bigint")
 def faithful_schema(
     guessed: StructType, files: Iterable[str], declared: StructType | None
 ) -> StructType:
-    """Return a schema in which the names of folders come as what they are.
-
-    Args:
-        guessed: the columns as Spark reads them.
-        files: relative paths of the files.
-        declared: what the entity declares; None if nothing.
-    """
+    """Return a schema in which the names of folders come as what they are."""
     texts: dict[str, set[str]] = {}
     for folder in {path.rpartition("/")[0] for path in files}:
         for name, text in partition_values(folder).items():

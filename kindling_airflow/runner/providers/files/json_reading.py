@@ -39,7 +39,7 @@ class JsonReading(FileReading):
         return rows_of(raising(self.entity, records), fields, folders)
 
     def malformed(self) -> DataFrame:
-        """Return file, reason and record of what is no such object."""
+        """Return file, reason and record of what is not such an object."""
         records, _, _ = self._records()
         return records.where(records[REASON].isNotNull()).select(FILE, REASON, RECORD)
 
@@ -128,8 +128,8 @@ class JsonReading(FileReading):
         Raises:
             PipeRunError: keys differ by case alone, or nothing in the files can be read.
         """
-        said = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
-        reader = self.spark.read.format("json").options(**{**self.options, **said})
+        lenient = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
+        reader = self.spark.read.format("json").options(**{**self.options, **lenient})
         try:
             schema = reader.load(self.pattern).schema
         except AnalysisException as error:

@@ -30,22 +30,14 @@ def json_records(
     folders: tuple[str, ...] = (),
     charset: str | None = None,
 ) -> DataFrame:
-    """Return the records of text files, with the reason why one cannot be a row.
-
-    Args:
-        lines: Spark's reading of them as text: a column ``value``, and those of folders.
-        fields: what is in an object.
-        options: of Spark's JSON reader.
-        folders: the columns that come from the names of folders.
-        charset: what the text is encoded in; None for UTF-8.
-    """
+    """Return the records of text files, with the reason why one cannot be a row."""
     text = F.col("value")
     if charset is not None:
         text = F.decode(text.cast("binary"), charset)
     text = F.ltrim(text, F.lit(_MARK))
     wanted = StructType([*nullable(fields), StructField(_CORRUPT, StringType())])
     own = {key: value for key, value in options.items() if key.lower() not in ("mode", "encoding")}
-    said = {**own, "mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
+    lenient = {**own, "mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
     # The elements as texts: of an array of structs, Spark does not report what it could not read.
     pieces = F.when(
         F.ltrim(text, F.lit(_BLANKS)).startswith("["), F.from_json(text, "ARRAY<STRING>", own)
@@ -53,7 +45,7 @@ def json_records(
     each = F.transform(
         F.coalesce(pieces, F.array(text)),
         lambda piece: F.struct(
-            piece.alias("text"), F.from_json(piece, wanted, said).alias("fields")
+            piece.alias("text"), F.from_json(piece, wanted, lenient).alias("fields")
         ),
     )
     # "outer", because Spark would look beforehand, by parsing twice, whether there is an element.

@@ -13,13 +13,7 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructFi
 
 
 def respelled_key(text: Column, value: Column, declared: StructType) -> Column:
-    """Return the first key that is a declared one in other case, as deep as structs go; or null.
-
-    Args:
-        text: the JSON text of an object.
-        value: what was read of it, not null.
-        declared: the columns, all of which may be null.
-    """
+    """Return the first key that is a declared one in other case, as deep as structs go; or null."""
     names = [field.name for field in declared]
     keys = F.json_object_keys(text)
     absent = F.filter(F.array(*map(F.lit, names)), lambda name: ~F.array_contains(keys, name))

@@ -54,10 +54,6 @@ def records_text(entity: EntityMetadata, session: SparkSession, error: BaseExcep
 def refuse(entity: EntityMetadata, found: DataFrame) -> None:
     """Return if there are no malformed records.
 
-    Args:
-        entity: the source.
-        found: file, reason and record of each that is malformed.
-
     Raises:
         PipeRunError: there are; names the first ones.
     """
@@ -108,14 +104,7 @@ _REMEDIES = {
 def keep_aside(
     entity: EntityMetadata, context: ProviderContext, instance: str, found: Callable[[], DataFrame]
 ) -> str:
-    """Write malformed records to the entity's place for them, and return what to say of it.
-
-    Args:
-        entity: the source.
-        context: what its provider was made with.
-        instance: names the task instance; what its earlier tries have left there is replaced.
-        found: gives the file, the reason and the record of each.
-    """
+    """Write malformed records to the entity's place for them, and return what to say of it."""
     storage: Any = context.storage
     name = f"{escape_component(entity.entityid)}/{instance}"
     place = f"{context.warehouse.rstrip('/')}/_kindling/malformed/{name}"

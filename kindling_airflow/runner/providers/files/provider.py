@@ -65,7 +65,7 @@ class _SourceFilesProvider:
     def set_aside(self, entity: EntityMetadata, instance: str) -> str:
         """Keep the records aside that cannot be read, and return a note; "" if there are none.
 
-        Only where the entity says so.
+        Only where the entity is declared so.
         """
         if not keeps_aside(entity):
             return ""
@@ -124,8 +124,8 @@ class _SourceFilesProvider:
 
     def _pattern(self, entity: EntityMetadata) -> str:
         """Return where the files are; the tag may hold a pattern, the warehouse does not."""
-        location, said = self._context.location_of(entity), str(entity.tags.get(PATH_TAG, ""))
-        if is_absolute(said):
+        location, tagged = self._context.location_of(entity), str(entity.tags.get(PATH_TAG, ""))
+        if is_absolute(tagged):
             return location
         root = self._context.warehouse.rstrip("/")
         return literal_path(root) + location.removeprefix(root)

@@ -38,8 +38,8 @@ class FileReading(ABC):
 
     def option(self, name: str, default: str = "") -> str:
         """Return an option's value in lower case, whatever the case of its name."""
-        said = {key.lower(): value for key, value in self.options.items()}
-        return said.get(name.lower(), default).lower()
+        lowered = {key.lower(): value for key, value in self.options.items()}
+        return lowered.get(name.lower(), default).lower()
 
     @property
     def is_permissive(self) -> bool:
@@ -80,12 +80,7 @@ class FileReading(ABC):
     def with_kept_folders(
         self, frame: DataFrame, again: Callable[[StructType], DataFrame]
     ) -> DataFrame:
-        """Return a plain read, with the names of folders as they are where no type is declared.
-
-        Args:
-            frame: what Spark makes of the files.
-            again: reads them in a schema.
-        """
+        """Return a plain read, with the names of folders as they are where no type is declared."""
         location = self.context.location_of(self.entity)
         return with_kept_texts(frame, self.context.storage, location, None, again)
 

@@ -1,4 +1,4 @@
-"""Is there a row in these text files? Told by their first lines, where those can tell.
+"""Finds out whether text files have a row, by their first lines where those are enough.
 
 Asking Spark is a job of half a second in a small driver, before the pipe has done anything.
 """
@@ -23,16 +23,11 @@ _HARMLESS = {
 
 
 def surely_has_rows(frame: DataFrame, options: Mapping[str, str]) -> bool:
-    """Tell whether a plain read of CSV or JSON files has rows for sure; if not, ask Spark.
-
-    Args:
-        frame: what a reader has returned; columns may have been chosen from it, no rows.
-        options: the reader's.
-    """
-    said = {key.lower(): value.lower() for key, value in options.items()}
-    if not is_plain(options) or said.get("mode") == "dropmalformed":
+    """Return whether a plain read of CSV or JSON files has rows for sure; if not, ask Spark."""
+    lowered = {key.lower(): value.lower() for key, value in options.items()}
+    if not is_plain(options) or lowered.get("mode") == "dropmalformed":
         return False
-    before = 1 if said.get("header") == "true" else 0
+    before = 1 if lowered.get("header") == "true" else 0
     for name in frame.inputFiles()[:_MOST_FILES]:
         if name.lower().endswith(_PLAIN_FILES):
             lines = [line for line in beginning(frame, name).splitlines() if line.strip()]
@@ -42,5 +37,5 @@ def surely_has_rows(frame: DataFrame, options: Mapping[str, str]) -> bool:
 
 
 def is_plain(options: Mapping[str, str]) -> bool:
-    """Tell whether a reader's options leave lines as they are: one row, or the header, in each."""
+    """Return whether each line is one row, or the header, under a reader's options."""
     return {key.lower() for key in options} <= _HARMLESS

@@ -1,4 +1,4 @@
-"""How a Kafka client gets to the brokers: from an Airflow connection, as Kafka's Java client says.
+"""The settings of a Kafka client: from an Airflow connection to those of the Java client.
 
 Airflow's own connections of the kind ``kafka`` hold settings of another client, librdkafka, in
 their extra. Those that say where and how are taken over here; settings of consumers, such as
@@ -32,16 +32,12 @@ _NOT_JAVA = ("ssl.certificate.location", "ssl.certificate.pem", "ssl.key.locatio
 def client_settings(entity: EntityMetadata, connection: Connection) -> dict[str, str]:
     """Return the settings of a client that gets to an entity's brokers.
 
-    Args:
-        entity: the entity; its tag wins over the connection's servers.
-        connection: what its connection says; an empty one if it names none.
-
     Raises:
         EntityError: no broker is named, or the account cannot be put into words. The message
             never holds a secret.
     """
-    said = {str(name): str(value) for name, value in connection.extra.items()}
-    known = {k: v for k, v in said.items() if k.startswith(_PREFIXES) or k in _ALSO}
+    extra = {str(name): str(value) for name, value in connection.extra.items()}
+    known = {k: v for k, v in extra.items() if k.startswith(_PREFIXES) or k in _ALSO}
     servers = entity.tags.get(SERVERS_TAG) or known.get(_SERVERS) or _place(connection)
     if not servers:
         raise EntityError(

@@ -52,11 +52,11 @@ class KafkaProvider:
         return EntityDescription(f"kafka://{servers}/{topic_of(entity)}", "kafka", details)
 
     def exists(self, entity: EntityMetadata) -> bool:
-        """Tell whether there is the topic."""
+        """Return whether there is the topic."""
         return self._topics(entity).exists(topic_of(entity))
 
     def read(self, entity: EntityMetadata) -> DataFrame:
-        """Return the rows of the records that are there at this moment; later ones are not read.
+        """Return the rows of the records that are there concurrently; later ones are not read.
 
         Raises:
             EntityError: there is no such topic, or no broker answers.

@@ -22,13 +22,7 @@ T = TypeVar("T")
 
 
 class Topics:
-    """The topics of some brokers.
-
-    Args:
-        spark: the session, whose Java has Kafka's client.
-        settings: of the client.
-        entity_id: for whom, as errors say it.
-    """
+    """The topics of some brokers."""
 
     def __init__(self, spark: SparkSession, settings: Mapping[str, str], entity_id: str) -> None:
         self._jvm: Any = spark._jvm
@@ -36,7 +30,7 @@ class Topics:
         self._entity_id = entity_id
 
     def exists(self, topic: str) -> bool:
-        """Tell whether there is a topic.
+        """Return whether there is a topic.
 
         Raises:
             EntityError: no broker answers.
@@ -61,11 +55,7 @@ class Topics:
         return self._asked(ask)
 
     def create(self, topic: str, partitions: int | None) -> None:
-        """Create a topic; one that is there, or that others create at this moment, is fine.
-
-        Args:
-            topic: its name.
-            partitions: how many; None for what the brokers think.
+        """Create a topic; one that is there, or that others create concurrently, is fine.
 
         Raises:
             EntityError: the brokers refuse, or none answers.
@@ -90,7 +80,7 @@ class Topics:
         except Exception as error:
             if _EXISTS not in _names(error):
                 raise
-        for _ in range(_TRIES):  # brokers tell each other of it one after the other
+        for _ in range(_TRIES):  # brokers learn of it one after the other
             if self._partitions(admin, topic):
                 return True
             time.sleep(_PAUSE_SECONDS)

@@ -5,8 +5,8 @@
 | json | the declared columns, from the record's value | the value; one column may be the key |
 | raw | key, value, topic, partition, offset, timestamp | value; key, partition, headers if there |
 
-A value that is no JSON of the declared schema, or missing, fails the query, is left out, or is kept
-as a row whose ``_corrupt_record`` has the text.
+A value that is not JSON of the declared schema, or missing, fails the query, is left out, or is
+kept as a row whose ``_corrupt_record`` has the text.
 """
 
 from __future__ import annotations

@@ -25,11 +25,6 @@ _DIGITS = {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 20}
 def read_foreign(context: ProviderContext, entity: EntityMetadata, place: str) -> DataFrame:
     """Return the rows of a folder of parquet files that has no schema of ours.
 
-    Args:
-        context: what the provider was made with.
-        entity: what the files hold.
-        place: the folder, as Spark's reader takes it.
-
     Raises:
         PipeRunError: a column has different types in different files, and none is declared.
     """

@@ -89,7 +89,7 @@ class ParquetProvider:
         return EntityDescription(self._context.location_of(entity), "parquet", details)
 
     def exists(self, entity: EntityMetadata) -> bool:
-        """Tell whether there is a table, if only the one of before.
+        """Return whether there is a table, if only the one of before.
 
         A folder of others that has no file yet is one where a schema says what will be in it.
         """
@@ -164,7 +164,7 @@ class ParquetProvider:
         """Put the staged result in the table's place, or in the place of what it replaces.
 
         Raises:
-            EntityError: another driver published at the same moment, or the file system refused.
+            EntityError: another driver published concurrently, or the file system refused.
             PipeRunError: a stream has begun to write the table.
         """
         location = self._context.location_of(entity)

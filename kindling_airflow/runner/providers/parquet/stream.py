@@ -4,7 +4,7 @@
     <root>/silver.orders/_spark_metadata/          Spark's log: the files of batches that are done
     <root>/silver.orders/_kindling_stream.json     whose table it is: the query's checkpoint
 
-With a checkpoint, each row comes exactly once for whoever reads through the log, as Spark does. A
+With a checkpoint, each row comes exactly once for readers that go through the log, as Spark does. A
 table is either such a one or one that is published: behind a log, Spark sees no published rows. And
 a log belongs to one checkpoint: Spark leaves out each batch whose number is in the log already,
 which makes a repeated batch harmless, and would lose the first batches of another query.
@@ -34,7 +34,7 @@ _OWNER = "_kindling_stream.json"
 
 
 def is_streamed(storage: Storage, table: str) -> bool:
-    """Tell whether a table is one that a stream writes."""
+    """Return whether a table is one that a stream writes."""
     return storage.exists(f"{table}/{_LOG}")
 
 
@@ -59,7 +59,7 @@ def refuse_publish(entity: EntityMetadata, storage: Storage, table: str) -> None
 
 
 def create_empty(storage: Storage, table: str, schema: StructType) -> None:
-    """Create a table without rows, in one step; whoever else does so at this moment may win.
+    """Create a table without rows, in one step; whoever else does so concurrently may win.
 
     Raises:
         EntityError: the file system refuses.

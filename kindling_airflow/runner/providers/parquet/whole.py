@@ -28,7 +28,7 @@ def readable(storage: Storage, table: str) -> str | None:
 
 def put_back(storage: Storage, table: str) -> None:
     """Do away with what a dead driver has left: its backup is the table, or is garbage."""
-    # The order matters: a backup in this list whose table is there is nobody's last copy.
+    # The order matters: a backup in this list whose table is there is never the last copy.
     leftovers = _backups(storage, table)
     if leftovers and not storage.exists(table):
         newest = max(leftovers, key=lambda path: (storage.modified(path), path))
@@ -42,7 +42,7 @@ def publish_whole(storage: Storage, table: str, staged: str, attempt: str) -> No
     """Put a staged folder in the table's place.
 
     Raises:
-        EntityError: another driver published at the same moment, or the file system refused.
+        EntityError: another driver published concurrently, or the file system refused.
     """
     put_back(storage, table)
     backup = f"{area_of(table, 'previous')}/{attempt}"

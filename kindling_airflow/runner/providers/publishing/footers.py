@@ -18,11 +18,7 @@ _FEW = 32
 
 
 def count_rows(frame: DataFrame) -> int:
-    """Return the number of rows of a frame that is a plain read of parquet files.
-
-    Args:
-        frame: what ``spark.read.parquet`` returned, nothing done to it.
-    """
+    """Return the number of rows of a frame that is a plain read of parquet files."""
     # Spark lists files of metadata and empty ones, too, and passes over them when it reads.
     files = [name for name in frame.inputFiles() if not is_hidden(name.rpartition("/")[2])]
     if len(files) > _FEW:

@@ -43,14 +43,7 @@ _AS_NULL = "which would be read as NULL"
 def partition_checks(
     entity: EntityMetadata, kind: str, storage: Storage, location: str | None
 ) -> PartitionChecks:
-    """Return what an entity's partition columns cannot hold where it is stored.
-
-    Args:
-        entity: the entity.
-        kind: its format.
-        storage: the files.
-        location: the table's folder; None where a catalog decides.
-    """
+    """Return what an entity's partition columns cannot hold where it is stored."""
     if location is None:
         return PartitionChecks(entity, kind, has_long_names=True)
     long_names, unwritable = storage.has_long_names(location), storage.unwritable(location)
@@ -92,11 +85,6 @@ class PartitionChecks:
 
     def refuse_marked(self, frame: DataFrame, storage: Storage, folder: str) -> None:
         """Return if no mark was written.
-
-        Args:
-            frame: the rows that were written, before they were marked.
-            storage: the files.
-            folder: where they were written.
 
         Raises:
             PipeRunError: there are marks; says for how many rows.

@@ -40,7 +40,7 @@ class Files(Protocol):
     """The file operations that publishing needs; ``Storage`` has them for Hadoop's systems."""
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is a file or folder."""
+        """Return whether there is a file or folder."""
         ...
 
     def names(self, folder: str) -> list[str]:
@@ -95,14 +95,16 @@ class Commit:
     @classmethod
     def loads(cls, text: str) -> Commit:
         """Read an entry."""
-        said = json.loads(text)
+        document = json.loads(text)
         return cls(
-            attempt=said["attempt"],
-            staged=said["staged"],
-            adds=tuple((source, target) for source, target in said["adds"]),
-            removes=tuple(said["removes"]),
-            sidecar=said["sidecar"],
-            group=None if said["group"] is None else (said["group"][0], said["group"][1]),
+            attempt=document["attempt"],
+            staged=document["staged"],
+            adds=tuple((source, target) for source, target in document["adds"]),
+            removes=tuple(document["removes"]),
+            sidecar=document["sidecar"],
+            group=None
+            if document["group"] is None
+            else (document["group"][0], document["group"][1]),
         )
 
 
@@ -182,9 +184,6 @@ class PublishLog:
 
         If a file cannot be moved into the table, those that were are taken out again, and the table
         is as it was.
-
-        Args:
-            plan: looks at the table and says what to do; called again if another driver is faster.
 
         Raises:
             EntityError: the file system refused, or other drivers publish all the time.

@@ -6,7 +6,7 @@
     <root>/silver.orders/day=2013-01-02/run-<instance>-part-....parquet
     <root>/_kindling/groups/silver.orders/<instance>.json       a group: its files, what it took in
 
-A group is named by the task instance, so a retry or a re-run replaces what its earlier try has
+A group is named by the task instance, so a retry or a re-run replaces what its earlier attempt has
 appended. It also keeps which groups of its driving input it was made of: the watermark. What a run
 has not yet taken in is what no group of another run has.
 
@@ -59,19 +59,17 @@ class Group:
     @classmethod
     def loads(cls, text: str) -> Group:
         """Read a group."""
-        said = json.loads(text)
+        document = json.loads(text)
         return cls(
-            said["attempt"], tuple(said["files"]), said["taken"], said.get("is_empty", False)
+            document["attempt"],
+            tuple(document["files"]),
+            document["taken"],
+            document.get("is_empty", False),
         )
 
 
 class SlicedTable:
-    """The files of one table.
-
-    Args:
-        files: the file operations.
-        table: its folder.
-    """
+    """The files of one table."""
 
     def __init__(self, files: Files, table: str) -> None:
         self._files = files

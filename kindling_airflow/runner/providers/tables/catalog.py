@@ -1,4 +1,4 @@
-"""Tables of the session catalog: each publish is a folder of its own, and the table points to it.
+"""Tables of the session catalog: each publish is a new folder, and the table points to it.
 
     <root>/gold.orders/<instance>-<attempt>/     one result, complete before the catalog knows of it
 
@@ -11,7 +11,7 @@
 Whoever reads through the catalog, with whatever tool, sees the old table or the new one; who has
 begun to read goes on in the old folder, which stays until the next publish.
 
-Only where the columns have changed the table is made anew: beside the old one, and then both are
+Only where the columns have changed the table is re-created: beside the old one, and then both are
 renamed. Between the two renames readers of this package read the old one under its hidden name, and
 others find no table.
 """
@@ -87,7 +87,7 @@ class CatalogTableProvider:
         return EntityDescription(".".join(self._name(entity)), "table", details)
 
     def exists(self, entity: EntityMetadata) -> bool:
-        """Tell whether the catalog has it, if only the one of before."""
+        """Return whether the catalog has it, if only the one of before."""
         return self._readable(self._name(entity)) is not None
 
     def read(self, entity: EntityMetadata) -> DataFrame:
@@ -101,13 +101,13 @@ class CatalogTableProvider:
         frame = self._spark.table(_sql(name))
         if not entity.partition_columns:
             return frame
-        told = self._spark.sql(f"SHOW TBLPROPERTIES {_sql(name)}").collect()
-        places = next((row[1] for row in told if row[0] == _PLACES), "")
+        properties = self._spark.sql(f"SHOW TBLPROPERTIES {_sql(name)}").collect()
+        places = next((row[1] for row in properties if row[0] == _PLACES), "")
         order = _as_written(frame.columns, entity.partition_columns, places)
         return frame.select(*map(quoted, order))
 
     def stage(self, entity: EntityMetadata, frame: DataFrame, write: Write) -> Staged:
-        """Write a result to a folder of its own and count what is really there.
+        """Write a result to its own folder and count what is really there.
 
         Raises:
             DeclarationError: the table could not be published: the catalog would forget it, has no
@@ -136,7 +136,7 @@ class CatalogTableProvider:
         """Let the table point to the staged result; see the module for what readers see.
 
         Raises:
-            EntityError: another driver published at the same moment.
+            EntityError: another driver published concurrently.
         """
         name = self._name(entity)
         previous = _hidden(name, "previous")
@@ -152,7 +152,7 @@ class CatalogTableProvider:
                 f"entity {entity.entityid!r}: the catalog refused to publish table "
                 f"{'.'.join(name)!r}: {error}\n"
                 "  Fix: retry if another run published it concurrently."
-            ) from None  # for the cause says that it cannot heal
+            ) from None  # because the cause is permanent
 
     def _replace(self, name: tuple[str, ...], entity: EntityMetadata, staged: Staged) -> None:
         table = self._table(name)
@@ -206,7 +206,7 @@ class CatalogTableProvider:
             raise DeclarationError([problem])
         if not self._spark.catalog.databaseExists(_sql(name[:-1])):
             problem = (
-                f"{where}: there is no database {'.'.join(name[:-1])!r}\n"
+                f"{where}: database not found: {'.'.join(name[:-1])!r}\n"
                 f"  Fix: CREATE DATABASE {_sql(name[1:-1])}, or name another in provider.table."
             )
             raise DeclarationError([problem])
@@ -303,18 +303,18 @@ class CatalogTableProvider:
 
     def _table(self, name: tuple[str, ...]) -> _Table:
         [row] = self._spark.sql(f"DESCRIBE TABLE EXTENDED {_sql(name)} AS JSON").collect()
-        said: dict[str, Any] = json.loads(row[0])
+        described: dict[str, Any] = json.loads(row[0])
         return _Table(
-            kind=str(said.get("type", "")),
-            provider=str(said.get("provider", "")).lower(),
-            folder=str(said.get("location", "")),
+            kind=str(described.get("type", "")),
+            provider=str(described.get("provider", "")).lower(),
+            folder=str(described.get("location", "")),
             columns=tuple(
                 (field.name, field.dataType.simpleString())
                 for field in self._spark.table(_sql(name)).schema
             ),
-            partition_columns=tuple(said.get("partition_columns") or ()),
-            partitions_in_catalog=str(said.get("partition_provider", "")).lower() == "catalog",
-            properties=said.get("table_properties") or {},
+            partition_columns=tuple(described.get("partition_columns") or ()),
+            partitions_in_catalog=str(described.get("partition_provider", "")).lower() == "catalog",
+            properties=described.get("table_properties") or {},
         )
 
     def _set_property(self, name: tuple[str, ...], key: str, value: str) -> None:

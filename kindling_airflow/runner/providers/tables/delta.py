@@ -83,7 +83,7 @@ class DeltaProvider(LoggedTableProvider):
             raise DeclarationError([problem])
 
     def exists(self, entity: EntityMetadata) -> bool:
-        """Tell whether the folder has a table's log."""
+        """Return whether the folder has a table's log."""
         jvm: Any = self._spark._jvm
         location = self._context.location_of(entity)
         return bool(jvm.io.delta.tables.DeltaTable.isDeltaTable(self._session, location))

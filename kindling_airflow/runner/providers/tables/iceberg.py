@@ -86,7 +86,7 @@ class IcebergProvider(LoggedTableProvider):
         check_jars(self._spark, "iceberg", _CATALOG_CLASS)
 
     def exists(self, entity: EntityMetadata) -> bool:
-        """Tell whether the catalog has the table."""
+        """Return whether the catalog has the table."""
         return self._spark.catalog.tableExists(self._name(entity))
 
     def read(self, entity: EntityMetadata) -> DataFrame:
@@ -203,7 +203,7 @@ class IcebergProvider(LoggedTableProvider):
             self._spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({', '.join(added)})")
 
     def _has_appended(self, entity: EntityMetadata, write: Write) -> bool:
-        """Tell whether the table's history, as far as it is kept, has an append of a run."""
+        """Return whether the table's history, as far as it is kept, has an append of a run."""
         table = self._table(self._name(entity))
         snapshot = table.currentSnapshot()
         while snapshot is not None:
