@@ -91,8 +91,8 @@ class Claim:
         """
         if any(map(self._is_newer, self._others())):
             raise EntityError(
-                f"pipe {self.request.pipe_id!r}: try {self.request.try_number} of its task does "
-                "not publish, because a newer attempt has started; the table is unchanged\n"
+                f"pipe {self.request.pipe_id!r}: attempt {self.request.try_number} of its task "
+                "does not publish, because a newer attempt has started; the table is unchanged\n"
                 "  Fix: none needed: the newer attempt publishes. A task that was cleared, or "
                 "whose worker was lost, leaves such a driver behind."
             )

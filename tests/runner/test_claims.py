@@ -85,7 +85,7 @@ def test_a_try_that_was_overtaken_does_not_publish(
     assert report.status == "failed"
     assert report.error is not None
     assert report.error.message == (
-        "pipe 'slow': try 2 of its task does not publish, because a newer attempt has started; the "
+        "pipe 'slow': attempt 2 of its task does not publish, because a newer attempt has started; the "
         "table is unchanged\n"
         "  Fix: none needed: the newer attempt publishes. A task that was cleared, or whose worker "
         "was lost, leaves such a driver behind."
@@ -109,7 +109,7 @@ def test_a_try_that_was_overtaken_leaves_alone_what_the_newer_one_is_staging(
     shop.pipe("slow", slow, "numbers")
     report = run(shop, SECOND, 2, "slow")
     assert report.error is not None
-    assert report.error.message.startswith("pipe 'slow': try 2 of its task does not publish")
+    assert report.error.message.startswith("pipe 'slow': attempt 2 of its task does not publish")
     assert mine.is_dir()
 
 
@@ -118,7 +118,7 @@ def test_a_try_that_starts_late_does_not_publish_over_the_newer_one(shop: Projec
     older = claim(shop, FIRST)
     assert run(shop, SECOND, 2).status == "published"
     assert claims(shop) == [plain(SECOND)]  # for the older one to see
-    with pytest.raises(EntityError, match="a newer try has begun"):
+    with pytest.raises(EntityError, match="a newer attempt has started"):
         older.check()
     assert run(shop, FIRST, 1).status == "failed"
 

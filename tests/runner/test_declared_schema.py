@@ -189,13 +189,13 @@ def test_a_stored_table_is_read_in_the_declared_order(project: Project, tmp_path
 
 @pytest.mark.parametrize("ddl", [*READ, *TEXTS_OF_A_LENGTH])
 def test_spark_reads_what_is_taken_for_ddl_without_it(spark: Any, ddl: str) -> None:
-    assert declared_schema(EntityMetadata("e", schema=ddl), spark) is not None
+    assert declared_schema(EntityMetadata("e", schema=ddl)) is not None
 
 
 @pytest.mark.parametrize("ddl", REFUSED)
 def test_spark_refuses_what_is_refused_without_it(spark: Any, ddl: str) -> None:
     with pytest.raises(DeclarationError) as raised:
-        spark.createDataFrame([], declared_schema(EntityMetadata("e", schema=ddl), spark))
+        spark.createDataFrame([], declared_schema(EntityMetadata("e", schema=ddl)))
     assert len(str(raised.value)) < 600  # and nothing of Java's stack
 
 

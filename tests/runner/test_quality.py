@@ -414,8 +414,8 @@ class TestMisfits:
         )
         assert told == (
             "pipe 'out': expectations do not fit its result\n"
-            "  - 'not_null(idd)': there is no column 'idd'. Did you mean 'id'?\n"
-            "  - 'unique(nowhere.at.all)': there is no column 'nowhere.at.all'. "
+            "  - 'not_null(idd)': column 'idd' not found. Did you mean 'id'?\n"
+            "  - 'unique(nowhere.at.all)': column 'nowhere.at.all' not found. "
             "The result has id, m, flag, name.\n"
             "  - 'in_range(id)': 'z' is no bigint\n"
             "  - 'in_range(flag)': column 'flag' is boolean, which has no range\n"

@@ -322,12 +322,12 @@ def test_a_query_gives_way_to_a_newer_try(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(stream_driver, "_CLAIM_SECONDS", 0.01)
 
     def check(_location: str) -> None:
-        raise EntityError("a newer try has begun")
+        raise EntityError("a newer attempt has started")
 
     stream = StubStream()
     report = run(monkeypatch, stream, hooks=Hooks(before_publish=check))
     assert report.error is not None
-    assert report.error.message == "a newer try has begun"
+    assert report.error.message == "a newer attempt has started"
     assert stream.calls == ["stop"]
 
 
@@ -421,7 +421,7 @@ class TestWithSpark:
         report = run_claimed(request, project.spark, declared=project.declared, say=say)
         assert report.error is not None
         assert report.error.message.startswith(
-            "pipe 'clean': try 1 of its task does not publish, because a newer try has begun"
+            "pipe 'clean': attempt 1 of its task does not publish, because a newer attempt has started"
         )
         assert report.extra["permanent"] is False
         assert project.spark.streams.active == []

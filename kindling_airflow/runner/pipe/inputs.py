@@ -241,7 +241,7 @@ def _read_gained(
 
 def _no_rows_yet(spark: SparkSession, entity: EntityMetadata) -> DataFrame:
     """Return the prior state of a pipe that reads its own output, before its first run."""
-    return spark.createDataFrame([], declared_schema(entity, spark) or "")
+    return spark.createDataFrame([], declared_schema(entity) or "")
 
 
 def _no_columns_text(pipe: PipeMetadata, entity_id: str) -> str:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import SparkSession
-
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.protocol.contracts import ExpectationReport
@@ -35,7 +33,6 @@ class Destination:
 def publish_result(
     where: Destination,
     result: Any,
-    spark: SparkSession,
     write: Write,
     *,
     before_publish: Callable[[], None],
@@ -46,7 +43,6 @@ def publish_result(
     Args:
         where: where it goes.
         result: what the pipe returned.
-        spark: the session.
         write: how it is written.
         before_publish: nothing is published if it raises.
         before_stage: nothing is staged, and nothing that others have staged is cleared away, if it
@@ -58,7 +54,7 @@ def publish_result(
         EntityError: the storage is in the way.
     """
     audit = Audit(where.pipe)
-    frame = checked_output(where.pipe, where.entity, result, spark, audit.kept)
+    frame = checked_output(where.pipe, where.entity, result, audit.kept)
     location = where.provider.describe(where.entity).location
     before_stage()
     with naming_storage_errors(where.entity.entityid, location, "staged"):

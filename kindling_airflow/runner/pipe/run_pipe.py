@@ -21,19 +21,24 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from kindling_airflow.common.frozen import FrozenDict, freeze
+from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.errors import KindlingAirflowError, PipeRunError
 from kindling_airflow.manifest.harvest import HarvestedModules
 from kindling_airflow.protocol.contracts import RunReport, RunRequest, escape_component
 from kindling_airflow.runner.claims import instance_name
 from kindling_airflow.runner.failures.failure import describe
-from kindling_airflow.runner.failures.retryable import is_permanent
+from kindling_airflow.runner.failures.retryable import is_permanent, java_causes
 from kindling_airflow.runner.pipe.inputs import ReadInput, RunPart, read_entity, read_inputs
 from kindling_airflow.runner.pipe.pipe_call import call_pipe, declarations_of, pipe_of
 from kindling_airflow.runner.pipe.publish_result import Destination, publish_result
-from kindling_airflow.runner.pipe.read_problems import explained
 from kindling_airflow.runner.pipe.run_context import RunContext, interval_of
-from kindling_airflow.runner.providers.interface import ProviderContext, Write
-from kindling_airflow.runner.providers.lookup import writable_mode, writable_provider_for
+from kindling_airflow.runner.providers.interface import ExplainsReads, ProviderContext, Write
+from kindling_airflow.runner.providers.lookup import (
+    provider_for,
+    writable_mode,
+    writable_provider_for,
+)
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.tags.intervals import slice_of
 from kindling_airflow.tags.missing_inputs import missing_note
@@ -116,10 +121,28 @@ def _run(
     try:
         return _read_and_publish(request, declared, pipe, context, started=started, hooks=hooks)
     except Exception as error:
-        known = explained(error, pipe, declared.entities, context)
-        if known is error:
+        text = _read_problem(error, pipe, declared.entities, context)
+        if text is None:
             raise
-        raise known from error
+        raise PipeRunError(text) from error
+
+
+def _read_problem(
+    error: Exception, pipe: PipeMetadata, entities: DataEntityRegistry, context: ProviderContext
+) -> str | None:
+    """Return which input an error is about; None if none.
+
+    Rows are read when a result is written, so the error comes from there, and names tasks and
+    stages. The providers of the inputs know what it means.
+    """
+    if isinstance(error, KindlingAirflowError) or not java_causes(error):
+        return None
+    for entity in map(entities.definition_or_default, pipe.input_entity_ids):
+        provider = provider_for(entity, context)
+        text = provider.read_problem(entity, error) if isinstance(provider, ExplainsReads) else None
+        if text is not None:
+            return text
+    return None
 
 
 def _read_and_publish(
@@ -175,7 +198,6 @@ def _read_and_publish(
     published, outcomes = publish_result(
         where,
         result,
-        spark,
         write,
         before_publish=lambda: hooks.before_publish(location),
         before_stage=lambda: hooks.before_stage(location),

@@ -8,11 +8,12 @@ a{key}   the keys of the map a, and a{value} its values
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import reduce
+from operator import or_
 from typing import Any, cast
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
@@ -32,20 +33,16 @@ _CODED = re.compile(r"\[[A-Z_.0-9]+\]")
 _LONGEST_SENTENCE = 300
 
 
-def declared_schema(entity: EntityMetadata, spark: SparkSession) -> StructType | None:
+def declared_schema(entity: EntityMetadata) -> StructType | None:
     """Return an entity's declared schema, or None where it declares none.
 
-    ``CHAR`` and ``VARCHAR`` are ``STRING`` in it, which is what rows have in their place.
+    ``CHAR`` and ``VARCHAR`` are ``STRING`` in it, as in the rows.
 
     Raises:
         DeclarationError: it is not valid Spark DDL.
     """
     declared = declared_lengths(entity)
-    if declared is None:
-        return None
-    del spark  # its grammar is that of the process
-    plain: StructType = _without_lengths(declared)
-    return plain
+    return None if declared is None else cast("StructType", _rebuilt(declared, is_loose=False))
 
 
 def declared_lengths(entity: EntityMetadata) -> StructType | None:
@@ -71,53 +68,83 @@ def declared_lengths(entity: EntityMetadata) -> StructType | None:
 def too_long(column: Column, declared: DataType) -> Column | None:
     """Return whether a text is longer than declared, or has such a text in it.
 
-    Returns:
-        None where no length is declared.
+    None where no length is declared.
     """
     if isinstance(declared, (CharType, VarcharType)):
         return F.char_length(column) > declared.length
+    found: list[Column | None] = []
     if isinstance(declared, StructType):
         found = [too_long(column.getField(f.name), f.dataType) for f in declared]
     elif isinstance(declared, ArrayType):
-        found = [_any_too_long(column, declared.elementType)]
+        found = [_in_elements(column, declared.elementType, too_long)]
     elif isinstance(declared, MapType):
         found = [
-            _any_too_long(F.map_keys(column), declared.keyType),
-            _any_too_long(F.map_values(column), declared.valueType),
+            _in_elements(F.map_keys(column), declared.keyType, too_long),
+            _in_elements(F.map_values(column), declared.valueType, too_long),
         ]
-    else:
-        return None
-    wrong = [condition for condition in found if condition is not None]
-    return reduce(lambda a, b: a | b, wrong) if wrong else None
+    return _any_of(found)
 
 
-def _any_too_long(column: Column, declared: DataType) -> Column | None:
-    if too_long(F.lit(None), declared) is None:
-        return None
+def nulls_at(column: Column, declared: DataType, nullable: bool = True) -> Column | None:
+    """Return whether a value is null, or has a null in it, where that is declared otherwise.
 
-    def wrong(element: Column) -> Column:
-        return cast("Column", too_long(element, declared))
-
-    return F.exists(column, wrong)
-
-
-def _without_lengths(declared: Any) -> Any:
-    """Return a type with ``STRING`` for its texts of some length."""
-    if isinstance(declared, (CharType, VarcharType)):
-        return StringType()
+    None where nothing is declared ``NOT NULL``.
+    """
+    inside: Column | None = None
     if isinstance(declared, StructType):
+        fields = ((column.getField(f.name), f.dataType, f.nullable) for f in declared)
+        inside = _any_of([nulls_at(*field) for field in fields])
+    elif isinstance(declared, ArrayType):
+        inside = _in_elements(column, declared.elementType, nulls_at)
+    elif isinstance(declared, MapType):
+        inside = _in_elements(F.map_values(column), declared.valueType, nulls_at)
+    if nullable:
+        return None if inside is None else column.isNotNull() & inside
+    return column.isNull() if inside is None else column.isNull() | inside
+
+
+def _any_of(conditions: list[Column | None]) -> Column | None:
+    found = [condition for condition in conditions if condition is not None]
+    return reduce(or_, found) if found else None
+
+
+def _in_elements(
+    column: Column, declared: DataType, wrong: Callable[[Column, DataType], Column | None]
+) -> Column | None:
+    """Return whether an element of an array is wrong; None where none can be."""
+    if wrong(F.lit(None), declared) is None:
+        return None
+    return F.exists(column, lambda element: cast("Column", wrong(element, declared)))
+
+
+def nullable(declared: Any) -> Any:
+    """Return a type in which everything may be null."""
+    return _rebuilt(declared, is_loose=True)
+
+
+def _rebuilt(kind: DataType, *, is_loose: bool) -> DataType:
+    """Return a type with ``STRING`` for texts of limited length; a loose one allows any null."""
+
+    def inner(child: DataType) -> DataType:
+        return _rebuilt(child, is_loose=is_loose)
+
+    if isinstance(kind, (CharType, VarcharType)):
+        return kind if is_loose else StringType()
+    if isinstance(kind, StructType):
         return StructType(
             [
-                StructField(f.name, _without_lengths(f.dataType), f.nullable, f.metadata)
-                for f in declared
+                StructField(f.name, inner(f.dataType))
+                if is_loose
+                else StructField(f.name, inner(f.dataType), f.nullable, f.metadata)
+                for f in kind
             ]
         )
-    if isinstance(declared, ArrayType):
-        return ArrayType(_without_lengths(declared.elementType), declared.containsNull)
-    if isinstance(declared, MapType):
-        key, value = _without_lengths(declared.keyType), _without_lengths(declared.valueType)
-        return MapType(key, value, declared.valueContainsNull)
-    return declared
+    if isinstance(kind, ArrayType):
+        return ArrayType(inner(kind.elementType), is_loose or kind.containsNull)
+    if isinstance(kind, MapType):
+        has_nulls = is_loose or kind.valueContainsNull
+        return MapType(inner(kind.keyType), inner(kind.valueType), has_nulls)
+    return kind
 
 
 def _first_sentence(error: Exception) -> str:
@@ -159,52 +186,6 @@ def schema_differences(declared: StructType, actual: StructType) -> list[str]:
 def arranged(frame: DataFrame, declared: StructType) -> DataFrame:
     """Return rows without differences with all columns and fields in the declared order."""
     return frame.to(nullable(declared))
-
-
-def nulls_in(column: Column, declared: DataType) -> Column | None:
-    """Return whether a value has a null in a field that is declared ``NOT NULL``.
-
-    Returns:
-        None where no field of it is declared so.
-    """
-    if isinstance(declared, StructType):
-        found = [nulls_at(column.getField(f.name), f.dataType, f.nullable) for f in declared]
-        wrong = [condition for condition in found if condition is not None]
-        return reduce(lambda a, b: a | b, wrong) if wrong else None
-    if isinstance(declared, ArrayType):
-        return _in_elements(column, declared.elementType)
-    if isinstance(declared, MapType):
-        return _in_elements(F.map_values(column), declared.valueType)
-    return None
-
-
-def nulls_at(column: Column, declared: DataType, nullable: bool) -> Column | None:
-    """Return whether a value is null, or has a null in it, where that is declared otherwise."""
-    inside = nulls_in(column, declared)
-    if nullable:
-        return None if inside is None else column.isNotNull() & inside
-    return column.isNull() if inside is None else column.isNull() | inside
-
-
-def _in_elements(column: Column, declared: DataType) -> Column | None:
-
-    def wrong(element: Column) -> Column:
-        found = nulls_at(element, declared, nullable=True)
-        return F.lit(False) if found is None else found
-
-    promised = nulls_at(F.lit(None), declared, nullable=True) is not None
-    return F.exists(column, wrong) if promised else None
-
-
-def nullable(declared: Any) -> Any:
-    """Return a type in which everything may be null."""
-    if isinstance(declared, StructType):
-        return StructType([StructField(f.name, nullable(f.dataType)) for f in declared])
-    if isinstance(declared, ArrayType):
-        return ArrayType(nullable(declared.elementType))
-    if isinstance(declared, MapType):
-        return MapType(nullable(declared.keyType), nullable(declared.valueType))
-    return declared
 
 
 def _of_structs(prefix: str, declared: StructType, actual: StructType) -> Iterator[str]:

@@ -26,7 +26,7 @@ def checked_input(entity: EntityMetadata, frame: DataFrame) -> DataFrame:
     Raises:
         PipeRunError: the columns do not fit; lists every difference.
     """
-    declared = declared_schema(entity, frame.sparkSession)
+    declared = declared_schema(entity)
     if declared is None:
         return frame
     if entity.tags.get(_EXTRA_COLUMNS_TAG) == "ignore":

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
@@ -28,7 +28,6 @@ def checked_output(
     pipe: PipeMetadata,
     output: EntityMetadata,
     result: Any,
-    spark: SparkSession,
     kept: Callable[[DataFrame], DataFrame] = lambda frame: frame,
 ) -> DataFrame:
     """Return a pipe's result, with its columns in the declared order where a schema is declared.
@@ -39,7 +38,6 @@ def checked_output(
         pipe: the pipe.
         output: what it writes.
         result: what it returned.
-        spark: the session.
         kept: takes the rows out that are dropped, before nulls are looked for.
 
     Raises:
@@ -59,7 +57,7 @@ def checked_output(
         for name in output.partition_columns
         if name not in result.columns
     ]
-    declared = declared_schema(output, spark)
+    declared = declared_schema(output)
     if declared is not None:
         problems += schema_differences(declared, result.schema)
     if problems:

@@ -85,11 +85,9 @@ class BatchPublisher:
         text = "\0".join((self._checkpoint.path, self._query_id, str(batch_id)))
         instance = hashlib.sha256(text.encode()).hexdigest()[:16]
         write = Write(instance, self._attempt, self._mode)
-        session = frame.sparkSession
         published, self.expectations = publish_result(
             self._where,
             frame,
-            session,
             write,
             before_publish=self._before_publish,
             before_stage=self._before_stage,

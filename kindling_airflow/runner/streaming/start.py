@@ -86,7 +86,7 @@ def start_stream(
         nothing.note = missing_note(nothing.missing, declared.pipes, pipe.pipeid)
         raise
     result = call_pipe(pipe, frames, RunContext.of(request, spark))
-    stream = _checked_stream(pipe, output, result, spark)
+    stream = _checked_stream(pipe, output, result)
     root = str(request.stream.get("checkpoints") or "")
     path = checkpoint_path(root, request.warehouse, settings.checkpoint)
     checkpoint = Checkpoint(context.storage, path, pipe.pipeid)
@@ -170,11 +170,9 @@ def _goes_by_batch(
     return True
 
 
-def _checked_stream(
-    pipe: PipeMetadata, output: EntityMetadata, result: Any, spark: SparkSession
-) -> DataFrame:
+def _checked_stream(pipe: PipeMetadata, output: EntityMetadata, result: Any) -> DataFrame:
     """Return a pipe's result as its output is declared."""
-    stream = checked_output(pipe, output, result, spark)
+    stream = checked_output(pipe, output, result)
     if not result.isStreaming:
         raise PipeRunError(
             f"pipe {pipe.pipeid!r} returned a batch DataFrame instead of a stream: its result is "

@@ -59,13 +59,11 @@ def json_records(
     piece, row = F.col(f"{_ROW}.text"), F.col(f"{_ROW}.fields")
     whole = F.col("_kindling_text")
     readable = F.lit(True) if charset is not None else F.is_valid_utf8(F.col(RECORD))
+    is_row = row.isNotNull() & row.getField(_CORRUPT).isNull()
     reason = (
         F.when(~readable, F.lit("has bytes that are not UTF-8"))
-        .when(~is_one_value(whole, own), F.lit("is not one valid JSON value"))
-        .when(
-            row.isNull() | row.getField(_CORRUPT).isNotNull(),
-            F.lit("is not an object of these columns and types"),
-        )
+        .when(~is_one_value(whole, is_row, own), F.lit("is not one valid JSON value"))
+        .when(~is_row, F.lit("is not an object of these columns and types"))
     )
     if len(fields):
         key = respelled_key(piece, row, nullable(fields))
@@ -75,16 +73,28 @@ def json_records(
     return taken.where(F.col(_ROW).isNotNull()).select("*", reason.alias(REASON))
 
 
-def is_one_value(text: Column, options: Mapping[str, str] | None = None) -> Column:
+def is_one_value(
+    text: Column, is_object: Column, options: Mapping[str, str] | None = None
+) -> Column:
     """Return whether a text is one JSON value; a null is not.
 
-    JSON itself says so: of the text as the elements of an array. They are counted at first, which
-    is quick; what only a reader's options make valid has to be read.
+    A text that begins with an object, and whose first closing brace is its last character, is that
+    object: nothing has to be parsed again. Any other one is parsed as the elements of an array.
+        They are counted first, which is quick; what only a reader's options make valid has to be
+        read.
+
+    Args:
+        text: the text.
+        is_object: whether an object was read from its beginning.
+        options: of Spark's JSON reader.
     """
+    trimmed = F.rtrim(text, F.lit(_BLANKS))
+    is_flat = is_object & (F.locate("}", trimmed) == F.char_length(trimmed))
     elements = F.concat(F.lit("["), text, F.lit("\n]"))  # it may end with a comment
     read = F.from_json(elements, "ARRAY<STRING>", dict(options or {}))
     one = F.lit(1)
-    return F.json_array_length(elements).eqNullSafe(one) | F.size(read).eqNullSafe(one)
+    counted = F.json_array_length(elements).eqNullSafe(one) | F.size(read).eqNullSafe(one)
+    return F.coalesce(is_flat, F.lit(False)) | counted
 
 
 def rows_of(records: DataFrame, fields: StructType, folders: tuple[str, ...]) -> DataFrame:

@@ -49,7 +49,7 @@ class FileReading(ABC):
     @cached_property
     def declared(self) -> StructType | None:
         """The declared schema."""
-        return declared_schema(self.entity, self.spark)
+        return declared_schema(self.entity)
 
     @abstractmethod
     def defaults(self) -> dict[str, str]:

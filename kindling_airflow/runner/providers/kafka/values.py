@@ -45,7 +45,7 @@ def rows_of(entity: EntityMetadata, records: DataFrame) -> DataFrame:
     if value_format_of(entity) == "raw":
         names = [*_RAW, *(["headers"] if "headers" in records.columns else [])]
         return records.select(*names)
-    declared = declared_schema(entity, records.sparkSession)
+    declared = declared_schema(entity)
     if declared is None:
         raise AssertionError("the tags were checked")
     fields = [field for field in declared if field.name != CORRUPT_COLUMN]
@@ -60,7 +60,7 @@ def rows_of(entity: EntityMetadata, records: DataFrame) -> DataFrame:
     malformed = (
         misfit
         | ~F.is_valid_utf8(text)
-        | ~is_one_value(text)
+        | ~is_one_value(text, ~misfit)
         | respelled_key(text, parsed_value, declared_fields).isNotNull()
     )
     handling = malformed_of(entity)

@@ -30,7 +30,7 @@ def read_foreign(context: ProviderContext, entity: EntityMetadata, place: str) -
     """
     spark = context.spark
     options = {"mergeSchema": "true", **context.options_of(entity)}
-    declared = declared_schema(entity, spark)
+    declared = declared_schema(entity)
     if declared is not None and not context.storage.any_data(place):
         return spark.createDataFrame([], nullable(declared))
     try:

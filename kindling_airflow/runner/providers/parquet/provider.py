@@ -203,7 +203,7 @@ class ParquetProvider:
         if self.exists(entity):
             return
         location = self._context.location_of(entity)
-        schema = declared_schema(entity, self._spark)
+        schema = declared_schema(entity)
         if schema is None:
             raise EntityError(
                 f"entity {entity.entityid!r}: no table at {location!r} yet, and no declared schema "
@@ -320,7 +320,7 @@ class ParquetProvider:
         """Return the columns of what is there, else those that are declared."""
         if has_data(self._storage, location) or read_sidecar(self._storage, location) is not None:
             return self.read(entity).schema
-        schema = declared_schema(entity, self._spark)
+        schema = declared_schema(entity)
         if schema is None:
             raise EntityError(
                 f"entity {entity.entityid!r}: no file at {location!r} yet that would show the "
@@ -361,7 +361,7 @@ class ParquetProvider:
             frame,
             self._storage,
             path,
-            declared_schema(entity, self._spark),
+            declared_schema(entity),
             lambda schema: self._reader(entity, None).schema(schema).parquet(place),
         )
 

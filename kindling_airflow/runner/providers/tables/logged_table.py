@@ -148,7 +148,7 @@ class LoggedTableProvider(ABC):
         """
         if self.exists(entity):
             return
-        declared = declared_schema(entity, self._spark)
+        declared = declared_schema(entity)
         if declared is None:
             raise EntityError(
                 f"entity {entity.entityid!r}: there is no table yet, and no declared schema from "
