@@ -85,8 +85,8 @@ def test_a_try_that_was_overtaken_does_not_publish(
     assert report.status == "failed"
     assert report.error is not None
     assert report.error.message == (
-        "pipe 'slow': attempt 2 of its task does not publish, because a newer attempt has started; the "
-        "table is unchanged\n"
+        "pipe 'slow': attempt 2 of its task does not publish, because a newer attempt has started; "
+        "the table is unchanged\n"
         "  Fix: none needed: the newer attempt publishes. A task that was cleared, or whose worker "
         "was lost, leaves such a driver behind."
     )

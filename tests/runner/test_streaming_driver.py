@@ -421,7 +421,8 @@ class TestWithSpark:
         report = run_claimed(request, project.spark, declared=project.declared, say=say)
         assert report.error is not None
         assert report.error.message.startswith(
-            "pipe 'clean': attempt 1 of its task does not publish, because a newer attempt has started"
+            "pipe 'clean': attempt 1 of its task does not publish, because a newer attempt has "
+            "started"
         )
         assert report.extra["permanent"] is False
         assert project.spark.streams.active == []
