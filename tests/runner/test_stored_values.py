@@ -147,7 +147,7 @@ def test_what_folders_would_change_is_refused_with_its_number(
         "  - column 'code': '__HIVE_DEFAULT_PARTITION__', which would be read as NULL (1 row)\n"
         "  - column 'code': a value with the NUL character, which folder names cannot have (1 "
         "row)\n"
-        "  - column 'code': a text that ends with '._COPYING_', a folder that Spark ignores "
+        "  - column 'code': a value that ends with '._COPYING_', a folder that Spark ignores "
         "(1 row)\n"
         "  - column 'code': a value whose folder name is longer than 255 bytes (1 row)\n"
         "  Fix: remove such rows, or change these values; or remove 'code' out of "
@@ -189,7 +189,7 @@ def test_names_that_the_locale_lacks_are_refused(spark: Any, tmp_path: Path) -> 
     try:
         case = case_of(spark, tmp_path, "parquet")
         rows = spark.sql("SELECT * FROM VALUES (1, 'é', 'a'), (2, 'ü', 'b') AS t(id, x, `ö`)")
-        for part, what in (("x", r"'x': a text with .* \(2 rows\)"), ("ö", "'ö': its name has ")):
+        for part, what in (("x", r"'x': a value with .* \(2 rows\)"), ("ö", "'ö': its name has ")):
             with pytest.raises(PipeRunError, match=what):
                 case.publish(case.entity(partition_columns=(part,)), rows)
         case.publish(case.entity(), rows)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus
@@ -70,18 +70,7 @@ class PartitionChecks:
 
     def marked(self, frame: DataFrame) -> DataFrame:
         """Return rows that have a mark in the place of each text that a folder cannot hold."""
-        self._check_names()
-        columns: dict[str, Any] = {}
-        for name, wrong in self._wrong(frame).items():
-            for n, (_, condition) in enumerate(wrong):
-                mark = f"{self.token}{n}"
-                columns[name] = (
-                    _when(condition, mark)
-                    if name not in columns
-                    else columns[name].when(condition, mark)
-                )
-            columns[name] = columns[name].otherwise(_column(name)).alias(name)
-        return _replaced(frame, columns) if columns else frame
+        return self._substituted(frame, lambda _name, n, _reason: F.lit(f"{self.token}{n}"))
 
     def refuse_marked(self, frame: DataFrame, storage: Storage, folder: str) -> None:
         """Return if no mark was written.
@@ -98,14 +87,11 @@ class PartitionChecks:
             for name, text in partition_values(path).items():
                 if text is not None and text.startswith(self.token):
                     marks.setdefault((name, int(text[len(self.token) :])), []).append(path)
-        reasons = {
-            name: [reason for reason, _ in wrong] for name, wrong in self._wrong(frame).items()
-        }
-        read = frame.sparkSession.read
-        counted = [
-            (name, reasons[name][n], count_rows(read.parquet(*_in(folder, paths))))
-            for (name, n), paths in sorted(marks.items())
-        ]
+        wrong, read = self._wrong(frame), frame.sparkSession.read
+        counted = []
+        for (name, n), paths in sorted(marks.items()):
+            files = [literal_path(f"{folder}/{path}") for path in paths]
+            counted.append((name, wrong[name][n][0], count_rows(read.parquet(*files))))
         raise self._refusal(counted)
 
     def counts(self, frame: DataFrame) -> list[Column]:
@@ -128,20 +114,26 @@ class PartitionChecks:
 
     def refusing(self, frame: DataFrame) -> DataFrame:
         """Return the rows of a stream, which fails at one that the format would change."""
-        self._check_names()
-        columns: dict[str, Any] = {}
-        kinds = {f.name: f.dataType for f in frame.schema}
-        for name, reason, condition in self._each(frame):
+
+        def error(name: str, _n: int, reason: str) -> Column:
             message = str(self._refusal([(name, reason, None)]))
-            error = F.raise_error(F.lit(message)).cast(kinds[name])
-            before = columns.get(name)
-            columns[name] = (
-                F.when(condition, error) if before is None else before.when(condition, error)
-            )
-        columns = {
-            name: column.otherwise(_column(name)).alias(name) for name, column in columns.items()
-        }
-        return _replaced(frame, columns) if columns else frame
+            return F.raise_error(F.lit(message)).cast(frame.schema[name].dataType)
+
+        return self._substituted(frame, error)
+
+    def _substituted(
+        self, frame: DataFrame, substitute: Callable[[str, int, str], Column]
+    ) -> DataFrame:
+        """Return rows with a substitute, by column, number and reason, for each such value."""
+        self._check_names()
+        columns: dict[str, Column] = {}
+        for name, wrong in self._wrong(frame).items():
+            case: Any = F  # F.when(...).when(...)
+            for n, (reason, condition) in enumerate(wrong):
+                case = case.when(condition, substitute(name, n, reason))
+            columns[name] = case.otherwise(F.col(quoted(name))).alias(name)
+        kept = (columns.get(name, F.col(quoted(name))) for name in frame.columns)
+        return frame.select(*kept) if columns else frame
 
     def _check_names(self) -> None:
         """Return if the columns' names can be part of names of folders.
@@ -165,7 +157,7 @@ class PartitionChecks:
         for name in self.entity.partition_columns:
             if name not in frame.columns:
                 continue
-            kind, column = frame.schema[name].dataType, _column(name)
+            kind, column = frame.schema[name].dataType, F.col(quoted(name))
             if isinstance(kind, StringType):
                 wrong = self._texts(name, column)
             elif isinstance(kind, BinaryType) and not self.has_long_names:
@@ -173,12 +165,7 @@ class PartitionChecks:
                 wrong = [self._too_long(name, length)]
             elif isinstance(kind, TimestampType) and self.kind == "delta":
                 first = F.expr("TIMESTAMP'0001-01-01T00:00:00Z'")
-                wrong = [
-                    (
-                        "a time before year 1, whose year would lose its sign",
-                        column < first,
-                    )
-                ]
+                wrong = [("a time before year 1, whose year would lose its sign", column < first)]
             else:
                 continue
             if wrong:
@@ -198,10 +185,10 @@ class PartitionChecks:
             ),
         ]
         if self.kind != "delta":
-            reason = f"a text that ends with {BEING_COPIED!r}, a folder that Spark ignores"
+            reason = f"a value that ends with {BEING_COPIED!r}, a folder that Spark ignores"
             wrong.append((reason, column.endswith(BEING_COPIED)))
             if self.unwritable:
-                wrong.append((f"a text with {_NOT_IN_LOCALE}", column.rlike(self.unwritable)))
+                wrong.append((f"a value with {_NOT_IN_LOCALE}", column.rlike(self.unwritable)))
         if not self.has_long_names:
             escaped = F.regexp_replace(column, _ESCAPED.pattern, "%00")
             wrong.append(self._too_long(name, F.octet_length(escaped)))
@@ -213,7 +200,7 @@ class PartitionChecks:
         return (
             f"a value whose folder name is longer than {_LONGEST_NAME} bytes",
             # The first part is cheap, and nearly always false: no byte becomes more than six.
-            (6 * F.octet_length(_column(name)) + own > _LONGEST_NAME)
+            (6 * F.octet_length(F.col(quoted(name))) + own > _LONGEST_NAME)
             & (length + own > _LONGEST_NAME),
         )
 
@@ -232,19 +219,3 @@ class PartitionChecks:
             "  Fix: remove such rows, or change these values; or remove "
             f"{names} out of partition_columns{others}."
         )
-
-
-def _column(name: str) -> Column:
-    return F.col(quoted(name))
-
-
-def _when(condition: Column, mark: str) -> Column:
-    return F.when(condition, F.lit(mark))
-
-
-def _replaced(frame: DataFrame, columns: dict[str, Column]) -> DataFrame:
-    return frame.select(*(columns.get(name, _column(name)) for name in frame.columns))
-
-
-def _in(folder: str, paths: list[str]) -> list[str]:
-    return [literal_path(f"{folder}/{path}") for path in paths]
