@@ -291,7 +291,8 @@ class TestReading:
         project.pipe("out", lambda: project.spark.range(3))
         assert failed(project.run("out")) == (
             "entity 'out': provider_type "
-            "'kindling_airflow.runner.providers.memory:MemoryProvider' cannot write by 'append'\n"
+            "'kindling_airflow.runner.providers.memory:MemoryProvider' does not support write mode "
+            "'append'\n"
             "  Fix: use one of the write modes overwrite."
         )
 

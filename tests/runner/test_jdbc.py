@@ -202,8 +202,8 @@ def test_a_connection_of_another_kind_needs_a_url(spark: Any) -> None:
     with pytest.raises(EntityError) as raised:
         read(spark, {"provider.connection": "shop", "provider.table": "t"}, environment)
     assert str(raised.value) == (
-        "entity 'shop.orders': its connection is of the kind 'http', from which no JDBC URL "
-        "follows\n"
+        "entity 'shop.orders': no JDBC URL can be derived from its connection of type "
+        "'http'\n"
         "  Fix: set provider.url, or use one of the types mssql, mysql, oracle, postgres, "
         "sqlite, or 'jdbc' with the full URL as its host."
     )

@@ -85,19 +85,19 @@ def refused(spark: Any, kind: str) -> str:
 @pytest.mark.usefixtures("installed")
 def test_a_class_that_cannot_be_had_says_why(spark: Any) -> None:
     assert refused(spark, "no_such_module:Nothing") == (
-        "entity 'contract_orders': provider_type 'no_such_module:Nothing' cannot be had: "
+        "entity 'contract_orders': provider_type 'no_such_module:Nothing' cannot be loaded: "
         "ModuleNotFoundError: No module named 'no_such_module'\n"
         "  Fix: repair or install the package that defines it on the driver."
     )
-    assert "cannot be had: ModuleNotFoundError" in refused(spark, "broken")
-    assert "cannot be had: AttributeError" in refused(spark, "shop_entities:Nothing")
+    assert "cannot be loaded: ModuleNotFoundError" in refused(spark, "broken")
+    assert "cannot be loaded: AttributeError" in refused(spark, "shop_entities:Nothing")
 
 
 def test_a_class_that_is_no_provider_says_so(spark: Any) -> None:
     assert refused(spark, "builtins:id") == (
         "entity 'contract_orders': provider_type 'builtins:id' is not an entity provider: "
         "<built-in function id>\n"
-        "  Fix: give it the methods of "
+        "  Fix: implement the methods of "
         "kindling_airflow.runner.providers.interface.EntityProvider."
     )
 

@@ -89,14 +89,15 @@ class JdbcProvider:
             reason, kind = _reason(error, database), EntityError
             if is_permanent(error) or _lacks_driver(error):
                 kind = UnreadableError
+        remedy = (
+            "check the table and the account, that the driver can reach the database, and that "
+            f"{options['driver']!r} is in spark.jars."
+            if "driver" in options
+            else "set the JDBC driver's class (provider.driver) and its jar (spark.jars)."
+        )
         raise kind(  # not chained: the cause may hold what must not be seen
             f"entity {entity.entityid!r}: cannot be read from {_shown(database.url)!r}: {reason}\n"
-            "  Fix: check the table and the account, that the driver can reach the database, and "
-            f"that {options['driver']!r} is in spark.jars."
-            if "driver" in options
-            else f"entity {entity.entityid!r}: cannot be read from {_shown(database.url)!r}: "
-            f"{reason}\n"
-            "  Fix: set the JDBC driver's class (provider.driver) and its jar (spark.jars)."
+            f"  Fix: {remedy}"
         )
 
     def _database(self, entity: EntityMetadata) -> _Database:
@@ -129,8 +130,8 @@ def _url_of(entity: EntityMetadata, connection: Connection) -> str:
         return host
     if kind not in _URLS:
         raise EntityError(
-            f"entity {entity.entityid!r}: its connection is of the kind {kind!r}, from which no "
-            "JDBC URL follows\n"
+            f"entity {entity.entityid!r}: no JDBC URL can be derived from its connection of type "
+            f"{kind!r}\n"
             f"  Fix: set provider.url, or use one of the types {', '.join(sorted(_URLS))}, or "
             "'jdbc' with the full URL as its host."
         )

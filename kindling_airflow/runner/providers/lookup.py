@@ -65,13 +65,13 @@ def provider_for(entity: EntityMetadata, context: ProviderContext) -> EntityProv
         raise DeclarationError(f"entity {entity.entityid!r}: {p}" for p in error.problems) from None
     except (Exception, SystemExit) as error:  # third-party code: anything may come out
         raise EntityError(
-            f"{what} cannot be had: {type(error).__name__}: {error}\n"
+            f"{what} cannot be loaded: {type(error).__name__}: {error}\n"
             "  Fix: repair or install the package that defines it on the driver."
         ) from error
     if not isinstance(made, EntityProvider):
         problem = (
             f"{what} is not an entity provider: {provider_class!r}\n"
-            "  Fix: give it the methods of "
+            "  Fix: implement the methods of "
             "kindling_airflow.runner.providers.interface.EntityProvider."
         )
         raise DeclarationError([problem])
@@ -106,8 +106,8 @@ def writable_mode(entity: EntityMetadata, provider: WritableProvider) -> WriteMo
     known = provider.write_modes if isinstance(provider, WriteModes) else ("overwrite",)
     if mode not in known:
         problem = (
-            f"entity {entity.entityid!r}: provider_type {provider_type_of(entity)!r} cannot write "
-            f"by {mode!r}\n  Fix: use one of the write modes {', '.join(known)}."
+            f"entity {entity.entityid!r}: provider_type {provider_type_of(entity)!r} does not "
+            f"support write mode {mode!r}\n  Fix: use one of the write modes {', '.join(known)}."
         )
         raise DeclarationError([problem])
     return mode

@@ -40,7 +40,7 @@ class MemoryProvider:
         """Return the rows that were published last."""
         frame = self._tables(entity).get(entity.entityid)
         if frame is None:
-            raise EntityError(f"entity {entity.entityid!r}: no pipe of this session has written it")
+            raise EntityError(f"entity {entity.entityid!r}: it was not written in this session")
         return frame
 
     def count(self, entity: EntityMetadata, frame: DataFrame) -> int:  # noqa: ARG002 (interface)

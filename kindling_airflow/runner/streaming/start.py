@@ -163,7 +163,7 @@ def _goes_by_batch(
         checked = " with expectations" if pipe.expectations else ""
         problem = (
             f"pipe {pipe.pipeid!r}: its output {output.entityid!r} is of type "
-            f"{provider_type_of(output)!r}, which a stream cannot write by {mode!r}{checked}\n"
+            f"{provider_type_of(output)!r}, which a stream cannot write in mode {mode!r}{checked}\n"
             "  Fix: set another stream.output_mode, or store the entity in another format."
         )
         raise DeclarationError([problem])

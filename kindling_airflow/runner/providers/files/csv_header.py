@@ -1,4 +1,4 @@
-"""The headers of CSV files: do they fit the declared columns, or else each other? By name.
+"""Compares the headers of CSV files with the declared columns, or with each other, by name.
 
 Spark finds it out as well, file by file, in the middle of a job. Where the number of columns has
 changed it reports the two numbers alone, and that as a failure to read a file.

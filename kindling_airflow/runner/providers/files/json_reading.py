@@ -60,13 +60,7 @@ class JsonReading(FileReading):
             .load(self.pattern)
         )
         fields = _without(declared, folders)
-        records = json_records(
-            lines,
-            fields,
-            self.options,
-            folders=folders,
-            charset=self._charset,
-        )
+        records = self._records_in(lines, fields, folders)
         return rows_of(raising(self.entity, records), fields, folders)
 
     def problem(self, error: BaseException) -> str | None:
@@ -119,8 +113,12 @@ class JsonReading(FileReading):
             lines = self._lines(schema)
         fields = self._inferred() if declared is None else declared
         fields = _without(fields, folders)
-        records = json_records(lines, fields, self.options, folders=folders, charset=self._charset)
-        return records, fields, folders
+        return self._records_in(lines, fields, folders), fields, folders
+
+    def _records_in(
+        self, lines: DataFrame, fields: StructType, folders: tuple[str, ...]
+    ) -> DataFrame:
+        return json_records(lines, fields, self.options, folders=folders, charset=self._charset)
 
     def _inferred(self) -> StructType:
         """Return what is in the files' objects.
@@ -144,13 +142,7 @@ class JsonReading(FileReading):
         if _CORRUPT in schema.names and not keeps_aside(self.entity):
             lines = self.text(wholetext=self._whole)
             folders = tuple(folder_columns(lines))
-            records = json_records(
-                lines,
-                _without(fields, folders),
-                self.options,
-                folders=folders,
-                charset=self._charset,
-            )
+            records = self._records_in(lines, _without(fields, folders), folders)
             refuse(self.entity, records.where(records[REASON].isNotNull()))
         return fields
 

@@ -1,4 +1,4 @@
-"""Is a key of a JSON object spelled in another case than the declared column?
+"""Finds keys of JSON objects that are spelled in another case than the declared column.
 
 Spark's columns know no case, and its JSON reader does: it leaves ``ID`` out where ``id`` is
 declared, and makes a null of the column. It is looked for where a value is null: a declared key

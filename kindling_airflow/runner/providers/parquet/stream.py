@@ -59,7 +59,7 @@ def refuse_publish(entity: EntityMetadata, storage: Storage, table: str) -> None
 
 
 def create_empty(storage: Storage, table: str, schema: StructType) -> None:
-    """Create a table without rows, in one step; whoever else does so concurrently may win.
+    """Create a table without rows, in one step; a concurrent driver may win.
 
     Raises:
         EntityError: the file system refuses.

@@ -3,10 +3,11 @@
     <root>/_kindling/log/silver.orders/0000000012/entry.json    what publish 12 adds and removes
     <root>/_kindling/log/silver.orders/0000000012.done          ... and that it has done so
 
-A publish is decided the moment its entry is there: a folder that is renamed to the next number,
+A publish is decided as soon as its entry is there: a folder that is renamed to the next number,
 which only one driver can do. Then its staged files are moved into the table, and the files that
-they replace are deleted. Names of files never come twice, so every step may be done again: whoever
-finds an entry that is not done waits for its driver, and finishes the work if that one has died.
+they replace are deleted. Names of files are never reused, so every step is idempotent: a driver
+that finds an entry that is not done waits for its driver, and finishes the work if that one has
+died.
 
 A reader lists the files between two looks at the log. If nothing was under way, and nothing came,
 it has the files of one publish, and not of two.
@@ -114,7 +115,7 @@ class PublishLog:
     Args:
         files: the file operations.
         table: the table's folder.
-        pause: waits between two looks at somebody else's publish.
+        pause: waits between two looks at another driver's publish.
         patience: after how many looks without any progress its driver is taken for dead.
     """
 

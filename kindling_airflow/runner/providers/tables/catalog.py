@@ -8,7 +8,7 @@
 2. ALTER TABLE ... SET LOCATION <new folder>  one change in the catalog: the old table, or the new
 3. delete the folder of the publish before last
 
-Whoever reads through the catalog, with whatever tool, sees the old table or the new one; who has
+Readers that go through the catalog, with any tool, see the old table or the new one; one that has
 begun to read goes on in the old folder, which stays until the next publish.
 
 Only where the columns have changed the table is re-created: beside the old one, and then both are
