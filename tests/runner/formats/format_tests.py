@@ -12,11 +12,10 @@ import pytest
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
-from kindling_airflow.runner.failures.failure import is_permanent
+from kindling_airflow.runner.failures.retryable import is_permanent
 from kindling_airflow.runner.providers.contract import RULES, Case
 from kindling_airflow.runner.providers.interface import Published, Write
-from kindling_airflow.runner.providers.parquet.provider import staged_beside
-from kindling_airflow.runner.providers.publishing.staging import publish_patiently
+from kindling_airflow.runner.providers.publishing import staging
 from kindling_airflow.runner.providers.session_properties import check_jars
 from kindling_airflow.tags.intervals import IntervalSlice
 
@@ -332,16 +331,18 @@ def test_others_that_are_in_the_way_each_time_are_an_error_that_heals(
     provider: Any = case.provider(entity)
     staged = provider.stage(entity, flights(case, [(1, day(1), 1)]), write_of(2, "append"))
     pauses: list[float] = []
-    monkeypatch.setattr(staged_beside.time, "sleep", pauses.append)
+    monkeypatch.setattr(staging.time, "sleep", pauses.append)
 
-    def meet() -> None:
-        raise ValueError("somebody was here")
+    def meet(*_: Any) -> None:
+        raise ValueError("another run was here")
 
+    monkeypatch.setattr(type(provider), "_write", meet)
+    monkeypatch.setattr(type(provider), "_is_conflict", staticmethod(lambda _error: True))
     with pytest.raises(EntityError) as raised:
-        publish_patiently(provider._context, entity, staged, meet, lambda _error: True)
+        provider.publish(entity, staged, write_of(2, "append"))
     assert str(raised.value) == (
         "entity 'contract_orders': other runs published it concurrently, 15 times in a row; this "
-        "result was not published: ValueError: somebody was here\n"
+        "result was not published: ValueError: another run was here\n"
         "  Fix: let fewer runs write it concurrently, or partition it by its interval column, so "
         "that they do not touch the same files."
     )
