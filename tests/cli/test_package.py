@@ -197,7 +197,7 @@ class TestStale:
     ) -> None:
         (folder / "built" / "shop.zip").unlink()
         assert main(["validate", "shop.kindling.yaml"]) == 1
-        said = f"there is no package {str(folder / 'built' / 'shop.zip')!r}"
+        said = f"package not found: {str(folder / 'built' / 'shop.zip')!r}"
         assert said in capsys.readouterr().out
         assert main(["package", "shop.kindling.yaml", "--check"]) == 1
         assert said in capsys.readouterr().out

@@ -79,8 +79,7 @@ class TestProject:
         with pytest.raises(PackageError) as refused:
             project_files(shop)
         assert refused.value.problems == tuple(
-            f"{str(shop / name)!r} has a name that is reserved in the package\n"
-            "  Fix: rename it."
+            f"{str(shop / name)!r} has a name that is reserved in the package\n  Fix: rename it."
             for name in ("kindling-package.json", "kindling_airflow")
         )
 
@@ -92,8 +91,7 @@ class TestProject:
         with pytest.raises(PackageError) as refused:
             write_package(tmp_path / "x.zip", project_files(shop), manifest, __version__)
         assert refused.value.problems == tuple(
-            f"{name!r} is needed by the declarations but is excluded ({reason})\n"
-            "  Fix: rename it."
+            f"{name!r} is needed by the declarations but is excluded ({reason})\n  Fix: rename it."
             for name, reason in ((".q.sql", "hidden"), ("query.key", "looks like a secret"))
         )
 

@@ -63,7 +63,7 @@ class TestReading:
         self, package: Path, tmp_path: Path
     ) -> None:
         cases = {
-            tmp_path / "no.zip": f"there is no package {str(tmp_path / 'no.zip')!r}",
+            tmp_path / "no.zip": f"package not found: {str(tmp_path / 'no.zip')!r}",
             tmp_path: f"the package {str(tmp_path)!r} cannot be read: [Errno 21] Is a directory: "
             f"{str(tmp_path)!r}",
         }
@@ -121,7 +121,7 @@ class TestFitting:
 
     def test_another_release_does_not_fit(self) -> None:
         said = (
-            "the package 'shop.zip' was made by release 0.0.1, and this is release "
+            "the package 'shop.zip' was built by release 0.0.1, but this is release "
             f"{__version__}{AGAIN}"
         )
         assert package_problems(self.path, self.info(release="0.0.1"), "sha256:1", {}) == [said]
@@ -141,8 +141,8 @@ class TestOnADriver:
         with pytest.raises(PackageError) as refused:
             find_package(wanted, entries[:-1])
         assert str(refused.value) == (
-            f"the driver needs the package of manifest {wanted}, but there is only 'newer.zip' on "
-            "its import path\n  Fix: rebuild the package with 'airflow kindling package' and put "
+            f"the driver needs the package of manifest {wanted}, but only 'newer.zip' is on its "
+            "import path\n  Fix: rebuild the package with 'airflow kindling package' and put "
             "it at the path that the definition's 'package' names."
         )
 
@@ -150,7 +150,7 @@ class TestOnADriver:
         self, package: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         wanted = read_info(package).manifest
-        with pytest.raises(PackageError, match="but there is none on its import path"):
+        with pytest.raises(PackageError, match="but none is on its import path"):
             find_package(wanted)
         monkeypatch.syspath_prepend(str(package))
         assert find_package(wanted) == package

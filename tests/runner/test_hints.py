@@ -82,6 +82,4 @@ def test_what_is_set_already_is_not_named(project: Project) -> None:
     project.pipe("out", lambda src: src, "src")
     error = project.run("out").error
     assert error is not None
-    assert error.message.endswith(
-        "\n  Fix: correct the declared schema, or rewrite the entity."
-    )
+    assert error.message.endswith("\n  Fix: correct the declared schema, or rewrite the entity.")

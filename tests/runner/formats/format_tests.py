@@ -15,7 +15,7 @@ from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
 from kindling_airflow.runner.failures.retryable import is_permanent
 from kindling_airflow.runner.providers.contract import RULES, Case
 from kindling_airflow.runner.providers.interface import Published, Write
-from kindling_airflow.runner.providers.publishing import staging
+from kindling_airflow.runner.providers.publishing import staging as staging_area
 from kindling_airflow.runner.providers.session_properties import check_jars
 from kindling_airflow.tags.intervals import IntervalSlice
 
@@ -331,7 +331,7 @@ def test_others_that_are_in_the_way_each_time_are_an_error_that_heals(
     provider: Any = case.provider(entity)
     staged = provider.stage(entity, flights(case, [(1, day(1), 1)]), write_of(2, "append"))
     pauses: list[float] = []
-    monkeypatch.setattr(staging.time, "sleep", pauses.append)
+    monkeypatch.setattr(staging_area.time, "sleep", pauses.append)
 
     def meet(*_: Any) -> None:
         raise ValueError("another run was here")
