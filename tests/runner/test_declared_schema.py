@@ -222,7 +222,7 @@ def test_texts_of_a_length_are_texts_that_are_not_longer(project: Project) -> No
 def test_a_longer_text_fails_the_pipe(project: Project, row: str, column: str) -> None:
     schema = "code CHAR(3), name VARCHAR(5) NOT NULL, m MAP<VARCHAR(2), VARCHAR(2)>"
     write(project, schema, row.replace("NULL AS code", "CAST(NULL AS STRING) AS code"))
-    assert f"a text in column {column!r} that is longer than entity 'out' declares" in error_of(
+    assert f"a value in column {column!r} that is longer than entity 'out' declares" in error_of(
         project, "out"
     )
     assert not project.table("out").exists()

@@ -139,7 +139,7 @@ def test_a_stream_does_not_take_over_a_table_with_such_partitions(project: Proje
     other.pipe(
         "out", lambda events: events.selectExpr("*", "'x' AS _day"), "events", tags=STREAMING
     )
-    assert "has rows that no stream has written" in refusal(other, "out")
+    assert "has rows that were not written by a stream" in refusal(other, "out")
 
 
 def _emptied(project: Project) -> Any:

@@ -186,7 +186,7 @@ class TestSlices:
             str(shop.table("orders"))
         )
         text = failed(shop.run("daily", **day(2)))
-        assert "does not have the columns of the table, whose other rows stay" in text
+        assert "does not have the columns of the table, whose other rows are kept" in text
         assert held(shop, "daily") == [(1, 10)]
         published(shop.run("daily"))
         assert held(shop, "daily") == [(1, 10), (2, 20)]

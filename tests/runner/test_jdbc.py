@@ -167,7 +167,7 @@ def test_a_missing_driver_says_how_to_have_it(spark: Any) -> None:
         "  Fix: check the table and the account, that the driver can reach the database, and that "
         "'org.postgresql.Driver' is in spark.jars."
     )
-    with pytest.raises(EntityError, match=r"name the JDBC driver's class \(provider\.driver\)"):
+    with pytest.raises(EntityError, match=r"set the JDBC driver's class \(provider\.driver\)"):
         read(spark, {"provider.url": "jdbc:unheard:of", "provider.table": "t"})
 
 

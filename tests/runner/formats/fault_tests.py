@@ -200,7 +200,7 @@ def test_the_retry_of_a_driver_that_was_killed_after_its_publish_adds_nothing(
     report = again.run("days.cancelled", 2)
     published(report)
     assert report.rows_written == 0
-    assert "this run has appended its rows before" in report.extra["note"]
+    assert "this run has already appended its rows" in report.extra["note"]
     assert wrong(days, 1, 2, tables=["days.cancelled"]) == {}
     assert staged_files(days.warehouse) == []
 

@@ -172,7 +172,7 @@ def test_a_record_that_is_not_as_declared_fails_the_query_with_its_place(topic: 
             "drop such records (provider.malformed: drop), or keep them (provider.malformed: "
             "keep)."
         ) in str(raised.value)
-    with pytest.raises(StreamingQueryException, match="offset 1, is no JSON object"):
+    with pytest.raises(StreamingQueryException, match="offset 1, is not a JSON object"):
         topic.taken("failing")
 
 
