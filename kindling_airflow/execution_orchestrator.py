@@ -18,18 +18,18 @@ from kindling_airflow.generation_executor import (
     StreamingExecution,
     StreamingOptions,
 )
-from kindling_airflow.generation_executor.announcer import Log
-from kindling_airflow.generation_executor.settings import BatchOptions
+from kindling_airflow.generation_executor.events import Log
+from kindling_airflow.generation_executor.options import BatchOptions
 from kindling_airflow.generation_executor.signals import emit, plan_generated
 
 __all__ = ["ExecutionOrchestrator"]
 
 
 class ExecutionOrchestrator:
-    """Makes plans and has them executed.
+    """Creates plans and executes them.
 
     Args:
-        plan_generator: makes the plans.
+        plan_generator: creates the plans.
         generation_executor: executes them.
         logger_provider: anything with ``get_logger(name)``; by default the standard logging.
     """
@@ -42,7 +42,7 @@ class ExecutionOrchestrator:
     ) -> None:
         self._generator = plan_generator
         self._executor = generation_executor
-        self._log = Log(logger_provider, "kindling_airflow.execution_orchestrator")
+        self._log = Log(logger_provider, __name__)
 
     def execute(
         self,
@@ -59,7 +59,7 @@ class ExecutionOrchestrator:
 
         Raises:
             GraphValidationError: the pipes do not form a valid graph, or the strategy is unknown.
-            PlanValidationError: the strategy made a plan that breaks its own rules.
+            PlanValidationError: the strategy created a plan that breaks its own rules.
         """
         return self._executor.execute(self._plan(pipe_ids, strategy), **options)
 
@@ -92,15 +92,6 @@ class ExecutionOrchestrator:
         self, pipe_ids: Sequence[str] | None, strategy: ExecutionStrategy | str
     ) -> ExecutionPlan:
         plan = self._generator.generate_plan(pipe_ids, strategy)
-        emit(
-            plan_generated,
-            self,
-            self._receiver_failed,
-            plan=plan,
-            pipe_ids=plan.pipe_ids,
-            strategy=plan.strategy,
-        )
+        common = {"plan": plan, "pipe_ids": plan.pipe_ids, "strategy": plan.strategy}
+        emit(plan_generated, self, self._log.receiver_failed, **common)
         return plan
-
-    def _receiver_failed(self, name: str, error: Exception) -> None:
-        self._log.failure(f"a receiver of {name} failed; the execution goes on", error)

@@ -21,7 +21,7 @@ from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import GraphValidationError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_strategy import BatchExecutionStrategy, ExecutionPlanGenerator
-from kindling_airflow.generation_executor.sharing import SharedRead, recommended_reads
+from kindling_airflow.generation_executor.shared_reads import SharedRead, recommended_reads
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.pipe_graph import PipeGraph, PipeGraphBuilder
 from tests.builders import pipes, plan

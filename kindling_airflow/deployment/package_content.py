@@ -77,15 +77,14 @@ def project_files(root: Path, output: Path | None = None) -> ProjectFiles:
     taken = sorted({n.partition("/")[0] for n in names} & {RUNTIME, f"{RUNTIME}.py", INFO_NAME})
     if taken:
         raise PackageError(
-            f"{str(root / name)!r} has a name that the package needs for itself\n"
-            "  Fix: give it another one."
+            f"{str(root / name)!r} has a name that is reserved in the package\n  Fix: rename it."
             for name in taken
         )
     return ProjectFiles(root, tuple(sorted(names)), FrozenDict(dict(sorted(left_out.items()))))
 
 
 def _files_in(root: Path) -> Iterator[Path]:
-    """Yield the files beneath a folder; of folders that stay behind nothing is said."""
+    """Yield the files beneath a folder, without those of excluded folders."""
     for folder, folders, files in os.walk(root):
         folders[:] = [n for n in folders if not n.startswith(".") and n != "__pycache__"]
         yield from (Path(folder, name) for name in files)
@@ -102,16 +101,12 @@ def _reason_against(path: Path, root: Path, output: Path | None) -> str | None:
     if any(fnmatchcase(path.name, pattern) for pattern in _COMPILED):
         return "cannot be imported from a zip"
     if root not in path.resolve().parents:
-        return "a link that leads out of the project"
-    return None if path.is_file() else "no regular file"
+        return "a link to outside the project"
+    return None if path.is_file() else "not a regular file"
 
 
 def runtime_modules(package: Path | None = None) -> dict[str, Path]:
-    """Return the files of this package that the runner needs, by their paths in the zip.
-
-    Args:
-        package: the folder of the package; default: this one's.
-    """
+    """Return the files of this package that the runner needs, by their paths in the zip."""
     folder = Path(__file__).parents[1] if package is None else package
     waiting = [
         path for name in _ROOTS for path in sorted((folder / name).rglob("*.py")) if path.is_file()
@@ -157,13 +152,7 @@ def _files_of(folder: Path, module: str) -> list[Path]:
 
 
 def write_package(path: Path, files: ProjectFiles, manifest: Manifest, release: str) -> PackageInfo:
-    """Write a package; return what it says of itself.
-
-    Args:
-        path: where to.
-        files: the project's files.
-        manifest: the project's manifest.
-        release: the release of this package.
+    """Write a package; return its description.
 
     Raises:
         PackageError: a module of the manifest does not lie in the project; lists every one.
@@ -172,8 +161,8 @@ def write_package(path: Path, files: ProjectFiles, manifest: Manifest, release: 
     missing = sorted(set(manifest.sources) - set(files.names))
     if missing:
         raise PackageError(
-            f"{name!r} is needed by the declarations, but stays behind "
-            f"({files.left_out.get(name, 'hidden')})\n  Fix: give it another name."
+            f"{name!r} is needed by the declarations but is excluded "
+            f"({files.left_out.get(name, 'hidden')})\n  Fix: rename it."
             for name in missing
         )
     entries: dict[str, bytes] = {

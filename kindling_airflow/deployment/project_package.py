@@ -45,7 +45,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class PackageInfo:
-    """What a package says of itself.
+    """The description of a package.
 
     Attributes:
         manifest: digest of the manifest of the project that is in it.
@@ -71,12 +71,12 @@ class PackageInfo:
 
 
 def read_info(path: Path) -> PackageInfo:
-    """Return what a package says of itself.
+    """Return the description of a package.
 
     Raises:
-        PackageError: there is none, or it is no package of this version.
+        PackageError: it does not exist, or is not a package of this version.
     """
-    remedy = "\n  Fix: make it with 'airflow kindling package'."
+    remedy = "\n  Fix: build it with 'airflow kindling package'."
     try:
         with zipfile.ZipFile(path) as package:
             document = json.loads(package.read(INFO_NAME))
@@ -90,32 +90,25 @@ def read_info(path: Path) -> PackageInfo:
             FrozenDict({str(k): str(v) for k, v in document["files"].items()}),
         )
     except FileNotFoundError as error:
-        raise PackageError([f"there is no package {str(path)!r}{remedy}"]) from error
+        raise PackageError([f"package not found: {str(path)!r}{remedy}"]) from error
     except (OSError, zipfile.BadZipFile) as error:
         raise PackageError(
             [f"the package {str(path)!r} cannot be read: {error}{remedy}"]
         ) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise PackageError([f"{str(path)!r} is no package of a project{remedy}"]) from error
+        raise PackageError([f"{str(path)!r} is not a project package{remedy}"]) from error
 
 
 def package_problems(
     path: Path, info: PackageInfo, manifest: str, sources: Mapping[str, str]
 ) -> list[str]:
-    """Return why a package does not go with the declarations of a project; empty where it does.
-
-    Args:
-        path: the package; for messages.
-        info: what it says of itself.
-        manifest: the digest of the project's manifest.
-        sources: SHA-256 of the project's files, by their paths in the project.
-    """
+    """Return why a package does not go with the declarations of a project; empty where it does."""
     from kindling_airflow import __version__
 
     if info.release != __version__:
         problem = (
-            f"the package {str(path)!r} was made by release {info.release}, and this is release "
-            f"{__version__}\n  Fix: make it again with 'airflow kindling package'."
+            f"the package {str(path)!r} was built by release {info.release}, but this is release "
+            f"{__version__}\n  Fix: rebuild it with 'airflow kindling package'."
         )
         return [problem]
     if info.manifest == manifest and all(info.files.get(k) == v for k, v in sources.items()):
@@ -124,9 +117,9 @@ def package_problems(
     shown = first_of(list(map(repr, changed)), _SHOWN)
     why = f"changed since: {shown}" if changed else "other modules are imported"
     problem = (
-        f"the package {str(path)!r} is of another state of the project ({why}), so drivers would "
-        "run other code than the plan was made from\n"
-        "  Fix: make it again with 'airflow kindling package'."
+        f"the package {str(path)!r} was built from another state of the project ({why}), so "
+        "drivers would run different code than the plan was compiled from\n"
+        "  Fix: rebuild it with 'airflow kindling package'."
     )
     return [problem]
 
@@ -153,11 +146,11 @@ def find_package(manifest: str, import_path: Iterable[str] | None = None) -> Pat
         if info.manifest == manifest:
             return path
         others.append(path.name)
-    found = f"there is only {', '.join(map(repr, others))}" if others else "there is none"
+    found = f"only {', '.join(map(repr, others))} is" if others else "none is"
     problem = (
         f"the driver needs the package of manifest {manifest}, but {found} on its import path\n"
-        "  Fix: make the package again with 'airflow kindling package' and put it where the "
-        "definition's 'package' says."
+        "  Fix: rebuild the package with 'airflow kindling package' and put it at the path that "
+        "the definition's 'package' names."
     )
     raise PackageError([problem])
 
@@ -166,7 +159,7 @@ def unpack(path: Path, folder: Path) -> None:
     """Write the project in a package into a folder, so that its files can be opened.
 
     Raises:
-        PackageError: what is in it is not what it says.
+        PackageError: its content does not match its description.
     """
     info = read_info(path)
     with zipfile.ZipFile(path) as package:

@@ -1,4 +1,4 @@
-"""A start-up profile for Spark drivers: which archive fits here, and what the JVM is told.
+"""A start-up profile for Spark drivers: which archive fits here, and the options of the JVM.
 
 Half of a small pipe's time is the JVM loading and compiling classes. A class-data archive (AppCDS,
 JEP 350) brings them ready-made. It belongs to one Java and one Spark, so its name is made of both;
@@ -74,14 +74,10 @@ class Installation:
 def find_installation(
     environment: Mapping[str, str], spark_binary: str = "spark-submit"
 ) -> Installation | None:
-    """Return what ``spark-submit`` would start on, or None where that cannot be told.
+    """Return what ``spark-submit`` would start on, or None where that is unknown.
 
     It looks where Spark's own scripts look: ``JAVA_HOME``, ``SPARK_HOME``, the ``PATH``; and beside
     this Python.
-
-    Args:
-        environment: the variables that the driver is started with.
-        spark_binary: the program that starts it.
     """
     java, spark = _java_home(environment), _spark_home(environment, spark_binary)
     if java is None or spark is None:
@@ -104,7 +100,7 @@ def archive_name(installation: Installation, size: int) -> str:
 
 
 def archive_in(folder: Path, installation: Installation) -> Path | None:
-    """Return an installation's archive, or None where there is none that is whole.
+    """Return an installation's archive, or None without a complete one.
 
     Its name says its size, because a JVM that maps half of an archive dies of it: of a copy that
     was cut short nothing is used.
@@ -118,15 +114,15 @@ def archive_in(folder: Path, installation: Installation) -> Path | None:
     return folder / whole[-1] if whole else None
 
 
-def driver_options(mode: ProfileMode, archive: Path | None, said: str = "") -> str:
+def driver_options(mode: ProfileMode, archive: Path | None, given: str = "") -> str:
     """Return the options of a driver's JVM, as ``SPARK_SUBMIT_OPTS`` takes them.
 
-    What somebody has said already is left alone: a JVM with two collectors does not start.
+    Options that are given already are kept: a JVM with two collectors does not start.
 
     Args:
         mode: which profile.
         archive: the archive, if there is one.
-        said: every option that the driver gets from elsewhere, as one text.
+        given: every option that the driver gets from elsewhere, as one text.
 
     >>> driver_options(ProfileMode.LIGHT, None, "-XX:+UseG1GC")
     '-XX:TieredStopAtLevel=1'
@@ -135,11 +131,11 @@ def driver_options(mode: ProfileMode, archive: Path | None, said: str = "") -> s
     """
     options = []
     if mode is ProfileMode.LIGHT:
-        if not _COLLECTOR.search(said):
+        if not _COLLECTOR.search(given):
             options.append("-XX:+UseSerialGC")
-        if not _COMPILER.search(said):
+        if not _COMPILER.search(given):
             options.append("-XX:TieredStopAtLevel=1")
-    if mode is not ProfileMode.OFF and archive is not None and not _ARCHIVE.search(said):
+    if mode is not ProfileMode.OFF and archive is not None and not _ARCHIVE.search(given):
         # One that does not fit is passed over in silence, not with a line in every task's log.
         options += [_quoted(f"-XX:SharedArchiveFile={archive}"), "-Xshare:auto"]
         options += ["-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
@@ -168,7 +164,7 @@ def _spark_home(environment: Mapping[str, str], spark_binary: str) -> Path | Non
     if program is None:
         return None
     folder = Path(program).parent
-    # An installed pyspark has its programs in the environment's folder, and says where it is.
+    # An installed pyspark has its programs in the environment's folder, and names its folder.
     homes = [folder.parent] if not (folder / "find_spark_home.py").is_file() else []
     homes += sorted(folder.parent.glob("lib*/python3*/*-packages/pyspark"))
     return next((home.resolve() for home in homes if (home / "jars").is_dir()), None)

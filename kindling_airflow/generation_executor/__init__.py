@@ -1,11 +1,10 @@
-"""HOW, in one process: runs a plan through any callable that runs one pipe.
+"""Runs a plan in one process, through any callable that runs one pipe.
 
     executor = GenerationExecutor(run_pipe)
     result = executor.execute_batch(plan, parallel=True, max_workers=4)
 
-A generation starts when the one before is done; inside a generation pipes may run side by side, in
-threads. Nothing here knows what a pipe is: ``run_pipe`` may start a Spark job, call a service, or
-print. See :mod:`kindling_airflow.execution` for the parts.
+A generation starts when the one before is done; pipes of one generation may run in parallel, in
+threads. What a pipe does is up to ``run_pipe``: it may start a Spark job, call a service, or print.
 """
 
 from __future__ import annotations
@@ -18,10 +17,20 @@ from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.errors import ExecutionError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import is_forward
-from kindling_airflow.generation_executor.announcer import Announcer, Log
 from kindling_airflow.generation_executor.batch import BatchRun
-from kindling_airflow.generation_executor.halves import batch_half
-from kindling_airflow.generation_executor.problems import Problems
+from kindling_airflow.generation_executor.events import Events, Log
+from kindling_airflow.generation_executor.hybrid import batch_part
+from kindling_airflow.generation_executor.options import (
+    BatchOptions,
+    ErrorStrategy,
+    PipeOptions,
+    Problems,
+    RetryPolicy,
+    StreamingOptions,
+    StreamLimits,
+    pipe_options,
+    stream_limits,
+)
 from kindling_airflow.generation_executor.results import (
     ExecutionInterrupted,
     ExecutionResult,
@@ -39,17 +48,7 @@ from kindling_airflow.generation_executor.runners import (
     StreamHandle,
     StreamStarter,
 )
-from kindling_airflow.generation_executor.settings import (
-    BatchOptions,
-    ErrorStrategy,
-    PipeSettings,
-    RetryPolicy,
-    StreamingOptions,
-    StreamLimits,
-    pipe_settings,
-    stream_limits,
-)
-from kindling_airflow.generation_executor.sharing import Sharing, recommended_reads
+from kindling_airflow.generation_executor.shared_reads import SharedEntities, recommended_reads
 from kindling_airflow.generation_executor.streams import StreamingExecution
 from kindling_airflow.generation_executor.threads import DaemonThreads, Threads
 
@@ -74,11 +73,9 @@ __all__ = [
     "StreamingOptions",
 ]
 
-_LOGGER = "kindling_airflow.generation_executor"
-
 
 def _backwards(plan: ExecutionPlan) -> str:
-    """Return why a valid plan that is not forward is no batch plan: the first such edge."""
+    """Return why a valid plan that is not forward is not a batch plan: the first such edge."""
     number_of = {pipe_id: g.number for g in plan.generations for pipe_id in g}
     edge = next(
         edge
@@ -86,16 +83,12 @@ def _backwards(plan: ExecutionPlan) -> str:
         if number_of.get(edge.from_pipe, -1) > number_of.get(edge.to_pipe, len(number_of))
     )
     return (
-        f"a plan of strategy {plan.strategy!r} is no batch plan: pipe {edge.to_pipe!r} (generation "
-        f"{number_of[edge.to_pipe]}) reads entity {edge.entity!r} of pipe {edge.from_pipe!r} "
-        f"(generation {number_of[edge.from_pipe]})\n"
-        "  Fix: make a batch plan of these pipes, run this one as it stands with execute(), or "
+        f"a plan of strategy {plan.strategy!r} is not a batch plan: pipe {edge.to_pipe!r} "
+        f"(generation {number_of[edge.to_pipe]}) reads entity {edge.entity!r} "
+        f"of pipe {edge.from_pipe!r} (generation {number_of[edge.from_pipe]})\n"
+        "  Fix: create a batch plan for these pipes, run this plan unchanged with execute(), or "
         "start it as streams with execute_streaming()."
     )
-
-
-def _random_id() -> str:
-    return uuid.uuid4().hex
 
 
 class GenerationExecutor:
@@ -116,10 +109,10 @@ class GenerationExecutor:
         *,
         logger_provider: Any = None,
         threads: Callable[[], Threads] = DaemonThreads,
-        new_run_id: Callable[[], str] = _random_id,
+        new_run_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         self._run_pipe = run_pipe
-        self._log = Log(logger_provider, _LOGGER)
+        self._log = Log(logger_provider, __name__)
         self._new_threads = threads
         self._new_run_id = new_run_id
 
@@ -137,43 +130,43 @@ class GenerationExecutor:
         auto_cache: bool = False,
         run_id: str | None = None,
     ) -> ExecutionResult:
-        """Run every pipe of a plan to its end, and return what became of each.
+        """Run every pipe of a plan to its end, and return the result of each.
 
-        That pipes fail is no error: the result says so, and ``result.raise_if_failed()`` raises.
+        A failed pipe is not an error: the result says so, and ``result.raise_if_failed()`` raises.
 
         Args:
-            plan: the plan; its order must not be reverse or hybrid, which only streams understand.
-                One that commits to no order runs as it stands; :meth:`execute_batch` refuses it
-                where it is not forward.
-            parallel: whether the pipes of a generation run side by side, else one by one.
-            max_workers: how many run at once if they do.
+            plan: the plan; its order must not be reverse or hybrid, which need streams.
+                A plan without a fixed order runs unchanged; :meth:`execute_batch` requires it to
+                be forward.
+            parallel: whether the pipes of a generation run in parallel, else one by one.
+            max_workers: how many run at once in parallel.
             error_strategy: what a failed pipe means for the others.
-            pipe_timeout: how many seconds one try of a pipe may take; None: no limit. When they
-                are over the execution goes on without it, and the runner's ``cancel`` is called.
-            retry_attempts: how often a failed pipe is tried again.
-            retry_interval_seconds: how long to wait before each further try.
-            overrides: settings by pipe, stronger than the pipe's tags, which are stronger than
+            pipe_timeout: how many seconds one attempt of a pipe may take; None: no limit. After
+                that the execution continues without it, and the runner's ``cancel`` is called.
+            retry_attempts: how often a failed pipe is retried.
+            retry_interval_seconds: how long to wait before each retry.
+            overrides: options by pipe, stronger than the pipe's tags, which are stronger than
                 these arguments: ``{"gold.sales": {"retry.attempts": 2, "timeout_seconds": 600}}``.
             auto_cache: whether to keep the entities that the plan recommends between the pipes
-                that read them; needs a runner that can (:class:`SharedReads`), the log warns of
-                one that cannot.
-            run_id: names this execution; by default a fresh one.
+                that read them; needs a runner that can (:class:`SharedReads`), else a warning is
+                logged.
+            run_id: names this execution; by default a new one.
 
         Raises:
             PlanValidationError: the plan breaks a rule of its strategy. Nothing was run.
-            ExecutionError: settings make no sense, or the plan is one for streams. Nothing was run.
-            ExecutionInterrupted: a ``KeyboardInterrupt`` came; carries the results so far.
+            ExecutionError: options are invalid, or the plan is for streams. Nothing was run.
+            ExecutionInterrupted: ``KeyboardInterrupt``, with the results so far.
         """
         plan.validate()
         problems = Problems()
         if plan.direction() in ("reverse", "hybrid") and not is_forward(plan):
             problems.append(
-                f"a plan of strategy {plan.strategy!r} cannot be run to its end: its order is "
+                f"a plan of strategy {plan.strategy!r} cannot be run as a batch: its order is "
                 f"{plan.direction()}, so consumers would run before their producers\n"
-                "  Fix: make a batch plan of these pipes, or start them as streams with "
+                "  Fix: create a batch plan for these pipes, or start them as streams with "
                 "execute_streaming()."
             )
-        said = {
+        options = {
             "parallel": parallel,
             "max_workers": max_workers,
             "error_strategy": error_strategy,
@@ -182,7 +175,7 @@ class GenerationExecutor:
             "retry_interval_seconds": retry_interval_seconds,
             "overrides": overrides,
         }
-        batch = self._batch(plan, said, self._announcer(plan, run_id), problems, auto_cache)
+        batch = self._batch(plan, options, self._events(plan, run_id), problems, auto_cache)
         problems.raise_if_any()
         return batch.run()
 
@@ -191,8 +184,8 @@ class GenerationExecutor:
     ) -> ExecutionResult:
         """Run a plan whose producers come before their consumers.
 
-        Options and errors are those of :meth:`execute`, which differs in one thing: it takes a plan
-        that commits to no order as it stands, this one only if the plan is forward nevertheless.
+        Options and errors are those of :meth:`execute`; a plan without a fixed order must be
+        forward as well.
 
         Raises:
             ExecutionError: the plan is not forward. Nothing was run.
@@ -212,40 +205,40 @@ class GenerationExecutor:
     ) -> StreamingExecution:
         """Start every stream of a plan, and return when all are ready.
 
-        The batch pipes of a hybrid plan run then, in forward order, while the streams go on; it
-        returns when they have ended. That some of them failed is no error: the result says so. If a
-        stream fails meanwhile no further one begins.
+        The batch pipes of a hybrid plan run then, in forward order, while the streams run; it
+        returns when they have ended. A failed batch pipe is not an error: the result says so. After
+        a stream has failed no further one is started.
 
         Args:
             plan: the plan; its order must not be forward.
-            streaming_options: how long to wait for what.
+            streaming_options: the time limits.
             batch_options: how the batch pipes of a hybrid plan run: the arguments of
                 :meth:`execute`, from ``parallel`` to ``overrides``.
-            run_id: names this execution; by default a fresh one.
+            run_id: names this execution; by default a new one.
 
         Raises:
             PlanValidationError: the plan breaks a rule of its strategy. Nothing was started.
-            ExecutionError: settings make no sense, the plan is one for batch, or the runner
-                cannot start streams. Nothing was started.
+            ExecutionError: options are invalid, the plan is for batch, or the runner cannot
+                start streams. Nothing was started.
             StreamError: a stream failed or was not ready in time; all were stopped.
-            ExecutionInterrupted: a ``KeyboardInterrupt`` came; all were stopped.
+            ExecutionInterrupted: ``KeyboardInterrupt``; all were stopped.
         """
         plan.validate()
         problems = Problems()
         if plan.direction() == "forward":
             problems.append(
                 f"a plan of strategy {plan.strategy!r} cannot be started as streams: its order is "
-                "forward, so not every consumer would stand ready for its producers\n"
-                "  Fix: make a streaming plan of these pipes, or run them with execute_batch()."
+                "forward, so consumers would not be ready before their producers\n"
+                "  Fix: create a streaming plan for these pipes, or run them with execute_batch()."
             )
         options = problems.of(lambda: StreamingOptions.of(streaming_options), StreamingOptions())
         limits = problems.of(lambda: stream_limits(plan, options), dict[str, StreamLimits]())
-        half, announcer = batch_half(plan), self._announcer(plan, run_id)
-        if half is None:
+        part, events = batch_part(plan), self._events(plan, run_id)
+        if part is None:
             batch = None
             problems.of(lambda: BatchOptions.of(batch_options), BatchOptions())
         else:
-            batch = self._batch(half, batch_options, announcer, problems)
+            batch = self._batch(part, batch_options, events, problems)
         starter = self._run_pipe
         if not isinstance(starter, StreamStarter):
             problem = (
@@ -260,7 +253,7 @@ class GenerationExecutor:
             options=options,
             limits=limits,
             new_threads=self._new_threads,
-            announcer=announcer,
+            events=events,
             batch=batch,
         )
         execution.begin()
@@ -269,16 +262,16 @@ class GenerationExecutor:
     def _batch(
         self,
         plan: ExecutionPlan,
-        said: BatchOptions | Mapping[str, Any],
-        announcer: Announcer,
+        given: BatchOptions | Mapping[str, Any],
+        events: Events,
         problems: Problems,
         auto_cache: bool = False,
     ) -> BatchRun:
-        """Return a run of a plan, which must not begin if there are problems in the end."""
-        overrides = said.get("overrides") if isinstance(said, Mapping) else None
+        """Return a run of a plan, which must not begin if problems were found."""
+        overrides = given.get("overrides") if isinstance(given, Mapping) else None
         usual = BatchOptions(overrides=overrides if isinstance(overrides, Mapping) else EMPTY)
-        options = problems.of(lambda: BatchOptions.of(said), usual)
-        settings = problems.of(lambda: pipe_settings(plan, options), dict[str, PipeSettings]())
+        options = problems.of(lambda: BatchOptions.of(given), usual)
+        by_pipe = problems.of(lambda: pipe_options(plan, options), dict[str, PipeOptions]())
         reads, wrong = recommended_reads(plan)
         if auto_cache:
             problems += wrong
@@ -287,11 +280,11 @@ class GenerationExecutor:
             plan,
             self._run_pipe,
             options=options,
-            settings=settings,
+            pipe_options=by_pipe,
             threads=threads,
-            sharing=Sharing(reads, self._run_pipe, auto_cache, announcer, threads.post),
-            announcer=announcer,
+            shared_reads=SharedEntities(reads, self._run_pipe, auto_cache, events, threads.post),
+            events=events,
         )
 
-    def _announcer(self, plan: ExecutionPlan, run_id: str | None) -> Announcer:
-        return Announcer(self, self._log, self._new_run_id() if run_id is None else run_id, plan)
+    def _events(self, plan: ExecutionPlan, run_id: str | None) -> Events:
+        return Events(self, self._log, self._new_run_id() if run_id is None else run_id, plan)

@@ -1,13 +1,13 @@
 """Runs a plan to its end, generation by generation.
 
-    the thread that called                           a daemon thread for each try
-    ----------------------                           ----------------------------
+    the calling thread                               a daemon thread for each attempt
+    ------------------                               --------------------------------
     begin pipes while there are slots         ---->  run_pipe(pipe_id)
-    wait: a message, or the next moment       <----  how it ended
-    record, announce, decide what follows
+    wait: a message, or the next deadline     <----  how it ended
+    record, send signals, decide what follows
 
-Everything is decided, recorded and announced in the thread that called, so signals come one after
-the other, and in the order in which things happened.
+Everything is decided, recorded and signalled in the calling thread, so signals are sent one after
+the other, in the order in which things happened.
 """
 
 from __future__ import annotations
@@ -16,26 +16,22 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
-
-from blinker import Signal
 
 from kindling_airflow.execution_plan import ExecutionPlan, Generation
-from kindling_airflow.generation_executor.announcer import Announcer
+from kindling_airflow.generation_executor.attempts import Attempts, PipeEnd, Retry
+from kindling_airflow.generation_executor.events import Events
+from kindling_airflow.generation_executor.options import BatchOptions, ErrorStrategy, PipeOptions
 from kindling_airflow.generation_executor.results import (
     ExecutionInterrupted,
     ExecutionResult,
     GenerationResult,
     PipeResult,
     PipeStatus,
-    told_error,
+    with_class,
 )
 from kindling_airflow.generation_executor.runners import PipeRunner
-from kindling_airflow.generation_executor.settings import BatchOptions, ErrorStrategy, PipeSettings
-from kindling_airflow.generation_executor.sharing import Sharing
+from kindling_airflow.generation_executor.shared_reads import SharedEntities
 from kindling_airflow.generation_executor.signals import (
-    execution_completed,
-    execution_failed,
     execution_started,
     generation_completed,
     generation_failed,
@@ -47,23 +43,18 @@ from kindling_airflow.generation_executor.signals import (
     pipe_started,
 )
 from kindling_airflow.generation_executor.threads import Threads
-from kindling_airflow.generation_executor.tries import PipeEnd, Retry, Tries
-
-__all__ = ["BatchRun", "Watch"]
 
 _INTERRUPTED = "the execution was interrupted"
-_MOST_CAUSES = (
-    10  # a failure in a wide plan would otherwise be named by thousands, thousands of times
-)
+_MOST_CAUSES = 10  # in a wide plan, thousands of pipes may have thousands of causes
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What goes on beside a run, and may be a reason to begin nothing more.
+    """Something beside a run that may be a reason to start nothing more.
 
     Attributes:
         trouble: returns the reason, or "".
-        every_seconds: how often it is asked, at least.
+        every_seconds: how often it is called, at least.
     """
 
     trouble: Callable[[], str]
@@ -71,17 +62,7 @@ class Watch:
 
 
 class BatchRun:
-    """One execution of a plan, or the batch half of one.
-
-    Args:
-        plan: a valid plan.
-        run_pipe: runs a pipe.
-        options: what holds for the run.
-        settings: what holds for each pipe.
-        threads: time and threads of this execution alone.
-        sharing: the shared entities.
-        announcer: sends the signals.
-    """
+    """One execution of a valid plan, or of the batch part of one."""
 
     def __init__(
         self,
@@ -89,36 +70,36 @@ class BatchRun:
         run_pipe: PipeRunner,
         *,
         options: BatchOptions,
-        settings: Mapping[str, PipeSettings],
+        pipe_options: Mapping[str, PipeOptions],
         threads: Threads,
-        sharing: Sharing,
-        announcer: Announcer,
+        shared_reads: SharedEntities,
+        events: Events,
     ) -> None:
         self._plan = plan
         self._strategy = ErrorStrategy(options.error_strategy)
         self._threads = threads
-        self._sharing = sharing
-        self._announcer = announcer
-        self._tries = Tries(
+        self._shared_reads = shared_reads
+        self._events = events
+        self._attempts = Attempts(
             run_pipe,
             options,
-            settings,
+            pipe_options,
             threads,
-            announcer.log,
+            events.log,
             on_retry=self._retrying,
-            on_message=sharing.reported,
+            on_message=shared_reads.reported,
         )
         self._began = threads.now()
         self._results: dict[str, PipeResult] = {}
-        self._causes: dict[str, tuple[str, ...]] = {}  # by pipe that others cannot build on
-        self._stop = ""  # why nothing more is begun
+        self._causes: dict[str, tuple[str, ...]] = {}  # by pipe that is not available to others
+        self._stop = ""  # why nothing more is started
         self._current: tuple[Generation, float] | None = None
         self._seconds: dict[int, float] = {}  # by generation
         self._watch: Watch | None = None
 
     @property
     def results(self) -> Mapping[str, PipeResult]:
-        """What became of the pipes that have ended, or will not run."""
+        """The results of the pipes that have ended, or will not run."""
         return self._results
 
     @property
@@ -127,14 +108,14 @@ class BatchRun:
         return self._seconds
 
     def run(self) -> ExecutionResult:
-        """Run the plan and return what became of every pipe.
+        """Run the plan and return the result of every pipe.
 
         Raises:
             ExecutionInterrupted: ``KeyboardInterrupt``, with the results so far.
         """
         try:
             with self._wound_down():
-                self._announcer.tell(execution_started)
+                self._events.send(execution_started)
                 self._run_all()
         except KeyboardInterrupt as interrupt:
             raise ExecutionInterrupted(self._finish()) from interrupt
@@ -143,20 +124,17 @@ class BatchRun:
             raise
         return self._finish()
 
-    def run_half(self, watch: Watch) -> None:
-        """Run the plan as a part of an execution that somebody else begins, ends and announces.
+    def run_part(self, watch: Watch) -> None:
+        """Run the plan as a part of an execution that the caller begins and ends.
 
         Every pipe is in :attr:`results` afterwards, also when something is raised.
-
-        Args:
-            watch: the other part.
         """
         self._watch = watch
         with self._wound_down():
             self._run_all()
 
     def _run_all(self) -> None:
-        self._sharing.recommend()
+        self._shared_reads.recommend()
         for generation in self._plan.generations:
             self._run_generation(generation)
 
@@ -168,22 +146,24 @@ class BatchRun:
             self._wind_down()
             raise
         finally:
-            self._sharing.release_all()
+            self._shared_reads.release_all()
 
     def _run_generation(self, generation: Generation) -> None:
         ready = deque(self._admitted(generation))
         if not ready:
             return
         self._current = (generation, self._threads.now())
-        self._announcer.tell(generation_started, generation=generation, pipe_ids=tuple(ready))
-        self._sharing.before(ready)
-        while ready or self._tries.any_left():
-            self._tries.resume()
-            while ready and self._tries.has_slot():
+        self._events.send(generation_started, generation=generation, pipe_ids=tuple(ready))
+        self._shared_reads.before(ready)
+        while ready or self._attempts.any_left():
+            self._attempts.resume()
+            while ready and self._attempts.has_slot():
                 pipe_id = ready.popleft()
-                self._say(pipe_started, pipe_id)
-                self._tries.begin(pipe_id)
-            end = self._tries.next_end(None if self._watch is None else self._watch.every_seconds)
+                self._events.send_of_pipe(pipe_started, pipe_id)
+                self._attempts.begin(pipe_id)
+            end = self._attempts.next_end(
+                None if self._watch is None else self._watch.every_seconds
+            )
             if end is not None:
                 self._record(end)
             if self._watch is not None and not self._stop:
@@ -196,7 +176,7 @@ class BatchRun:
         for pipe_id in ready:
             self._not_run(pipe_id, self._stop)
         ready.clear()
-        self._tries.try_no_more(self._stop)
+        self._attempts.stop_retrying(self._stop)
 
     def _generation_ended(self) -> None:
         if self._current is None:
@@ -206,13 +186,13 @@ class BatchRun:
         self._seconds[generation.number] = self._threads.now() - began
         result = self._generation_result(generation)
         signal = generation_completed if result.all_succeeded else generation_failed
-        self._announcer.tell(signal, generation=generation, result=result)
+        self._events.send(signal, generation=generation, result=result)
 
     def _wind_down(self) -> None:
-        """Leave in order: every pipe has a result, every announcement its counterpart."""
+        """End in order: every pipe gets a result, every start signal its counterpart."""
         self._stop = _INTERRUPTED
-        self._tries.abandon(_INTERRUPTED)
-        for end in self._tries.ends():
+        self._attempts.abandon(_INTERRUPTED)
+        for end in self._attempts.ends():
             self._record(end)
         for pipe_id in self._plan.pipe_ids:
             if pipe_id not in self._results:
@@ -224,11 +204,10 @@ class BatchRun:
             plan=self._plan,
             generation_results=tuple(map(self._generation_result, self._plan.generations)),
             duration_seconds=self._threads.now() - self._began,
-            run_id=self._announcer.run_id,
-            cache_metrics=self._sharing.metrics(),
+            run_id=self._events.run_id,
+            cache_metrics=self._shared_reads.metrics(),
         )
-        signal = execution_completed if result.all_succeeded else execution_failed
-        self._announcer.tell(signal, result=result)
+        self._events.send_end(result)
         return result
 
     def _generation_result(self, generation: Generation) -> GenerationResult:
@@ -273,34 +252,38 @@ class BatchRun:
             reason=end.reason,
         )
         self._results[end.pipe_id] = result
-        log = self._announcer.log
+        log = self._events.log
         if result.status is PipeStatus.FAILED:
             log.failure(f"pipe {end.pipe_id!r} failed: {result.error_text}", outcome.exception)
             if self._strategy is ErrorStrategy.SKIP_DEPENDENTS:
                 self._causes[end.pipe_id] = (end.pipe_id,)
             elif self._strategy is ErrorStrategy.FAIL_FAST and not self._stop:
                 self._stop = f"pipe {end.pipe_id!r} failed (fail_fast)"
-            self._say(pipe_failed, end.pipe_id, result=result, exception=outcome.exception)
+            self._events.send_of_pipe(
+                pipe_failed, end.pipe_id, result=result, exception=outcome.exception
+            )
         else:
             done = result.status is PipeStatus.SUCCESS
             log.info(f"pipe {end.pipe_id!r} {'done' if done else f'skipped: {end.reason}'}")
-            self._say(pipe_completed if done else pipe_skipped, end.pipe_id, result=result)
-        self._sharing.ended(end.pipe_id)
+            self._events.send_of_pipe(
+                pipe_completed if done else pipe_skipped, end.pipe_id, result=result
+            )
+        self._shared_reads.ended(end.pipe_id)
 
     def _not_run(self, pipe_id: str, reason: str) -> None:
         result = PipeResult(pipe_id, PipeStatus.NOT_RUN, reason=reason)
         self._results[pipe_id] = result
-        self._announcer.log.warning(f"pipe {pipe_id!r} is not run: {reason}")
-        self._say(pipe_skipped, pipe_id, result=result)
-        self._sharing.ended(pipe_id)
+        self._events.log.warning(f"pipe {pipe_id!r} was not run: {reason}")
+        self._events.send_of_pipe(pipe_skipped, pipe_id, result=result)
+        self._shared_reads.ended(pipe_id)
 
     def _retrying(self, retry: Retry) -> None:
         outcome = retry.outcome
-        self._announcer.log.warning(
-            f"pipe {retry.pipe_id!r}: try {retry.attempt} failed, the next one follows in "
-            f"{retry.wait_seconds:g} s: {told_error(outcome.error_type, outcome.error or '')}"
+        self._events.log.warning(
+            f"pipe {retry.pipe_id!r}: attempt {retry.attempt} failed, retrying in "
+            f"{retry.wait_seconds:g} s: {with_class(outcome.error_type, outcome.error or '')}"
         )
-        self._say(
+        self._events.send_of_pipe(
             pipe_retrying,
             retry.pipe_id,
             attempt=retry.attempt,
@@ -308,7 +291,3 @@ class BatchRun:
             exception=outcome.exception,
             wait_seconds=retry.wait_seconds,
         )
-
-    def _say(self, signal: Signal, pipe_id: str, **payload: Any) -> None:
-        number = self._plan.find_pipe_generation(pipe_id)
-        self._announcer.tell(signal, pipe_id=pipe_id, generation_number=number, **payload)

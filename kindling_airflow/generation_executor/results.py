@@ -1,8 +1,8 @@
-"""What became of a plan: by pipe, by generation, as a whole. Every pipe of the plan is in it."""
+"""The outcome of a plan: by pipe, by generation, as a whole. Every pipe of the plan is in it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -17,8 +17,8 @@ __all__ = [
     "ExecutionResult",
     "GenerationResult",
     "PipeResult",
+    "PipeResults",
     "PipeStatus",
-    "told_error",
 ]
 
 
@@ -42,18 +42,18 @@ class PipeStatus(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class PipeResult:
-    """What became of a pipe.
+    """The outcome of a pipe.
 
     Attributes:
         pipe_id: the pipe.
         status: how it ended.
-        duration_seconds: from its first start to its end, waits between tries included.
+        duration_seconds: from its first start to its end, waits between attempts included.
         error: why it failed, else None.
         error_type: the class of the error, else None.
         streaming_query: the handle of a stream, else None.
-        attempts: how many tries there were; 0 where it did not run.
+        attempts: how many attempts there were; 0 where it did not run.
         report: what its runner returned, if that was a report or a mapping, else None.
-        reason: why it was skipped or not run, or why a failure was not tried again; else "".
+        reason: why it was skipped or not run, or why a failure was not retried; else "".
     """
 
     pipe_id: str
@@ -68,16 +68,16 @@ class PipeResult:
 
     @property
     def timed_out(self) -> bool:
-        """Whether its last try was given up because its time had run out."""
+        """Whether its last attempt was abandoned because its time had run out."""
         return self.error_type == PipeTimeoutError.__name__
 
     @property
     def error_text(self) -> str | None:
         """Why it failed, behind the class of the error as Python shows it; None if it did not.
 
-        The package's own errors say what is wrong by themselves.
+        The package's own errors need no class in front.
         """
-        return None if self.error is None else told_error(self.error_type, self.error)
+        return None if self.error is None else with_class(self.error_type, self.error)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as a JSON document; the stream's handle is left out."""
@@ -93,9 +93,48 @@ class PipeResult:
         }
 
 
+class PipeResults:
+    """What follows from the results of several pipes."""
+
+    __slots__ = ()
+
+    @property
+    def pipe_results(self) -> tuple[PipeResult, ...]:
+        """The results, in the order of the plan."""
+        raise NotImplementedError
+
+    @property
+    def all_succeeded(self) -> bool:
+        """Whether every pipe did its work, or had none to do; True without pipes."""
+        return all(r.status.is_well for r in self.pipe_results)
+
+    @property
+    def success_count(self) -> int:
+        """How many pipes did their work."""
+        return self._count(PipeStatus.SUCCESS)
+
+    @property
+    def failed_count(self) -> int:
+        """How many pipes failed."""
+        return self._count(PipeStatus.FAILED)
+
+    @property
+    def skipped_count(self) -> int:
+        """How many pipes had nothing to do."""
+        return self._count(PipeStatus.SKIPPED)
+
+    @property
+    def failed_pipes(self) -> tuple[str, ...]:
+        """The pipes that failed, in the order of the plan."""
+        return tuple(r.pipe_id for r in self.pipe_results if r.status is PipeStatus.FAILED)
+
+    def _count(self, status: PipeStatus) -> int:
+        return sum(r.status is status for r in self.pipe_results)
+
+
 @dataclass(frozen=True, slots=True)
-class GenerationResult:
-    """What became of a generation.
+class GenerationResult(PipeResults):
+    """The outcome of a generation.
 
     Attributes:
         generation_number: its number in the plan.
@@ -112,31 +151,6 @@ class GenerationResult:
         """Whether any of its pipes was started."""
         return any(r.status is not PipeStatus.NOT_RUN for r in self.pipe_results)
 
-    @property
-    def all_succeeded(self) -> bool:
-        """Whether every pipe did its work, or had none to do."""
-        return all(r.status.is_well for r in self.pipe_results)
-
-    @property
-    def success_count(self) -> int:
-        """How many of its pipes did their work."""
-        return _counts(self.pipe_results)[PipeStatus.SUCCESS]
-
-    @property
-    def failed_count(self) -> int:
-        """How many of its pipes failed."""
-        return _counts(self.pipe_results)[PipeStatus.FAILED]
-
-    @property
-    def skipped_count(self) -> int:
-        """How many of its pipes had nothing to do."""
-        return _counts(self.pipe_results)[PipeStatus.SKIPPED]
-
-    @property
-    def failed_pipes(self) -> tuple[str, ...]:
-        """Its pipes that failed, in the plan's order."""
-        return tuple(r.pipe_id for r in self.pipe_results if r.status is PipeStatus.FAILED)
-
     def to_json(self) -> dict[str, Any]:
         """Return the result as a JSON document."""
         return {
@@ -147,8 +161,8 @@ class GenerationResult:
 
 
 @dataclass(frozen=True, slots=True)
-class ExecutionResult:
-    """What became of a plan.
+class ExecutionResult(PipeResults):
+    """The outcome of a plan.
 
     Attributes:
         plan: the plan.
@@ -175,49 +189,23 @@ class ExecutionResult:
     @property
     def pipe_results(self) -> tuple[PipeResult, ...]:
         """All pipes' results, in the order of the generations."""
-        return tuple(self._results())
+        return tuple([r for generation in self.generation_results for r in generation.pipe_results])
 
     def pipe_result(self, pipe_id: str) -> PipeResult | None:
         """Return a pipe's result, or None for a pipe that is not in the plan."""
-        return next((r for r in self._results() if r.pipe_id == pipe_id), None)
-
-    @property
-    def all_succeeded(self) -> bool:
-        """Whether every pipe did its work, or had none to do; True for an empty plan."""
-        return all(r.status.is_well for r in self._results())
-
-    @property
-    def failed_pipes(self) -> tuple[str, ...]:
-        """The pipes that failed, in the order of the generations."""
-        return tuple(r.pipe_id for r in self._results() if r.status is PipeStatus.FAILED)
-
-    @property
-    def success_count(self) -> int:
-        """How many pipes did their work."""
-        return _counts(self._results())[PipeStatus.SUCCESS]
-
-    @property
-    def failed_count(self) -> int:
-        """How many pipes failed."""
-        return _counts(self._results())[PipeStatus.FAILED]
-
-    @property
-    def skipped_count(self) -> int:
-        """How many pipes had nothing to do."""
-        return _counts(self._results())[PipeStatus.SKIPPED]
+        return next((r for r in self.pipe_results if r.pipe_id == pipe_id), None)
 
     def get_summary(self) -> dict[str, Any]:
         """Return the figures of the execution, of JSON types."""
-        count = _counts(self._results())
         return {
             "run_id": self.run_id,
             "strategy": self.plan.strategy,
             "total_pipes": self.plan.total_pipes(),
             "generations_executed": sum(g.executed for g in self.generation_results),
-            "success_count": count[PipeStatus.SUCCESS],
-            "failed_count": count[PipeStatus.FAILED],
-            "skipped_count": count[PipeStatus.SKIPPED],
-            "not_run_count": count[PipeStatus.NOT_RUN],
+            "success_count": self.success_count,
+            "failed_count": self.failed_count,
+            "skipped_count": self.skipped_count,
+            "not_run_count": self._count(PipeStatus.NOT_RUN),
             "duration_seconds": self.duration_seconds,
             "all_succeeded": self.all_succeeded,
             "failed_pipes": list(self.failed_pipes),
@@ -238,25 +226,22 @@ class ExecutionResult:
         Raises:
             PipeRunError: a pipe failed or did not run; names each with its reason.
         """
-        bad = [r for r in self._results() if not r.status.is_well]
+        bad = [r for r in self.pipe_results if not r.status.is_well]
         if bad:
+            total = self.plan.total_pipes()
             lines = [
                 f"  {r.pipe_id!r} {r.status.value.replace('_', ' ')}: {r.error_text or r.reason}"
                 for r in bad
             ]
-            said = f"run {self.run_id!r}: {len(bad)} of {self.plan.total_pipes()} pipes did not end"
-            raise PipeRunError("\n".join([f"{said} well", *lines]))
-
-    def _results(self) -> Iterator[PipeResult]:
-        for generation in self.generation_results:
-            yield from generation.pipe_results
+            headline = f"run {self.run_id!r}: {len(bad)} of {total} pipes did not succeed"
+            raise PipeRunError("\n".join([headline, *lines]))
 
 
 class ExecutionInterrupted(KeyboardInterrupt):
     """An execution was interrupted from the keyboard.
 
     Attributes:
-        result: what became of each pipe until then.
+        result: the outcome of each pipe until then.
     """
 
     def __init__(self, result: ExecutionResult) -> None:
@@ -264,22 +249,15 @@ class ExecutionInterrupted(KeyboardInterrupt):
         super().__init__(f"run {result.run_id!r} was interrupted")
 
 
-def told_error(kind: str | None, text: str) -> str:
-    """Return an error's text behind its class, unless it is of this package or says so itself.
+def with_class(kind: str | None, text: str) -> str:
+    """Return an error's text after its class; without it if the class is of this package.
 
-    >>> told_error("KeyError", "'month'"), told_error("PipeRunError", "the session has ended")
+    >>> with_class("KeyError", "'month'"), with_class("PipeRunError", "the session has ended")
     ("KeyError: 'month'", 'the session has ended')
     """
     if kind is None or hasattr(errors, kind) or text == kind or text.startswith(f"{kind}: "):
         return text
     return f"{kind}: {text}"
-
-
-def _counts(results: Iterable[PipeResult]) -> dict[PipeStatus, int]:
-    count = dict.fromkeys(PipeStatus, 0)
-    for result in results:
-        count[result.status] += 1
-    return count
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What an executor asks of the callable that runs a pipe, and how it reads what comes back.
+"""What an executor expects of the callable that runs a pipe, and how it reads its result.
 
     run_pipe(pipe_id) -> outcome
 
@@ -7,13 +7,12 @@
 | an object or mapping with a ``status``, or a status alone | by it, see below |
 | ``Skipped(reason)``, or ``PipeSkipped(reason)`` raised | skipped |
 | ``False``, an exception | failed |
-| what has not run yet: an awaitable, a ``Future``, a generator | failed |
+| unfinished work: an awaitable, a ``Future``, a generator | failed |
 | an :class:`ExecutionResult`, of a plan in the plan | failed if it did not all go well |
 | anything else: ``None``, ``True``, a mapping, a row count | did its work |
 
 ``published``, ``success`` and ``succeeded`` are good statuses, ``skipped`` is skipped, and every
-other one is a failure, known or not. A report whose ``extra`` says ``permanent`` is not tried
-again.
+other one is a failure, known or not. A report with ``permanent`` in its ``extra`` is not retried.
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ __all__ = [
     "StreamHandle",
     "StreamStarter",
     "outcome_of",
-    "try_pipe",
+    "run_attempt",
 ]
 
 
 class PipeRunner(Protocol):
-    """Runs one pipe. Called in a thread of the pipe's own, with the caller's context variables."""
+    """Runs one pipe. Called in the pipe's own thread, with the caller's context variables."""
 
     def __call__(self, pipe_id: str, /) -> Any:
         """Run the pipe to its end; see the module for what to return."""
@@ -54,10 +53,10 @@ class PipeRunner(Protocol):
 
 @runtime_checkable
 class Cancellable(Protocol):
-    """A runner that can be told to give up."""
+    """A runner that can cancel."""
 
     def cancel(self, pipe_id: str, /) -> object:
-        """Ask the pipe's running try to end soon. Called in a thread of its own."""
+        """Ask the pipe's running attempt to end soon. Called in its own thread."""
         ...
 
 
@@ -71,7 +70,7 @@ class SharedReads(Protocol):
         Args:
             entity_id: the entity.
             level: ``MEMORY_ONLY``, ``MEMORY_AND_DISK`` or ``DISK_ONLY``.
-            on_read: to be called with each reading pipe, and whether it got what was there already.
+            on_read: to be called with each reading pipe, and whether it got the kept data.
         """
         ...
 
@@ -82,14 +81,14 @@ class SharedReads(Protocol):
 
 @runtime_checkable
 class StreamHandle(Protocol):
-    """A stream that was started. What it is asked, it answers at once."""
+    """A stream that was started. The queries about its state return at once."""
 
     def is_ready(self) -> bool:
-        """Tell whether it takes in data."""
+        """Return whether it processes data."""
         ...
 
     def is_active(self) -> bool:
-        """Tell whether it has not ended yet."""
+        """Return whether it has not ended yet."""
         ...
 
     def error(self) -> BaseException | str | None:
@@ -97,20 +96,20 @@ class StreamHandle(Protocol):
         ...
 
     def drain(self) -> object:
-        """Work off what has arrived; may take its time."""
+        """Process what has arrived; may take long."""
         ...
 
     def stop(self) -> object:
-        """End; may take its time."""
+        """End; may take long."""
         ...
 
 
 @runtime_checkable
 class ReportingStream(Protocol):
-    """A stream that can say what it did."""
+    """A stream that can report what it did."""
 
     def report(self) -> object:
-        """Return a report or a mapping; it becomes that of the pipe's result. Asked at its end."""
+        """Return a report or a mapping for the pipe's result. Called at its end."""
         ...
 
 
@@ -119,7 +118,7 @@ class StreamStarter(Protocol):
     """A runner that can start a pipe as a stream."""
 
     def start(self, pipe_id: str, /) -> StreamHandle:
-        """Start the pipe, without waiting until it is ready. Called in a thread of its own."""
+        """Start the pipe, without waiting until it is ready. Called in its own thread."""
         ...
 
 
@@ -130,13 +129,13 @@ class Skipped:
     reason: str = ""
 
 
-class PipeSkipped(Exception):  # noqa: N818 (it is no error)
+class PipeSkipped(Exception):  # noqa: N818 (not an error)
     """Raised by a runner or a pipe: there is nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one try of a pipe ended.
+    """How one attempt of a pipe ended.
 
     Attributes:
         status: success, skipped or failed.
@@ -144,7 +143,7 @@ class Outcome:
         error, error_type: why it failed.
         exception: what was raised, if something was.
         report: what the runner returned, if that was a report or a mapping.
-        permanent: whether trying again cannot help.
+        permanent: whether a retry cannot help.
     """
 
     status: PipeStatus
@@ -157,7 +156,7 @@ class Outcome:
 
     @classmethod
     def raised(cls, exception: BaseException) -> Outcome:
-        """Return the failure that an exception is; trying again after an exit cannot help."""
+        """Return the failure that an exception is; after an exit a retry cannot help."""
         return cls(
             PipeStatus.FAILED,
             error=str(exception) or type(exception).__name__,
@@ -176,8 +175,8 @@ _STATUSES = {
 }
 
 
-def try_pipe(run_pipe: PipeRunner, pipe_id: str) -> Outcome:
-    """Run a pipe once. Nothing is raised: this is the boundary around other people's code."""
+def run_attempt(run_pipe: PipeRunner, pipe_id: str) -> Outcome:
+    """Run a pipe once. Nothing is raised: this is the boundary around user code."""
     try:
         return outcome_of(run_pipe(pipe_id))
     except PipeSkipped as skipped:
@@ -187,7 +186,7 @@ def try_pipe(run_pipe: PipeRunner, pipe_id: str) -> Outcome:
 
 
 def outcome_of(returned: Any) -> Outcome:
-    """Return what it means that a runner returned this; see the module."""
+    """Return the outcome that a runner's result means; see the module."""
     if isinstance(returned, Skipped):
         return Outcome(PipeStatus.SKIPPED, reason=returned.reason)
     if returned is False:
@@ -200,13 +199,13 @@ def outcome_of(returned: Any) -> Outcome:
             returned.raise_if_failed()
         except PipeRunError as error:
             return Outcome.raised(error)
-    said, report = _status_of(returned)
-    if said is None:
+    reported, report = _status_of(returned)
+    if reported is None:
         return Outcome(PipeStatus.SUCCESS, report=report)
-    status = _STATUSES.get(said.lower()) if isinstance(said, str) else None
+    status = _STATUSES.get(reported.lower()) if isinstance(reported, str) else None
     if status is None:
         known = ", ".join(_STATUSES)
-        text = f"the runner reported the unknown status {said!r}\n  Fix: use one of {known}."
+        text = f"the runner reported an unknown status: {reported!r}\n  Fix: use one of {known}."
         return _failure(text, "PipeRunError", report)
     if status is PipeStatus.FAILED:
         return _reported_failure(report)
@@ -214,18 +213,18 @@ def outcome_of(returned: Any) -> Outcome:
 
 
 def _unfinished(returned: Any) -> str:
-    """Return what a runner returned that has yet to run, and what to do; "" if it is none such."""
+    """Return why a result is unfinished work, and what to do; "" if it is not."""
     if inspect.isawaitable(returned):
         if inspect.iscoroutine(returned):
             returned.close()
         return (
-            "an awaitable, which nobody awaits\n"
+            "an awaitable that was not awaited\n"
             "  Fix: run it, for example with asyncio.run(...), and return its result."
         )
     if isinstance(returned, Future):
-        return "a Future, which nobody waits for\n  Fix: return its result()."
+        return "a Future instead of its result\n  Fix: return its result()."
     if inspect.isgenerator(returned) or inspect.isasyncgen(returned):
-        return "a generator, which nobody runs\n  Fix: take yield out, or consume what it yields."
+        return "a generator that was not consumed\n  Fix: remove yield, or consume the generator."
     return ""
 
 
@@ -235,19 +234,19 @@ def _status_of(returned: Any) -> tuple[Any, Any]:
         return returned, None
     if isinstance(returned, Mapping):
         return returned.get("status"), freeze(returned)
-    said = getattr(returned, "status", None)
-    said = said.value if isinstance(said, Enum) else said
+    reported = getattr(returned, "status", None)
+    reported = reported.value if isinstance(reported, Enum) else reported
     # A table may well have a column of this name.
-    return (said, returned) if isinstance(said, str) else (None, None)
+    return (reported, returned) if isinstance(reported, str) else (None, None)
 
 
 def _reported_failure(report: Any) -> Outcome:
     error = _field(report, "error")
     text = _field(error, "message") if error is not None else _field(report, "reason")
-    said = str(text or error or "the runner reported a failure without a reason")
+    reported = str(text or error or "the runner reported a failure without a reason")
     kind = str(_field(error, "type") or _field(report, "error_type") or "PipeRunError")
     permanent = bool(_field(_field(report, "extra"), "permanent"))
-    return _failure(said, kind, report, permanent=permanent)
+    return _failure(reported, kind, report, permanent=permanent)
 
 
 def _failure(text: str, kind: str, report: Any = None, *, permanent: bool = False) -> Outcome:

@@ -1,9 +1,9 @@
-"""What an execution tells whoever listens: blinker signals, all named ``orchestrator.*``.
+"""The signals of an execution: blinker signals, all named ``orchestrator.*``.
 
     from kindling_airflow.generation_executor.signals import pipe_failed
 
     @pipe_failed.connect
-    def page_somebody(sender, *, pipe_id, result, **_): ...
+    def page_on_call(sender, *, pipe_id, result, **_): ...
 
 The sender is the executor (for ``plan_generated`` the orchestrator), everything else is a keyword
 argument, listed in ``PAYLOADS``. A receiver should take ``**_``: later releases may add to them. A
@@ -67,13 +67,13 @@ def _signal(name: str, doc: str) -> Signal:
     return NAMESPACE.signal(f"orchestrator.{name}", doc=doc)
 
 
-plan_generated = _signal("plan_generated", "A plan was made and is valid; nothing has run.")
+plan_generated = _signal("plan_generated", "A plan was created and is valid; nothing has run.")
 execution_started = _signal("execution_started", "A plan begins.")
-execution_completed = _signal("execution_completed", "A plan ended and all its pipes did well.")
+execution_completed = _signal("execution_completed", "A plan ended and all its pipes succeeded.")
 execution_failed = _signal("execution_failed", "A plan ended; a pipe failed or did not run.")
 generation_started = _signal("generation_started", "At least one pipe of a generation will run.")
 generation_completed = _signal(
-    "generation_completed", "Every pipe of a generation has done well; of streams: is ready."
+    "generation_completed", "Every pipe of a generation has succeeded; of streams: is ready."
 )
 generation_failed = _signal(
     "generation_failed",
@@ -81,27 +81,20 @@ generation_failed = _signal(
 )
 pipe_started = _signal("pipe_started", "A pipe begins; completed, failed or skipped will follow.")
 pipe_completed = _signal("pipe_completed", "A pipe did its work.")
-pipe_failed = _signal("pipe_failed", "A pipe failed, and is not tried again.")
-pipe_retrying = _signal("pipe_retrying", "A try failed; another one follows after a wait.")
+pipe_failed = _signal("pipe_failed", "A pipe failed, and is not retried.")
+pipe_retrying = _signal("pipe_retrying", "An attempt failed; a retry follows after a wait.")
 pipe_skipped = _signal(
     "pipe_skipped", "A pipe had nothing to do (after pipe_started), or was not run (without it)."
 )
 cache_recommended = _signal("cache_recommended", "An entity is worth keeping between its readers.")
-cache_hit = _signal("cache_hit", "A pipe got an entity that was read before.")
-cache_miss = _signal("cache_miss", "A pipe read an entity anew, for those that come after it too.")
+cache_hit = _signal("cache_hit", "A pipe got an entity that was already read.")
+cache_miss = _signal("cache_miss", "A pipe read an entity, which is kept for later readers.")
 
 
 def emit(
     signal: Signal, sender: object, on_error: Callable[[str, Exception], None], /, **payload: Any
 ) -> None:
-    """Send a signal to every receiver, whatever the others do.
-
-    Args:
-        signal: what to send.
-        sender: whose it is.
-        on_error: is told the signal's name and the error, for each receiver that raises.
-        payload: the signal's keyword arguments.
-    """
+    """Send a signal to every receiver, whatever the others do."""
     if signal.is_muted:
         return
     for receiver in signal.receivers_for(sender):

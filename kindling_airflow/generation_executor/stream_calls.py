@@ -1,7 +1,6 @@
-"""Calls of other people's streams that may take long, or for ever: each is waited for in vain once.
+"""Calls of user streams that may take long or never return, each in its own daemon thread.
 
-A call runs in a daemon thread of its own. When its time is up the caller goes on; what the call
-still brings is seen to.
+When its time is up the caller goes on; a stream that starts too late is stopped.
 """
 
 from __future__ import annotations
@@ -14,25 +13,23 @@ from kindling_airflow.errors import PipeTimeoutError
 from kindling_airflow.generation_executor.runners import StreamHandle, StreamStarter
 from kindling_airflow.generation_executor.threads import Threads
 
-__all__ = ["Started", "Starting", "trouble_in"]
-
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A call of ``start`` has returned: the stream, or why there is none."""
+    """A call of ``start`` has returned: the stream, or the error."""
 
     handle: StreamHandle | None
     error: BaseException | None
 
 
 class Starting:
-    """One call of ``start``. If it is given up, a stream that comes later is stopped at once."""
+    """One call of ``start``. Once it is abandoned, a stream that starts later is stopped."""
 
     def __init__(self, starter: StreamStarter, pipe_id: str) -> None:
         self._starter = starter
         self._pipe_id = pipe_id
         self._lock = threading.Lock()
-        self._given_up = False
+        self._abandoned = False
         self._handle: StreamHandle | None = None
 
     def run(self) -> Started:
@@ -41,15 +38,15 @@ class Starting:
             handle = self._starter.start(self._pipe_id)
             if not isinstance(handle, StreamHandle):
                 raise TypeError(
-                    f"start({self._pipe_id!r}) returned a {type(handle).__name__} where a stream's "
-                    "handle belongs\n  Fix: return an object with is_ready, is_active, error, "
-                    "drain and stop."
+                    f"start({self._pipe_id!r}) returned an object of type "
+                    f"{type(handle).__name__}, not a StreamHandle\n"
+                    "  Fix: return an object with is_ready, is_active, error, drain and stop."
                 )
         except BaseException as error:
             return Started(None, error)
         with self._lock:
             self._handle = handle
-            too_late = self._given_up
+            too_late = self._abandoned
         if too_late:
             try:
                 handle.stop()
@@ -57,24 +54,17 @@ class Starting:
                 return Started(None, error)
         return Started(handle, None)
 
-    def give_up(self) -> StreamHandle | None:
-        """Wait no more; return the stream if there is one after all."""
+    def abandon(self) -> StreamHandle | None:
+        """Stop waiting; return the stream if it has started after all."""
         with self._lock:
-            self._given_up = True
+            self._abandoned = True
             return self._handle
 
 
 def trouble_in(
     call: Callable[[], object], what: str, seconds: float, threads: Threads
 ) -> BaseException | None:
-    """Make a call and return what went wrong: its own error, or that it took too long.
-
-    Args:
-        call: what to call.
-        what: what it does, for the error and the thread's name.
-        seconds: how long it may take.
-        threads: time and threads of this call alone.
-    """
+    """Make a call; return its error, or that it took longer than so many seconds, or None."""
 
     def run() -> Started:
         try:

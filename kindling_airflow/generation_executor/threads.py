@@ -1,8 +1,8 @@
-"""Time and threads, behind a seam, so that an execution can be simulated to the last interleaving.
+"""Time and threads behind an interface, so that an execution can be simulated deterministically.
 
 The thread that executes a plan decides everything; other threads only do one piece of work each and
-leave a message. So receivers of signals are called in the caller's thread, one after the other, and
-nothing that an executor knows needs a lock.
+post a message. So receivers of signals are called in the caller's thread, one after the other, and
+the executor's state needs no lock.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-__all__ = ["DaemonThreads", "Threads"]
-
 
 class Threads(Protocol):
-    """Does work in the background of one execution, and passes its messages on."""
+    """Runs background work of one execution, and delivers its messages."""
 
     def now(self) -> float:
         """Return the time in seconds, from any zero, never going back."""
@@ -29,22 +27,22 @@ class Threads(Protocol):
         ...
 
     def post(self, message: Any) -> None:
-        """Leave a message; may be called from any thread."""
+        """Post a message; may be called from any thread."""
         ...
 
     def wait(self, seconds: float | None) -> Any:
-        """Return the next message, or None if there is none within so many seconds (None: ever).
+        """Return the next message, or None if none arrives within so many seconds (None: no limit).
 
-        A message that is there already is returned however little time is given.
+        A message that is already there is returned even with 0 seconds.
         """
         ...
 
 
 class DaemonThreads:
-    """Real ones: a daemon thread for each piece of work, with the context variables of its starter.
+    """A daemon thread for each piece of work, with the context variables of its starter.
 
     A pool would be joined when the interpreter ends, and a pipe that never returns would keep the
-    process alive for ever; daemon threads end with it.
+    process alive; daemon threads end with it.
     """
 
     def __init__(self) -> None:
@@ -62,7 +60,7 @@ class DaemonThreads:
         ).start()
 
     def post(self, message: Any) -> None:
-        """Leave a message."""
+        """Post a message."""
         self._messages.put(message)
 
     def wait(self, seconds: float | None) -> Any:

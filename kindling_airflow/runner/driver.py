@@ -3,7 +3,7 @@
     session up -> RunStart -> claim -> pipe ... -> newest try? -> publish -> report -> session down
 
 A stream takes the place of the pipe and its publish, and asks all the time whether it is the newest
-try (:mod:`~kindling_airflow.runner.streaming.stream_driver`).
+try (:mod:`~kindling_airflow.runner.streaming.driver`).
 
 The report goes to standard output and, where that does not reach the task, to a file beside the
 tables.
@@ -17,10 +17,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pyspark import SparkConf
+from pyspark.sql import SparkSession
+
 from kindling_airflow.protocol.contracts import RunReport, RunRequest, RunStart
-from kindling_airflow.runner.fence import Fence
-from kindling_airflow.runner.hidden_report import hides_secrets, report_without_secrets
-from kindling_airflow.runner.packaged import with_project_in_place
+from kindling_airflow.runner.claims import Claim
 from kindling_airflow.runner.pipe.run_pipe import (
     WORKER_PATH,
     Hooks,
@@ -28,31 +29,27 @@ from kindling_airflow.runner.pipe.run_pipe import (
     import_path_of_workers,
     run_pipe,
 )
-from kindling_airflow.runner.session.session_settings import declared_early, settings_of_run
+from kindling_airflow.runner.project_folder import with_project_in_place
+from kindling_airflow.runner.providers.storage import Storage
+from kindling_airflow.runner.redaction import hides_secrets, report_without_secrets
+from kindling_airflow.runner.session.properties import declared_early, settings_of_run
 from kindling_airflow.runner.streaming import run_stream
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from kindling_airflow.manifest.harvest import HarvestedModules
-
-__all__ = ["run_driver", "run_fenced"]
 
 
 def run_driver(
     request: RunRequest, started: float | None = None, say: Callable[[str], None] | None = None
 ) -> RunReport:
-    """Run a request in a Spark session of its own, which is stopped when this returns.
+    """Run a request in its own Spark session, which is stopped when this returns.
 
     Args:
         request: what to run.
         started: ``time.monotonic()`` when the driver began; default: now.
-        say: takes the lines that say that Spark is up, and how a stream is; default: standard
+        say: takes the lines with the state of Spark and of a stream; default: standard
             output.
     """
-    from pyspark import SparkConf
-    from pyspark.sql import SparkSession
-
     started = time.monotonic() if started is None else started
     try:
         request = with_project_in_place(request)
@@ -68,33 +65,24 @@ def run_driver(
         return report_without_secrets(failed, hides_secrets())
     try:
         (say or _print_line)(_start(request, spark).line())
-        report = run_fenced(request, spark, started, declared, say)
+        report = run_claimed(request, spark, started, declared, say)
         _write_report(request, spark, report)
         return report
     finally:
         spark.stop()
 
 
-def run_fenced(
+def run_claimed(
     request: RunRequest,
     spark: SparkSession,
     started: float | None = None,
     declared: HarvestedModules | None = None,
     say: Callable[[str], None] | None = None,
 ) -> RunReport:
-    """Run a request in a given session; publish unless a newer try of its task has begun.
+    """Run a request in a given session; publish unless a newer attempt of its task has begun.
 
     What the report says is free of the secrets that Spark and this process were configured with.
-
-    Args:
-        request: what to run.
-        spark: the session.
-        started: ``time.monotonic()`` when the driver began; default: now.
-        declared: the project's declarations, where the caller has imported them already.
-        say: takes the lines of news of a stream; default: standard output.
     """
-    from kindling_airflow.runner.providers.storage import Storage
-
     started = time.monotonic() if started is None else started
     hide = hides_secrets(spark)
 
@@ -108,12 +96,12 @@ def run_fenced(
     if not request.attempt_order:
         return run(Hooks())
     try:
-        fence = Fence.claim(Storage(spark), request)
+        fence = Claim.claim(Storage(spark), request)
     except Exception as error:
         failed = failed_report(request, error, started, spark.sparkContext.applicationId)
         return report_without_secrets(failed, hide)
     try:
-        # Staging clears away what other tries have staged, so an older one must not begin to.
+        # Staging clears away what other attempts have staged, so an older one must not begin to.
         return run(
             Hooks(
                 before_stage=lambda _location: fence.check(),
@@ -137,15 +125,13 @@ def _print_line(line: str) -> None:
 
 def _write_report(request: RunRequest, spark: SparkSession, report: RunReport) -> None:
     """Put the report where the request wants it."""
-    from kindling_airflow.runner.providers.storage import Storage
-
     path = request.report_path
     if path:
         try:
             storage = Storage(spark)
             storage.write_text(f"{path}.part", report.line())
             storage.delete(path)  # of a driver that the cluster has started once more
-            storage.move(f"{path}.part", path)  # whoever reads it never sees half of it
+            storage.move(f"{path}.part", path)  # readers never see half of it
         except Exception as error:  # whatever the file system throws; the task will miss the report
-            text = f"The report cannot be written to {path!r}: {error}\n"
+            text = f"Cannot write the report to {path!r}: {error}\n"
             sys.stderr.write(hides_secrets(spark)(text))

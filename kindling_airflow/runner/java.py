@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["java_class"]
-
 
 def java_class(spark: SparkSession, name: str) -> Any:
     """Return a class; whether Java has it shows when it is used."""

@@ -1,4 +1,4 @@
-"""A driver's Python imports what it needs: no pyspark out of a zip, no pandas for nobody.
+"""A driver's Python imports what it needs: no pyspark out of a zip, no unused pandas.
 
 Half a second and more of each driver's life, where most pipes take a few.
 """
@@ -10,8 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-__all__ = ["import_compiled_pyspark", "import_pandas_on_demand"]
-
 _DEPTH = 4  # .../pyspark/python/lib/pyspark.zip
 _NUMPY_CONVERTERS = ("NumpyArrayConverter", "NumpyScalarConverter")
 
@@ -19,7 +17,7 @@ _NUMPY_CONVERTERS = ("NumpyArrayConverter", "NumpyScalarConverter")
 def import_compiled_pyspark() -> None:
     """Let pyspark be imported from the folder that its zip belongs to.
 
-    spark-submit puts ``pyspark.zip`` on the import path, and what lies in a zip is compiled anew in
+    spark-submit puts ``pyspark.zip`` on the import path, and what lies in a zip is recompiled in
     each process. The same files lie beside it, and Python keeps them compiled.
     """
     zips = [entry for entry in sys.path if Path(entry).name == "pyspark.zip"]

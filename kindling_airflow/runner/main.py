@@ -3,7 +3,7 @@
     spark-submit [...] main.py '<RunRequest as JSON>'
 
 Exit status 0 if the output was published or there was nothing to do, 1 if the pipe failed, 2 if the
-request cannot be read. The task believes the report alone; the status is for people and for logs.
+request cannot be read. The task relies on the report; the status is for logs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ def main(arguments: list[str]) -> int:
     _import_as_package()
     from kindling_airflow.errors import ReportError
     from kindling_airflow.protocol.contracts import RunRequest
-    from kindling_airflow.runner.driver import run_driver
     from kindling_airflow.runner.lean_start import import_compiled_pyspark, import_pandas_on_demand
 
     try:
@@ -34,6 +33,8 @@ def main(arguments: list[str]) -> int:
         print(f"This application is started by a Kindling task: {error}", file=sys.stderr)  # noqa: T201
         return 2
     import_compiled_pyspark()
+    from kindling_airflow.runner.driver import run_driver  # imports pyspark
+
     _end_with_parent()
     _log_to_output()
     import_pandas_on_demand()

@@ -1,6 +1,6 @@
 """Touches what pipes touch (CSV, joins, aggregates, windows, parquet), and runs some as tasks do.
 
-Run once by the start-up profile, with the JVM told to archive the classes that it has loaded at its
+Run once by the start-up profile, with a JVM that archives the classes that it has loaded at its
 end.
 """
 
@@ -65,7 +65,7 @@ def _run_as_tasks_do(spark: SparkSession, folder: Path) -> None:
     from kindling_airflow.data_pipes.expectations import row_count, unique
     from kindling_airflow.manifest.harvest import HarvestedModules
     from kindling_airflow.protocol.contracts import RunRequest
-    from kindling_airflow.runner.driver import run_fenced
+    from kindling_airflow.runner.driver import run_claimed
 
     declared = HarvestedModules(DataPipesRegistry(), DataEntityRegistry())
     declared.entities.register_entity(
@@ -93,7 +93,7 @@ def _run_as_tasks_do(spark: SparkSession, folder: Path) -> None:
         )
     for pipe_id in ("parts", "sums", "sums"):  # the second time a table is replaced
         request = RunRequest("warm-up", pipe_id, "", (), str(folder), attempt_order="000000001")
-        report = run_fenced(request, spark, declared=declared)
+        report = run_claimed(request, spark, declared=declared)
         if report.status != "published":
             raise RuntimeError(f"the warm-up's pipe {pipe_id!r}: {report.error or report.reason}")
 

@@ -131,7 +131,7 @@ class StorageType:
 
 def _files(provider: str) -> StorageType:
     return StorageType(
-        f"{_PROVIDERS}.files.source_files:{provider}",
+        f"{_PROVIDERS}.files.provider:{provider}",
         (MALFORMED_TAG, PATH_TAG),
         checks.source_problems,
         place="files",
@@ -188,7 +188,7 @@ STORAGE_TYPES: dict[str, StorageType] = {
     ),
     "json": _files("JsonProvider"),
     "kafka": StorageType(
-        f"{_PROVIDERS}.kafka.kafka:KafkaProvider",
+        f"{_PROVIDERS}.kafka.provider:KafkaProvider",
         (
             *(CONNECTION_TAG, KEY_TAG, MALFORMED_TAG, PARTITIONS_TAG, SERVERS_TAG, TOPIC_TAG),
             VALUE_FORMAT_TAG,
@@ -204,7 +204,7 @@ STORAGE_TYPES: dict[str, StorageType] = {
     ),
     "memory": StorageType(f"{_PROVIDERS}.memory:MemoryProvider", takes_options=False),
     "parquet": StorageType(
-        f"{_PROVIDERS}.parquet.parquet:ParquetProvider",
+        f"{_PROVIDERS}.parquet.provider:ParquetProvider",
         (EXTRA_COLUMNS_TAG, PATH_TAG),
         place="folder",
         partitions_are_folders=True,
@@ -220,7 +220,7 @@ STORAGE_TYPES: dict[str, StorageType] = {
         f"{_PROVIDERS}.rate:RateProvider", is_written=False, source=StreamSource(by_row=True)
     ),
     "table": StorageType(
-        f"{_PROVIDERS}.tables.catalog_table:CatalogTableProvider",
+        f"{_PROVIDERS}.tables.catalog:CatalogTableProvider",
         (EXTRA_COLUMNS_TAG, FORMAT_TAG, PATH_TAG, TABLE_TAG),
         checks.table_problems,
         place="table",

@@ -16,8 +16,8 @@ from kindling_airflow.errors import DefinitionError
 from tests.dag_factory.projects import write_definition, write_project
 
 AGAIN = (
-    ", so drivers would run other code than the plan was made from\n"
-    "  Fix: make it again with 'airflow kindling package'.\n"
+    ", so drivers would run different code than the plan was compiled from\n"
+    "  Fix: rebuild it with 'airflow kindling package'.\n"
 )
 
 
@@ -169,8 +169,8 @@ class TestStale:
         with (folder / "shop" / "pipes_drawn.py").open("a") as module:
             module.write("# changed\n")
         said = (
-            f"the package {str(folder / 'built' / 'shop.zip')!r} is of another state of the "
-            f"project (changed since: 'pipes_drawn.py'){AGAIN}"
+            f"the package {str(folder / 'built' / 'shop.zip')!r} was built from another state of "
+            f"the project (changed since: 'pipes_drawn.py'){AGAIN}"
         )
         with pytest.raises(DefinitionError) as refused:
             compile_definition(Definition.from_file(folder / "shop.kindling.yaml"))
@@ -197,7 +197,7 @@ class TestStale:
     ) -> None:
         (folder / "built" / "shop.zip").unlink()
         assert main(["validate", "shop.kindling.yaml"]) == 1
-        said = f"there is no package {str(folder / 'built' / 'shop.zip')!r}"
+        said = f"package not found: {str(folder / 'built' / 'shop.zip')!r}"
         assert said in capsys.readouterr().out
         assert main(["package", "shop.kindling.yaml", "--check"]) == 1
         assert said in capsys.readouterr().out

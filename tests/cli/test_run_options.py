@@ -15,7 +15,7 @@ from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.definitions.compile import Compiled, compile_definition
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.errors import TranslationError
-from kindling_airflow.generation_executor.settings import BatchOptions, pipe_settings
+from kindling_airflow.generation_executor.options import BatchOptions, pipe_options
 from kindling_airflow.manifest import Manifest
 from tests.builders import pipes
 from tests.dag_factory.projects import document
@@ -47,7 +47,7 @@ def source(folder: Path, *, chosen: bool = False, **keys: Any) -> Source:
 def held(found: Source, said: Namespace | None = None) -> dict[str, tuple[Any, ...]]:
     """Return what the executor makes of it: attempts, first waits, time limit of each pipe."""
     options = run_options(found, said or called(), found.plan.pipe_ids)
-    settings = pipe_settings(found.plan, BatchOptions(**options))
+    settings = pipe_options(found.plan, BatchOptions(**options))
     return {
         pipe_id: (
             own.retry.attempts,

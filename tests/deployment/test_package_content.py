@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -63,9 +64,9 @@ class TestProject:
             "certs/ca.pem": "looks like a secret",
             "deploy.KEY": "looks like a secret",
             "id_rsa": "looks like a secret",
-            "link.csv": "a link that leads out of the project",
+            "link.csv": "a link to outside the project",
             "native.so": "cannot be imported from a zip",
-            "pipe": "no regular file",
+            "pipe": "not a regular file",
             "user.keytab": "looks like a secret",
         }
 
@@ -78,8 +79,7 @@ class TestProject:
         with pytest.raises(PackageError) as refused:
             project_files(shop)
         assert refused.value.problems == tuple(
-            f"{str(shop / name)!r} has a name that the package needs for itself\n"
-            "  Fix: give it another one."
+            f"{str(shop / name)!r} has a name that is reserved in the package\n  Fix: rename it."
             for name in ("kindling-package.json", "kindling_airflow")
         )
 
@@ -91,8 +91,7 @@ class TestProject:
         with pytest.raises(PackageError) as refused:
             write_package(tmp_path / "x.zip", project_files(shop), manifest, __version__)
         assert refused.value.problems == tuple(
-            f"{name!r} is needed by the declarations, but stays behind ({reason})\n"
-            "  Fix: give it another name."
+            f"{name!r} is needed by the declarations but is excluded ({reason})\n  Fix: rename it."
             for name, reason in ((".q.sql", "hidden"), ("query.key", "looks like a secret"))
         )
 
@@ -113,8 +112,13 @@ class TestRuntime:
         declared = {"common", "protocol", "data_pipes", "tags", "manifest", "deployment"}
         assert rooms == {"runner"} | declared
 
-    def test_all_of_it_imports_where_there_is_nothing_else(self, tmp_path: Path) -> None:
-        """Neither Airflow nor networkx; third parties come in only when they are asked for."""
+    def test_all_of_it_imports_where_there_is_nothing_but_spark(self, tmp_path: Path) -> None:
+        """Neither Airflow nor networkx."""
+        for library in ("pyspark", "py4j"):
+            found = importlib.util.find_spec(library)
+            assert found is not None
+            assert found.origin is not None
+            (tmp_path / library).symlink_to(Path(found.origin).parent)
         for name, path in runtime_modules().items():
             target = tmp_path / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +132,7 @@ class TestRuntime:
             f"for name in {[m.removesuffix('.__init__') for m in modules]!r}:\n"
             "    module = importlib.import_module(name)\n"
             f"    assert module.__file__.startswith({str(tmp_path)!r}), module.__file__\n"
-            "print([n for n in ('airflow', 'networkx', 'pyspark') if n in sys.modules])\n"
+            "print([n for n in ('airflow', 'networkx', 'yaml') if n in sys.modules])\n"
         )
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         done = subprocess.run(

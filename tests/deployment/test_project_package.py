@@ -23,8 +23,8 @@ from kindling_airflow.errors import PackageError
 from kindling_airflow.manifest.harvest import harvest
 from tests.dag_factory.projects import write_project
 
-REMEDY = "\n  Fix: make it with 'airflow kindling package'."
-AGAIN = "\n  Fix: make it again with 'airflow kindling package'."
+REMEDY = "\n  Fix: build it with 'airflow kindling package'."
+AGAIN = "\n  Fix: rebuild it with 'airflow kindling package'."
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ class TestReading:
         self, package: Path, tmp_path: Path
     ) -> None:
         cases = {
-            tmp_path / "no.zip": f"there is no package {str(tmp_path / 'no.zip')!r}",
+            tmp_path / "no.zip": f"package not found: {str(tmp_path / 'no.zip')!r}",
             tmp_path: f"the package {str(tmp_path)!r} cannot be read: [Errno 21] Is a directory: "
             f"{str(tmp_path)!r}",
         }
@@ -72,7 +72,7 @@ class TestReading:
         cases[text] = f"the package {str(text)!r} cannot be read: File is not a zip file"
         empty = tmp_path / "empty.zip"
         zipfile.ZipFile(empty, "w").close()
-        cases[empty] = f"{str(empty)!r} is no package of a project"
+        cases[empty] = f"{str(empty)!r} is not a project package"
         for path, said in cases.items():
             with pytest.raises(PackageError) as refused:
                 read_info(path)
@@ -83,7 +83,7 @@ class TestReading:
         other = with_info(package, document)
         with pytest.raises(PackageError) as refused:
             read_info(other)
-        assert str(refused.value) == f"{str(other)!r} is no package of a project{REMEDY}"
+        assert str(refused.value) == f"{str(other)!r} is not a project package{REMEDY}"
 
     def test_another_version_is_refused(self, package: Path) -> None:
         other = with_info(package, {**read_info(package).to_json(), "package_version": 2})
@@ -106,8 +106,9 @@ class TestFitting:
         info = self.info(files={"a.py": "1", "b.sql": "1"})
         now = {"a.py": "2", "b.sql": "1", "c.csv": "1"}
         said = (
-            "the package 'shop.zip' is of another state of the project (changed since: 'a.py', "
-            "'c.csv'), so drivers would run other code than the plan was made from"
+            "the package 'shop.zip' was built from another state of the project (changed since: "
+            "'a.py', "
+            "'c.csv'), so drivers would run different code than the plan was compiled from"
         )
         assert package_problems(self.path, info, "sha256:1", now) == [said + AGAIN]
         many = {f"{n}.py": "1" for n in range(9)}
@@ -120,7 +121,7 @@ class TestFitting:
 
     def test_another_release_does_not_fit(self) -> None:
         said = (
-            "the package 'shop.zip' was made by release 0.0.1, and this is release "
+            "the package 'shop.zip' was built by release 0.0.1, but this is release "
             f"{__version__}{AGAIN}"
         )
         assert package_problems(self.path, self.info(release="0.0.1"), "sha256:1", {}) == [said]
@@ -140,16 +141,16 @@ class TestOnADriver:
         with pytest.raises(PackageError) as refused:
             find_package(wanted, entries[:-1])
         assert str(refused.value) == (
-            f"the driver needs the package of manifest {wanted}, but there is only 'newer.zip' on "
-            "its import path\n  Fix: make the package again with 'airflow kindling package' and "
-            "put it where the definition's 'package' says."
+            f"the driver needs the package of manifest {wanted}, but only 'newer.zip' is on its "
+            "import path\n  Fix: rebuild the package with 'airflow kindling package' and put "
+            "it at the path that the definition's 'package' names."
         )
 
     def test_it_looks_at_the_import_path(
         self, package: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         wanted = read_info(package).manifest
-        with pytest.raises(PackageError, match="but there is none on its import path"):
+        with pytest.raises(PackageError, match="but none is on its import path"):
             find_package(wanted)
         monkeypatch.syspath_prepend(str(package))
         assert find_package(wanted) == package

@@ -9,7 +9,7 @@ from kindling_airflow.cli.command_table import COMMANDS
 from kindling_airflow.definitions.compile import compile_definition
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.operators.driver.stream_watch import PROGRESS_KEY
-from kindling_airflow.runner.streaming.numbers import Numbers
+from kindling_airflow.runner.streaming.progress import ProgressCounts
 from tests.docs.pages import DOCS, ROOT
 
 PAGE = (DOCS / "streaming.md").read_text("utf-8")
@@ -44,7 +44,7 @@ def test_the_sample_stays_away_until_somebody_wants_it() -> None:
 def test_the_documented_progress_is_what_a_stream_says_of_itself() -> None:
     table = OPERATING.partition(f"`{PROGRESS_KEY}`")[2].partition("The log has")[0]
     documented = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (.+?) \|", table, re.MULTILINE)))
-    said = {"state", "at", *Numbers().progress("")}
+    said = {"state", "at", *ProgressCounts().progress("")}
     assert {name for name in documented if name in said} == said
     assert [name for name in documented if name not in said] == []
 

@@ -20,9 +20,9 @@ from typing import Any
 from kindling_airflow.common.immutable import freeze, thaw
 from kindling_airflow.manifest.harvest import HarvestedModules, import_declarations
 from kindling_airflow.protocol.contracts import RunReport, RunRequest
-from kindling_airflow.runner.driver import run_fenced
-from kindling_airflow.runner.providers.entities import provider_for
+from kindling_airflow.runner.driver import run_claimed
 from kindling_airflow.runner.providers.interface import ProviderContext
+from kindling_airflow.runner.providers.lookup import provider_for
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "backfill" / "dags" / "days"
@@ -119,7 +119,7 @@ class Days:
             on_missing_interval="fail",
             settings={"entities": {name: {"tags": said} for name, said in tags.items()}},
         )
-        return run_fenced(request, self.spark, declared=self.declared)
+        return run_claimed(request, self.spark, declared=self.declared)
 
     def run_days(self, *days: int, pipes: Sequence[str] = PIPES) -> list[RunReport]:
         """Run pipes for one day after the other; return the reports."""

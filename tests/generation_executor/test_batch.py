@@ -120,9 +120,9 @@ def test_plans_for_streams_are_not_run_to_their_end(
         with pytest.raises(ExecutionError) as refused:
             execute(found)
         assert str(refused.value) == (
-            f"a plan of strategy {strategy!r} cannot be run to its end: its order is {direction}, "
+            f"a plan of strategy {strategy!r} cannot be run as a batch: its order is {direction}, "
             "so consumers would run before their producers\n"
-            "  Fix: make a batch plan of these pipes, or start them as streams with "
+            "  Fix: create a batch plan for these pipes, or start them as streams with "
             "execute_streaming()."
         )
     assert pipes.started == []
@@ -227,7 +227,7 @@ def test_a_failure_raises_when_asked_to_and_names_every_pipe() -> None:
     with pytest.raises(PipeRunError) as raised:
         result.raise_if_failed()
     assert str(raised.value) == (
-        "run 'run': 2 of 3 pipes did not end well\n"
+        "run 'run': 2 of 3 pipes did not succeed\n"
         "  'a' failed: ValueError: disk full\n"
         "  'b' not run: upstream pipe 'a' failed"
     )
@@ -264,9 +264,10 @@ def test_execute_batch_refuses_a_plan_that_commits_to_no_order_and_is_not_forwar
             uncommitted("x -> out -> y, a -> b -> c, a -> c", "x", "y a", "c", "b")
         )
     assert str(refused.value) == (
-        "a plan of strategy 'own' is no batch plan: pipe 'c' (generation 2) reads entity 'b.out' "
+        "a plan of strategy 'own' is not a batch plan: pipe 'c' (generation 2) reads entity "
+        "'b.out' "
         "of pipe 'b' (generation 3)\n"
-        "  Fix: make a batch plan of these pipes, run this one as it stands with execute(), or "
+        "  Fix: create a batch plan for these pipes, run this plan unchanged with execute(), or "
         "start it as streams with execute_streaming()."
     )
     assert pipes.started == []
@@ -342,7 +343,7 @@ def test_pipes_that_have_ended_when_the_interrupt_comes_are_told_as_they_ended()
     assert [(r.status.value, r.error, r.reason) for r in error.result.pipe_results] == [
         ("success", None, ""),
         ("skipped", None, "nothing new"),
-        ("failed", "no", "not tried again: the execution was interrupted"),
+        ("failed", "no", "not retried: the execution was interrupted"),
         ("failed", "the execution was interrupted while it ran", ""),
     ]
 

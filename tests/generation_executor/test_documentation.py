@@ -16,7 +16,7 @@ from kindling_airflow.generation_executor import (
     PipeStatus,
     signals,
 )
-from kindling_airflow.generation_executor.settings import StreamingOptions
+from kindling_airflow.generation_executor.options import StreamingOptions
 from kindling_airflow.generation_executor.signals import PAYLOADS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "execution.md"

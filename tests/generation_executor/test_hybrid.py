@@ -14,7 +14,7 @@ from kindling_airflow.generation_executor import (
     GenerationExecutor,
     StreamingExecution,
 )
-from kindling_airflow.generation_executor.halves import batch_half, stream_half
+from kindling_airflow.generation_executor.hybrid import batch_part, stream_part
 from kindling_airflow.generation_executor.signals import pipe_completed
 from tests.builders import plan
 from tests.generation_executor.simulation import (
@@ -178,7 +178,7 @@ def test_no_pipe_of_the_batch_is_tried_again_when_a_stream_has_failed() -> None:
     assert found is not None
     assert (found.status.value, found.reason) == (
         "failed",
-        "not tried again: stream 'ingest' failed",
+        "not retried: stream 'ingest' failed",
     )
 
 
@@ -217,8 +217,8 @@ def test_an_interrupt_of_the_batch_stops_everything() -> None:
 
 def test_a_plan_of_streams_alone_has_no_batch() -> None:
     drawn = plan("ingest -> clean", "hybrid", TAGS)
-    assert batch_half(drawn) is None
-    assert stream_half(drawn) == drawn.generations
+    assert batch_part(drawn) is None
+    assert stream_part(drawn) == drawn.generations
     runner = Both(Simulation())
     executor = GenerationExecutor(runner, threads=runner.simulation.threads)
     execution = executor.execute_streaming(drawn, OPTIONS)
@@ -242,8 +242,8 @@ def test_a_generation_with_both_kinds_is_halved() -> None:
     columns = (("alert", "a"), ("ingest", "b"))
     mixed = replace(drawn, generations=tuple(Generation(n, c) for n, c in enumerate(columns)))
     assert mixed.validate()
-    assert [g.pipe_ids for g in stream_half(mixed)] == [("alert",), ("ingest",)]
-    half = batch_half(mixed)
+    assert [g.pipe_ids for g in stream_part(mixed)] == [("alert",), ("ingest",)]
+    half = batch_part(mixed)
     assert half is not None
     assert [(g.number, g.pipe_ids) for g in half.generations] == [(0, ("a",)), (1, ("b",))]
     runner = Both(Simulation())
@@ -257,5 +257,5 @@ def test_a_generation_with_both_kinds_is_halved() -> None:
 def test_halves_of_other_plans() -> None:
     for strategy in ("batch", "streaming"):
         drawn = plan("a -> b", strategy)
-        assert stream_half(drawn) == drawn.generations
-        assert batch_half(drawn) is None
+        assert stream_part(drawn) == drawn.generations
+        assert batch_part(drawn) is None

@@ -60,7 +60,7 @@ def test_a_receiver_of_the_plan_that_raises_is_logged(caplog: pytest.LogCaptureF
     assert (
         caplog.records[0]
         .getMessage()
-        .startswith("a receiver of orchestrator.plan_generated failed; the execution goes on\n")
+        .startswith("a receiver of orchestrator.plan_generated failed; the execution continues\n")
     )
 
 
@@ -68,7 +68,7 @@ def test_nothing_runs_when_there_is_no_valid_plan() -> None:
     runner = Pipes(Simulation())
     with pytest.raises(GraphValidationError, match="unknown pipe 'x'"):
         orchestrator_of(runner).execute_batch(["x"])
-    with pytest.raises(ExecutionError, match="cannot be run to its end"):
+    with pytest.raises(ExecutionError, match="cannot be run as a batch"):
         orchestrator_of(runner).execute(["a"], "streaming")
     assert runner.started == []
 

@@ -13,7 +13,7 @@ import pytest
 from kindling_airflow.common.immutable import FrozenDict
 from kindling_airflow.generation_executor import GenerationExecutor, PipeSkipped, Skipped
 from kindling_airflow.generation_executor.results import PipeStatus
-from kindling_airflow.generation_executor.runners import Outcome, outcome_of, try_pipe
+from kindling_airflow.generation_executor.runners import Outcome, outcome_of, run_attempt
 from kindling_airflow.protocol.contracts import RunFailure, RunReport
 from tests.builders import plan
 
@@ -72,7 +72,7 @@ def test_raising_pipe_skipped_is_skipping() -> None:
     def run_pipe(pipe_id: str) -> None:
         raise PipeSkipped(f"{pipe_id} has nothing to do")
 
-    assert try_pipe(run_pipe, "a") == Outcome(PipeStatus.SKIPPED, reason="a has nothing to do")
+    assert run_attempt(run_pipe, "a") == Outcome(PipeStatus.SKIPPED, reason="a has nothing to do")
 
 
 def test_a_report_of_a_failure_is_a_failure() -> None:
@@ -107,12 +107,12 @@ def test_a_report_says_whether_trying_again_can_help() -> None:
         ),
         (
             "done",
-            f"the runner reported the unknown status 'done'\n{STATUSES}",
+            f"the runner reported an unknown status: 'done'\n{STATUSES}",
             "PipeRunError",
         ),
         (
             {"status": 200},
-            f"the runner reported the unknown status 200\n{STATUSES}",
+            f"the runner reported an unknown status: 200\n{STATUSES}",
             "PipeRunError",
         ),
     ],
@@ -127,10 +127,10 @@ def test_a_coroutine_that_nobody_awaits_is_no_success() -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it is closed, so nobody is warned of it either
-        outcome = try_pipe(run_pipe, "a")
+        outcome = run_attempt(run_pipe, "a")
     assert outcome.status is PipeStatus.FAILED
     assert outcome.error == (
-        "the runner returned an awaitable, which nobody awaits\n"
+        "the runner returned an awaitable that was not awaited\n"
         "  Fix: run it, for example with asyncio.run(...), and return its result."
     )
 
@@ -147,7 +147,7 @@ def test_a_future_that_nobody_waits_for_is_no_success() -> None:
     outcome = outcome_of(Future())
     assert (outcome.status, outcome.error) == (
         PipeStatus.FAILED,
-        "the runner returned a Future, which nobody waits for\n  Fix: return its result().",
+        "the runner returned a Future instead of its result\n  Fix: return its result().",
     )
 
 
@@ -161,11 +161,11 @@ def test_a_generator_that_nobody_runs_is_no_success() -> None:
         yield pipe_id
 
     for runner in (run_pipe, run_pipe_later):
-        outcome = try_pipe(runner, "a")
+        outcome = run_attempt(runner, "a")
         assert outcome.status is PipeStatus.FAILED
         assert outcome.error == (
-            "the runner returned a generator, which nobody runs\n"
-            "  Fix: take yield out, or consume what it yields."
+            "the runner returned a generator that was not consumed\n"
+            "  Fix: remove yield, or consume the generator."
         )
 
 
@@ -176,7 +176,7 @@ def test_a_plan_in_a_plan_is_as_good_as_its_pipes() -> None:
     outcome = outcome_of(ill)
     assert (outcome.status, outcome.error_type) == (PipeStatus.FAILED, "PipeRunError")
     assert outcome.error == (
-        "run 'inner': 2 of 2 pipes did not end well\n"
+        "run 'inner': 2 of 2 pipes did not succeed\n"
         "  'a' failed: the runner returned False\n"
         "  'b' not run: upstream pipe 'a' failed"
     )
@@ -189,7 +189,7 @@ def test_an_exception_is_a_failure_that_may_be_tried_again() -> None:
     def run_pipe(pipe_id: str) -> None:
         raise error
 
-    assert try_pipe(run_pipe, "a") == Outcome(
+    assert run_attempt(run_pipe, "a") == Outcome(
         PipeStatus.FAILED, error="'a'", error_type="KeyError", exception=error
     )
 
@@ -205,7 +205,7 @@ def test_a_pipe_that_ends_the_process_only_fails_and_is_not_tried_again(
     def run_pipe(pipe_id: str) -> None:
         raise end
 
-    outcome = try_pipe(run_pipe, "a")
+    outcome = run_attempt(run_pipe, "a")
     assert (outcome.status, outcome.permanent) == (PipeStatus.FAILED, True)
 
 
@@ -215,4 +215,4 @@ def test_a_status_that_cannot_be_read_is_a_failure() -> None:
         def status(self) -> str:
             raise RuntimeError("lost")
 
-    assert try_pipe(lambda _: Broken(), "a").error == "lost"
+    assert run_attempt(lambda _: Broken(), "a").error == "lost"

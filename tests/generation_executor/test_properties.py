@@ -195,7 +195,7 @@ def test_no_pipe_starts_before_its_generation_and_its_producers_are_done(
 
 @given(cases(), st.booleans())
 def test_there_are_never_more_tries_at_once_than_workers(case: Case, parallel: bool) -> None:
-    """Tries that ran out of time do not count: nobody waits for them any more."""
+    """Attempts that ran out of time do not count: nobody waits for them any more."""
     _, pipes, _ = execute(case, parallel)
     limit = never if case.timeout is None else case.timeout
     spans = [(s.start, min(s.end, s.start + limit)) for s in pipes.spans]

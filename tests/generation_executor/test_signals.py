@@ -166,7 +166,7 @@ def test_a_receiver_that_raises_is_logged_and_changes_nothing() -> None:
     assert result.get_summary() == expected.get_summary()
     assert names_and_pipes(loud) == names_and_pipes(quiet)
     assert logbook.lines[0].startswith(
-        "a receiver of orchestrator.execution_started failed; the execution goes on\n"
+        "a receiver of orchestrator.execution_started failed; the execution continues\n"
         "Traceback (most recent call last):\n"
     )
     assert logbook.lines[0].endswith("ValueError: mine")

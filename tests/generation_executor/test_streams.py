@@ -261,7 +261,7 @@ def test_a_stream_that_is_not_ready_in_time_fails_the_run() -> None:
     error, streams = begin_in_vain("a -> b", {"b": Stream(ready_in=never)})
     assert str(error) == (
         "stream 'b' failed, and all others were stopped: stream 'b' was not ready within 20 s\n"
-        "  Fix: find out what it waits for, or raise its stream.ready_timeout."
+        "  Fix: check what it is waiting for, or increase its stream.ready_timeout."
     )
     assert isinstance(error.__cause__, PipeTimeoutError)
     assert streams.story == ["start b", "stop b"]
@@ -332,8 +332,8 @@ def test_what_is_no_handle_is_refused() -> None:
     with pytest.raises(StreamError) as raised:
         executor.execute_streaming(plan("a", "streaming"), OPTIONS)
     assert str(raised.value) == (
-        "stream 'a' failed, and all others were stopped: start('a') returned a int where a "
-        "stream's handle belongs\n"
+        "stream 'a' failed, and all others were stopped: start('a') returned an object of type "
+        "int, not a StreamHandle\n"
         "  Fix: return an object with is_ready, is_active, error, drain and stop."
     )
 
@@ -528,7 +528,7 @@ def test_an_interrupt_while_streams_start_stops_them(name: str) -> None:
     assert found["a"] == ("not_run", "the execution was interrupted")
     expected = {
         "generation_completed": ("success", "stopped: the execution was interrupted"),
-        "pipe_started": ("failed", "stopped while it started: the execution was interrupted"),
+        "pipe_started": ("failed", "stopped while starting: the execution was interrupted"),
     }
     assert found["b"] == expected[name]
 
@@ -557,10 +557,10 @@ def test_an_interrupt_while_streams_are_stopped_leaves_out_drains_but_no_stream(
     assert outcomes(raised.value.result) == {
         "a": (
             "success",
-            "stopped: the execution was interrupted; not drained: there was no time for it",
+            "stopped: the execution was interrupted; not drained: interrupted again",
         ),
         "b": ("success", "stopped: the execution was interrupted"),
-        "c": ("failed", "stopped while it started: the execution was interrupted"),
+        "c": ("failed", "stopped while starting: the execution was interrupted"),
     }
 
 
@@ -592,9 +592,9 @@ def test_plans_for_batch_and_runners_without_start_are_refused_together() -> Non
         GenerationExecutor(print).execute_streaming(plan("a"))
     assert str(refused.value) == (
         "2 problems in the execution's settings:\n"
-        "1. a plan of strategy 'batch' cannot be started as streams: its order is forward, so not "
-        "every consumer would stand ready for its producers\n"
-        "  Fix: make a streaming plan of these pipes, or run them with execute_batch().\n"
+        "1. a plan of strategy 'batch' cannot be started as streams: its order is forward, so "
+        "consumers would not be ready before their producers\n"
+        "  Fix: create a streaming plan for these pipes, or run them with execute_batch().\n"
         "2. the pipe runner cannot start streams\n"
         "  Fix: give it a method start(pipe_id) that returns a StreamHandle."
     )

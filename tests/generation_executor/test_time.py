@@ -110,7 +110,7 @@ def test_a_failure_that_will_not_go_away_is_not_tried_again(outcome: Any) -> Non
     pipes = Pipes(Simulation(), {"a": Does(1, outcome)})
     result = only(run(pipes, retry_attempts=3))
     assert result.attempts == 1
-    assert result.reason == "not tried again: the failure is permanent"
+    assert result.reason == "not retried: the failure is permanent"
 
 
 def test_a_pipe_that_waits_for_its_next_try_leaves_its_slot_to_others() -> None:
@@ -158,11 +158,11 @@ def test_fail_fast_tries_nothing_again_once_a_pipe_has_failed() -> None:
         )  # fmt: skip
     assert pipes.started == ["a", "b", "c", "d"]  # d has the slot that a left
     assert [said["pipe_id"] for _, said in heard] == ["a"]
-    stopped = "not tried again: pipe 'b' failed (fail_fast)"
+    stopped = "not retried: pipe 'b' failed (fail_fast)"
     found = {r.pipe_id: (r.status.value, r.error, r.reason) for r in result.pipe_results}
     assert found == {
         "a": ("failed", "a", stopped),
-        "b": ("failed", "b", "not tried again: the failure is permanent"),
+        "b": ("failed", "b", "not retried: the failure is permanent"),
         "c": ("failed", "c", stopped),
         "d": ("success", None, ""),
     }
@@ -179,7 +179,7 @@ def test_a_pipe_out_of_time_is_left_behind_and_the_others_go_on() -> None:
         PipeStatus.FAILED,
         5,
         error="pipe 'a' did not end within 5 s\n"
-        "  Fix: find out what it waits for, or raise its timeout_seconds.",
+        "  Fix: check what it is waiting for, or increase its timeout_seconds.",
         error_type="PipeTimeoutError",
         attempts=1,
     )
@@ -231,7 +231,7 @@ def test_the_grace_of_an_old_try_holds_while_other_pipes_keep_the_executing_thre
             parallel=True, max_workers=3, pipe_timeout=5, **retries,
         )  # fmt: skip
     left = result.pipe_results[0]
-    assert left.reason == "not tried again: try 1, which was given up, has not ended"
+    assert left.reason == "not retried: attempt 1 timed out and has not ended"
     assert 5 + 1 + 10 <= left.duration_seconds <= 5 + 1 + 10 + 2 * 1.5
     assert result.duration_seconds > 30
 
@@ -279,7 +279,7 @@ def test_an_old_try_of_which_only_the_cancellation_goes_on_is_waited_for_in_vain
         )  # fmt: skip
     assert [r.duration_seconds for r in result.pipe_results] == [26, 16, 6, 16]
     left = result.pipe_results[0]
-    assert left.reason == "not tried again: try 1, which was given up, has not ended"
+    assert left.reason == "not retried: attempt 1 timed out and has not ended"
 
 
 def test_the_runner_is_asked_to_cancel_what_is_out_of_time() -> None:
@@ -291,7 +291,7 @@ def test_the_runner_is_asked_to_cancel_what_is_out_of_time() -> None:
     assert result.pipe_results[0].timed_out
     assert isinstance(heard[0][1]["exception"], PipeTimeoutError)
     assert logs.lines[1:] == [
-        "pipe 'a': try 1, which was given up, has ended (success); this does not count"
+        "pipe 'a': attempt 1, which had timed out, has ended (success); its outcome is ignored"
     ]
 
 
@@ -312,8 +312,8 @@ def test_a_cancelled_try_is_followed_by_the_next_after_the_interval() -> None:
     assert [span.start for span in pipes.spans] == [0, 15]
     assert only(result) == PipeResult("a", PipeStatus.SUCCESS, 16, attempts=2)
     assert heard[0][1]["error"] == (
-        "pipe 'a' did not end within 5 s (try 1 of 2)\n"
-        "  Fix: find out what it waits for, or raise its timeout_seconds."
+        "pipe 'a' did not end within 5 s (attempt 1 of 2)\n"
+        "  Fix: check what it is waiting for, or increase its timeout_seconds."
     )
 
 
@@ -339,7 +339,7 @@ def test_a_try_that_never_ends_is_the_last_one() -> None:
     left, other = result.pipe_results
     assert (left.status, left.attempts, left.duration_seconds) == (PipeStatus.FAILED, 1, 35)
     assert left.timed_out
-    assert left.reason == "not tried again: try 1, which was given up, has not ended"
+    assert left.reason == "not retried: attempt 1 timed out and has not ended"
     assert other.status is PipeStatus.SUCCESS
 
 
@@ -349,7 +349,7 @@ def test_a_try_that_ends_long_after_its_pipe_was_given_up_changes_nothing() -> N
     result = run(pipes, "a, b", logs, pipe_timeout=5, overrides={"b": {"timeout_seconds": 200}})
     assert [r.status.value for r in result.pipe_results] == ["failed", "success"]
     assert logs.lines[1:] == [
-        "pipe 'a': try 1, which was given up, has ended (success); this does not count"
+        "pipe 'a': attempt 1, which had timed out, has ended (success); its outcome is ignored"
     ]
 
 
@@ -360,7 +360,7 @@ def test_fail_fast_does_not_wait_for_a_pipe_that_waits_for_its_old_try() -> None
         retry_attempts=1, overrides={"a": {"timeout_seconds": 5}},
     )  # fmt: skip
     assert result.duration_seconds == 6
-    assert result.pipe_results[0].reason == "not tried again: pipe 'b' failed (fail_fast)"
+    assert result.pipe_results[0].reason == "not retried: pipe 'b' failed (fail_fast)"
 
 
 def test_an_interrupt_cancels_what_runs_and_waits_for_nothing() -> None:
@@ -377,7 +377,7 @@ def test_an_interrupt_cancels_what_runs_and_waits_for_nothing() -> None:
     assert result.duration_seconds == 3
     assert pipes.cancelled == [("c", 2), ("a", 3)]
     found = {r.pipe_id: (r.status.value, r.error_type, r.reason) for r in result.pipe_results}
-    waited = "not tried again: the execution was interrupted"
+    waited = "not retried: the execution was interrupted"
     assert found == {
         "a": ("failed", "KeyboardInterrupt", ""),
         "b": ("failed", "ValueError", waited),

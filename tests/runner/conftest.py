@@ -19,6 +19,7 @@ from kindling_airflow.protocol.contracts import RunReport, RunRequest
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
     """A local session, small and in UTC."""
+    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
     session = (
@@ -34,6 +35,14 @@ def spark() -> Iterator[Any]:
     )
     yield session
     session.stop()
+    # py4j's connections log when they are deleted: at the end of the interpreter, that is, to
+    # handlers whose streams pytest has closed by then.
+    gateway = SparkContext._gateway
+    assert gateway is not None
+    gateway.shutdown()
+    gateway.proc.stdin.close()  # which ends Java
+    gateway.proc.wait(60)
+    SparkContext._gateway = SparkContext._jvm = None
 
 
 @dataclass

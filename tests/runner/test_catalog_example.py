@@ -15,7 +15,7 @@ pytestmark = pytest.mark.system
 
 
 def test_the_table_is_found_by_its_name(spark: Any, tmp_path: Path) -> None:
-    from kindling_airflow.runner.session.session_runner import SessionPipeRunner
+    from kindling_airflow.runner.session.runner import SessionPipeRunner
 
     root = Path(
         shutil.copytree(DOCS / "examples" / "catalog_table" / "dags" / "shop", tmp_path / "shop")

@@ -16,8 +16,8 @@ from kindling_airflow.errors import DeclarationError
 from kindling_airflow.runner.providers.contract import Case
 from kindling_airflow.runner.providers.interface import Write
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
-from kindling_airflow.runner.providers.tables.catalog_table import CatalogTableProvider
-from kindling_airflow.runner.schema.schema_difference import quoted
+from kindling_airflow.runner.providers.tables.catalog import CatalogTableProvider
+from kindling_airflow.runner.schema.differences import quoted
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system
@@ -170,8 +170,9 @@ def refusal(case: Case, **declaration: Any) -> str:
 def test_a_table_of_others_with_other_columns_is_refused_before_any_work(case: Case) -> None:
     case.spark.sql(f"CREATE TABLE {case.entity_id} (id INT, name STRING) USING parquet")
     assert refusal(case) == (
-        f"entity '{case.entity_id}': table 'spark_catalog.default.{case.entity_id}' was not made "
-        "by this entity, and has other columns than the result: id int, name string; stored as "
+        f"entity '{case.entity_id}': table 'spark_catalog.default.{case.entity_id}' was not "
+        "created by this entity, and has different columns than the result: id int, name string; "
+        "stored as "
         "parquet, partitioned by nothing\n"
         "  Fix: name another table in provider.table, or drop this one."
     )
@@ -211,8 +212,8 @@ def test_a_catalog_that_forgets_is_refused_in_a_task(spark: Any, tmp_path: Path)
     case = Case(spark, str(tmp_path), {"provider_type": "table"}, "orders")
     assert refusal(case) == (
         "entity 'orders': the session's catalog is in memory: table "
-        "'spark_catalog.default.orders' would be forgotten when the driver ends\n"
-        "  Fix: give Spark a metastore (spark.sql.catalogImplementation: hive), or store the "
+        "'spark_catalog.default.orders' would be lost when the driver ends\n"
+        "  Fix: configure a metastore (spark.sql.catalogImplementation: hive), or store the "
         "entity as parquet."
     )
 
@@ -237,8 +238,8 @@ def test_a_catalog_that_forgets_is_refused_in_a_task(spark: Any, tmp_path: Path)
         (
             {"provider.path": "/data/[a]"},
             (
-                "its folder '/data/[a]' has characters of a pattern in its path, with which no "
-                "table of Spark's catalog can be read\n"
+                "its folder '/data/[a]' has glob characters in its path, which tables of Spark's "
+                "catalog cannot have\n"
                 "  Fix: use a warehouse or a provider.path without any of []{}*?\\."
             ),
         ),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kindling_airflow.manifest.harvest import import_declarations
-from kindling_airflow.runner.session.session_runner import SessionPipeRunner
+from kindling_airflow.runner.session.runner import SessionPipeRunner
 from tests.oracle.clicks_oracle import TABLES, expected_clicks
 from tests.oracle.compare import differences
 

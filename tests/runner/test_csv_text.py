@@ -8,7 +8,7 @@ import pytest
 
 from kindling_airflow.runner.providers.files.csv_header import header_of, header_problems
 from kindling_airflow.runner.providers.files.csv_problems import has_stray_quote
-from kindling_airflow.runner.providers.parquet.foreign_parquet import widens
+from kindling_airflow.runner.providers.parquet.foreign import widens
 
 
 @pytest.mark.parametrize(

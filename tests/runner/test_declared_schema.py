@@ -9,7 +9,7 @@ import pytest
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.runner.schema.schema_difference import declared_schema
+from kindling_airflow.runner.schema.differences import declared_schema
 from tests.runner.conftest import Project
 from tests.tags.ddl_texts import READ, REFUSED, TEXTS_OF_A_LENGTH
 
@@ -38,7 +38,7 @@ def test_a_nested_difference_says_where(project: Project) -> None:
         "array(named_struct('sku', 1, 'count', 2)) AS items",
     )
     assert error_of(project, "out") == (
-        "pipe 'out': its result does not fit entity 'out'\n"
+        "pipe 'out': its result does not match entity 'out'\n"
         "  - column 'place.zip' is spelled 'ZIP'\n"
         "  - column 'items[].sku' is int, declared as string\n"
         "  - column 'items[].n' (int) is missing\n"
@@ -142,7 +142,7 @@ def test_a_null_that_is_declared_impossible_fails_the_write(
     told = error_of(project, "out")
     assert (
         f"pipe 'out': its result has a null in column 'a', which entity 'out' declares as "
-        f"{declared}\n  Fix: leave such rows out, or fill them, or allow nulls in the declaration."
+        f"{declared}\n  Fix: remove or fill such rows, or allow nulls in the declaration."
     ) in told
     assert len(project.rows("out")) == 2
 
@@ -166,11 +166,11 @@ def test_a_stored_table_that_does_not_fit_is_not_read_as_nulls(
     project.entity("src", tags={"provider.path": str(stored)}, schema="id INT, name STRING")
     project.pipe("out", lambda src: src, "src")
     assert error_of(project, "out") == (
-        "entity 'src': what is stored does not fit its declared schema\n"
+        "entity 'src': the stored columns do not match its declared schema\n"
         "  - column 'name' (string) is missing\n"
         "  - column 'nme' (string) is not declared. Did you mean 'name'?\n"
-        "  Fix: correct the declared schema, or have the entity written anew; columns that are "
-        "too many can be left out with provider.extra_columns: ignore."
+        "  Fix: correct the declared schema, or rewrite the entity; extra columns can be ignored "
+        "with provider.extra_columns: ignore."
     )
 
 
@@ -189,13 +189,13 @@ def test_a_stored_table_is_read_in_the_declared_order(project: Project, tmp_path
 
 @pytest.mark.parametrize("ddl", [*READ, *TEXTS_OF_A_LENGTH])
 def test_spark_reads_what_is_taken_for_ddl_without_it(spark: Any, ddl: str) -> None:
-    assert declared_schema(EntityMetadata("e", schema=ddl), spark) is not None
+    assert declared_schema(EntityMetadata("e", schema=ddl)) is not None
 
 
 @pytest.mark.parametrize("ddl", REFUSED)
 def test_spark_refuses_what_is_refused_without_it(spark: Any, ddl: str) -> None:
     with pytest.raises(DeclarationError) as raised:
-        spark.createDataFrame([], declared_schema(EntityMetadata("e", schema=ddl), spark))
+        spark.createDataFrame([], declared_schema(EntityMetadata("e", schema=ddl)))
     assert len(str(raised.value)) < 600  # and nothing of Java's stack
 
 
@@ -222,7 +222,7 @@ def test_texts_of_a_length_are_texts_that_are_not_longer(project: Project) -> No
 def test_a_longer_text_fails_the_pipe(project: Project, row: str, column: str) -> None:
     schema = "code CHAR(3), name VARCHAR(5) NOT NULL, m MAP<VARCHAR(2), VARCHAR(2)>"
     write(project, schema, row.replace("NULL AS code", "CAST(NULL AS STRING) AS code"))
-    assert f"a text in column {column!r} that is longer than entity 'out' declares" in error_of(
+    assert f"a value in column {column!r} that is longer than entity 'out' declares" in error_of(
         project, "out"
     )
     assert not project.table("out").exists()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kindling_airflow.protocol.contracts import RunReport, report_in_line
-from kindling_airflow.runner.driver import _start, _write_report, run_fenced
+from kindling_airflow.runner.driver import _start, _write_report, run_claimed
 from kindling_airflow.runner.main import _log_to_output
 from tests.runner.conftest import Project
 
@@ -64,7 +64,7 @@ def test_no_secret_gets_into_the_report(project: Project, monkeypatch: pytest.Mo
         )
 
     project.pipe("out", leaky)
-    report = run_fenced(project.request("out"), project.spark, declared=project.declared)
+    report = run_claimed(project.request("out"), project.spark, declared=project.declared)
     assert report.error is not None
     assert report.error.message == (
         "cannot log in with *** at jdbc:postgresql://me:***@db/x?password=***"

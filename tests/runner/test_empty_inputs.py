@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kindling_airflow.data_pipes import DataPipes
-from kindling_airflow.runner.session.session_runner import SessionPipeRunner
+from kindling_airflow.runner.session.runner import SessionPipeRunner
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system
@@ -76,9 +76,9 @@ def test_where_nothing_shows_the_columns_the_error_says_what_to_declare(
     report = project.run("out")
     assert report.error is not None
     assert report.error.message == (
-        "pipe 'out': input 'raw' exists, and nothing shows which columns it has: it has no files, "
-        "or only empty ones, and no declared schema\n"
-        "  Fix: declare the entity's schema, or let the pipe be skipped (on_empty_input: skip)."
+        "pipe 'out': input 'raw' exists, but its columns are unknown: it has no files, or only "
+        "empty ones, and no declared schema\n"
+        "  Fix: declare the entity's schema, or have the pipe skipped (on_empty_input: skip)."
     )
     assert report.extra["permanent"] is False  # files may come
     project.pipe("skips", lambda raw: raw, "raw", tags=SKIPS)
@@ -94,8 +94,8 @@ def test_a_frame_of_no_rows_and_without_a_schema_is_an_error_that_says_so(projec
     report = project.run("out")
     assert report.error is not None
     assert report.error.message == (
-        "pipe 'out' makes a DataFrame of no rows and without a schema; Spark infers a schema only "
-        "from rows, of a pandas DataFrame, too\n"
+        "pipe 'out' creates a DataFrame without rows and without a schema; Spark infers a schema "
+        "only from rows, also for pandas DataFrames\n"
         "  Fix: pass the schema: spark.createDataFrame(rows, 'id BIGINT, name STRING')."
     )
     assert "in makes_none" in report.error.traceback

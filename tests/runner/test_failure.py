@@ -18,7 +18,7 @@ from kindling_airflow.errors import (
     PipeTimeoutError,
 )
 from kindling_airflow.runner.failures.failure import describe
-from kindling_airflow.runner.failures.healing import is_permanent
+from kindling_airflow.runner.failures.retryable import is_permanent
 
 ROOT = Path(__file__).parent
 Case = Callable[[Any, Path], Any]
@@ -456,7 +456,7 @@ class TestDescription:
         failure = describe(raised_by(error_in_a_udf, spark, tmp_path), ROOT)
         assert failure.message == (
             "ConnectionError: the service does not answer\n"
-            "(raised in a Python worker of Spark: by a UDF, or what it calls)"
+            "(raised in a Spark Python worker, by a UDF or code that it calls)"
         )
         assert 'raise ConnectionError("the service does not answer")' in failure.traceback
 
@@ -466,7 +466,7 @@ class TestDescription:
     def test_an_exit_says_what_to_do_instead(self) -> None:
         assert describe(SystemExit(3), ROOT).message == (
             "the pipe's code called sys.exit(3)\n"
-            "  Fix: return the DataFrame, or raise an error that says what is wrong."
+            "  Fix: return the DataFrame, or raise an error with a message."
         )
 
     def test_what_is_endless_is_cut(self) -> None:

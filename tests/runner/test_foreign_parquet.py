@@ -93,7 +93,7 @@ def test_types_of_which_the_declared_one_holds_all_values_are_applied(project: P
 def test_types_that_differ_and_are_not_declared_are_refused(project: Project) -> None:
     written(project, a=pa.table({"id": ints(pa.int32(), 1)}), b=pa.table({"id": ["two"]}))
     declared(project, None)
-    assert "have columns of one name and of different types" in refusal(project)
+    assert "have columns of the same name but different types" in refusal(project)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kindling_airflow.data_pipes.expectations import not_null
-from kindling_airflow.runner.providers.parquet.parquet_stream import has_data
+from kindling_airflow.runner.providers.parquet.stream import has_data
 from kindling_airflow.runner.providers.publishing.footers import count_rows
 from kindling_airflow.runner.providers.publishing.hidden_names import (
     has_hidden_part,
@@ -139,7 +139,7 @@ def test_a_stream_does_not_take_over_a_table_with_such_partitions(project: Proje
     other.pipe(
         "out", lambda events: events.selectExpr("*", "'x' AS _day"), "events", tags=STREAMING
     )
-    assert "has rows that no stream has written" in refusal(other, "out")
+    assert "has rows that were not written by a stream" in refusal(other, "out")
 
 
 def _emptied(project: Project) -> Any:

@@ -8,7 +8,7 @@ import pytest
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.runner.providers.publishing.staged_beside import check_columns
+from kindling_airflow.runner.providers.publishing.staging import check_columns
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system
@@ -23,20 +23,20 @@ pytestmark = pytest.mark.system
             {},
             (
                 "keep the columns, have new ones added (provider.new_columns: add), or have the "
-                "whole table written anew (write_mode: overwrite)."
+                "whole table rewritten (write_mode: overwrite)."
             ),
         ),
         (
             "id INT",
             "id STRING, new INT",
             {"provider.new_columns": "add"},
-            "keep the columns, or have the whole table written anew (write_mode: overwrite).",
+            "keep the columns, or have the whole table rewritten (write_mode: overwrite).",
         ),
         (
             "id INT, gone INT",
             "id INT",
             {},
-            "keep the columns, or have the whole table written anew (write_mode: overwrite).",
+            "keep the columns, or have the whole table rewritten (write_mode: overwrite).",
         ),
     ],
 )
@@ -58,7 +58,7 @@ def test_a_parquet_table_of_appends_is_replaced_by_another_mode(project: Project
     error = project.run("out", run_id="later").error
     assert error is not None
     assert error.message.endswith(
-        "\n  Fix: have the whole table written anew (write_mode: overwrite), or keep the columns."
+        "\n  Fix: have the whole table rewritten (write_mode: overwrite), or keep the columns."
     )
 
 
@@ -70,9 +70,9 @@ def test_what_a_csv_source_has_no_tag_for_is_not_named(project: Project) -> None
     error = project.run("out").error
     assert error is not None
     assert error.message == (
-        "entity 'src': what is stored does not fit its declared schema\n"
+        "entity 'src': the stored columns do not match its declared schema\n"
         "  - column 'day' (int) is not declared\n"
-        "  Fix: correct the declared schema, or have the entity written anew."
+        "  Fix: correct the declared schema, or rewrite the entity."
     )
 
 
@@ -82,6 +82,4 @@ def test_what_is_set_already_is_not_named(project: Project) -> None:
     project.pipe("out", lambda src: src, "src")
     error = project.run("out").error
     assert error is not None
-    assert error.message.endswith(
-        "\n  Fix: correct the declared schema, or have the entity written anew."
-    )
+    assert error.message.endswith("\n  Fix: correct the declared schema, or rewrite the entity.")

@@ -14,8 +14,8 @@ from pyspark.errors import PySparkException
 
 from kindling_airflow.errors import EntityError
 from kindling_airflow.protocol.contracts import RunReport
-from kindling_airflow.runner.providers.entities import provider_for
 from kindling_airflow.runner.providers.interface import ProviderContext
+from kindling_airflow.runner.providers.lookup import provider_for
 from kindling_airflow.runner.providers.publishing.publish_log import PublishLog
 from kindling_airflow.runner.providers.storage import Storage
 from tests.runner.conftest import Project
@@ -139,8 +139,8 @@ class TestSlices:
             assert report.extra["permanent"]
             assert failed(report) == (
                 "pipe 'daily': run 'run' has no data interval\n"
-                "  Fix: run it for an interval ('airflow backfill create'), or let such runs work "
-                "on everything: on_missing_interval: full."
+                "  Fix: run it for an interval ('airflow backfill create'), or let such runs "
+                "process everything: on_missing_interval: full."
             )
 
     def test_an_interval_of_no_length_never_replaces_the_whole_table(self, shop: Project) -> None:
@@ -158,7 +158,7 @@ class TestSlices:
             assert failed(report) == (
                 "pipe 'daily': run 'run' has no valid data interval: it begins at "
                 f"{begin} and ends at {interval['interval_end']}\n"
-                "  Fix: run it for an interval that begins before it ends, or for none."
+                "  Fix: run it for an interval that begins before it ends, or without one."
             )
             assert held(shop, "daily") == [(1, 10), (2, 20)]
 
@@ -168,10 +168,10 @@ class TestSlices:
         project.pipe("daily", lambda orders: orders, "orders")
         report = project.run("daily", **day(2))
         assert failed(report) == (
-            "entity 'daily': the result has rows outside of the run's slice (day in "
+            "entity 'daily': the result has rows outside the run's slice (day in "
             "[2013-01-02T00:00:00+00:00, 2013-01-03T00:00:00+00:00)): day = 2013-01-01, "
             "2013-01-03\n"
-            "  Fix: leave such rows out, or read the slice alone (interval.read: slice)."
+            "  Fix: remove such rows, or read the slice only (interval.read: slice)."
         )
         assert not project.table("daily").exists()
 
@@ -186,7 +186,7 @@ class TestSlices:
             str(shop.table("orders"))
         )
         text = failed(shop.run("daily", **day(2)))
-        assert "does not have the columns of the table, whose other rows stay" in text
+        assert "does not have the columns of the table, whose other rows are kept" in text
         assert held(shop, "daily") == [(1, 10)]
         published(shop.run("daily"))
         assert held(shop, "daily") == [(1, 10), (2, 20)]
@@ -267,9 +267,9 @@ class TestReading:
     @pytest.mark.parametrize(
         ("column", "problem"),
         [
-            ("d", ("entity 'in' has no column 'd', by which its slices are found\n"
+            ("d", ("entity 'in' has no column 'd', which the tag interval.column names\n"
                   "  Fix: correct its tag interval.column.")),
-            ("id", ("entity 'in': its slices are found by 'id', of type BIGINT\n"
+            ("id", ("entity 'in': its interval column is 'id', of type BIGINT\n"
                    "  Fix: use a column of one of the types DATE, STRING, TIMESTAMP, "
                    "TIMESTAMP_NTZ.")),
         ],
@@ -291,7 +291,8 @@ class TestReading:
         project.pipe("out", lambda: project.spark.range(3))
         assert failed(project.run("out")) == (
             "entity 'out': provider_type "
-            "'kindling_airflow.runner.providers.memory:MemoryProvider' cannot write by 'append'\n"
+            "'kindling_airflow.runner.providers.memory:MemoryProvider' does not support write mode "
+            "'append'\n"
             "  Fix: use one of the write modes overwrite."
         )
 
@@ -320,7 +321,7 @@ class TestAppending:
             value[0] = n
             published(project.run("log", **day(n)))
         assert published(project.run("copy", **day(2))).rows_written == 2
-        assert project.run("copy", **day(3)).reason == "'log' has gained nothing"
+        assert project.run("copy", **day(3)).reason == "'log' has no new rows"
         value[0] = 4
         published(project.run("log", **day(4)))
         assert published(project.run("copy", **day(4))).rows_written == 1
@@ -347,7 +348,7 @@ class TestAppending:
         other.append(lambda: published(project.run("copy", **day(2))))
         report = project.run("copy", **day(1))
         assert not report.extra["permanent"]
-        assert "another run has taken in what this one has read of 'log'" in failed(report)
+        assert "another run has already consumed what this run has read of 'log'" in failed(report)
         assert project.rows("copy") == [(0,)]
 
 

@@ -127,8 +127,8 @@ def test_the_report_and_errors_say_where_without_a_secret(
     assert report.error.message == (
         f"entity 'orders': cannot be read from {url(database)!r}: org.sqlite.SQLiteException: "
         "[SQLITE_ERROR] SQL error or missing database (no such table: no_such)\n"
-        "  Fix: look whether the table and the account are right, whether the database can be "
-        "reached from the driver, and whether 'org.sqlite.JDBC' is in spark.jars."
+        "  Fix: check the table and the account, that the driver can reach the database, and that "
+        "'org.sqlite.JDBC' is in spark.jars."
     )
     assert SECRET not in json.dumps(report.to_json())
 
@@ -164,10 +164,10 @@ def test_a_missing_driver_says_how_to_have_it(spark: Any) -> None:
     assert str(raised.value) == (
         "entity 'shop.orders': cannot be read from 'jdbc:postgresql://localhost:1/x': "
         "java.lang.ClassNotFoundException: org.postgresql.Driver\n"
-        "  Fix: look whether the table and the account are right, whether the database can be "
-        "reached from the driver, and whether 'org.postgresql.Driver' is in spark.jars."
+        "  Fix: check the table and the account, that the driver can reach the database, and that "
+        "'org.postgresql.Driver' is in spark.jars."
     )
-    with pytest.raises(EntityError, match=r"name the JDBC driver's class \(provider\.driver\)"):
+    with pytest.raises(EntityError, match=r"set the JDBC driver's class \(provider\.driver\)"):
         read(spark, {"provider.url": "jdbc:unheard:of", "provider.table": "t"})
 
 
@@ -202,10 +202,10 @@ def test_a_connection_of_another_kind_needs_a_url(spark: Any) -> None:
     with pytest.raises(EntityError) as raised:
         read(spark, {"provider.connection": "shop", "provider.table": "t"}, environment)
     assert str(raised.value) == (
-        "entity 'shop.orders': its connection is of the kind 'http', from which no JDBC URL "
-        "follows\n"
-        "  Fix: write provider.url, or use one of the kinds mssql, mysql, oracle, postgres, "
-        "sqlite, or 'jdbc' with the whole URL as its host."
+        "entity 'shop.orders': no JDBC URL can be derived from its connection of type "
+        "'http'\n"
+        "  Fix: set provider.url, or use one of the types mssql, mysql, oracle, postgres, "
+        "sqlite, or 'jdbc' with the full URL as its host."
     )
 
 
@@ -216,12 +216,12 @@ def test_columns_that_are_not_those_declared_are_an_error(project: Project, data
     error = project.run("out").error
     assert error is not None
     assert error.message == (
-        "entity 'orders': what is stored does not fit its declared schema\n"
+        "entity 'orders': the stored columns do not match its declared schema\n"
         "  - column 'id' is int, declared as bigint\n"
         "  - column 'client' (string) is missing\n"
         "  - column 'customer' (string) is not declared\n"
-        "  Fix: correct the declared schema, or have the entity written anew; columns that are "
-        "too many can be left out with provider.extra_columns: ignore."
+        "  Fix: correct the declared schema, or rewrite the entity; extra columns can be ignored "
+        "with provider.extra_columns: ignore."
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
 from kindling_airflow.protocol.connections import Connection
-from kindling_airflow.runner.providers.kafka.kafka_client import (
+from kindling_airflow.runner.providers.kafka.client import (
     client_settings,
     without_secrets,
 )
@@ -83,17 +83,16 @@ def test_a_login_of_ones_own_is_left_alone() -> None:
         (
             Connection(),
             (
-                "its connection names no broker\n  Fix: give the connection a host and a port, or "
-                "bootstrap.servers in its extra, or write provider.servers."
+                "its connection has no broker\n  Fix: set host and port of the connection, or "
+                "bootstrap.servers in its extra, or the tag provider.servers."
             ),
         ),
         (
             Connection(host="a:1", extra={"ssl.key.location": "/k"}),
             (
-                "Kafka's Java client has no setting 'ssl.key.location', which its connection "
-                "holds\n"
+                "Kafka's Java client has no setting 'ssl.key.location', which its connection sets\n"
                 "  Fix: put key and certificate into one PEM file that drivers and executors have, "
-                "and write ssl.keystore.type: PEM and ssl.keystore.location."
+                "and set ssl.keystore.type: PEM and ssl.keystore.location."
             ),
         ),
         (

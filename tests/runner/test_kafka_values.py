@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.runner.providers.kafka.kafka_values import rows_of
+from kindling_airflow.runner.providers.kafka.values import rows_of
 
 pytestmark = pytest.mark.system
 
@@ -41,5 +41,7 @@ def test_what_is_no_such_object_is_malformed(spark: Any) -> None:
     assert [row[2] is None for row in kept] == [False] * len(wrong) + [True] * len(good)
     assert kept[0][2] == '{"ID": 1}'
     for value in wrong:
-        with pytest.raises(Exception, match="offset 0, is no JSON object of the declared schema"):
+        with pytest.raises(
+            Exception, match="offset 0, is not a JSON object of the declared schema"
+        ):
             rows(spark, value, handling="fail")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kindling_airflow.runner.session.session_runner import SessionPipeRunner
+from kindling_airflow.runner.session.runner import SessionPipeRunner
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system
@@ -50,7 +50,8 @@ def test_a_task_refuses_it_for_good(project: Project, pipe_id: str) -> None:
     report = project.run(pipe_id)
     assert report.error is not None
     assert report.error.message == (
-        "entity 'kept': provider_type 'memory' lives in one Spark session, and this task's session "
+        "entity 'kept': tables of provider_type 'memory' exist in one Spark session only, and this "
+        "task's session "
         "ends with the task: no other task could read it\n"
         "  Fix: store it (provider_type: parquet, the default), or run the plan on one session "
         "with 'kindling-airflow run'."

@@ -11,8 +11,8 @@ import pytest
 
 from kindling_airflow.errors import DeclarationError, EntityError
 from kindling_airflow.runner.providers.contract import RULES, Case
-from kindling_airflow.runner.providers.entities import provider_for, writable_provider_for
 from kindling_airflow.runner.providers.interface import ProviderContext, Write
+from kindling_airflow.runner.providers.lookup import provider_for, writable_provider_for
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system
@@ -85,19 +85,19 @@ def refused(spark: Any, kind: str) -> str:
 @pytest.mark.usefixtures("installed")
 def test_a_class_that_cannot_be_had_says_why(spark: Any) -> None:
     assert refused(spark, "no_such_module:Nothing") == (
-        "entity 'contract_orders': provider_type 'no_such_module:Nothing' cannot be had: "
+        "entity 'contract_orders': provider_type 'no_such_module:Nothing' cannot be loaded: "
         "ModuleNotFoundError: No module named 'no_such_module'\n"
-        "  Fix: repair or install what defines it, where the driver runs."
+        "  Fix: repair or install the package that defines it on the driver."
     )
-    assert "cannot be had: ModuleNotFoundError" in refused(spark, "broken")
-    assert "cannot be had: AttributeError" in refused(spark, "shop_entities:Nothing")
+    assert "cannot be loaded: ModuleNotFoundError" in refused(spark, "broken")
+    assert "cannot be loaded: AttributeError" in refused(spark, "shop_entities:Nothing")
 
 
 def test_a_class_that_is_no_provider_says_so(spark: Any) -> None:
     assert refused(spark, "builtins:id") == (
-        "entity 'contract_orders': provider_type 'builtins:id' is no entity provider: "
+        "entity 'contract_orders': provider_type 'builtins:id' is not an entity provider: "
         "<built-in function id>\n"
-        "  Fix: give it the methods of "
+        "  Fix: implement the methods of "
         "kindling_airflow.runner.providers.interface.EntityProvider."
     )
 

@@ -10,7 +10,7 @@ import pytest
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
 from kindling_airflow.runner.providers.interface import ProviderContext, Write
-from kindling_airflow.runner.providers.parquet.parquet import ParquetProvider
+from kindling_airflow.runner.providers.parquet.provider import ParquetProvider
 from kindling_airflow.runner.providers.storage import Storage
 
 pytestmark = pytest.mark.system

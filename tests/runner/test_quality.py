@@ -203,7 +203,7 @@ class TestOutcomes:
         ]
 
     def test_tables_in_memory_are_judged_too(self, project: Project) -> None:
-        from kindling_airflow.runner.session.session_runner import SessionPipeRunner
+        from kindling_airflow.runner.session.runner import SessionPipeRunner
 
         project.entity("out", tags={"provider_type": "memory"})
         declare(
@@ -307,7 +307,7 @@ class TestFailure:
         assert report.error.type == "ExpectationError"
         (kept,) = (project.warehouse / "_kindling" / "staging" / "out").iterdir()
         assert report.error.message == (
-            "pipe 'out': its result breaks 2 expectations; the table is as it was\n"
+            "pipe 'out': its result violates 2 expectations; the table is unchanged\n"
             "  - 'in_range(id)' (id is from 0 to 989): 10 of 1,000 rows (1 %)\n"
             "  - 'unique(k)' (k is unique): 998 of 1,000 rows (99.8 %)\n"
             f"  The result is kept until the next attempt of this task, at {str(kept)!r}\n"
@@ -414,8 +414,8 @@ class TestMisfits:
         )
         assert told == (
             "pipe 'out': expectations do not fit its result\n"
-            "  - 'not_null(idd)': there is no column 'idd'. Did you mean 'id'?\n"
-            "  - 'unique(nowhere.at.all)': there is no column 'nowhere.at.all'. "
+            "  - 'not_null(idd)': column 'idd' not found. Did you mean 'id'?\n"
+            "  - 'unique(nowhere.at.all)': column 'nowhere.at.all' not found. "
             "The result has id, m, flag, name.\n"
             "  - 'in_range(id)': 'z' is no bigint\n"
             "  - 'in_range(flag)': column 'flag' is boolean, which has no range\n"
@@ -554,9 +554,9 @@ class TestCountsThatCannotBeTrusted:
         assert (report.status, report.extra["permanent"]) == ("failed", False)
         assert report.error is not None
         assert report.error.message == (
-            "pipe 'out': 4 rows were counted on their way into storage, which has 3: how many were "
-            "dropped is not known\n"
-            "  Fix: try again; if it stays so, drop the rows in the pipe itself."
+            "pipe 'out': 4 rows were counted while they were written, but storage has 3: the "
+            "number of dropped rows is unknown\n"
+            "  Fix: retry; if the error persists, drop the rows in the pipe itself."
         )
         assert not project.table("out").exists()
 
@@ -570,8 +570,8 @@ class TestCountsThatCannotBeTrusted:
             return
         assert report.error is not None
         assert report.error.message == (
-            "Spark did not say how many rows were dropped\n"
-            "  Fix: try again; raise spark.scheduler.listenerbus.eventqueue.capacity."
+            "Spark did not report how many rows were dropped\n"
+            "  Fix: retry; increase spark.scheduler.listenerbus.eventqueue.capacity."
         )
         assert report.extra["permanent"] is False
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.runner.providers.files.first_lines import surely_has_rows
+from kindling_airflow.runner.providers.files.row_peek import surely_has_rows
 from kindling_airflow.runner.providers.publishing import footers
 from kindling_airflow.runner.providers.publishing.footers import count_rows
 

@@ -135,21 +135,21 @@ def test_prior_state_without_a_schema_says_how_to_start(project: Project) -> Non
         (
             lambda project: None,
             (
-                "pipe 'out' returned nothing where a DataFrame belongs\n"
+                "pipe 'out' returned nothing instead of a DataFrame\n"
                 "  Fix: end the function with 'return <DataFrame>'."
             ),
         ),
         (
             lambda project: [1],
             (
-                "pipe 'out' returned a list where a DataFrame belongs\n"
+                "pipe 'out' returned a list instead of a DataFrame\n"
                 "  Fix: end the function with 'return <DataFrame>'."
             ),
         ),
         (
             lambda project: numbers(project).selectExpr("id", "id AS ID", "1 AS other"),
             (
-                "pipe 'out': its result does not fit entity 'out'\n"
+                "pipe 'out': its result does not match entity 'out'\n"
                 "  - column 'id' comes 2 times\n"
                 "  - partition column 'day' is missing\n"
                 "  - column 'day' (date) is missing\n"
@@ -161,7 +161,7 @@ def test_prior_state_without_a_schema_says_how_to_start(project: Project) -> Non
         (
             lambda project: project.spark.sql("SELECT 1 AS id, current_date() AS day"),
             (
-                "pipe 'out': its result does not fit entity 'out'\n"
+                "pipe 'out': its result does not match entity 'out'\n"
                 "  - column 'id' is int, declared as bigint\n"
                 "  Fix: change the pipe's result, or the entity's declaration."
             ),
@@ -233,7 +233,7 @@ def test_sys_exit_in_a_pipe_is_a_failure(project: Project) -> None:
     assert report.error is not None
     assert report.error.message == (
         "the pipe's code called sys.exit(0)\n"
-        "  Fix: return the DataFrame, or raise an error that says what is wrong."
+        "  Fix: return the DataFrame, or raise an error with a message."
     )
 
 
@@ -243,7 +243,7 @@ def test_an_unknown_pipe_is_named_with_its_neighbour(project: Project) -> None:
     assert error is not None
     assert error.message == (
         "the project does not declare pipe 'number'. Did you mean 'numbers'?\n"
-        "  Fix: compile the project again; it has changed since the DAG was made."
+        "  Fix: recompile the project; it has changed since the DAG was compiled."
     )
 
 
@@ -313,7 +313,7 @@ def test_a_csv_whose_header_does_not_fit_its_schema_fails(project: Project) -> N
         "declared schema\n"
         "  - column 1 is 'name', declared as 'id'\n"
         "  - column 2 is 'id', declared as 'name'\n"
-        "  Fix: correct the declared schema, or have the files written anew."
+        "  Fix: correct the declared schema, or rewrite the files."
     )
 
 

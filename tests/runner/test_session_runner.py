@@ -19,7 +19,7 @@ from kindling_airflow.generation_executor import (
     SharedReads,
     signals,
 )
-from kindling_airflow.runner.session.session_runner import SessionPipeRunner
+from kindling_airflow.runner.session.runner import SessionPipeRunner
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system

@@ -16,8 +16,8 @@ from kindling_airflow.generation_executor import (
     StreamHandle,
     StreamStarter,
 )
-from kindling_airflow.runner.session.session_runner import SessionPipeRunner
-from kindling_airflow.runner.session.session_streams import SessionStreams
+from kindling_airflow.runner.session.runner import SessionPipeRunner
+from kindling_airflow.runner.session.streams import SessionStreams
 from tests.runner.conftest import Project
 from tests.runner.streams import EVENTS, STREAMING, declare_events, drop, events, until
 
@@ -105,7 +105,7 @@ def test_a_stream_that_fails_says_why_and_is_not_active(project: Project) -> Non
 
 def test_a_stream_that_stalls_has_failed(project: Project, monkeypatch: Any) -> None:
     """Its only task sleeps longer than nothing may get done."""
-    monkeypatch.setattr("kindling_airflow.runner.session.session_stream._LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("kindling_airflow.runner.session.stream._LOOK_SECONDS", 0.1)
 
     project.entity("events", schema=EVENTS, tags={"provider_type": "json"})
     project.pipe("slow", slow, "events", tags={**FAST, "stream.stall_timeout": "2s"})
@@ -115,7 +115,7 @@ def test_a_stream_that_stalls_has_failed(project: Project, monkeypatch: Any) -> 
         until(lambda: stream.error() is not None)
         error = stream.error()
         assert isinstance(error, PipeTimeoutError)
-        assert str(error).startswith("the query has stalled: nothing got done for 2 s: Processing")
+        assert str(error).startswith("the query has stalled: no progress for 2 s: Processing")
         assert stream.is_active()
     finally:
         stream.stop()
@@ -129,7 +129,7 @@ def test_a_stream_that_does_not_drain_in_time_says_so(project: Project) -> None:
     stream = runner_of(project).start("slow")
     try:
         until(stream.is_ready)
-        with pytest.raises(PipeTimeoutError, match=r"^it still had something to do after 1 s; the"):
+        with pytest.raises(PipeTimeoutError, match=r"^it was still processing data after 1 s; the"):
             stream.drain()
     finally:
         stream.stop()
@@ -142,6 +142,6 @@ def test_a_catch_up_takes_what_is_new_and_is_skipped_without(project: Project) -
     drop(project.table("events"), "1.json", events(range(3)))
     first, again = runner.catch_up("clean"), runner.catch_up("clean")
     assert (first.status, first.inputs[0].rows) == ("published", 3)
-    assert (again.status, again.reason) == ("skipped", "'events' has gained nothing")
+    assert (again.status, again.reason) == ("skipped", "'events' has no new rows")
     with pytest.raises(PipeRunError):
         runner.start("nobody")

@@ -75,7 +75,7 @@ class TestColumnsBelongTogetherByName:
             "  - column 'more' is not there\n"
             f"the header of {c} does not fit that of {a}\n"
             "  - column 'name' is missing\n"
-            "  Fix: have the files written anew, or read them as an entity of their own."
+            "  Fix: rewrite the files, or read them as a separate entity."
         )
 
     def test_names_that_are_written_otherwise_are_the_same(self, project: Project) -> None:
@@ -157,7 +157,7 @@ class TestEncodings:
         assert refusal(project) == (
             "entity 'src': its files have records that cannot be read\n"
             f"  - line 3 of {uri(project, 'a.csv')} has bytes that are not UTF-8\n"
-            "  Fix: name the encoding, such as provider.option.encoding: ISO-8859-1."
+            "  Fix: set the encoding, for example provider.option.encoding: ISO-8859-1."
         )
 
     def test_csv_in_a_named_encoding_is_read(self, project: Project) -> None:
@@ -193,7 +193,7 @@ class TestEncodings:
         assert refusal(project) == (
             "entity 'src': its files have records that cannot be read\n"
             f"  - line 2 of {uri(project, 'a.json')} has bytes that are not UTF-8\n"
-            "  Fix: name the encoding, such as provider.option.encoding: ISO-8859-1."
+            "  Fix: set the encoding, for example provider.option.encoding: ISO-8859-1."
         )
 
     @pytest.mark.parametrize("encoding", ["ISO-8859-1", "UTF-8"])
@@ -238,7 +238,7 @@ class TestMalformedCsv:
         files(project, a__csv=text)
         source(project, "csv")
         message = refusal(project)
-        assert f"line 2 of {uri(project, 'a.csv')} has a quote within" in message
+        assert f"line 2 of {uri(project, 'a.csv')} has an unescaped quote within" in message
         assert "provider.option.escape" in message
         project.entity(
             "other",
@@ -359,9 +359,8 @@ class TestJson:
         source(project, "json", "id INT, name STRING")
         assert refusal(project) == (
             "entity 'src': its files have records that cannot be read\n"
-            f"  - line 2 of {uri(project, 'a.json')} has the key 'ID', declared in other case\n"
-            "  Fix: declare the column as the key is spelled, or have the files written with one "
-            "spelling."
+            f"  - line 2 of {uri(project, 'a.json')} has the key 'ID', declared in different case\n"
+            "  Fix: declare the column as the key is spelled, or use one spelling in the files."
         )
 
     @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from kindling_airflow.data_pipes import DataPipes
 from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.generation_executor import GenerationExecutor
 from kindling_airflow.manifest.harvest import import_declarations
-from kindling_airflow.runner.session.session_runner import SessionPipeRunner
+from kindling_airflow.runner.session.runner import SessionPipeRunner
 from tests.runner.conftest import Project
 
 pytestmark = pytest.mark.system
@@ -144,9 +144,9 @@ def test_an_interval_in_a_run_without_one_is_an_error_and_no_null(
 ) -> None:
     view(project, "b", f"SELECT :{moment} AS m")
     assert error_of(project, "b") == (
-        f"PipeRunError: pipe 'b': its query wants :{moment}, but this run has no data interval\n"
+        f"PipeRunError: pipe 'b': its query uses :{moment}, but this run has no data interval\n"
         "  Fix: give the DAG a schedule and run it for an interval (a backfill does), or use a "
-        "parameter of your own."
+        "custom parameter."
     )
 
 
@@ -164,7 +164,7 @@ def test_a_parameter_that_the_run_does_not_have_is_an_error_that_names_those_it_
 ) -> None:
     view(project, "b", "SELECT :contry AS c")
     assert error_of(project, "b", parameters={"country": "NL", "deep": {}}) == (
-        "PipeRunError: pipe 'b': its query wants :contry, which this run does not have. "
+        "PipeRunError: pipe 'b': its query uses :contry, which this run does not have. "
         "Did you mean 'country'? It has: country, pipe_id, run_id.\n"
         "  Fix: add it to the params of the DAG, or start the run with it."
     )
@@ -173,8 +173,8 @@ def test_a_parameter_that_the_run_does_not_have_is_an_error_that_names_those_it_
 def test_a_parameter_without_a_type_in_sql_says_so(project: Project) -> None:
     view(project, "b", "SELECT :deep AS c")
     assert error_of(project, "b", parameters={"deep": {"a": 1}}) == (
-        "PipeRunError: pipe 'b': its query wants :deep, but SQL has no type for what the run's "
-        "parameter of that name holds\n"
+        "PipeRunError: pipe 'b': its query uses :deep, but the value of that run parameter has no "
+        "SQL type\n"
         "  Fix: pass text, a number, true, false, null, or a list of one kind of these."
     )
 
@@ -188,7 +188,7 @@ def test_a_table_that_is_no_input_is_an_error_that_names_the_inputs(project: Pro
         input_entity_ids=["bronze.orders"],
     )
     assert error_of(project, "b") == (
-        "PipeRunError: pipe 'b': its query reads 'bronze_ordres', which is none of its inputs. "
+        "PipeRunError: pipe 'b': its query reads 'bronze_ordres', which is not one of its inputs. "
         "Did you mean 'bronze_orders'? It has: bronze_orders.\n"
         "  Fix: correct the name, or add the entity to input_entity_ids."
     )
@@ -208,7 +208,7 @@ def test_a_statement_is_refused_by_spark_s_own_parser_and_not_executed(
     there = project.warehouse / "there"
     view(project, "b", sql.format(there=there), input_entity_ids=[], tags={"sql.check": False})
     assert error_of(project, "b").startswith(
-        "PipeRunError: pipe 'b': its text is no query that Spark can read: "
+        "PipeRunError: pipe 'b': its text is not a query that Spark can parse: "
     )
     assert not there.exists()
 

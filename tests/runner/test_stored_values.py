@@ -15,7 +15,7 @@ import pytest
 from kindling_airflow.data_pipes.expectations import not_null
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.runner.providers.contract import Case
-from kindling_airflow.runner.providers.files.foreign_folders import is_written_back
+from kindling_airflow.runner.providers.files.folder_types import is_written_back
 from kindling_airflow.runner.providers.interface import StreamRead, Write
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.tags.intervals import IntervalSlice
@@ -141,16 +141,17 @@ def test_what_folders_would_change_is_refused_with_its_number(
     with pytest.raises(PipeRunError) as refused:
         case.publish(entity, bad, "b")
     assert str(refused.value) == (
-        f"entity {case.entity_id!r}: {kind} cannot keep values of its partition columns as they "
-        "are; nothing was published\n"
+        f"entity {case.entity_id!r}: {kind} cannot store values of its partition columns "
+        "unchanged; nothing was published\n"
         "  - column 'code': '', which would be read as NULL (2 rows)\n"
         "  - column 'code': '__HIVE_DEFAULT_PARTITION__', which would be read as NULL (1 row)\n"
-        "  - column 'code': a text with the character NUL, which no folder can have (1 row)\n"
-        "  - column 'code': a text that ends with '._COPYING_', a folder that Spark passes over "
+        "  - column 'code': a value with the NUL character, which folder names cannot have (1 "
+        "row)\n"
+        "  - column 'code': a value that ends with '._COPYING_', a folder that Spark ignores "
         "(1 row)\n"
-        "  - column 'code': a text that makes a name of a folder longer than 255 bytes (1 row)\n"
-        "  Fix: leave such rows out, or give them another value; or take 'code' out of "
-        "partition_columns, or keep the entity in iceberg."
+        "  - column 'code': a value whose folder name is longer than 255 bytes (1 row)\n"
+        "  Fix: remove such rows, or change these values; or remove 'code' out of "
+        "partition_columns, or store the entity as iceberg."
     )
     assert found(case, entity) == [(1, "ok", 1)]
     case.publish(entity, bad.where("id > 6"), "c")
@@ -188,7 +189,7 @@ def test_names_that_the_locale_lacks_are_refused(spark: Any, tmp_path: Path) -> 
     try:
         case = case_of(spark, tmp_path, "parquet")
         rows = spark.sql("SELECT * FROM VALUES (1, 'é', 'a'), (2, 'ü', 'b') AS t(id, x, `ö`)")
-        for part, what in (("x", r"'x': a text with .* \(2 rows\)"), ("ö", "'ö': its name has ")):
+        for part, what in (("x", r"'x': a value with .* \(2 rows\)"), ("ö", "'ö': its name has ")):
             with pytest.raises(PipeRunError, match=what):
                 case.publish(case.entity(partition_columns=(part,)), rows)
         case.publish(case.entity(), rows)
@@ -215,8 +216,8 @@ def test_types_that_no_folder_keeps_are_refused(
         case.publish(entity, spark.sql(f"SELECT 1 AS id, {value} AS v"))
     assert str(refused.value) == (
         f"entity {case.entity_id!r}: {kind} cannot store the result as it is\n"
-        f"  - partition column 'v' is of type {type_name}, which no name of a folder keeps\n"
-        "  Fix: cast or rename these columns, or leave them out."
+        f"  - partition column 'v' is of type {type_name}, which folder names cannot store\n"
+        "  Fix: cast, rename or remove these columns."
     )
 
 
@@ -230,9 +231,9 @@ def test_columns_that_parquet_cannot_have_are_refused_at_once(spark: Any, tmp_pa
         case.publish(case.entity(), rows)
     assert str(refused.value).splitlines()[1:-1] == [
         "  - column 'v[]' is of type INTERVAL",
-        "  - column 's' has the field 'a' more than once, upper case or lower",
+        "  - column 's' has the field 'a' more than once, ignoring case",
         "  - column 'm{value}' is of type INTERVAL",
-        "  - column '_tmp_metadata_row_index' has a name that Spark keeps to itself",
+        "  - column '_tmp_metadata_row_index' has a name that is reserved by Spark",
     ]
     with pytest.raises(PipeRunError, match="all of its columns are partition columns"):
         case.publish(case.entity(partition_columns=("id",)), spark.sql("SELECT 1 AS id"))

@@ -17,10 +17,10 @@ from kindling_airflow.data_pipes.expectations import satisfies
 from kindling_airflow.errors import EntityError
 from kindling_airflow.generation_executor.runners import StreamHandle
 from kindling_airflow.runner.pipe.run_pipe import Hooks
-from kindling_airflow.runner.providers.files.source_files import JsonProvider
+from kindling_airflow.runner.providers.files.provider import JsonProvider
 from kindling_airflow.runner.providers.interface import ProviderContext
-from kindling_airflow.runner.providers.parquet.parquet import ParquetProvider
-from kindling_airflow.runner.providers.parquet.parquet_stream import create_empty
+from kindling_airflow.runner.providers.parquet.provider import ParquetProvider
+from kindling_airflow.runner.providers.parquet.stream import create_empty
 from kindling_airflow.runner.streaming import RunningStream, running, start_stream
 from kindling_airflow.runner.streaming.running import StreamFacts
 from kindling_airflow.tags.stream_settings import StreamSettings, StreamTrigger
@@ -45,7 +45,7 @@ from tests.runner.streams import (
 def test_what_comes_in_goes_out_once_and_a_stream_goes_on_where_it_was(project: Project) -> None:
     declare_events(project)
     first = take_available(project, "clean")
-    assert (first.status, first.reason) == ("skipped", "'events' has gained nothing")
+    assert (first.status, first.reason) == ("skipped", "'events' has no new rows")
     assert (project.table("events").is_dir(), first.location) == (True, str(project.table("clean")))
     drop(project.table("events"), "1.json", events(range(3)))
     report = taken(project, "clean")
@@ -182,7 +182,7 @@ def test_other_inputs_are_tables_and_must_be_there(project: Project) -> None:
     assert report.error.message == (
         f"pipe 'places': input 'shops' does not exist yet at {str(project.table('shops'))!r}, and "
         "a stream reads a table of this type once, when it starts\n"
-        "  Fix: run first what writes it, keep it in a format that is read anew in every batch "
+        "  Fix: run the pipe that writes it first, use a format that is re-read in every batch "
         "(delta), or make it the first input, which is read as a stream."
     )
     project.pipe(
@@ -209,7 +209,7 @@ def test_rows_of_a_rate_come_by_themselves(project: Project) -> None:
     error = project.run("batch").error
     assert error is not None
     assert error.message == (
-        "entity 'ticks': rows of a rate exist as a stream alone\n"
+        "entity 'ticks': rate entities can only be read as a stream\n"
         "  Fix: make it the first input of a streaming pipe (processing_mode: streaming)."
     )
 
@@ -255,9 +255,10 @@ class TestRefusedResults:
         project.entity("events", schema=EVENTS, tags={"provider_type": "json"})
         project.pipe("out", lambda events: project.spark.range(1), "events", tags=STREAMING)
         assert refusal(project, "out") == (
-            "pipe 'out' returned a table where a stream belongs: its result is not made of "
-            "'events', which it gets as a stream\n"
-            "  Fix: make the result of the first input; or let the pipe be a batch pipe."
+            "pipe 'out' returned a batch DataFrame instead of a stream: its result is not derived "
+            "from "
+            "'events', which is read as a stream\n"
+            "  Fix: derive the result from the first input, or make the pipe a batch pipe."
         )
 
     def test_a_result_that_does_not_fit_its_declaration(self, project: Project) -> None:
@@ -265,7 +266,7 @@ class TestRefusedResults:
         project.entity("out", schema="id STRING, shop STRING")
         project.pipe("out", lambda events: events.select("id"), "events", tags=STREAMING)
         assert refusal(project, "out") == (
-            "pipe 'out': its result does not fit entity 'out'\n"
+            "pipe 'out': its result does not match entity 'out'\n"
             "  - column 'id' is bigint, declared as string\n"
             "  - column 'shop' (string) is missing\n"
             "  Fix: change the pipe's result, or the entity's declaration."
@@ -327,15 +328,15 @@ class TestSources:
         with pytest.raises(EntityError) as refused:
             ParquetProvider(context).make_ready(numbers)
         assert str(refused.value) == (
-            f"entity 'numbers': no table at {str(project.table('numbers'))!r} yet, and no schema "
-            "from which an empty one could be made for the stream that reads it\n"
-            "  Fix: declare the entity's schema, or run first what writes it."
+            f"entity 'numbers': no table at {str(project.table('numbers'))!r} yet, and no declared "
+            "schema from which to create an empty one for the stream that reads it\n"
+            "  Fix: declare the entity's schema, or run the pipe that writes it first."
         )
         with pytest.raises(EntityError) as refused:
             JsonProvider(context).make_ready(numbers)
         assert str(refused.value) == (
-            "entity 'numbers': a stream of json files needs a declared schema, because files are "
-            "yet to come\n  Fix: declare the entity's schema."
+            "entity 'numbers': a stream of json files needs a declared schema, because there may "
+            "be no files yet\n  Fix: declare the entity's schema."
         )
 
     def test_of_several_that_make_a_table_ready_at_once_one_does(self, project: Project) -> None:
@@ -354,7 +355,7 @@ class TestTables:
         declare_events(project, **{"provider.path": "clean[1]"})
         assert refusal(project, "clean") == (
             f"entity 'clean': a stream cannot write to {str(project.table('clean[1]'))!r}, because "
-            "Spark takes such a path for a pattern where it looks for the stream's log\n"
+            "Spark treats such a path as a pattern when it looks for the stream's log\n"
             "  Fix: use a path without any of the characters {}[]*?\\."
         )
 
@@ -374,10 +375,10 @@ class TestTables:
         assert report.extra["permanent"] is True
         assert report.error.message == (
             f"entity 'clean': the table at {str(project.table('clean'))!r} is written by a "
-            "stream; a run cannot publish to it, for readers see nothing but what is in the "
-            "log of the stream\n"
-            "  Fix: give the result another place (provider.path, or an entity of its own), or "
-            "move the stream's table away and begin its query anew."
+            "stream; a run cannot publish to it, because readers see only what is in the log of "
+            "the stream\n"
+            "  Fix: write the result to another location (provider.path, or a separate entity), or "
+            "move the stream's table away and restart its query."
         )
         assert ids(project, "clean") == [0, 1]
 
@@ -390,10 +391,10 @@ class TestTables:
         project.declared.pipes.unregister_pipe("clean")
         project.pipe("clean", lambda events: events, "events", tags=STREAMING)
         assert refusal(project, "clean") == (
-            f"entity 'clean': the table at {str(project.table('clean'))!r} has rows that no stream "
-            "has written; a stream cannot go on with it, for readers would see nothing but the "
+            f"entity 'clean': the table at {str(project.table('clean'))!r} has rows that were not "
+            "written by a stream; a stream cannot continue it, because readers would see only the "
             "rows of the stream from then on\n"
-            "  Fix: give the stream another place (provider.path, or an entity of its own), or "
+            "  Fix: use another location for the stream (provider.path, or a separate entity), or "
             "move the table away."
         )
         assert ids(project, "clean") == [0, 1]
@@ -416,9 +417,9 @@ class TestTables:
         project.pipe("out", lambda numbers: numbers, "numbers", tags=STREAMING)
         assert refusal(project, "out") == (
             "entity 'numbers': runs replace files of the table at "
-            f"{str(project.table('numbers'))!r}; a stream that reads it would take rows in again, "
-            "and miss files that it was about to read\n"
-            "  Fix: let its runs add files (write_mode: append), or keep the table in delta or "
+            f"{str(project.table('numbers'))!r}; a stream that reads it would read rows again, and "
+            "miss files that it was about to read\n"
+            "  Fix: let its runs append (write_mode: append), or store the table as delta or "
             "iceberg."
         )
 
@@ -441,11 +442,11 @@ class TestTables:
         stream = {**AVAILABLE, "checkpoints": str(project.warehouse / "elsewhere")}
         text = refusal(project, "clean", stream=stream)
         assert text == (
-            f"entity 'clean': the table at {str(project.table('clean'))!r} has 1 batches of "
-            f"another checkpoint than {str(project.warehouse / 'elsewhere' / 'clean')!r}; Spark "
-            "would leave out as many batches of this query, because their numbers are in the "
-            "table's log already\n"
-            "  Fix: bring the checkpoint back, or begin anew with another place for the table "
+            f"entity 'clean': the table at {str(project.table('clean'))!r} has 1 batches of a "
+            f"checkpoint other than {str(project.warehouse / 'elsewhere' / 'clean')!r}; Spark "
+            "would skip as many batches of this query, because their numbers are already in the "
+            "table's log\n"
+            "  Fix: restore the checkpoint, or start over with another location for the table "
             "(provider.path), or move the table away."
         )
         project.table("clean").rename(project.warehouse / "moved")
@@ -460,8 +461,8 @@ class TestTables:
         project.pipe("clean", lambda events: events.drop("shop"), "events", tags=STREAMING)
         assert refusal(project, "clean") == (
             "entity 'clean': the result does not have the columns of the table, whose other rows "
-            "stay\n  - column 'shop' (string) is missing\n"
-            "  Fix: move the table away and begin the stream anew, or keep the columns."
+            "are kept\n  - column 'shop' (string) is missing\n"
+            "  Fix: move the table away and restart the stream, or keep the columns."
         )
 
 
@@ -581,6 +582,7 @@ class TestDrain:
             query.stop()
             assert not stream.is_active()
             assert str(stream.error()) == (
-                "pipe 'clean': somebody else has stopped its query\n"
-                "  Fix: leave the query to the pipe; it goes on from its checkpoint."
+                "pipe 'clean': its query was stopped from outside\n"
+                "  Fix: do not stop the query in other code; the next run continues from its "
+                "checkpoint."
             )

@@ -13,7 +13,7 @@ import pytest
 from kindling_airflow.data_pipes.expectations import satisfies
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.runner.streaming.checkpoint import Checkpoint, Purpose, checkpoint_path
-from kindling_airflow.runner.streaming.stateful import stateful_operators
+from kindling_airflow.runner.streaming.stateful_operators import stateful_operators
 from tests.runner.conftest import Project
 from tests.runner.dying_files import DyingFiles, Killed
 from tests.runner.streams import (
@@ -37,9 +37,9 @@ PURPOSE = Purpose(
 )
 SIDECAR = "/points/out/kindling.json"
 BEGIN_ANEW = (
-    "give it a checkpoint of its own (stream.checkpoint) and begin anew: it then reads from "
-    "stream.starting_offsets on, so rows that it has written come again unless its output is new, "
-    "too, and its state (counts, windows, keys that it has seen) begins empty."
+    "give it a new checkpoint (stream.checkpoint) and start over: it then reads from "
+    "stream.starting_offsets on, so rows that it has written are written again unless its output "
+    "is new as well, and its state (counts, windows, seen keys) starts empty."
 )
 
 
@@ -117,14 +117,14 @@ class TestPurpose:
             spark="4.1",
         )
         assert refused(checkpoint(files, batches=2), other) == (
-            f"pipe 'out' does not fit its checkpoint '/points/out' any more\n"
+            f"pipe 'out' does not match its checkpoint '/points/out' any more\n"
             "  - it reads 'other' (delta, /tables/other), and has read 'events' (json, "
             "/tables/events)\n"
             "  - it writes 'out' (delta, /tables/out), and has written 'out' (parquet, "
             "/tables/out)\n"
             "  - its output mode is 'update', and was 'append'\n"
             "  - its state is of nothing, and was of aggregation by [shop] of [count(1)]\n"
-            "  Fix: change the pipe back, and it goes on where it was, with nothing lost. Or "
+            "  Fix: revert the change to the pipe, and it continues without data loss. Or "
             f"{BEGIN_ANEW}"
         )
 
@@ -145,8 +145,8 @@ class TestPurpose:
         checked = replace(PURPOSE, by_batch=True)
         text = refused(checkpoint(files, batches=3, done=2), checked)
         assert (
-            "  - batches are published another way, and one is half done: with expectations as "
-            "before, the query would finish it\n"
+            "  - batches are published in another way, and one is incomplete: with the previous "
+            "expectations, the query would finish it\n"
         ) in text
         checkpoint(files, batches=3, done=3).take(checked)
         checkpoint(files, batches=4, done=3).take(checked)
@@ -156,8 +156,8 @@ class TestPurpose:
         row_by_row = replace(PURPOSE, row_by_row=True)
         checkpoint(files, batches=1).take(row_by_row)
         assert (
-            "  - it takes batches, and has gone row by row (trigger continuous); Spark cannot go "
-            "on in batches from there\n"
+            "  - it runs in batches, but the checkpoint is of a continuous trigger, from which "
+            "Spark cannot continue in batches\n"
         ) in refused(checkpoint(files, batches=2), PURPOSE)
         checkpoint(files, batches=2).take(row_by_row)
 
@@ -172,8 +172,8 @@ class TestPurpose:
 
     def test_of_a_query_that_no_pipe_has_run_is_unknown(self, files: DyingFiles) -> None:
         assert refused(checkpoint(files, batches=1), PURPOSE) == (
-            f"pipe 'out': the checkpoint '/points/out' is of a query that no pipe has run: it "
-            f"has no kindling.json\n  Fix: {BEGIN_ANEW}"
+            "pipe 'out': the checkpoint '/points/out' was not created by a pipe: it has no "
+            f"kindling.json\n  Fix: {BEGIN_ANEW}"
         )
 
     @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ class TestPurpose:
         files.content[SIDECAR] = text
         said = refused(checkpoint(files, batches=1), PURPOSE)
         assert said.startswith(
-            f"pipe 'out': what its checkpoint is for cannot be read from {SIDECAR!r}: {why}"
+            f"pipe 'out': the purpose of its checkpoint cannot be read from {SIDECAR!r}: {why}"
         )
         assert said.endswith(f"\n  Fix: {BEGIN_ANEW}")
 

@@ -19,15 +19,15 @@ import pytest
 
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.protocol.contracts import InputReport, RunReport, RunRequest
-from kindling_airflow.runner.driver import run_fenced
-from kindling_airflow.runner.fence import Fence
+from kindling_airflow.runner.claims import Claim
+from kindling_airflow.runner.driver import run_claimed
 from kindling_airflow.runner.pipe.run_pipe import Hooks
 from kindling_airflow.runner.providers.storage import Storage
-from kindling_airflow.runner.streaming import stream_driver
-from kindling_airflow.runner.streaming.leftovers import leftovers
+from kindling_airflow.runner.streaming import driver as stream_driver
+from kindling_airflow.runner.streaming.inputs import NothingThereYet
+from kindling_airflow.runner.streaming.report import drain_note
 from kindling_airflow.runner.streaming.running import StreamFacts
-from kindling_airflow.runner.streaming.stalls import Look
-from kindling_airflow.runner.streaming.stream_inputs import NothingThereYet
+from kindling_airflow.runner.streaming.stall_watch import Look
 from kindling_airflow.tags.stream_settings import StreamSettings
 from tests.runner.conftest import Project
 from tests.runner.killed_streams import feed_and_kill, project_of
@@ -199,9 +199,9 @@ def test_a_stream_that_is_not_drained_in_time_is_stopped_and_says_so(
     report = run(monkeypatch, stream, ask_to_drain)
     assert (report.status, report.extra["drained"]) == ("published", False)
     assert report.extra["note"] == (
-        "stream 'out' was not drained: it still had something to do after 300 s, and was stopped. "
-        "Nothing is lost: the next run goes on from the checkpoint; until then 'out' may lack "
-        "rows. stream.drain_timeout gives it more time."
+        "stream 'out' was not drained: it was still processing data after 300 s, and was stopped. "
+        "No data is lost: the next run continues from the checkpoint; until then 'out' may lack "
+        "rows. Increase stream.drain_timeout to allow more time."
     )
     assert stream.calls == ["drain", "stop"]
 
@@ -212,20 +212,20 @@ def test_a_stream_of_which_nobody_knows_whether_it_is_drained_says_so(
     report = run(monkeypatch, StubStream(draining=lambda: None), ask_to_drain)
     assert (report.status, report.extra["drained"]) == ("published", None)
     assert report.extra["note"] == (
-        "stream 'out' may not be drained: row by row (continuous), Spark does not tell whether it "
-        "had taken all that was there when it was stopped. Nothing is lost: the next run goes on "
-        "from the checkpoint; until then 'out' may lack rows."
+        "stream 'out' may not be drained: with a continuous trigger, Spark does not report whether "
+        "it had read everything when it was stopped. No data is lost: the next run continues from "
+        "the checkpoint; until then 'out' may lack rows."
     )
 
 
 def test_what_is_left_is_told_with_its_number_and_that_a_topic_gets_rows_twice() -> None:
     facts = replace(StubStream().facts, description={"format": "kafka"})
-    assert leftovers(facts, True, {"lag": 5}) == ""
-    assert leftovers(facts, False, {"lag": 1234}) == (
-        "stream 'out' was not drained: it still had something to do after 300 s (behind by 1,234 "
-        "as of its last batch), and was stopped. Nothing is lost: the next run goes on from the "
-        "checkpoint; until then 'out' may lack rows. What it had begun to send comes again. "
-        "stream.drain_timeout gives it more time."
+    assert drain_note(facts, True, {"lag": 5}) == ""
+    assert drain_note(facts, False, {"lag": 1234}) == (
+        "stream 'out' was not drained: it was still processing data after 300 s (behind by 1,234 "
+        "as of its last batch), and was stopped. No data is lost: the next run continues from the "
+        "checkpoint; until then 'out' may lack rows. Records that were being sent are sent again. "
+        "Increase stream.drain_timeout to allow more time."
     )
 
 
@@ -270,7 +270,7 @@ def test_a_query_that_never_gets_ready_fails_and_is_tried_again(
     assert report.extra["permanent"] is False
     assert report.error.message == (
         "pipe 'out': its query was not ready within 0.05 s: Processing new data\n"
-        "  Fix: find out what it waits for, or raise stream.ready_timeout."
+        "  Fix: check what it is waiting for, or increase stream.ready_timeout."
     )
     assert stream.calls == ["stop"]
 
@@ -287,8 +287,8 @@ def test_a_start_that_hangs_fails_and_is_tried_again(monkeypatch: pytest.MonkeyP
     assert report.error is not None
     assert report.extra["permanent"] is False
     assert report.error.message == (
-        "pipe 'out': its query was not ready within 0.05 s: it had not even begun\n"
-        "  Fix: find out what it waits for, or raise stream.ready_timeout."
+        "pipe 'out': its query was not ready within 0.05 s: it had not started\n"
+        "  Fix: check what it is waiting for, or increase stream.ready_timeout."
     )
 
 
@@ -299,8 +299,8 @@ def test_a_start_that_hangs_is_given_up_when_it_is_to_stop(monkeypatch: pytest.M
     released.set()
     assert (report.status, report.extra["drained"]) == ("skipped", False)
     assert report.reason == (
-        "it was told to stop, and its query had not even begun 0.05 s later; nothing was read or "
-        "written, and the next run goes on from the checkpoint"
+        "it was asked to stop, and its query had not started 0.05 s later; nothing was read or "
+        "written, and the next run continues from the checkpoint"
     )
 
 
@@ -311,30 +311,30 @@ def test_a_query_that_stalls_fails_and_is_tried_again(monkeypatch: pytest.Monkey
     assert report.error is not None
     assert report.extra["permanent"] is False
     assert report.error.message == (
-        "pipe 'out': its query has stalled: nothing got done for 0.05 s: Processing new data\n"
-        "  Fix: see Spark's UI for what it waits for; a single task of a batch may take as long as "
-        "stream.stall_timeout says."
+        "pipe 'out': its query has stalled: no progress for 0.05 s: Processing new data\n"
+        "  Fix: check the Spark UI for what it is waiting for; increase stream.stall_timeout if a "
+        "single task of a batch takes longer."
     )
     assert stream.calls == ["stop"]
 
 
 def test_a_query_gives_way_to_a_newer_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_driver, "_FENCE_SECONDS", 0.01)
+    monkeypatch.setattr(stream_driver, "_CLAIM_SECONDS", 0.01)
 
     def check(_location: str) -> None:
-        raise EntityError("a newer try has begun")
+        raise EntityError("a newer attempt has started")
 
     stream = StubStream()
     report = run(monkeypatch, stream, hooks=Hooks(before_publish=check))
     assert report.error is not None
-    assert report.error.message == "a newer try has begun"
+    assert report.error.message == "a newer attempt has started"
     assert stream.calls == ["stop"]
 
 
 def test_storage_that_does_not_answer_for_a_moment_ends_no_stream(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(stream_driver, "_FENCE_SECONDS", 0.01)
+    monkeypatch.setattr(stream_driver, "_CLAIM_SECONDS", 0.01)
     stream, looks = StubStream(), []
 
     def check(_location: str) -> None:
@@ -344,7 +344,7 @@ def test_storage_that_does_not_answer_for_a_moment_ends_no_stream(
 
     assert run(monkeypatch, stream, hooks=Hooks(before_publish=check)).status == "published"
     said = capsys.readouterr().err.splitlines()
-    assert said == ["It cannot be seen whether a newer try has begun: time-out"] * 3
+    assert said == ["Cannot check whether a newer attempt has started: time-out"] * 3
 
 
 def test_what_takes_what_is_there_is_skipped_where_there_is_nothing(
@@ -356,7 +356,7 @@ def test_what_takes_what_is_there_is_skipped_where_there_is_nothing(
     assert (report.status, report.rows_written, report.reason) == (
         "skipped",
         None,
-        "'events' has gained nothing",
+        "'events' has no new rows",
     )
     assert run(monkeypatch, StubStream(active=False), stream=available).status == "published"
     assert run(monkeypatch, nothing).status == "published"
@@ -395,7 +395,7 @@ class TestWithSpark:
                 ask_to_drain()
 
         request = project.request("clean", stream=CONTINUOUS, attempt_order="1")
-        report = run_fenced(request, project.spark, declared=project.declared, say=say)
+        report = run_claimed(request, project.spark, declared=project.declared, say=say)
         assert (report.status, report.inputs[0].rows, report.extra["drained"]) == (
             "published",
             5,
@@ -408,20 +408,21 @@ class TestWithSpark:
     def test_an_older_try_gives_way(
         self, project: Project, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(stream_driver, "_FENCE_SECONDS", 0.2)
+        monkeypatch.setattr(stream_driver, "_CLAIM_SECONDS", 0.2)
         declare_events(project)
         request = project.request("clean", stream=CONTINUOUS, attempt_order="1")
         newer = replace(request, attempt_key="k2", attempt_order="2")
-        claims: list[Fence] = []
+        claims: list[Claim] = []
 
         def say(line: str) -> None:
             if not claims and news_in([line])[0].state == "ready":
-                claims.append(Fence.claim(Storage(project.spark), newer))
+                claims.append(Claim.claim(Storage(project.spark), newer))
 
-        report = run_fenced(request, project.spark, declared=project.declared, say=say)
+        report = run_claimed(request, project.spark, declared=project.declared, say=say)
         assert report.error is not None
         assert report.error.message.startswith(
-            "pipe 'clean': try 1 of its task does not publish, because a newer try has begun"
+            "pipe 'clean': attempt 1 of its task does not publish, because a newer attempt has "
+            "started"
         )
         assert report.extra["permanent"] is False
         assert project.spark.streams.active == []

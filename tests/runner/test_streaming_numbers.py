@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindling_airflow.runner.streaming.numbers import Numbers
+from kindling_airflow.runner.streaming.progress import ProgressCounts
 from kindling_airflow.runner.streaming.running import RunningStream, StreamFacts
-from kindling_airflow.runner.streaming.stalls import Look, StallWatch
+from kindling_airflow.runner.streaming.stall_watch import Look, StallWatch
 from kindling_airflow.tags.stream_settings import StreamSettings
 
 WAITING, PROCESSING = "Waiting for data to arrive", "Processing new data"
@@ -102,14 +102,14 @@ def query(*batches: dict[str, Any]) -> Any:
 
 class TestNumbers:
     def test_each_batch_counts_once_however_often_it_is_looked_at(self) -> None:
-        numbers = Numbers()
+        numbers = ProgressCounts()
         for seen in (query(), query(batch(4)), query(batch(4), batch(5)), query(batch(5))):
             numbers.look(seen)
         assert (numbers.batches, numbers.rows_in) == (2, 20)
         assert numbers.progress("s")["batch_id"] == 5
 
     def test_rows_are_written_as_the_sink_says_and_not_as_they_come_in(self) -> None:
-        numbers = Numbers()
+        numbers = ProgressCounts()
         numbers.look(
             query(batch(1, sink={"numOutputRows": 3}), batch(2, sink={"numOutputRows": 0}))
         )
@@ -119,20 +119,20 @@ class TestNumbers:
 
     @pytest.mark.parametrize("sink", [{"numOutputRows": -1}, {"description": "files"}, None])
     def test_rows_that_no_sink_has_counted_are_not_known(self, sink: Any) -> None:
-        numbers = Numbers()
+        numbers = ProgressCounts()
         numbers.look(query(batch(1, sink=sink), batch(2, sink={"numOutputRows": 3})))
         assert numbers.rows_out is None
 
     def test_a_batch_is_not_missed_because_its_number_was_seen_without_it(self) -> None:
         idle = batch(4, numInputRows=0, durationMs={}, timestamp="2026-01-01T00:00:03.000Z")
-        numbers = Numbers()
+        numbers = ProgressCounts()
         numbers.look(query(idle))
         assert (numbers.batches, numbers.rows_in) == (0, 0)
         numbers.look(query(idle, batch(4)))
         assert (numbers.batches, numbers.rows_in) == (1, 10)
 
     def test_what_is_not_known_is_null(self) -> None:
-        assert Numbers(lambda: 7.0).progress("Initializing sources") == {
+        assert ProgressCounts(lambda: 7.0).progress("Initializing sources") == {
             "batch_id": None,
             "batches": 0,
             "rows_in": 0,
@@ -148,7 +148,7 @@ class TestNumbers:
 
     def test_the_state_is_that_of_all_operators(self) -> None:
         states = [{"numRowsTotal": 3, "memoryUsedBytes": 100}, {"numRowsTotal": 4}]
-        numbers = Numbers()
+        numbers = ProgressCounts()
         numbers.look(query(batch(1, stateOperators=states)))
         said = numbers.progress("s")
         assert (said["state_rows"], said["state_bytes"]) == (7, 100)
@@ -167,13 +167,13 @@ class TestNumbers:
     def test_how_far_it_is_behind_is_said_in_the_sources_own_unit(
         self, metrics: Any, lag: int | None
     ) -> None:
-        numbers = Numbers()
+        numbers = ProgressCounts()
         numbers.look(query(batch(1, sources=[{"metrics": metrics}])))
         assert numbers.progress("s")["lag"] == lag
 
     def test_rates_are_numbers_of_now_or_nothing(self) -> None:
         clock = [0.0]
-        numbers = Numbers(lambda: clock[0])
+        numbers = ProgressCounts(lambda: clock[0])
         rates = {"processedRowsPerSecond": 12.34567, "inputRowsPerSecond": float("inf")}
         numbers.look(query(batch(1, **rates)))
         said = numbers.progress("s")

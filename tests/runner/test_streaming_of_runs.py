@@ -58,8 +58,8 @@ def refused(project: Project) -> str:
     location = str(Path(project.warehouse) / "orders")
     return (
         f"entity 'orders': runs replace files of the table at {location!r}; a stream that reads it "
-        "would take rows in again, and miss files that it was about to read\n"
-        "  Fix: let its runs add files (write_mode: append), or keep the table in delta or iceberg."
+        "would read rows again, and miss files that it was about to read\n"
+        "  Fix: let its runs append (write_mode: append), or store the table as delta or iceberg."
     )
 
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from kindling_airflow.protocol.contracts import RunRequest
-from kindling_airflow.runner.fence import instance_name
+from kindling_airflow.runner.claims import instance_name
 from tests.system.conftest import Deployment
 from tests.system.dags.trials.trials.orphans import is_alive
 

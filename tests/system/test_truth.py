@@ -86,7 +86,7 @@ def test_the_killed_driver_was_in_the_middle_of_its_write(
         ("overflow", "failed: ArithmeticException: [ARITHMETIC_OVERFLOW]"),
         ("overflow", "Not retried: a retry cannot succeed."),
         ("raising", 'raise ValueError("the moon is in the wrong phase")'),
-        ("returning_none", "returned nothing where a DataFrame belongs"),
+        ("returning_none", "returned nothing instead of a DataFrame"),
         ("wrong_column", "column 'round' (int) is missing"),
         ("wrong_column", "column 'ring' (int) is not declared"),
     ],

@@ -10,8 +10,8 @@ from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.deployment.jars import FORMATS
 from kindling_airflow.errors import DeclarationError
-from kindling_airflow.runner.providers.entities import provider_for
-from kindling_airflow.runner.providers.session_needs import settings_for
+from kindling_airflow.runner.providers.lookup import provider_for
+from kindling_airflow.runner.providers.session_properties import settings_for
 from kindling_airflow.tags.entity_checks import entity_tag_problems
 from kindling_airflow.tags.names import PATH_TAG
 from kindling_airflow.tags.plan_checks import check_entities

@@ -1,7 +1,7 @@
 """A Spark session in a child process, as a callable that runs one pipe.
 
 This side knows the plan and shows the progress, and has neither pyspark nor the user's functions;
-the child (:mod:`kindling_airflow.runner.session.session_main`) has both.
+the child (:mod:`kindling_airflow.runner.session.main`) has both.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kindling_airflow.protocol.contracts import RunRequest
 
 __all__ = ["SparkChild"]
 
-_MAIN = Path(__file__).resolve().parents[2] / "runner" / "session" / "session_main.py"
+_MAIN = Path(__file__).resolve().parents[2] / "runner" / "session" / "main.py"
 _GRACE_SECONDS = 30.0
 _STATUS_SECONDS = 5.0
 _TAIL_LINES = 30

@@ -1,1 +1,1 @@
-"""Why a pipe failed, and whether another try can help."""
+"""Why a pipe failed, and whether a retry can help."""

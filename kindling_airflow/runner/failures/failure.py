@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kindling_airflow.protocol.contracts import RunFailure
-from kindling_airflow.runner.failures.healing import is_permanent, java_causes
-
-__all__ = ["describe", "is_permanent"]
+from kindling_airflow.runner.failures.retryable import java_causes
 
 _LONGEST_MESSAGE = 4_000
 _LONGEST_TRACEBACK = 8_000
@@ -30,7 +28,7 @@ def describe(error: BaseException, project_root: Path) -> RunFailure:
     """
     causes = java_causes(error)
     kind, message = type(error).__name__, _message(error, causes)
-    if kind == "Py4JJavaError" and causes:  # says nothing but that the error crossed from the JVM
+    if kind == "Py4JJavaError" and causes:  # it only means that the error crossed from the JVM
         kind = str(causes[0].getClass().getSimpleName())
     return RunFailure(
         type=kind,
@@ -43,7 +41,7 @@ def _message(error: BaseException, causes: Sequence[Any]) -> str:
     if isinstance(error, SystemExit):
         return (
             f"the pipe's code called sys.exit({error.code!r})\n"
-            "  Fix: return the DataFrame, or raise an error that says what is wrong."
+            "  Fix: return the DataFrame, or raise an error with a message."
         )
     if causes:
         first, *others = causes
@@ -67,8 +65,10 @@ def _of_python_worker(text: str) -> str:
         return ""
     lines = worker.rstrip().splitlines()
     last_frame = max((n for n, line in enumerate(lines) if line.startswith("  ")), default=-1)
-    said = "\n".join(lines[last_frame + 1 :]).strip()
-    return said and f"{said}\n(raised in a Python worker of Spark: by a UDF, or what it calls)"
+    message = "\n".join(lines[last_frame + 1 :]).strip()
+    return (
+        message and f"{message}\n(raised in a Spark Python worker, by a UDF or code that it calls)"
+    )
 
 
 def _own_traceback(error: BaseException, project_root: Path) -> str:
@@ -78,7 +78,7 @@ def _own_traceback(error: BaseException, project_root: Path) -> str:
     own = [n for n, f in enumerate(frames) if Path(f.filename).resolve().is_relative_to(root)]
     if not own:
         return ""
-    shown = frames[own[0] : own[-1] + 1]  # below it is pyspark, which says nothing about the pipe
+    shown = frames[own[0] : own[-1] + 1]  # below it is pyspark
     return "Traceback of the pipe:\n" + "".join(traceback.format_list(shown))
 
 

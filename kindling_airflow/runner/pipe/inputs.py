@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
 
 from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata, argument_name
 from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
 from kindling_airflow.protocol.contracts import InputReport
-from kindling_airflow.runner.providers.entities import provider_for, read_counted
 from kindling_airflow.runner.providers.interface import (
     EntityProvider,
     Peeks,
@@ -20,17 +21,13 @@ from kindling_airflow.runner.providers.interface import (
     ReadsGains,
     SetsAside,
 )
+from kindling_airflow.runner.providers.lookup import provider_for, read_counted
+from kindling_airflow.runner.schema.differences import declared_schema
 from kindling_airflow.runner.schema.input_check import checked_input
-from kindling_airflow.runner.schema.schema_difference import declared_schema
 from kindling_airflow.tags.inputs import driving_inputs, skips_empty
 from kindling_airflow.tags.interval_checks import pipe_interval_problems
 from kindling_airflow.tags.intervals import KINDS, IntervalSlice, lookback_of, read_of, slice_of
 from kindling_airflow.tags.names import ON_EMPTY_TAG
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
-__all__ = ["Inputs", "ReadInput", "RunPart", "read_entity", "read_inputs", "slice_read"]
 
 ReadInput = Callable[
     [PipeMetadata, EntityMetadata, EntityProvider, IntervalSlice | None],
@@ -59,10 +56,10 @@ class Inputs:
         frames: the rows, by the names under which the pipe gets them.
         reports: what was read, for the report.
         idle: why there is nothing to do; or "".
-        slices: by entity, which slice was read, for people.
+        slices: by entity, which slice was read, human-readable.
         taken: by entity, what was gained.
         missing: by entity, where what is missing should be.
-        notes: what people should know of what was read.
+        notes: on what was read, for the report.
     """
 
     frames: Mapping[str, DataFrame]
@@ -97,13 +94,13 @@ def read_entity(
         return frame, None
     if part.column not in frame.columns:
         raise PipeRunError(
-            f"entity {entity.entityid!r} has no column {part.column!r}, by which its slices are "
-            "found\n  Fix: correct its tag interval.column."
+            f"entity {entity.entityid!r} has no column {part.column!r}, which the tag "
+            "interval.column names\n  Fix: correct its tag interval.column."
         )
     kind = frame.schema[part.column].dataType.simpleString()
     if kind not in KINDS:
         raise PipeRunError(
-            f"entity {entity.entityid!r}: its slices are found by {part.column!r}, of type "
+            f"entity {entity.entityid!r}: its interval column is {part.column!r}, of type "
             f"{kind.upper()}\n  Fix: use a column of one of the types "
             f"{', '.join(k.upper() for k in KINDS)}."
         )
@@ -123,13 +120,6 @@ def read_inputs(
 
     Nor is there where all that drive it have gained nothing, or are empty and the pipe is declared
     to skip empty inputs.
-
-    Args:
-        pipe: the pipe.
-        entities: all entities.
-        context: what providers are made with.
-        read: reads an input that exists.
-        run: which part is the run's.
 
     Raises:
         DeclarationError: how the pipe reads them cannot be.
@@ -168,7 +158,7 @@ def read_inputs(
         nothing = ""
         if pipe.use_watermark and drives and isinstance(provider, ReadsGains):
             frame, rows, taken[entity_id] = _read_gained(entity, output, provider, run.instance)
-            nothing = "has gained nothing" if rows == 0 else ""
+            nothing = "has no new rows" if rows == 0 else ""
         else:
             part, skips = slice_read(pipe, entity, run.interval), drives and skips_empty(pipe)
             if part is not None:
@@ -215,8 +205,6 @@ def _read_with_columns(
     part: IntervalSlice | None,
 ) -> tuple[DataFrame, int | None] | None:
     """Return an input's rows; None where not even its columns are known."""
-    from pyspark.errors import AnalysisException
-
     try:
         frame, rows = read(pipe, entity, provider, part)
     except AnalysisException as error:
@@ -254,14 +242,14 @@ def _read_gained(
 
 def _no_rows_yet(spark: SparkSession, entity: EntityMetadata) -> DataFrame:
     """Return the prior state of a pipe that reads its own output, before its first run."""
-    return spark.createDataFrame([], declared_schema(entity, spark) or "")
+    return spark.createDataFrame([], declared_schema(entity) or "")
 
 
 def _no_columns_text(pipe: PipeMetadata, entity_id: str) -> str:
     return (
-        f"pipe {pipe.pipeid!r}: input {entity_id!r} exists, and nothing shows which columns it "
-        "has: it has no files, or only empty ones, and no declared schema\n"
-        f"  Fix: declare the entity's schema, or let the pipe be skipped ({ON_EMPTY_TAG}: skip)."
+        f"pipe {pipe.pipeid!r}: input {entity_id!r} exists, but its columns are unknown: it has no "
+        "files, or only empty ones, and no declared schema\n"
+        f"  Fix: declare the entity's schema, or have the pipe skipped ({ON_EMPTY_TAG}: skip)."
     )
 
 

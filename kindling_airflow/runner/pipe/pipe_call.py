@@ -5,7 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.errors import PySparkValueError
+from pyspark.sql import DataFrame
 
 from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_pipes import PipeMetadata
@@ -17,18 +20,9 @@ from kindling_airflow.protocol.contracts import RunRequest
 from kindling_airflow.runner.pipe.query import result_of_query
 from kindling_airflow.runner.pipe.run_context import RunContext
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["call_pipe", "declarations_of", "pipe_of"]
-
 
 def declarations_of(request: RunRequest, declared: HarvestedModules | None) -> HarvestedModules:
     """Return what the project declares, under the settings of the deployment.
-
-    Args:
-        request: the run.
-        declared: the project's declarations, where the caller has imported them already.
 
     Raises:
         HarvestError: a module cannot be imported.
@@ -54,7 +48,7 @@ def pipe_of(request: RunRequest, declared: HarvestedModules) -> PipeMetadata:
         hint = did_you_mean(request.pipe_id, declared.pipes.get_pipe_ids())
         raise PipeRunError(
             f"the project does not declare pipe {request.pipe_id!r}.{hint}\n"
-            "  Fix: compile the project again; it has changed since the DAG was made."
+            "  Fix: recompile the project; it has changed since the DAG was compiled."
         )
     return pipe
 
@@ -65,8 +59,6 @@ def call_pipe(pipe: PipeMetadata, frames: Mapping[str, DataFrame], run: RunConte
     Raises:
         PipeRunError: a DataFrame was to be made of no rows, without a schema.
     """
-    from pyspark.errors import PySparkValueError
-
     if pipe.sql is not None:
         rows = result_of_query(pipe, frames, run)
         finish: Any = pipe.finish
@@ -83,7 +75,7 @@ def call_pipe(pipe: PipeMetadata, frames: Mapping[str, DataFrame], run: RunConte
         if error.getCondition() != "CANNOT_INFER_EMPTY_SCHEMA":
             raise
         raise PipeRunError(
-            f"pipe {pipe.pipeid!r} makes a DataFrame of no rows and without a schema; Spark infers "
-            "a schema only from rows, of a pandas DataFrame, too\n"
+            f"pipe {pipe.pipeid!r} creates a DataFrame without rows and without a schema; Spark "
+            "infers a schema only from rows, also for pandas DataFrames\n"
             "  Fix: pass the schema: spark.createDataFrame(rows, 'id BIGINT, name STRING')."
         ).with_traceback(error.__traceback__) from error

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.protocol.contracts import ExpectationReport
-from kindling_airflow.runner.failures.refusals import naming_refusals
+from kindling_airflow.runner.failures.storage_errors import naming_storage_errors
 from kindling_airflow.runner.providers.interface import Published, WritableProvider, Write
 from kindling_airflow.runner.quality import Audit
 from kindling_airflow.runner.schema.output_check import checked_output
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-__all__ = ["Destination", "publish_result"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +33,6 @@ class Destination:
 def publish_result(
     where: Destination,
     result: Any,
-    spark: SparkSession,
     write: Write,
     *,
     before_publish: Callable[[], None],
@@ -49,7 +43,6 @@ def publish_result(
     Args:
         where: where it goes.
         result: what the pipe returned.
-        spark: the session.
         write: how it is written.
         before_publish: nothing is published if it raises.
         before_stage: nothing is staged, and nothing that others have staged is cleared away, if it
@@ -61,13 +54,13 @@ def publish_result(
         EntityError: the storage is in the way.
     """
     audit = Audit(where.pipe)
-    frame = checked_output(where.pipe, where.entity, result, spark, audit.kept)
+    frame = checked_output(where.pipe, where.entity, result, audit.kept)
     location = where.provider.describe(where.entity).location
     before_stage()
-    with naming_refusals(where.entity.entityid, location, "staged"):
+    with naming_storage_errors(where.entity.entityid, location, "staged"):
         staged = where.provider.stage(where.entity, frame, write)
     outcomes = audit.verdict(staged)
     before_publish()
-    with naming_refusals(where.entity.entityid, location, "published"):
+    with naming_storage_errors(where.entity.entityid, location, "published"):
         published = where.provider.publish(where.entity, staged, write)
     return published or Published(staged.rows), outcomes

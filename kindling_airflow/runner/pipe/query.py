@@ -1,7 +1,7 @@
 """Runs a pipe's query: the inputs are its tables, the run's facts and parameters its arguments.
 
     private session:  bronze_orders  -> what was read of 'bronze.orders'
-                      bronze.orders  -> the same, for who writes the id in backquotes
+                      bronze.orders  -> the same, for ids in backquotes
     arguments:        :interval_start, :interval_end, :run_id, :pipe_id, and the run's parameters
 
 Temporary views belong to a session, and pipes that run at once share theirs. So each query has a
@@ -14,17 +14,16 @@ the typed literals that Spark's own parser makes of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_pipes import PipeMetadata, argument_name
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.runner.pipe.run_context import RunContext
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
-__all__ = ["query_arguments", "result_of_query"]
 
 _LARGEST = 2**63  # Spark's whole numbers are of 64 bits
 _INTERVAL = ("interval_start", "interval_end")
@@ -38,18 +37,11 @@ def result_of_query(
 ) -> DataFrame:
     """Return the rows of a pipe's query, as a frame of the run's session.
 
-    Args:
-        pipe: the pipe.
-        frames: its inputs, by the name of their argument.
-        run: the run.
-
     Raises:
-        PipeRunError: the text is no query (nothing is executed then), a table is none of the
+        PipeRunError: the text is not a query (nothing is executed then), a table is not one of the
             inputs, or the run has no value for a parameter.
         AnalysisException: Spark finds something else wrong with the query.
     """
-    from pyspark.errors import AnalysisException
-
     sql = pipe.sql or ""
     private = _private_session(run.spark)
     for entity_id in pipe.input_entity_ids:
@@ -78,8 +70,6 @@ def _rows(session: SparkSession, sql: str, arguments: Mapping[str, Any]) -> Data
     """
     if ":" not in sql or not arguments:
         return session.sql(sql)
-    from pyspark.sql import functions as F
-
     jvm: Any = session._jvm
     inner: Any = session._jsparkSession
     expressions = jvm.java.util.HashMap()
@@ -146,8 +136,6 @@ def _private_session(spark: SparkSession) -> SparkSession:
 
 def _in_session(session: SparkSession, frame: DataFrame) -> DataFrame:
     """Return the same frame as one of another session of the same application."""
-    from pyspark.sql import DataFrame
-
     jvm: Any = session._jvm
     plan = frame._jdf.logicalPlan()
     rows = jvm.org.apache.spark.sql.classic.Dataset.ofRows(session._jsparkSession, plan)
@@ -155,47 +143,45 @@ def _in_session(session: SparkSession, frame: DataFrame) -> DataFrame:
 
 
 def _refuse_statements(pipe: PipeMetadata, session: SparkSession) -> None:
-    """Raise if a text is no query: ``spark.sql`` would execute a statement at once."""
-    from pyspark.errors import ParseException
-
+    """Raise if a text is not a query: ``spark.sql`` would execute a statement at once."""
     try:
         session._jsparkSession.sessionState().sqlParser().parseQuery(pipe.sql)
     except ParseException as error:
         if error.getCondition() == _BEYOND_GRAMMAR:
             return
         raise PipeRunError(
-            f"pipe {pipe.pipeid!r}: its text is no query that Spark can read: {error}\n"
-            "  Fix: write one query; statements that change something have no place in a pipe."
+            f"pipe {pipe.pipeid!r}: its text is not a query that Spark can parse: {error}\n"
+            "  Fix: write a single query; statements that change data are not allowed in a pipe."
         ) from error
 
 
 def _error_text(
     pipe: PipeMetadata, run: RunContext, arguments: Mapping[str, Any], error: Any
 ) -> str | None:
-    """Return what the pipe's author can do about an error, or None if Spark says it all."""
-    condition, said = error.getCondition(), error.getMessageParameters() or {}
+    """Return what the pipe's author can do about an error, or None if Spark's text is enough."""
+    condition, parameters = error.getCondition(), error.getMessageParameters() or {}
     if condition == "TABLE_OR_VIEW_NOT_FOUND":
-        table = str(said.get("relationName", "")).replace("`", "")
+        table = str(parameters.get("relationName", "")).replace("`", "")
         names = list(map(argument_name, pipe.input_entity_ids))
         known = ", ".join(names) or "none"
         return (
-            f"pipe {pipe.pipeid!r}: its query reads {table!r}, which is none of its inputs."
+            f"pipe {pipe.pipeid!r}: its query reads {table!r}, which is not one of its inputs."
             f"{did_you_mean(table, names)} It has: {known}.\n"
             "  Fix: correct the name, or add the entity to input_entity_ids."
         )
-    name = str(said.get("name", ""))
+    name = str(parameters.get("name", ""))
     if condition != _UNBOUND or name in arguments:
         return None
-    wants = f"pipe {pipe.pipeid!r}: its query wants :{name}"
+    wants = f"pipe {pipe.pipeid!r}: its query uses :{name}"
     if name in _INTERVAL:
         return (
             f"{wants}, but this run has no data interval\n"
             "  Fix: give the DAG a schedule and run it for an interval (a backfill does), or use a "
-            "parameter of your own."
+            "custom parameter."
         )
     if name in run.parameters:
         return (
-            f"{wants}, but SQL has no type for what the run's parameter of that name holds\n"
+            f"{wants}, but the value of that run parameter has no SQL type\n"
             "  Fix: pass text, a number, true, false, null, or a list of one kind of these."
         )
     return (

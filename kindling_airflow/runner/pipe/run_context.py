@@ -1,4 +1,4 @@
-"""What a pipe may know about its run: passed to functions that declare an argument ``run``."""
+"""What a pipe may know about its run, and the run's data interval."""
 
 from __future__ import annotations
 
@@ -6,26 +6,24 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import SparkSession
 
 from kindling_airflow.common.durations import iso_datetime
+from kindling_airflow.errors import PipeRunError
 from kindling_airflow.protocol.contracts import RunRequest
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-__all__ = ["RunContext"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """The run that a pipe is part of.
+    """The run that a pipe is part of: passed to functions that declare an argument ``run``.
 
     Attributes:
         run_id: the Airflow run.
         pipe_id: the pipe.
         interval_start, interval_end: the run's data interval [start, end), or None without one.
-        parameters: what the run was started with: the DAG's params, and what a person set.
+        parameters: of the run: the DAG's params, and those that were set for the run.
         spark: the session.
         logger: writes to the task's log.
     """
@@ -44,13 +42,39 @@ class RunContext:
         return cls(
             run_id=request.run_id,
             pipe_id=request.pipe_id,
-            interval_start=_moment(request.interval_start),
-            interval_end=_moment(request.interval_end),
+            interval_start=_timestamp(request.interval_start),
+            interval_end=_timestamp(request.interval_end),
             parameters=request.parameters,
             spark=spark,
             logger=logging.getLogger(f"kindling.{request.pipe_id}"),
         )
 
 
-def _moment(text: str | None) -> datetime | None:
+def interval_of(request: RunRequest) -> tuple[datetime, datetime] | None:
+    """Return a run's interval; None if it has none and works without.
+
+    Raises:
+        PipeRunError: it has none, and is to fail then; or it has half of one, or one without
+            length, which must not count as none: the run would replace whole tables.
+    """
+    start, end = _timestamp(request.interval_start), _timestamp(request.interval_end)
+    if start is not None and end is not None and start < end:
+        return start, end
+    where = f"pipe {request.pipe_id!r}: run {request.run_id!r}"
+    if request.on_missing_interval == "fail":
+        raise PipeRunError(
+            f"{where} has no data interval\n"
+            "  Fix: run it for an interval ('airflow backfill create'), or let such runs process "
+            "everything: on_missing_interval: full."
+        )
+    if start is not None or end is not None:
+        raise PipeRunError(
+            f"{where} has no valid data interval: it begins at {request.interval_start} and ends "
+            f"at {request.interval_end}\n"
+            "  Fix: run it for an interval that begins before it ends, or without one."
+        )
+    return None
+
+
+def _timestamp(text: str | None) -> datetime | None:
     return None if text is None else iso_datetime(text)

@@ -3,7 +3,7 @@
     declarations -> inputs -> function -> checks -> staging -> publish -> report
                       |                                           |
                   skipped: a driving input                   before this point the table
-                  is missing, or has gained nothing          is as it was
+                  is missing, or has no new rows          is as it was
 
 The one boundary around user code is here: whatever comes out of it ends in the report, with the
 traceback from the user's first own line on.
@@ -16,37 +16,33 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import SparkSession
 
 from kindling_airflow.common.immutable import FrozenDict, freeze
 from kindling_airflow.common.path_names import escape_component
+from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.errors import KindlingAirflowError, PipeRunError
 from kindling_airflow.manifest.harvest import HarvestedModules
 from kindling_airflow.protocol.contracts import RunReport, RunRequest
-from kindling_airflow.runner.failures.failure import describe, is_permanent
-from kindling_airflow.runner.fence import instance_name
+from kindling_airflow.runner.claims import instance_name
+from kindling_airflow.runner.failures.failure import describe
+from kindling_airflow.runner.failures.retryable import is_permanent, java_causes
 from kindling_airflow.runner.pipe.inputs import ReadInput, RunPart, read_entity, read_inputs
 from kindling_airflow.runner.pipe.pipe_call import call_pipe, declarations_of, pipe_of
 from kindling_airflow.runner.pipe.publish_result import Destination, publish_result
-from kindling_airflow.runner.pipe.read_problems import explained
-from kindling_airflow.runner.pipe.run_context import RunContext
-from kindling_airflow.runner.pipe.run_interval import interval_of
-from kindling_airflow.runner.providers.entities import writable_mode, writable_provider_for
-from kindling_airflow.runner.providers.interface import ProviderContext, Write
+from kindling_airflow.runner.pipe.run_context import RunContext, interval_of
+from kindling_airflow.runner.providers.interface import ExplainsReads, ProviderContext, Write
+from kindling_airflow.runner.providers.lookup import (
+    provider_for,
+    writable_mode,
+    writable_provider_for,
+)
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.tags.inputs import missing_note
 from kindling_airflow.tags.intervals import slice_of
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-__all__ = [
-    "WORKER_PATH",
-    "Hooks",
-    "failed_report",
-    "import_path_of_workers",
-    "run_pipe",
-]
 
 WORKER_PATH = "spark.executorEnv.PYTHONPATH"
 
@@ -57,13 +53,14 @@ def _nothing(_location: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Where a session that runs several pipes has its say.
+    """Hooks of a session that runs several pipes.
 
     Attributes:
         read: reads an input that exists, or a slice of it.
-        before_stage: is told where; what other tries have staged stays if it raises.
-        before_publish: is told where; the output is not published if it raises.
-        after_publish: is told where.
+        before_stage: is called with the location; what other attempts have staged stays if it
+            raises.
+        before_publish: is called with the location; nothing is published if it raises.
+        after_publish: is called with the location.
         memory: the session's own tables; None for a session of a single pipe.
     """
 
@@ -88,7 +85,7 @@ def run_pipe(
         spark: the session.
         started: ``time.monotonic()`` when the driver began; default: now.
         declared: the project's declarations, where the caller has imported them already.
-        hooks: where the caller has its say.
+        hooks: the caller's hooks.
     """
     started = time.monotonic() if started is None else started
     application_id = spark.sparkContext.applicationId
@@ -102,21 +99,15 @@ def run_pipe(
 
 
 def import_path_of_workers(request: RunRequest, configured: str | None = None) -> str:
-    """Return the import path of Spark's Python workers: they, too, import what a UDF refers to.
-
-    Args:
-        request: the run.
-        configured: what the session is to have besides; default: what Spark was submitted with.
-    """
+    """Return the import path of Spark's Python workers: they, too, import what a UDF refers to."""
     package_parent = str(Path(__file__).resolve().parents[3])
     if configured is None:
         from pyspark import SparkConf
 
         configured = SparkConf().get(WORKER_PATH, "")
-    said = configured
     if request.package:  # they have it from spark-submit; the driver's folders are not theirs
-        return str(said)
-    return os.pathsep.join(filter(None, (said, request.project_root, package_parent)))
+        return configured
+    return os.pathsep.join(filter(None, (configured, request.project_root, package_parent)))
 
 
 def _run(
@@ -131,10 +122,28 @@ def _run(
     try:
         return _read_and_publish(request, declared, pipe, context, started=started, hooks=hooks)
     except Exception as error:
-        told = explained(error, pipe, declared.entities, context)
-        if told is error:
+        text = _read_problem(error, pipe, declared.entities, context)
+        if text is None:
             raise
-        raise told from error
+        raise PipeRunError(text) from error
+
+
+def _read_problem(
+    error: Exception, pipe: PipeMetadata, entities: DataEntityRegistry, context: ProviderContext
+) -> str | None:
+    """Return which input an error is about; None if none.
+
+    Rows are read when a result is written, so the error comes from there, and names tasks and
+    stages. The providers of the inputs know what it means.
+    """
+    if isinstance(error, KindlingAirflowError) or not java_causes(error):
+        return None
+    for entity in map(entities.definition_or_default, pipe.input_entity_ids):
+        provider = provider_for(entity, context)
+        text = provider.read_problem(entity, error) if isinstance(provider, ExplainsReads) else None
+        if text is not None:
+            return text
+    return None
 
 
 def _read_and_publish(
@@ -190,7 +199,6 @@ def _read_and_publish(
     published, outcomes = publish_result(
         where,
         result,
-        spark,
         write,
         before_publish=lambda: hooks.before_publish(location),
         before_stage=lambda: hooks.before_stage(location),

@@ -3,7 +3,7 @@
 What is kept is a *slice*: an entity, where it lies, and the interval that is read of it. Pipes that
 read the same slice get the same persisted DataFrame; every other read goes to the storage. Spark
 itself matches kept data by the paths of the files, not by what is in them, so what is kept of a
-table must be forgotten when the table is published anew.
+table must be forgotten when the table is published again.
 """
 
 from __future__ import annotations
@@ -11,13 +11,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from pyspark import StorageLevel
-    from pyspark.sql import DataFrame
-
-__all__ = ["SharedFrames", "Slice"]
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
 
 OnRead = Callable[[str, bool], None]
 
@@ -60,7 +57,7 @@ class SharedFrames:
             self._wanted[entity_id] = (level, on_read)
 
     def release(self, entity_id: str) -> None:
-        """Forget an entity and keep nothing more of it. Does not wait for who reads it just now."""
+        """Forget an entity and keep nothing more of it. Does not wait for current readers."""
         with self._lock:
             self._wanted.pop(entity_id, None)
         self._forget(lambda part: part.entity_id == entity_id)
@@ -75,7 +72,7 @@ class SharedFrames:
         """Return a slice's rows and their number, kept or loaded.
 
         Readers that come while the first one loads wait for it. If loading fails, the next one
-        loads; an entity that is not shared is loaded by everybody.
+        loads; an entity that is not shared is loaded by each reader.
         """
         with self._lock:
             wanted = self._wanted.get(part.entity_id)
@@ -102,9 +99,7 @@ class SharedFrames:
 
 
 def _storage_level(name: str) -> StorageLevel:
-    """Return Spark's level: not serialised, as Spark keeps tables in columns of its own anyway."""
-    from pyspark import StorageLevel
-
+    """Return Spark's level: not serialised, as Spark keeps tables in its own columns anyway."""
     on_disk = name in ("MEMORY_AND_DISK", "DISK_ONLY")
     in_memory = name in ("MEMORY_ONLY", "MEMORY_AND_DISK")
     if not on_disk and not in_memory:

@@ -6,7 +6,7 @@
     def test_contract(rule, spark, tmp_path):
         rule(Case(spark, str(tmp_path), {"provider_type": "shop_entities.avro:AvroProvider"}))
 
-Each rule needs a case of its own, with an empty warehouse. It raises an AssertionError that says
+Each rule needs its own case, with an empty warehouse. It raises an AssertionError that explains
 what does not hold.
 """
 
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.runner.providers.entities import writable_provider_for
 from kindling_airflow.runner.providers.interface import (
     ProviderContext,
     Staged,
@@ -27,6 +26,7 @@ from kindling_airflow.runner.providers.interface import (
     Write,
     WriteModes,
 )
+from kindling_airflow.runner.providers.lookup import writable_provider_for
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
 from kindling_airflow.tags.intervals import IntervalSlice
 from kindling_airflow.tags.names import COLUMN_TAG, WRITE_MODE_TAG
@@ -205,7 +205,7 @@ def a_reader_that_has_begun_sees_one_publish_or_fails(case: Case) -> None:
     case.publish(entity, case.spark.range(100, 105), "b")
     try:
         found = sorted(row[0] for row in begun.collect())
-    except Exception:  # the files are gone: a try later on reads the new ones
+    except Exception:  # the files are gone: an attempt later on reads the new ones
         return
     assert found in ([0, 1, 2], list(range(100, 105))), f"a mixture was read: {found}"
 
@@ -234,7 +234,7 @@ def partition_columns_keep_their_types(case: Case) -> None:
 
 
 def what_one_task_instance_appends_twice_counts_once(case: Case) -> None:
-    """A try that was tried again doubles nothing, and other task instances are added."""
+    """An attempt that was retried doubles nothing, and other task instances are added."""
     if not _can(case, "append"):
         return
     entity = case.entity(tags=freeze({**case.tags, WRITE_MODE_TAG: "append"}))

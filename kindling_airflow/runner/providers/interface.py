@@ -1,6 +1,6 @@
 """What the runner asks of a storage format: five calls, of which a source needs three.
 
-    describe   what and where it is, for people and links; reads nothing
+    describe   what and where it is, for reports and links; reads nothing
     exists     is there something to read?
     read       its rows
     stage      write a result where no reader sees it      (not a source, which is only read)
@@ -101,12 +101,12 @@ class ProviderContext:
 
 @dataclass(frozen=True, slots=True)
 class EntityDescription:
-    """What an entity is, for people and for links; never holds a secret.
+    """What an entity is, for reports and links; never holds a secret.
 
     Attributes:
         location: where it lies: a path, a URI, or a name in a catalog.
         format: what it is stored as.
-        details: whatever else there is to say, of JSON types.
+        details: more about it, of JSON types.
     """
 
     location: str
@@ -139,6 +139,12 @@ class Write:
     slice: IntervalSlice | None = None
     taken: Mapping[str, Sequence[str]] = field(default_factory=lambda: EMPTY)
 
+    @property
+    def replaces_all(self) -> bool:
+        """Whether nothing of the table stays, its columns included."""
+        by_slice = self.mode == "overwrite_interval" and self.slice is None
+        return self.mode == "overwrite" or by_slice
+
 
 @dataclass(frozen=True, slots=True)
 class Staged:
@@ -161,7 +167,7 @@ class Published:
 
     Attributes:
         rows: how many rows it has put there.
-        note: what people should know of it; goes into the report and the task's log.
+        note: goes into the report and the task's log.
     """
 
     rows: int
@@ -177,7 +183,7 @@ class EntityProvider(Protocol):
         ...
 
     def exists(self, entity: EntityMetadata) -> bool:
-        """Tell whether there is something to read."""
+        """Return whether there is something to read."""
         ...
 
     def read(self, entity: EntityMetadata) -> DataFrame:
@@ -197,7 +203,7 @@ class WritableProvider(EntityProvider, Protocol):
         """Put what was staged in the place of the table, in full or not at all.
 
         Returns:
-            None where all rows are in the table now and there is nothing more to say.
+            None where all rows are in the table now and there is nothing to note.
         """
         ...
 
@@ -227,7 +233,7 @@ class Gained:
 
 @runtime_checkable
 class ReadsGains(Protocol):
-    """A provider that can tell what a table has gained since it was read for an output.
+    """A provider that knows what a table has gained since it was read for an output.
 
     Both the table and the output are its own, and are written by ``append``.
     """
@@ -239,21 +245,21 @@ class ReadsGains(Protocol):
 
 @runtime_checkable
 class Peeks(Protocol):
-    """A provider that can often tell without a Spark job that there are rows."""
+    """A provider that often knows without a Spark job that there are rows."""
 
     def surely_has_rows(self, entity: EntityMetadata, frame: DataFrame) -> bool:
-        """Tell whether what :meth:`EntityProvider.read` has returned has rows; False: unknown."""
+        """Return whether what :meth:`EntityProvider.read` has returned has rows; False: unknown."""
         ...
 
 
 @runtime_checkable
 class ExplainsReads(Protocol):
-    """A provider that knows what an error means that its rows have raised in the midst of a run."""
+    """A provider that explains errors that its rows have raised in the midst of a run."""
 
     def read_problem(self, entity: EntityMetadata, error: BaseException) -> str | None:
         """Return why a run has failed that reads an entity, and what helps.
 
-        None where the entity has nothing to do with it, or where another try may go well.
+        None where the entity has nothing to do with it, or where a retry may succeed.
         """
         ...
 
@@ -295,7 +301,7 @@ class StreamWrite:
     """How a streaming pipe writes its output.
 
     Attributes:
-        name: of the query, for people.
+        name: of the query, human-readable.
         checkpoint: where the query keeps how far it is.
         output_mode: what of a batch's result is written; only what the type can do comes here.
         trigger: when the query takes its next batch.
@@ -311,7 +317,7 @@ class StreamWrite:
 class StreamSource(EntityProvider, Protocol):
     """A provider whose entities can be read as a stream.
 
-    A class attribute ``fresh_in_every_batch = True`` says that a table beside a stream is read anew
+    A class attribute ``fresh_in_every_batch = True`` says that a table beside a stream is re-read
     in each batch. Only such a table may be missing when the stream starts.
     """
 
@@ -321,7 +327,7 @@ class StreamSource(EntityProvider, Protocol):
         What exists is left as it is. Several drivers may do this at once.
 
         Raises:
-            EntityError: it does not exist, and nothing says what it will look like.
+            EntityError: it does not exist, and its columns are not declared.
         """
         ...
 
@@ -332,7 +338,7 @@ class StreamSource(EntityProvider, Protocol):
 
 @runtime_checkable
 class StreamSink(EntityProvider, Protocol):
-    """A provider whose format has a streaming sink of its own, with which rows come exactly once.
+    """A provider whose format has its own streaming sink, which writes rows exactly once.
 
     This is the output mode ``append``; a class attribute ``native_output_modes`` may name others.
     What comes batch by batch is staged and published like the result of a run, and asks for nothing
@@ -350,11 +356,11 @@ class StreamSink(EntityProvider, Protocol):
 
 @runtime_checkable
 class ExplainsStreams(Protocol):
-    """A provider that knows what its format means when it ends a stream."""
+    """A provider that explains errors with which its format ends a stream."""
 
     def stream_problem(self, entity: EntityMetadata, error: Exception) -> str | None:
         """Return why a query that an entity drives has failed, and what helps.
 
-        None where the entity has nothing to do with it, or where another try may go well.
+        None where the entity has nothing to do with it, or where a retry may succeed.
         """
         ...

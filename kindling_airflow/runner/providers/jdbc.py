@@ -7,20 +7,17 @@ limits down into the database. A ``provider.query`` is answered there as well.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from pyspark.sql import DataFrame
 
 from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.protocol.connections import Connection
-from kindling_airflow.runner.failures.healing import is_permanent, java_causes
+from kindling_airflow.runner.failures.retryable import is_permanent, java_causes
 from kindling_airflow.runner.providers.interface import EntityDescription, ProviderContext
 from kindling_airflow.tags.names import DRIVER_TAG, QUERY_TAG, TABLE_TAG, URL_TAG
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["JdbcProvider"]
 
 # By the kind of an Airflow connection; "{place}" is host and port.
 _URLS = {
@@ -93,20 +90,21 @@ class JdbcProvider:
             reason, kind = _reason(error, database), EntityError
             if is_permanent(error) or _lacks_driver(error):
                 kind = UnreadableError
+        remedy = (
+            "check the table and the account, that the driver can reach the database, and that "
+            f"{options['driver']!r} is in spark.jars."
+            if "driver" in options
+            else "set the JDBC driver's class (provider.driver) and its jar (spark.jars)."
+        )
         raise kind(  # not chained: the cause may hold what must not be seen
             f"entity {entity.entityid!r}: cannot be read from {_shown(database.url)!r}: {reason}\n"
-            "  Fix: look whether the table and the account are right, whether the database can be "
-            f"reached from the driver, and whether {options['driver']!r} is in spark.jars."
-            if "driver" in options
-            else f"entity {entity.entityid!r}: cannot be read from {_shown(database.url)!r}: "
-            f"{reason}\n"
-            "  Fix: name the JDBC driver's class (provider.driver) and its jar (spark.jars)."
+            f"  Fix: {remedy}"
         )
 
     def _database(self, entity: EntityMetadata) -> _Database:
         connection = self._context.connection_of(entity) or Connection()
-        said = entity.tags.get(URL_TAG)
-        url = str(said) if said is not None else _url_of(entity, connection)
+        tagged = entity.tags.get(URL_TAG)
+        url = str(tagged) if tagged is not None else _url_of(entity, connection)
         own = connection.extra.get("jdbc_options") or {}
         options = {str(name): str(value) for name, value in own.items()}
         options["url"] = url
@@ -133,10 +131,10 @@ def _url_of(entity: EntityMetadata, connection: Connection) -> str:
         return host
     if kind not in _URLS:
         raise EntityError(
-            f"entity {entity.entityid!r}: its connection is of the kind {kind!r}, from which no "
-            "JDBC URL follows\n"
-            f"  Fix: write provider.url, or use one of the kinds {', '.join(sorted(_URLS))}, or "
-            "'jdbc' with the whole URL as its host."
+            f"entity {entity.entityid!r}: no JDBC URL can be derived from its connection of type "
+            f"{kind!r}\n"
+            f"  Fix: set provider.url, or use one of the types {', '.join(sorted(_URLS))}, or "
+            "'jdbc' with the full URL as its host."
         )
     place = host if connection.port is None else f"{host}:{connection.port}"
     path = f"/{connection.schema}" if kind == "sqlite" and connection.schema else host

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pyspark.sql import DataFrame
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError
@@ -13,11 +13,6 @@ from kindling_airflow.runner.providers.interface import (
     Write,
 )
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["MemoryProvider"]
 
 
 class MemoryProvider:
@@ -38,14 +33,14 @@ class MemoryProvider:
         return EntityDescription(f"memory:{entity.entityid}", "memory")
 
     def exists(self, entity: EntityMetadata) -> bool:
-        """Tell whether a pipe of this session has published it."""
+        """Return whether a pipe of this session has published it."""
         return self._tables(entity).get(entity.entityid) is not None
 
     def read(self, entity: EntityMetadata) -> DataFrame:
         """Return the rows that were published last."""
         frame = self._tables(entity).get(entity.entityid)
         if frame is None:
-            raise EntityError(f"entity {entity.entityid!r}: no pipe of this session has written it")
+            raise EntityError(f"entity {entity.entityid!r}: it was not written in this session")
         return frame
 
     def count(self, entity: EntityMetadata, frame: DataFrame) -> int:  # noqa: ARG002 (interface)
@@ -65,8 +60,9 @@ class MemoryProvider:
     def _tables(self, entity: EntityMetadata) -> MemoryTables:
         if self._context.memory is None:
             problem = (
-                f"entity {entity.entityid!r}: provider_type 'memory' lives in one Spark session, "
-                "and this task's session ends with the task: no other task could read it\n"
+                f"entity {entity.entityid!r}: tables of provider_type 'memory' exist in one Spark "
+                "session only, and this task's session ends with the task: no other task could "
+                "read it\n"
                 "  Fix: store it (provider_type: parquet, the default), or run the plan on one "
                 "session with 'kindling-airflow run'."
             )

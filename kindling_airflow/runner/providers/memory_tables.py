@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["MemoryTables"]
-
 
 class MemoryTables:
     """The tables that one session keeps; may be used by many threads."""

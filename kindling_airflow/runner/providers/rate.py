@@ -7,7 +7,7 @@ options say how many.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pyspark.sql import DataFrame
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
@@ -16,11 +16,6 @@ from kindling_airflow.runner.providers.interface import (
     ProviderContext,
     StreamRead,
 )
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["RateProvider"]
 
 
 class RateProvider:
@@ -46,7 +41,7 @@ class RateProvider:
             PipeRunError: always.
         """
         raise PipeRunError(
-            f"entity {entity.entityid!r}: rows of a rate exist as a stream alone\n"
+            f"entity {entity.entityid!r}: rate entities can only be read as a stream\n"
             "  Fix: make it the first input of a streaming pipe (processing_mode: streaming)."
         )
 

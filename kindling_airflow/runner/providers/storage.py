@@ -8,7 +8,7 @@ not: given an existing directory it moves the source *into* it, and calls that s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.common.path_names import escape_component
@@ -20,8 +20,6 @@ from kindling_airflow.tags.paths import is_absolute, path_problem
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-__all__ = ["Storage", "area_of", "literal_path", "location_of", "reader_options"]
 
 _GLOB_CHARACTERS = re.compile(r"([{}\[\]*?\\])")
 
@@ -53,18 +51,18 @@ def area_of(table: str, kind: str) -> str:
 
 
 def literal_path(path: str) -> str:
-    """Return a path as Spark's readers take it where it is no pattern."""
+    """Return a path escaped for Spark's readers, which take patterns."""
     return _GLOB_CHARACTERS.sub(r"\\\1", path)
 
 
 def reader_options(entity: EntityMetadata, defaults: Mapping[str, str]) -> dict[str, str]:
     """Return Spark's options: the defaults, then the ``provider.option.*`` tags."""
-    said = {
+    tagged = {
         key.removeprefix(OPTION_TAGS): _option_text(value)
         for key, value in entity.tags.items()
         if key.startswith(OPTION_TAGS)
     }
-    return {**defaults, **said}
+    return {**defaults, **tagged}
 
 
 def _option_text(value: Any) -> str:
@@ -81,17 +79,17 @@ class Storage:
         self._new_path = java_class(spark, "org.apache.hadoop.fs.Path")
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is a file or folder."""
+        """Return whether there is a file or folder."""
         return bool(self._system(path).exists(self._path(path)))
 
     def is_file(self, path: str) -> bool:
-        """Tell whether there is a file."""
+        """Return whether there is a file."""
         system = self._system(path)
         found = self._path(path)
         return bool(system.exists(found) and not system.getFileStatus(found).isDirectory())
 
     def any_match(self, pattern: str) -> bool:
-        """Tell whether a path, possibly with Hadoop's glob characters, matches anything."""
+        """Return whether a path, possibly with Hadoop's glob characters, matches anything."""
         found = self._system(pattern).globStatus(self._path(pattern))
         return bool(found)
 
@@ -131,12 +129,7 @@ class Storage:
         return sorted(found)
 
     def has_file(self, folder: str, passed_over: Callable[[str], bool]) -> bool:
-        """Return whether there is a file that is not empty in a folder or the folders in it.
-
-        Args:
-            folder: where to look; it may be missing.
-            passed_over: whether a file, or a folder with all that is in it, does not count.
-        """
+        """Return whether there is a file that is not empty in a folder or the folders in it."""
         system, pending = self._system(folder), [self._path(folder)]
         if not self.exists(folder):
             return False
@@ -169,11 +162,17 @@ class Storage:
         """Delete a file, or a folder with all that is in it; what is not there is fine."""
         self._system(path).delete(self._path(path), True)
 
+    def delete_attempts(self, area: str, instance: str, kept: Collection[str] = ()) -> None:
+        """Delete what a task instance has staged in an area, but for these names."""
+        for name in self.names(area):
+            if name.startswith(f"{instance}-") and name not in kept:
+                self.delete(f"{area}/{name}")
+
     def move(self, source: str, target: str) -> None:
         """Rename a file or folder; creates the folders above ``target``.
 
         Raises:
-            EntityError: ``target`` exists (somebody else was there first), or the rename failed.
+            EntityError: ``target`` exists (another driver was faster), or the rename failed.
         """
         self._system(target).mkdirs(self._path(target).getParent())
         context = java_class(self._spark, "org.apache.hadoop.fs.FileContext").getFileContext(

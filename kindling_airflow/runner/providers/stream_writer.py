@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from kindling_airflow.runner.providers.interface import StreamWrite
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-    from pyspark.sql.streaming.readwriter import DataStreamWriter
-
-__all__ = ["milliseconds", "stream_writer"]
 
 
 def stream_writer(frame: DataFrame, write: StreamWrite) -> DataStreamWriter:

@@ -1,9 +1,9 @@
-"""Are a pipe's expectations met? Judged by what is staged, before it is published.
+"""Evaluates a pipe's expectations on what is staged, before it is published.
 
     result --(drop: counted and filtered while it is staged)--> staged --(one aggregate)--> verdict
 
 Rows that are to be dropped are counted on their way into the files, by an observation: it costs no
-pass, and nobody could count them later. Everything else is counted in the staged files, by one
+pass, and they could not be counted later. Everything else is counted in the staged files, by one
 aggregate that reads the columns it needs, once: what was counted is what will be published.
 """
 

@@ -11,11 +11,16 @@ from functools import reduce
 from operator import and_, or_
 from typing import TYPE_CHECKING, Any
 
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import functions as F
+
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.data_pipes.expectations import EXAMPLES_TAG, ON_VIOLATION_TAG, Expectation
 from kindling_airflow.errors import EntityError, ExpectationError, PipeRunError
 from kindling_airflow.protocol.contracts import ExpectationReport, quality_lines
-from kindling_airflow.runner.quality.verdict import judged, refusal
+from kindling_airflow.runner.quality.outcomes import judged, refusal
 from kindling_airflow.runner.quality.violations import (
     MisfitError,
     first_line,
@@ -24,11 +29,7 @@ from kindling_airflow.runner.quality.violations import (
 )
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, Observation
-
     from kindling_airflow.runner.providers.interface import Staged
-
-__all__ = ["Audit"]
 
 _ROWS, _KEPT, _DROPPED, _TIMES = "rows", "kept", "dropped", "kindling_times"
 _LONGEST_EXAMPLE = 300
@@ -58,9 +59,6 @@ class Audit:
         dropping = self._dropping()
         if not dropping:
             return frame
-        from pyspark.sql import Observation
-        from pyspark.sql import functions as F
-
         self._result, self._observation = frame, Observation()
         keep = ~reduce(or_, (self._violated[name] for name in dropping))
         return frame.observe(
@@ -93,8 +91,6 @@ class Audit:
 
     def _fit(self, frame: DataFrame) -> None:
         """Make the columns of every expectation, and let Spark look at them before it works."""
-        from pyspark.errors import PySparkException
-
         problems = []
         for expected in self._pipe.expectations:
             if expected.check == "row_count":
@@ -115,14 +111,12 @@ class Audit:
 
     def _count(self, expected: Expectation, frame: DataFrame) -> Column:
         """Return the aggregate that counts the violations of an expectation."""
-        from pyspark.sql import functions as F
-
         if expected.check != "unique":
             wrong = violated(expected, frame)
             self._violated[expected.name] = wrong
             return F.count_if(wrong)
         key = [resolved(name, frame)[0] for name in expected.columns]
-        # A key with a null in it is no key: neither side counts it.
+        # A key with a null does not count as a key.
         complete = reduce(and_, (column.isNotNull() for column in key))
         return F.count_if(complete) - F.count_distinct(*key)
 
@@ -132,26 +126,25 @@ class Audit:
             return {}
         metrics = _observed(self._observation)
         if not metrics and staged.rows == 0:
-            metrics = self._counted_anew()
+            metrics = self._recounted()
         if metrics.get(_KEPT) != staged.rows:
             raise EntityError(
-                f"pipe {self._pipe.pipeid!r}: {metrics.get(_KEPT)} rows were counted on their way "
-                f"into storage, which has {staged.rows}: how many were dropped is not known\n"
-                "  Fix: try again; if it stays so, drop the rows in the pipe itself."
+                f"pipe {self._pipe.pipeid!r}: {metrics.get(_KEPT)} rows were counted while they "
+                f"were written, but storage has {staged.rows}: the number of dropped rows is "
+                "unknown\n"
+                "  Fix: retry; if the error persists, drop the rows in the pipe itself."
             )
         return {
             name: (metrics[_ROWS], metrics[f"{_DROPPED}{n}"])
             for n, name in enumerate(self._dropping())
         }
 
-    def _counted_anew(self) -> dict[str, int]:
+    def _recounted(self) -> dict[str, int]:
         """Count a result of which nothing was kept.
 
         Spark leaves an observation out where it knows beforehand that no row is kept. Nothing is
         published of it, so it does not matter that this computes the result once more.
         """
-        from pyspark.sql import functions as F
-
         assert self._result is not None  # noqa: S101 (set together with the observation)
         counts = [
             self._counts[name].alias(f"{_DROPPED}{n}") for n, name in enumerate(self._dropping())
@@ -186,8 +179,6 @@ class Audit:
         return refusal(self._pipe.pipeid, reports, kept_at, examples)
 
     def _examples(self, expected: Expectation, frame: DataFrame, wanted: int) -> list[str]:
-        from pyspark.sql import functions as F
-
         if expected.check == "unique":
             key = [resolved(name, frame)[0].alias(name) for name in expected.columns]
             groups = frame.groupBy(*key).agg(F.count(F.lit(1)).alias(_TIMES))
@@ -199,8 +190,8 @@ class Audit:
 
 
 def _shown(row: Mapping[str, Any], times: int | None = None) -> str:
-    said = {name: value for name, value in row.items() if name != _TIMES}
-    text = ", ".join(f"{name}={value!r}" for name, value in said.items())
+    values = {name: value for name, value in row.items() if name != _TIMES}
+    text = ", ".join(f"{name}={value!r}" for name, value in values.items())
     cut = text if len(text) <= _LONGEST_EXAMPLE else f"{text[:_LONGEST_EXAMPLE]}..."
     return cut if times is None else f"{cut} ({times} rows)"
 
@@ -212,13 +203,11 @@ def _observed(observation: Observation) -> dict[str, int]:
         EntityError: the metrics do not come. Spark brings them behind all its other events, and
             may lose events when there are too many.
     """
-    from py4j.protocol import Py4JError
-
     found: list[dict[str, int]] = []
 
     def read() -> None:
         metrics: dict[str, int] = {}
-        with suppress(Py4JError):  # there is no row to read where the plan was optimized away
+        with suppress(Py4JError):  # no row to read where the plan was optimized away
             metrics = observation.get
         found.append(metrics)
 
@@ -227,7 +216,7 @@ def _observed(observation: Observation) -> dict[str, int]:
     reader.join(_METRICS_SECONDS)
     if not found:
         raise EntityError(
-            "Spark did not say how many rows were dropped\n"
-            "  Fix: try again; raise spark.scheduler.listenerbus.eventqueue.capacity."
+            "Spark did not report how many rows were dropped\n"
+            "  Fix: retry; increase spark.scheduler.listenerbus.eventqueue.capacity."
         )
     return dict(found[0])

@@ -5,17 +5,26 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    BooleanType,
+    DataType,
+    DoubleType,
+    FloatType,
+    MapType,
+    NumericType,
+    StringType,
+    StructType,
+)
 
 from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_pipes.expectations import Expectation
-from kindling_airflow.runner.schema.schema_difference import quoted
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-    from pyspark.sql.types import DataType
-
-__all__ = ["MisfitError", "resolved", "violated"]
+from kindling_airflow.runner.schema.differences import quoted
 
 _MOST_COLUMNS = 20
 _BIGINT = 2**63
@@ -28,15 +37,9 @@ class MisfitError(Exception):
 def violated(expected: Expectation, frame: DataFrame) -> Column:
     """Return a column that is true or false, never null, for every row of a frame.
 
-    Args:
-        expected: an expectation that single rows can violate.
-        frame: the rows; the column can be used on every frame of the same schema.
-
     Raises:
         MisfitError: the frame has not these columns, or not of such types.
     """
-    from pyspark.sql import functions as F
-
     if expected.check == "satisfies":
         return ~F.coalesce(_predicate(str(expected.predicate), frame), F.lit(False))
     columns = [resolved(name, frame) for name in expected.columns]
@@ -50,9 +53,6 @@ def violated(expected: Expectation, frame: DataFrame) -> Column:
 
 
 def _outside(expected: Expectation, column: Column, kind: DataType, frame: DataFrame) -> Column:
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import BooleanType, DoubleType, FloatType
-
     if isinstance(kind, BooleanType):
         raise MisfitError(f"column {expected.columns[0]!r} is boolean, which has no range")
     wrong = []
@@ -71,11 +71,8 @@ def resolved(name: str, frame: DataFrame) -> tuple[Column, DataType]:
     A name that has dots in it goes before a path.
 
     Raises:
-        MisfitError: there is no such column.
+        MisfitError: the column does not exist.
     """
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import StructType
-
     found = _field(name, frame.schema, frame)
     if found is not None:
         return F.col(quoted(found[0])), found[1]
@@ -87,14 +84,14 @@ def resolved(name: str, frame: DataFrame) -> tuple[Column, DataType]:
             known = frame.columns
             listed = ", ".join(known[:_MOST_COLUMNS]) + (", ..." * (len(known) > _MOST_COLUMNS))
             hint = did_you_mean(name, known) or f" The result has {listed}."
-            raise MisfitError(f"there is no column {name!r}.{hint}")
+            raise MisfitError(f"column {name!r} not found.{hint}")
         path.append(quoted(found[0]))
         kind = found[1]
     return F.col(".".join(path)), kind
 
 
 def _field(name: str, schema: Any, frame: DataFrame) -> tuple[str, DataType] | None:
-    """Return a field's own name and type; Spark tells upper from lower case only if told to."""
+    """Return a field's own name and type; case counts only if Spark is configured so."""
     exactly = frame.sparkSession.conf.get("spark.sql.caseSensitive") == "true"
     for field in schema:
         if field.name == name or (not exactly and field.name.lower() == name.lower()):
@@ -103,10 +100,6 @@ def _field(name: str, schema: Any, frame: DataFrame) -> tuple[str, DataType] | N
 
 
 def _predicate(text: str, frame: DataFrame) -> Column:
-    from pyspark.errors import PySparkException
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import BooleanType
-
     try:
         column = F.expr(text)
         kind = frame.select(column).schema[0].dataType
@@ -118,7 +111,7 @@ def _predicate(text: str, frame: DataFrame) -> Column:
 
 
 def first_line(error: Exception) -> str:
-    """Return what Spark says is wrong, without the plan that it shows."""
+    """Return Spark's message without the plan."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(";") if lines else type(error).__name__
 
@@ -129,16 +122,6 @@ def _literal(value: Any, kind: DataType, frame: DataFrame) -> Column:
     Raises:
         MisfitError: it is none.
     """
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import (
-        ArrayType,
-        BooleanType,
-        MapType,
-        NumericType,
-        StringType,
-        StructType,
-    )
-
     fitting: Column | None = None
     if isinstance(kind, StringType):
         fitting = F.lit(value) if isinstance(value, str) else None
@@ -149,15 +132,12 @@ def _literal(value: Any, kind: DataType, frame: DataFrame) -> Column:
     elif isinstance(value, str) and not isinstance(kind, (ArrayType, MapType, StructType)):
         fitting = F.lit(value).cast(kind) if _is_castable(value, kind, frame) else None
     if fitting is None:
-        raise MisfitError(f"{value!r} is no {kind.simpleString()}")
+        raise MisfitError(f"{value!r} is not a valid {kind.simpleString()}")
     return fitting
 
 
 def _number(value: Any, kind: DataType) -> Column | None:
     """Return a number exactly as it was written down, for floats in the column's own precision."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import DoubleType, FloatType
-
     if isinstance(value, bool):
         return None
     try:
@@ -176,7 +156,5 @@ def _number(value: Any, kind: DataType) -> Column | None:
 
 def _is_castable(text: str, kind: DataType, frame: DataFrame) -> bool:
     """Ask Spark, which needs no job for it: the row is made by the optimizer."""
-    from pyspark.sql import functions as F
-
     row = frame.sparkSession.sql("SELECT 1").select(F.lit(text).try_cast(kind).isNotNull())
     return bool(row.collect()[0][0])

@@ -1,12 +1,12 @@
-"""Is what was read what was declared? A column that is not there must not become nulls."""
+"""Checks that an input has the declared columns: a missing one must not become nulls."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pyspark.sql import DataFrame
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.runner.schema.schema_difference import (
+from kindling_airflow.runner.schema.differences import (
     arranged,
     declared_schema,
     quoted,
@@ -15,22 +15,17 @@ from kindling_airflow.runner.schema.schema_difference import (
 from kindling_airflow.tags.names import EXTRA_COLUMNS_TAG
 from kindling_airflow.tags.storage_types import STORAGE_TYPES, provider_type_of
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["checked_input"]
-
 
 def checked_input(entity: EntityMetadata, frame: DataFrame) -> DataFrame:
     """Return an entity's rows, with its columns in the declared order where a schema is declared.
 
     Columns that are not declared are an error, or left out (``provider.extra_columns: ignore``).
-    Whether a column may be null is not checked: storage formats say of every column that it may.
+    Whether a column may be null is not checked: storage formats report every column as nullable.
 
     Raises:
         PipeRunError: the columns do not fit; lists every difference.
     """
-    declared = declared_schema(entity, frame.sparkSession)
+    declared = declared_schema(entity)
     if declared is None:
         return frame
     if entity.tags.get(EXTRA_COLUMNS_TAG) == "ignore":
@@ -43,12 +38,13 @@ def checked_input(entity: EntityMetadata, frame: DataFrame) -> DataFrame:
         knows_tag = kind is None or EXTRA_COLUMNS_TAG in kind.tags
         can_leave_out = knows_tag and entity.tags.get(EXTRA_COLUMNS_TAG) != "ignore"
         remedy = (
-            f"; columns that are too many can be left out with {EXTRA_COLUMNS_TAG}: ignore"
+            f"; extra columns can be ignored with {EXTRA_COLUMNS_TAG}: ignore"
             if can_leave_out
             else ""
         )
         raise PipeRunError(
-            f"entity {entity.entityid!r}: what is stored does not fit its declared schema\n{listed}"
-            f"\n  Fix: correct the declared schema, or have the entity written anew{remedy}."
+            f"entity {entity.entityid!r}: the stored columns do not match its declared "
+            f"schema\n{listed}"
+            f"\n  Fix: correct the declared schema, or rewrite the entity{remedy}."
         )
     return arranged(frame, declared)

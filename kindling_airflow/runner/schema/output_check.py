@@ -1,15 +1,19 @@
-"""Is what a pipe returned what it promised? Checked before anything is written."""
+"""Checks that a pipe's result fits its declaration, before anything is written."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructField, StructType
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.runner.schema.schema_difference import (
+from kindling_airflow.runner.schema.differences import (
     arranged,
     declared_lengths,
     declared_schema,
@@ -19,18 +23,11 @@ from kindling_airflow.runner.schema.schema_difference import (
     too_long,
 )
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.types import StructField, StructType
-
-__all__ = ["checked_output"]
-
 
 def checked_output(
     pipe: PipeMetadata,
     output: EntityMetadata,
     result: Any,
-    spark: SparkSession,
     kept: Callable[[DataFrame], DataFrame] = lambda frame: frame,
 ) -> DataFrame:
     """Return a pipe's result, with its columns in the declared order where a schema is declared.
@@ -41,19 +38,17 @@ def checked_output(
         pipe: the pipe.
         output: what it writes.
         result: what it returned.
-        spark: the session.
         kept: takes the rows out that are dropped, before nulls are looked for.
 
     Raises:
-        PipeRunError: the result is no DataFrame, has a column twice, lacks a partition column, or
+        PipeRunError: the result is not a DataFrame, has a column twice, lacks a partition column,
+            or
             does not fit the declared schema; lists every difference.
     """
-    from pyspark.sql import DataFrame
-
     if not isinstance(result, DataFrame):
         what = "returned nothing" if result is None else f"returned a {type(result).__name__}"
         raise PipeRunError(
-            f"pipe {pipe.pipeid!r} {what} where a DataFrame belongs\n"
+            f"pipe {pipe.pipeid!r} {what} instead of a DataFrame\n"
             "  Fix: end the function with 'return <DataFrame>'."
         )
     problems = [f"column {name!r} comes {n} times" for name, n in _repeated(result.columns).items()]
@@ -62,13 +57,14 @@ def checked_output(
         for name in output.partition_columns
         if name not in result.columns
     ]
-    declared = declared_schema(output, spark)
+    declared = declared_schema(output)
     if declared is not None:
         problems += schema_differences(declared, result.schema)
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise PipeRunError(
-            f"pipe {pipe.pipeid!r}: its result does not fit entity {output.entityid!r}\n{listed}\n"
+            f"pipe {pipe.pipeid!r}: its result does not match entity "
+            f"{output.entityid!r}\n{listed}\n"
             "  Fix: change the pipe's result, or the entity's declaration."
         )
     if declared is None:
@@ -77,7 +73,7 @@ def checked_output(
 
 
 def _repeated(names: list[str]) -> dict[str, int]:
-    """Return the names that come more than once; Spark does not tell upper case from lower case."""
+    """Return the repeated names; Spark's columns are case-insensitive."""
     return {name: n for name, n in Counter(name.lower() for name in names).items() if n > 1}
 
 
@@ -88,8 +84,6 @@ def _without_nulls(
 
     They are raised when the rows are computed.
     """
-    from pyspark.sql import functions as F
-
     columns = []
     lengths = declared_lengths(output) or declared
     for field, found in zip(declared, frame.schema, strict=True):
@@ -99,17 +93,17 @@ def _without_nulls(
             message = (
                 f"pipe {pipe.pipeid!r}: its result has a null in column {field.name!r}, which "
                 f"entity {output.entityid!r} declares as {_with_not_null(field)}\n"
-                "  Fix: leave such rows out, or fill them, or allow nulls in the declaration."
+                "  Fix: remove or fill such rows, or allow nulls in the declaration."
             )
             error = F.raise_error(F.lit(message)).cast(found.dataType)
             column = F.when(wrong, error).otherwise(column).alias(field.name)
         lengthy = too_long(F.col(quoted(field.name)), lengths[field.name].dataType)
         if lengthy is not None:
             message = (
-                f"pipe {pipe.pipeid!r}: its result has a text in column {field.name!r} that is "
+                f"pipe {pipe.pipeid!r}: its result has a value in column {field.name!r} that is "
                 f"longer than entity {output.entityid!r} declares: "
                 f"{lengths[field.name].dataType.simpleString()}\n"
-                "  Fix: shorten such texts, or declare a longer one, or STRING."
+                "  Fix: shorten such values, or declare a longer type, or STRING."
             )
             error = F.raise_error(F.lit(message)).cast(found.dataType)
             column = F.when(lengthy, error).otherwise(column).alias(field.name)

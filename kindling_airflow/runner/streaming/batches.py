@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
 
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.protocol.contracts import ExpectationReport
@@ -17,11 +19,6 @@ from kindling_airflow.runner.pipe.publish_result import Destination, publish_res
 from kindling_airflow.runner.providers.interface import Write
 from kindling_airflow.runner.streaming.checkpoint import Checkpoint
 from kindling_airflow.tags.intervals import WriteMode
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["WRITE_MODES", "BatchPublisher"]
 
 WRITE_MODES: dict[str, WriteMode] = {"append": "append", "update": "merge", "complete": "overwrite"}
 
@@ -34,7 +31,7 @@ class BatchPublisher:
         checkpoint: the query's.
         attempt: names the try; harmless as part of a file name.
         mode: how a batch changes the table.
-        before_stage: what other tries have staged stays if it raises.
+        before_stage: what other attempts have staged stays if it raises.
         before_publish: nothing is published if it raises.
         after_publish: is called when a batch is in its place.
 
@@ -88,11 +85,9 @@ class BatchPublisher:
         text = "\0".join((self._checkpoint.path, self._query_id, str(batch_id)))
         instance = hashlib.sha256(text.encode()).hexdigest()[:16]
         write = Write(instance, self._attempt, self._mode)
-        session = frame.sparkSession
         published, self.expectations = publish_result(
             self._where,
             frame,
-            session,
             write,
             before_publish=self._before_publish,
             before_stage=self._before_stage,

@@ -17,13 +17,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.runner.providers.parquet.parquet_stream import latest_number
+from kindling_airflow.runner.providers.parquet.stream import latest_number
 from kindling_airflow.tags.paths import is_absolute
 
 if TYPE_CHECKING:
     from kindling_airflow.runner.providers.storage import Storage
-
-__all__ = ["Checkpoint", "Purpose", "checkpoint_path"]
 
 _SIDECAR = "kindling.json"
 _VERSION = 1
@@ -61,8 +59,8 @@ class Purpose:
             yield f"its output mode is {now.output_mode!r}, and was {self.output_mode!r}"
         if self.row_by_row and not now.row_by_row:
             yield (
-                "it takes batches, and has gone row by row (trigger continuous); Spark cannot go "
-                "on in batches from there"
+                "it runs in batches, but the checkpoint is of a continuous trigger, from which "
+                "Spark cannot continue in batches"
             )
         # Another release of Spark may put the same plan into other words.
         comparable = self.spark == now.spark
@@ -70,18 +68,12 @@ class Purpose:
             yield f"its state is of {_listed(now.state)}, and was of {_listed(self.state)}"
 
 
-def checkpoint_path(root: str, warehouse: str, said: str) -> str:
-    """Return where a checkpoint lies.
-
-    Args:
-        root: the root of checkpoints; "" for the warehouse's own.
-        warehouse: the root of the tables.
-        said: the pipe's ``stream.checkpoint``.
-    """
-    if is_absolute(said):
-        return said
+def checkpoint_path(root: str, warehouse: str, name: str) -> str:
+    """Return where a checkpoint lies."""
+    if is_absolute(name):
+        return name
     base = root or f"{warehouse.rstrip('/')}/_kindling/checkpoints"
-    return f"{base.rstrip('/')}/{said}"
+    return f"{base.rstrip('/')}/{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +94,7 @@ class Checkpoint:
         """Make sure that the checkpoint fits, and note what it is for.
 
         Raises:
-            PipeRunError: it is for something else, or nobody knows what for.
+            PipeRunError: it is for something else, or its purpose is unknown.
         """
         begun = latest_number(self.storage, f"{self.path}/offsets")
         if begun is not None:
@@ -111,8 +103,8 @@ class Checkpoint:
             done = latest_number(self.storage, f"{self.path}/commits")
             if known.by_batch != purpose.by_batch and begun != done:
                 problems.append(
-                    "batches are published another way, and one is half done: with expectations "
-                    "as before, the query would finish it"
+                    "batches are published in another way, and one is incomplete: with the "
+                    "previous expectations, the query would finish it"
                 )
             if problems:
                 raise PipeRunError(self._refusal(problems))
@@ -126,7 +118,7 @@ class Checkpoint:
         """Take away what a driver has left that died before its first batch had begun.
 
         Spark (4.1) does not begin where there is anything, so the pipe could never run again.
-        Where batches are done but none has begun somebody has deleted something: Spark refuses it.
+        Where batches are done but none has begun, files were deleted: Spark refuses it.
         """
         if latest_number(self.storage, f"{self.path}/commits") is None:
             for name in ("offsets", "state", "commits"):
@@ -142,19 +134,20 @@ class Checkpoint:
             self.storage.move(f"{path}.part", path)  # a driver died right before it did
         if not self.storage.exists(path):
             raise PipeRunError(
-                f"pipe {self.pipe_id!r}: the checkpoint {self.path!r} is of a query that no pipe "
-                f"has run: it has no {_SIDECAR}\n{_BEGIN_ANEW}"
+                f"pipe {self.pipe_id!r}: the checkpoint {self.path!r} was not created by a pipe: "
+                f"it has no {_SIDECAR}\n{_BEGIN_ANEW}"
             )
         try:
             document: Any = json.loads(self.storage.read_text(path))
             if document["version"] != _VERSION:
                 raise ValueError(f"version {document['version']!r}")
-            said = {"row_by_row": False, **document["purpose"]}
-            said = {name: said[name] for name in Purpose.__dataclass_fields__}
-            return Purpose(**{**said, "state": tuple(said["state"])})
+            stored = {"row_by_row": False, **document["purpose"]}
+            stored = {name: stored[name] for name in Purpose.__dataclass_fields__}
+            return Purpose(**{**stored, "state": tuple(stored["state"])})
         except (ValueError, KeyError, TypeError) as error:
             raise PipeRunError(
-                f"pipe {self.pipe_id!r}: what its checkpoint is for cannot be read from {path!r}: "
+                f"pipe {self.pipe_id!r}: the purpose of its checkpoint cannot be read from "
+                f"{path!r}: "
                 f"{type(error).__name__}: {error}\n{_BEGIN_ANEW}"
             ) from None
 
@@ -168,16 +161,17 @@ class Checkpoint:
     def _refusal(self, problems: list[str]) -> str:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         return (
-            f"pipe {self.pipe_id!r} does not fit its checkpoint {self.path!r} any more\n{listed}\n"
-            "  Fix: change the pipe back, and it goes on where it was, with nothing lost. Or "
+            f"pipe {self.pipe_id!r} does not match its checkpoint {self.path!r} any "
+            f"more\n{listed}\n"
+            "  Fix: revert the change to the pipe, and it continues without data loss. Or "
             f"{_BEGIN_ANEW.removeprefix('  Fix: ')}"
         )
 
 
 _BEGIN_ANEW = (
-    "  Fix: give it a checkpoint of its own (stream.checkpoint) and begin anew: it then reads from "
-    "stream.starting_offsets on, so rows that it has written come again unless its output is new, "
-    "too, and its state (counts, windows, keys that it has seen) begins empty."
+    "  Fix: give it a new checkpoint (stream.checkpoint) and start over: it then reads from "
+    "stream.starting_offsets on, so rows that it has written are written again unless its output "
+    "is new as well, and its state (counts, windows, seen keys) starts empty."
 )
 
 

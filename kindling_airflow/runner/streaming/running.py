@@ -13,20 +13,20 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
+
+from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark import SparkContext
+from pyspark.errors.exceptions.captured import UnknownException, convert_exception
+from pyspark.sql.streaming.query import StreamingQuery
 
 from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.protocol.contracts import ExpectationReport
+from kindling_airflow.runner.streaming.background_call import BackgroundCall
 from kindling_airflow.runner.streaming.batches import BatchPublisher
-from kindling_airflow.runner.streaming.numbers import Numbers
-from kindling_airflow.runner.streaming.stalls import Look
-from kindling_airflow.runner.streaming.work import Work
+from kindling_airflow.runner.streaming.progress import ProgressCounts
+from kindling_airflow.runner.streaming.stall_watch import Look
 from kindling_airflow.tags.stream_settings import StreamSettings, StreamTrigger
-
-if TYPE_CHECKING:
-    from pyspark.sql.streaming.query import StreamingQuery
-
-__all__ = ["RunningStream", "StreamFacts"]
 
 _ASKING = "Getting offsets"
 _NOT_READY = ("Initializing", _ASKING, "Terminated", "Stopped")
@@ -45,8 +45,8 @@ class StreamFacts:
         driving_id, output_id: what it reads as a stream, and what it writes.
         location: where the output is.
         description: of the output, of JSON types.
-        settings: what the pipe says of its query, under the lifetime of the run.
-        explain: what a format has to say about a query's error; None if nothing.
+        settings: the settings of its query, under the lifetime of the run.
+        explain: returns the format's explanation of a query's error, or None.
     """
 
     pipe_id: str
@@ -59,13 +59,7 @@ class StreamFacts:
 
 
 class RunningStream:
-    """A started query.
-
-    Args:
-        facts: what is known of it.
-        begin: starts the query with a trigger, from its checkpoint.
-        batches: what publishes its batches, if a sink does not.
-    """
+    """A started query."""
 
     def __init__(
         self,
@@ -77,9 +71,9 @@ class RunningStream:
         self._begin = begin
         self._batches = batches
         self._lock = threading.RLock()
-        self._numbers = Numbers()
+        self._numbers = ProgressCounts()
         self._was_ready = False
-        self._told_to_end = False
+        self._is_ending = False
         self._error_before: BaseException | None = None
         self._is_beginning_again = False
         self._ends_by_itself = facts.settings.trigger.kind == "available_now"
@@ -98,7 +92,7 @@ class RunningStream:
 
     @property
     def rows_out(self) -> int | None:
-        """How many rows it has written since it was started here; None if nobody counts them.
+        """How many rows it has written since it was started here; None if not known.
 
         Of a result that replaces the table with each batch, those of the last batch.
         """
@@ -108,7 +102,7 @@ class RunningStream:
         return None if self._is_row_by_row else self._numbers.rows_out
 
     def is_ready(self) -> bool:
-        """Tell whether it takes in data: its first batch is planned, or its source has nothing."""
+        """Return whether it processes data: its first batch is planned, or its source is empty."""
         with self._lock:
             if not self._was_ready:
                 # Asked behind the message, which changes before the query counts as ended.
@@ -121,14 +115,14 @@ class RunningStream:
             return self._was_ready
 
     def is_active(self) -> bool:
-        """Tell whether it has not ended yet."""
+        """Return whether it has not ended yet."""
         with self._lock:
             return self._is_beginning_again or bool(self._query.isActive)
 
     def error(self) -> BaseException | None:
         """Return why it failed, or None; what stopping did to a batch under way is no failure."""
         with self._lock:
-            if self._told_to_end:
+            if self._is_ending:
                 return self._error_before
             if self.is_active():
                 return None
@@ -140,14 +134,15 @@ class RunningStream:
             if self._ends_by_itself:
                 return None
             return EntityError(
-                f"pipe {self.facts.pipe_id!r}: somebody else has stopped its query\n"
-                "  Fix: leave the query to the pipe; it goes on from its checkpoint."
+                f"pipe {self.facts.pipe_id!r}: its query was stopped from outside\n"
+                "  Fix: do not stop the query in other code; the next run continues from its "
+                "checkpoint."
             )
 
     def drain(self) -> bool | None:
         """Get done what the source has now, and return whether that was done in time.
 
-        None if nobody can tell: row by row, Spark does not say what it has read, nor does it go on
+        None if unknown: row by row, Spark does not report what it has read, nor does it go on
         in batches from such a checkpoint.
 
         Raises:
@@ -167,18 +162,18 @@ class RunningStream:
     def stop(self) -> None:
         """End the query; returns when it has ended."""
         with self._lock:
-            if not self._told_to_end:
-                self._error_before, self._told_to_end = self.error(), True
+            if not self._is_ending:
+                self._error_before, self._is_ending = self.error(), True
             query = self._query
         query.stop()
 
     def progress(self) -> dict[str, Any]:
         """Return how the query gets on, of JSON types; see ``contracts.StreamNews``."""
         self._numbers.look(self._query)
-        said = self._numbers.progress(self._message())
+        numbers = self._numbers.progress(self._message())
         if self._is_row_by_row:  # Spark posts no progress at all
-            said.update(dict.fromkeys(("batches", "rows_in", "idle_seconds")))
-        return said
+            numbers.update(dict.fromkeys(("batches", "rows_in", "idle_seconds")))
+        return numbers
 
     def look(self) -> Look:
         """Return what there is to see of the query now, for who looks out for stalls."""
@@ -200,9 +195,7 @@ class RunningStream:
         return self.facts.settings.trigger.kind == "continuous"
 
     def _trigger_began(self) -> int | None:
-        """Return when the query last began to look for news; None where Spark does not tell."""
-        from py4j.protocol import Py4JError
-
+        """Return when the query last began to poll its source; None where that is unknown."""
         try:
             query: Any = self._query._jsq.streamingQuery()
             return int(query.getLatestExecutionContext().currentTriggerStartTimestamp())
@@ -214,8 +207,6 @@ class RunningStream:
 
     def _tasks_done(self) -> tuple[tuple[int, int], ...]:
         """Return the query's latest jobs, with how many tasks of each stage are done."""
-        from pyspark import SparkContext
-
         context: Any = SparkContext._active_spark_context
         tracker = context.statusTracker()
         done = []
@@ -230,7 +221,7 @@ class RunningStream:
         """Wait until the source has nothing more; it is looked at once after this has begun.
 
         If it gets more all the time, so that there is no end to wait for, what it has then is taken
-        as what is there. The query begins anew for that, after a batch rather than within one.
+        as what is there. The query restarts for that, after a batch rather than within one.
         """
 
         def process() -> None:
@@ -238,7 +229,7 @@ class RunningStream:
             self._query.processAllAvailable()
             self._query.processAllAvailable()
 
-        work, left = Work.begin("drain", process), deadline - time.monotonic()
+        work, left = BackgroundCall.begin("drain", process), deadline - time.monotonic()
         if work.is_done(within=min(_PATIENCE_SECONDS, left / 4)):
             return True
         batches = self._batches_done()
@@ -257,23 +248,23 @@ class RunningStream:
         """Let the query take what is there without a pause, for its next batch may be far away."""
         with self._lock:
             self._is_beginning_again = True
-        beginning = Work.begin("begin-again", self._begin_again)
+        beginning = BackgroundCall.begin("begin-again", self._begin_again)
         if not beginning.is_done(within=deadline - time.monotonic()):
             return False
         return self._await_end(deadline)
 
     def _begin_again(self) -> None:
-        """Stop the query, and take what is there with another one, unless all was told to end."""
+        """Stop the query, and take what is there with another one, unless all is to end."""
         try:
             self._query.stop()
             self._numbers.look(self._query)
             with self._lock:
-                if self._told_to_end:
+                if self._is_ending:
                     return
             query = self._begin(replace(self.facts.settings.trigger, kind="available_now"))
             with self._lock:
                 self._query, self._ends_by_itself = query, True
-                is_unwanted = self._told_to_end
+                is_unwanted = self._is_ending
             if is_unwanted:
                 query.stop()
         finally:
@@ -294,9 +285,6 @@ class RunningStream:
 
 def _from_java(failed: Any) -> Exception:
     """Return what ended a query as a batch would have raised it, without the plan of the query."""
-    from py4j.protocol import Py4JJavaError
-    from pyspark.errors.exceptions.captured import UnknownException, convert_exception
-
     cause = failed.getCause()
     java = failed if cause is None else cause
     converted = convert_exception(java)

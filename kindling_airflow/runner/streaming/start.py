@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
 
 from kindling_airflow.common.path_names import escape_component
 from kindling_airflow.data_entities import EntityMetadata
@@ -23,7 +26,6 @@ from kindling_airflow.runner.pipe.pipe_call import call_pipe, declarations_of, p
 from kindling_airflow.runner.pipe.publish_result import Destination
 from kindling_airflow.runner.pipe.run_context import RunContext
 from kindling_airflow.runner.pipe.run_pipe import Hooks
-from kindling_airflow.runner.providers.entities import provider_for
 from kindling_airflow.runner.providers.interface import (
     EntityProvider,
     ExplainsStreams,
@@ -33,23 +35,18 @@ from kindling_airflow.runner.providers.interface import (
     WritableProvider,
     WriteModes,
 )
+from kindling_airflow.runner.providers.lookup import provider_for
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.schema.output_check import checked_output
 from kindling_airflow.runner.streaming.batches import WRITE_MODES, BatchPublisher
 from kindling_airflow.runner.streaming.checkpoint import Checkpoint, Purpose, checkpoint_path
+from kindling_airflow.runner.streaming.inputs import NothingThereYet, read_stream_inputs
 from kindling_airflow.runner.streaming.running import RunningStream, StreamFacts
-from kindling_airflow.runner.streaming.stateful import stateful_operators
-from kindling_airflow.runner.streaming.stream_inputs import NothingThereYet, read_stream_inputs
+from kindling_airflow.runner.streaming.stateful_operators import stateful_operators
 from kindling_airflow.tags.inputs import missing_note
 from kindling_airflow.tags.storage_types import provider_type_of
 from kindling_airflow.tags.stream_checks import stream_problems
 from kindling_airflow.tags.stream_settings import StreamSettings, StreamTrigger
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.streaming.query import StreamingQuery
-
-__all__ = ["start_stream", "stream_pipe_of"]
 
 
 def start_stream(
@@ -65,12 +62,12 @@ def start_stream(
         request: the pipe; ``request.stream`` says how it runs.
         spark: the session.
         declared: the project's declarations, where the caller has imported them already.
-        hooks: where the caller has its say.
-        settled: is told what the pipe says of its query, before anything is read.
+        hooks: the caller's hooks.
+        settled: is called with the query's settings, before anything is read.
 
     Raises:
         DeclarationError: the pipe cannot run as a stream.
-        PipeRunError: the pipe's result is no stream or does not fit its declaration, or its
+        PipeRunError: the pipe's result is not a stream or does not fit its declaration, or its
             checkpoint or its output belongs to something else.
         EntityError: an input does not exist and cannot be made, or storage is in the way.
     """
@@ -90,7 +87,7 @@ def start_stream(
         nothing.note = missing_note(nothing.missing, declared.pipes, pipe.pipeid)
         raise
     result = call_pipe(pipe, frames, RunContext.of(request, spark))
-    stream = _checked_stream(pipe, output, result, spark)
+    stream = _checked_stream(pipe, output, result)
     root = str(request.stream.get("checkpoints") or "")
     path = checkpoint_path(root, request.warehouse, settings.checkpoint)
     checkpoint = Checkpoint(context.storage, path, pipe.pipeid)
@@ -134,7 +131,7 @@ def start_stream(
 def stream_pipe_of(
     request: RunRequest, declared: HarvestedModules
 ) -> tuple[PipeMetadata, StreamSettings]:
-    """Return the pipe that is to be streamed, and what it says of its query in this run.
+    """Return the pipe that is to be streamed, and the settings of its query in this run.
 
     Raises:
         DeclarationError: it cannot run as a stream; lists every reason.
@@ -153,7 +150,7 @@ def stream_pipe_of(
 def _goes_by_batch(
     pipe: PipeMetadata, output: EntityMetadata, provider: EntityProvider, settings: StreamSettings
 ) -> bool:
-    """Tell whether batches are published, and not handed to a sink of the format's own.
+    """Return whether batches are published, and not handed to a sink of the format's own.
 
     Raises:
         DeclarationError: neither can be done.
@@ -167,23 +164,21 @@ def _goes_by_batch(
         checked = " with expectations" if pipe.expectations else ""
         problem = (
             f"pipe {pipe.pipeid!r}: its output {output.entityid!r} is of type "
-            f"{provider_type_of(output)!r}, which a stream cannot write by {mode!r}{checked}\n"
-            "  Fix: set another stream.output_mode, or keep the entity in another format."
+            f"{provider_type_of(output)!r}, which a stream cannot write in mode {mode!r}{checked}\n"
+            "  Fix: set another stream.output_mode, or store the entity in another format."
         )
         raise DeclarationError([problem])
     return True
 
 
-def _checked_stream(
-    pipe: PipeMetadata, output: EntityMetadata, result: Any, spark: SparkSession
-) -> DataFrame:
+def _checked_stream(pipe: PipeMetadata, output: EntityMetadata, result: Any) -> DataFrame:
     """Return a pipe's result as its output is declared."""
-    stream = checked_output(pipe, output, result, spark)
+    stream = checked_output(pipe, output, result)
     if not result.isStreaming:
         raise PipeRunError(
-            f"pipe {pipe.pipeid!r} returned a table where a stream belongs: its result is not made "
-            f"of {pipe.input_entity_ids[0]!r}, which it gets as a stream\n"
-            "  Fix: make the result of the first input; or let the pipe be a batch pipe."
+            f"pipe {pipe.pipeid!r} returned a batch DataFrame instead of a stream: its result is "
+            f"not derived from {pipe.input_entity_ids[0]!r}, which is read as a stream\n"
+            "  Fix: derive the result from the first input, or make the pipe a batch pipe."
         )
     return stream
 
@@ -207,5 +202,5 @@ def _begin_batches(
 
 
 def _explained(driving: EntityMetadata, source: EntityProvider, error: Exception) -> str | None:
-    """Return what the format of what drives a query has to say about its error."""
+    """Return the driving format's explanation of a query's error."""
     return source.stream_problem(driving, error) if isinstance(source, ExplainsStreams) else None

@@ -53,7 +53,7 @@ def test_a_session_without_the_settings_says_which_lines_to_add(
     with pytest.raises(DeclarationError) as raised:
         DeltaProvider(ProviderContext(Bare(case.spark), case.warehouse))  # type: ignore[arg-type]
     assert str(raised.value) == (
-        "provider_type 'delta': the Spark session was made without what Delta needs\n"
+        "provider_type 'delta': the Spark session lacks settings that Delta needs\n"
         "  Fix: add to the definition\n"
         "    spark:\n"
         "      conf:\n"

@@ -16,9 +16,9 @@ from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipes, DataPipesRegistry
 from kindling_airflow.data_pipes.expectations import satisfies
 from kindling_airflow.manifest.harvest import HarvestedModules
-from kindling_airflow.runner.providers.entities import provider_for
 from kindling_airflow.runner.providers.interface import ProviderContext
-from kindling_airflow.runner.session.session_runner import SessionPipeRunner
+from kindling_airflow.runner.providers.lookup import provider_for
+from kindling_airflow.runner.session.runner import SessionPipeRunner
 from tests.runner.conftest import Project
 from tests.runner.streams import STREAMING
 

@@ -160,7 +160,7 @@ class TestInputs:
             "  - column 'dep_delay' is missing\n"
             "  - column 'delay' is not declared\n"
             "  - column 'seat' is not declared\n"
-            "  Fix: correct the declared schema, or have the files written anew."
+            "  Fix: correct the declared schema, or rewrite the files."
         )
         assert report.extra["permanent"]
         assert wrong(days, 1) == {}
@@ -200,7 +200,7 @@ def test_the_retry_of_a_driver_that_was_killed_after_its_publish_adds_nothing(
     report = again.run("days.cancelled", 2)
     published(report)
     assert report.rows_written == 0
-    assert "this run has appended its rows before" in report.extra["note"]
+    assert "this run has already appended its rows" in report.extra["note"]
     assert wrong(days, 1, 2, tables=["days.cancelled"]) == {}
     assert staged_files(days.warehouse) == []
 
@@ -321,7 +321,7 @@ class TestDisks:
         report = days.run("days.flights", 2)
         assert disk.read_only(False)
         assert failure(report).startswith(
-            "pipe 'days.flights': cannot say in the warehouse that this try has begun: "
+            "pipe 'days.flights': cannot write the claim of this attempt to the warehouse: "
             f"'{days.warehouse}/_kindling/claims': {days.warehouse}/_kindling/claims/"
         )
         assert " (Read-only file system)\n  Fix: let [kindling] warehouse" in failure(report)

@@ -12,12 +12,11 @@ import pytest
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
-from kindling_airflow.runner.failures.failure import is_permanent
+from kindling_airflow.runner.failures.retryable import is_permanent
 from kindling_airflow.runner.providers.contract import RULES, Case
 from kindling_airflow.runner.providers.interface import Published, Write
-from kindling_airflow.runner.providers.publishing import staged_beside
-from kindling_airflow.runner.providers.publishing.staged_beside import publish_patiently
-from kindling_airflow.runner.providers.session_needs import check_jars
+from kindling_airflow.runner.providers.publishing import staging as staging_area
+from kindling_airflow.runner.providers.session_properties import check_jars
 from kindling_airflow.tags.intervals import IntervalSlice
 
 Rows = list[tuple[Any, ...]]
@@ -114,9 +113,9 @@ def test_rows_outside_of_the_slice_are_refused(case: Case) -> None:
     with pytest.raises(PipeRunError) as raised:
         day_run(case, entity, 2, [(1, day(2), 0), (2, day(3), 0), (3, None, 0)], "b")
     assert str(raised.value) == (
-        "entity 'contract_orders': the result has rows outside of the run's slice (day in "
+        "entity 'contract_orders': the result has rows outside the run's slice (day in "
         "[2013-01-02T00:00:00+00:00, 2013-01-03T00:00:00+00:00)): day = 2013-01-03, null\n"
-        "  Fix: leave such rows out, or read the slice alone (interval.read: slice)."
+        "  Fix: remove such rows, or read the slice only (interval.read: slice)."
     )
     assert stored(case, entity) == [(2, day(2), 20)]
 
@@ -138,8 +137,8 @@ def test_an_append_that_adds_nothing_says_so(case: Case) -> None:
     other = flights(case, [(1, day(1), 1), (2, day(1), 2)])
     assert publish(case, entity, other, write_of(1, "append", "again")) == Published(
         0,
-        "entity 'contract_orders': this run has appended its rows before, and those stay; the 2 of "
-        "this try were not added",
+        "entity 'contract_orders': this run has already appended its rows, which are kept; the 2 "
+        "rows of this attempt were not added",
     )
     assert publish(case, entity, other, write_of(2, "append")) is None
     assert [row[0] for row in stored(case, entity)] == [1, 1, 2]
@@ -161,14 +160,14 @@ def test_rows_are_merged_by_their_keys(case: Case) -> None:
             [(None, day(1), 1), (3, day(1), 1)],
             (
                 "rows are merged by id, and the result has nulls there: (null)\n"
-                "  Fix: leave such rows out, or fill them."
+                "  Fix: remove or fill such rows."
             ),
         ),
         (
             [(3, day(1), 1), (3, day(2), 1), (4, day(2), 1)],
             (
                 "rows are merged by id, and the result has more than one row for the same key: "
-                "(3)\n  Fix: leave one row for each key, or name more columns in merge_columns."
+                "(3)\n  Fix: keep one row per key, or add columns to merge_columns."
             ),
         ),
     ],
@@ -200,11 +199,11 @@ def test_other_columns_are_refused_with_the_difference(
         publish(case, entity, other, write_of(2, mode, **more))
     assert str(raised.value) == (
         "entity 'contract_orders': the result does not have the columns of the table, whose other "
-        "rows stay\n"
+        "rows are kept\n"
         "  - column 'n' is string, declared as int\n"
         "  - column 'new' (int) is not declared\n"
         "  Fix: keep the columns, have new ones added (provider.new_columns: add), or have the "
-        "whole table written anew (write_mode: overwrite)."
+        "whole table rewritten (write_mode: overwrite)."
     )
     assert stored(case, entity) == [(1, day(1), 1)]
 
@@ -332,17 +331,19 @@ def test_others_that_are_in_the_way_each_time_are_an_error_that_heals(
     provider: Any = case.provider(entity)
     staged = provider.stage(entity, flights(case, [(1, day(1), 1)]), write_of(2, "append"))
     pauses: list[float] = []
-    monkeypatch.setattr(staged_beside.time, "sleep", pauses.append)
+    monkeypatch.setattr(staging_area.time, "sleep", pauses.append)
 
-    def meet() -> None:
-        raise ValueError("somebody was here")
+    def meet(*_: Any) -> None:
+        raise ValueError("another run was here")
 
+    monkeypatch.setattr(type(provider), "_write", meet)
+    monkeypatch.setattr(type(provider), "_is_conflict", staticmethod(lambda _error: True))
     with pytest.raises(EntityError) as raised:
-        publish_patiently(provider._context, entity, staged, meet, lambda _error: True)
+        provider.publish(entity, staged, write_of(2, "append"))
     assert str(raised.value) == (
-        "entity 'contract_orders': others published it at the same moment, 15 times in a row; this "
-        "result was not published: ValueError: somebody was here\n"
-        "  Fix: let fewer runs write it at once, or partition it by the column of its slices, so "
+        "entity 'contract_orders': other runs published it concurrently, 15 times in a row; this "
+        "result was not published: ValueError: another run was here\n"
+        "  Fix: let fewer runs write it concurrently, or partition it by its interval column, so "
         "that they do not touch the same files."
     )
     assert len(pauses) == 14
@@ -354,7 +355,7 @@ def test_without_the_jars_the_error_says_how_to_have_them(case: Case, kind: str)
     with pytest.raises(DeclarationError) as raised:
         check_jars(case.spark, kind, "org.example.NoSuchClass")
     assert str(raised.value) == (
-        f"provider_type {kind!r}: the driver does not have its jars\n"
+        f"provider_type {kind!r}: its jars are not on the driver's class path\n"
         f"  Fix: fetch them with 'airflow kindling jars {kind}', which prints the setting "
         "spark.jars for the definition."
     )

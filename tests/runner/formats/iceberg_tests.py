@@ -58,7 +58,7 @@ def test_a_table_of_a_catalog_is_written_by_its_name(
         case.provider(entity).exists(entity)
     assert str(raised.value) == (
         "entity 'contract_orders': the Spark session has no catalog 'lake'\n"
-        "  Fix: add to the definition, with what your catalog is\n"
+        "  Fix: add to the definition, with the values of your catalog\n"
         "    spark:\n"
         "      conf:\n"
         "        spark.sql.catalog.lake: org.apache.iceberg.spark.SparkCatalog\n"

@@ -14,9 +14,9 @@ from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
 from kindling_airflow.protocol.connections import Connection, variable_name
-from kindling_airflow.runner.providers.entities import provider_for, writable_provider_for
 from kindling_airflow.runner.providers.interface import ProviderContext, StreamRead, StreamWrite
-from kindling_airflow.runner.providers.kafka import kafka_topics
+from kindling_airflow.runner.providers.kafka import topics as kafka_topics
+from kindling_airflow.runner.providers.lookup import provider_for, writable_provider_for
 from kindling_airflow.tags.stream_settings import OutputMode, StreamTrigger
 from tests.kafka_broker import PASSWORD, USER, Broker, running_broker
 from tests.runner.formats.format_tests import side_by_side
@@ -167,12 +167,12 @@ def test_a_record_that_is_not_as_declared_fails_the_query_with_its_place(topic: 
         with pytest.raises(PySparkException) as raised:
             topic.rows()
         assert (
-            f"entity {topic.name!r}: a record of topic {topic.name}, partition 0, offset 1, is no "
-            "JSON object of the declared schema\n  Fix: correct what sends it or the schema; or "
-            "leave such records out (provider.malformed: drop), or keep them (provider.malformed: "
+            f"entity {topic.name!r}: a record of topic {topic.name}, partition 0, offset 1, is not "
+            "a JSON object of the declared schema\n  Fix: correct its producer or the schema; or "
+            "drop such records (provider.malformed: drop), or keep them (provider.malformed: "
             "keep)."
         ) in str(raised.value)
-    with pytest.raises(StreamingQueryException, match="offset 1, is no JSON object"):
+    with pytest.raises(StreamingQueryException, match="offset 1, is not a JSON object"):
         topic.taken("failing")
 
 
@@ -206,8 +206,8 @@ def test_raw_records_come_and_go_as_they_are(topic: Topic) -> None:
     with pytest.raises(PipeRunError) as raised:
         topic.write(topic.stream_of(topic.spark.sql("SELECT 1 AS id, 'x' AS value")))
     assert str(raised.value) == (
-        f"entity {topic.name!r}: a record is made of the columns key, value, partition, headers, "
-        "and of these 'value' must be there; the result has id, value\n"
+        f"entity {topic.name!r}: a record has the columns key, value, partition, headers, "
+        "and of these 'value' is required; the result has id, value\n"
         "  Fix: return these columns, or declare the entity's schema: then each row becomes a JSON "
         "object."
     )
@@ -228,8 +228,8 @@ def test_changed_rows_are_sent_with_their_key(topic: Topic) -> None:
     with pytest.raises(PipeRunError) as raised:
         topic.write(topic.stream_of(topic.spark.sql("SELECT 'x' AS name")))
     assert str(raised.value) == (
-        f"entity {topic.name!r}: the result has no column 'nmae', which is to be the key of its "
-        "records\n  Fix: correct the tag provider.key, or the pipe's result."
+        f"entity {topic.name!r}: the result has no column 'nmae', the key of its records\n  Fix: "
+        "correct the tag provider.key, or the pipe's result."
     )
 
 
@@ -292,8 +292,8 @@ def test_an_account_that_is_refused_is_an_error_without_the_password(topic: Topi
         f"entity {topic.name!r}: the brokers at {topic.broker.sasl_servers} cannot be asked: "
         "org.apache.kafka.common.errors.SaslAuthenticationException: Authentication failed: "
         "Invalid username or password\n"
-        "  Fix: look whether host, port and account of the connection are right, and whether the "
-        "brokers can be reached from the driver."
+        "  Fix: check host, port and account of the connection, and that the driver can reach the "
+        "brokers."
     )
     assert raised.value.__cause__ is None
     assert raised.value.__context__ is None

@@ -87,7 +87,7 @@ def test_a_parameter_that_the_run_lacks_is_named(spark: Any) -> None:
     with pytest.raises(PipeRunError) as raised:
         rows(spark, "SELECT :run_id, :contry", country="NL")
     assert str(raised.value).startswith(
-        "pipe 'q': its query wants :contry, which this run does not have. "
+        "pipe 'q': its query uses :contry, which this run does not have. "
         "Did you mean 'country'? It has: country, interval_end, interval_start, pipe_id, run_id."
     )
 
@@ -97,5 +97,5 @@ def test_a_run_without_an_interval_has_none_to_name(spark: Any) -> None:
     with pytest.raises(PipeRunError) as raised:
         result_of_query(pipe(sql), {}, run(spark, interval=False))
     assert str(raised.value).startswith(
-        "pipe 'q': its query wants :interval_start, but this run has no data interval\n"
+        "pipe 'q': its query uses :interval_start, but this run has no data interval\n"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kindling_airflow.deployment.jars import FORMATS
-from kindling_airflow.runner.providers.session_needs import settings_for
+from kindling_airflow.runner.providers.session_properties import settings_for
 from tests.runner.jars import format_jars
 
 __all__ = ["session_for"]

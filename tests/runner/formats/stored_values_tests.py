@@ -306,7 +306,7 @@ _REFUSED = {
         "array(NULL)": "column 'v[]' is of type VOID",
         "'a' COLLATE UTF8_LCASE": "column 'v' is of type STRING COLLATE UTF8_LCASE",
         "named_struct('a', 1, 'A', 2)": (
-            "column 'v' has the field 'a' more than once, upper case or lower"
+            "column 'v' has the field 'a' more than once, ignoring case"
         ),
         "named_struct('a b', 1)": "column 'v.a b' has ' ' in its name",
         "map('k', named_struct('a=', 1))": "column 'v.a=' has '=' in its name",
@@ -335,7 +335,7 @@ def test_what_a_format_cannot_have_is_refused_in_one_list(
             case.stage(case.entity(), spark.sql(f"SELECT 1 AS id, {sql} AS v"))
         assert str(refused.value) == (
             f"entity 'contract_orders': {kind} cannot store the result as it is\n"
-            f"  - {problem}\n  Fix: cast or rename these columns, or leave them out."
+            f"  - {problem}\n  Fix: cast, rename or remove these columns."
         )
     for sql in _REFUSED_AS_PARTITIONS.get(kind, ()):
         with pytest.raises(PipeRunError, match="  - partition column 'v' is of type "):
@@ -366,7 +366,7 @@ def test_what_only_the_format_knows_is_an_error_of_the_package(
     case = Case(spark, str(tmp_path_factory.mktemp("refused")), {"provider_type": kind})
     entity = case.entity()
     with (
-        pytest.raises(PipeRunError, match=f"entity 'contract_orders': {kind} refuses the result: "),
+        pytest.raises(PipeRunError, match=f"entity 'contract_orders': {kind} rejects the result: "),
         refusals_of(entity, kind),
     ):
         spark.sql("SELECT no_such_column")

@@ -151,10 +151,10 @@ def test_a_change_ends_the_stream_or_is_left_out(stream: Stream, kind: str, chan
     assert number.isdigit()
     assert told == (
         f"entity 'contract_orders': rows of the table were replaced or deleted ({what}{number}); a "
-        "stream cannot take back what it has read\n"
-        "  Fix: let what writes it only add rows (write_mode: append); or leave such commits out, "
-        f"and the new rows in them ({options}); or begin with the table as it is now, with an "
-        "output and a checkpoint of their own (stream.checkpoint)."
+        "stream cannot retract rows that it has read\n"
+        "  Fix: only append rows to it (write_mode: append); or skip such commits, and the new "
+        f"rows in them ({options}); or start with the table as it is now, with a new output and a "
+        "new checkpoint (stream.checkpoint)."
     )
     assert stored(stream.into, stream.sink) == expected
     if change not in ("overwrite", "a slice emptied"):  # one of each kind of commit
@@ -185,9 +185,9 @@ def test_without_a_declared_schema_there_is_no_empty_table(case: Case) -> None:
     with pytest.raises(EntityError) as raised:
         provider.make_ready(case.entity())
     assert str(raised.value) == (
-        "entity 'contract_orders': there is no table yet, and nothing says what an empty one would "
-        "look like\n"
-        "  Fix: declare the entity's schema, or have the table written before a stream reads it."
+        "entity 'contract_orders': there is no table yet, and no declared schema from which to "
+        "create an empty one\n"
+        "  Fix: declare the entity's schema, or write the table before a stream reads it."
     )
 
 
@@ -213,10 +213,11 @@ def test_other_columns_of_a_stream_are_refused_or_added(
     with pytest.raises(PipeRunError) as raised:
         stream.start(changed)
     assert str(raised.value) == (
-        "entity 'copied': the result does not have the columns of the table, whose other rows stay"
+        "entity 'copied': the result does not have the columns of the table, whose other rows are "
+        "kept"
         "\n  - column 'new' (int) is not declared\n"
         "  Fix: keep the columns, have new ones added (provider.new_columns: add), or have the "
-        "whole table written anew (write_mode: overwrite)."
+        "whole table rewritten (write_mode: overwrite)."
     )
     adding = tagged(**{"provider.new_columns": "add"})
     stream.into = Case(adding.spark, adding.warehouse, adding.tags, "copied")
@@ -235,9 +236,9 @@ def test_a_table_that_is_made_anew_ends_the_stream(stream: Stream) -> None:
     stream.append(2)
     told = stream.problem()
     assert told == (
-        "entity 'contract_orders': the table is not the one, or has no longer the history, that "
-        "the stream's checkpoint knows\n"
-        "  Fix: begin with the table as it is now, with an output and a checkpoint of their own "
+        "entity 'contract_orders': the table was replaced, or no longer has the history that the "
+        "stream's checkpoint refers to\n"
+        "  Fix: start with the table as it is now, with a new output and a new checkpoint "
         "(stream.checkpoint)."
     )
 

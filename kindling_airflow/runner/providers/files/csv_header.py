@@ -1,4 +1,4 @@
-"""The headers of CSV files: do they fit the declared columns, or else each other? By name.
+"""Compares the headers of CSV files with the declared columns, or with each other, by name.
 
 Spark finds it out as well, file by file, in the middle of a job. Where the number of columns has
 changed it reports the two numbers alone, and that as a failure to read a file.
@@ -10,16 +10,13 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+from pyspark.sql import DataFrame
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.runner.providers.files.file_lines import beginning
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["Headers", "check_headers", "header_of", "header_problems"]
+from kindling_airflow.runner.providers.files.lines import beginning
 
 _MOST_FILES = 1000
 _MOST_SHOWN = 3
@@ -43,12 +40,6 @@ def check_headers(
     entity: EntityMetadata, frame: DataFrame, options: Mapping[str, str], declared: Sequence[str]
 ) -> Headers:
     """Compare the headers of all files with the declared columns, or with that of the first file.
-
-    Args:
-        entity: what the files hold.
-        frame: what a reader has returned.
-        options: the reader's.
-        declared: the declared columns that are in the files; none where no schema is declared.
 
     Raises:
         PipeRunError: names are missing, too many, or in another order.
@@ -80,9 +71,9 @@ def check_headers(
         more = len(wrong) - _MOST_SHOWN
         shown = [*wrong[:_MOST_SHOWN], *([f"and {more} more files"] if more > 0 else [])]
         remedy = (
-            "correct the declared schema, or have the files written anew"
+            "correct the declared schema, or rewrite the files"
             if declared
-            else "have the files written anew, or read them as an entity of their own"
+            else "rewrite the files, or read them as a separate entity"
         )
         raise PipeRunError(
             f"entity {entity.entityid!r}: " + "\n".join(shown) + f"\n  Fix: {remedy}."
@@ -103,13 +94,13 @@ def header_of(start: bytes, options: Mapping[str, str]) -> list[str] | None:
     >>> header_of(b"", {})
     []
     """
-    said = {key.lower(): value for key, value in options.items()}
-    separator = said.get("sep", said.get("delimiter", ",")).replace("\\t", "\t")
-    quote = said.get("quote", '"')
-    if any(key in said for key in _OTHERWISE) or len(separator) != 1 or len(quote) > 1:
+    lowered = {key.lower(): value for key, value in options.items()}
+    separator = lowered.get("sep", lowered.get("delimiter", ",")).replace("\\t", "\t")
+    quote = lowered.get("quote", '"')
+    if any(key in lowered for key in _OTHERWISE) or len(separator) != 1 or len(quote) > 1:
         return None
-    encoding = said.get("encoding", "utf-8-sig")
-    text = start.decode(encoding, errors="replace" if "encoding" not in said else "strict")
+    encoding = lowered.get("encoding", "utf-8-sig")
+    text = start.decode(encoding, errors="replace" if "encoding" not in lowered else "strict")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     plain = "\n".join(line for line in lines if line.strip())
     if not plain:
@@ -118,9 +109,9 @@ def header_of(start: bytes, options: Mapping[str, str]) -> list[str] | None:
     source = io.StringIO(plain)
     names = csv.reader(source, delimiter=separator, quotechar=quote or '"', quoting=quoting)
     found = next(names)
-    if said.get("ignoreleadingwhitespace") == "true":
+    if lowered.get("ignoreleadingwhitespace") == "true":
         found = [name.lstrip() for name in found]
-    if said.get("ignoretrailingwhitespace") == "true":
+    if lowered.get("ignoretrailingwhitespace") == "true":
         found = [name.rstrip() for name in found]
     return found
 

@@ -8,15 +8,12 @@ alone: one more field is added to its end, which an open quote swallows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
 from kindling_airflow.runner.providers.files.json_records import FILE, REASON, RECORD
-from kindling_airflow.runner.schema.schema_difference import quoted
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-
-__all__ = ["REPLACED", "has_replaced", "is_utf8", "misread_lines"]
+from kindling_airflow.runner.schema.differences import quoted
 
 REPLACED = "\ufffd"
 _END = "kindling-end"
@@ -29,8 +26,8 @@ _OF_QUOTES = (
 
 def is_utf8(options: Mapping[str, str]) -> bool:
     """Return whether a reader takes files for UTF-8."""
-    said = {key.lower(): value for key, value in options.items()}
-    charset = said.get("encoding", said.get("charset", "UTF-8"))
+    lowered = {key.lower(): value for key, value in options.items()}
+    charset = lowered.get("encoding", lowered.get("charset", "UTF-8"))
     return charset.upper().replace("_", "-") in ("UTF-8", "UTF8")
 
 
@@ -45,29 +42,28 @@ def misread_lines(
         width: the number of columns.
         only_silent: leave out lines of which the reader itself says that they are malformed.
     """
-    from pyspark.sql import functions as F
-
-    said = {key.lower(): value for key, value in options.items()}
+    lowered = {key.lower(): value for key, value in options.items()}
     value = F.col("value")
     reason = F.when(F.lit(False), F.lit(""))
     if is_utf8(options) and not only_silent:
         reason = F.when(~F.is_valid_utf8(value), F.lit("has bytes that are not UTF-8")).when(
-            F.contains(value, F.lit("\0")), F.lit("has NUL bytes, and may be not UTF-8 but UTF-16")
+            F.contains(value, F.lit("\0")),
+            F.lit("has NUL bytes, and is probably UTF-16, not UTF-8"),
         )
-    quote, separator = said.get("quote", '"'), _separator(said)
-    comment = said.get("comment", "")
-    if quote and separator and said.get("multiline") != "true":
+    quote, separator = lowered.get("quote", '"'), _separator(lowered)
+    comment = lowered.get("comment", "")
+    if quote and separator and lowered.get("multiline") != "true":
         names = [f"c{n}" for n in range(width)]
         columns = ", ".join(f"{name} STRING" for name in [*names, "last", _CORRUPT])
         plain = ", ".join(f"{name} STRING" for name in [*names, _CORRUPT])
         own = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
-        own |= {key: said[key] for key in _OF_QUOTES if key in said}
+        own |= {key: lowered[key] for key in _OF_QUOTES if key in lowered}
         ended = F.concat(value, F.lit(separator + _END))
         parsed = F.from_csv(ended, columns, {**own, "sep": separator})
         is_line = F.contains(value, F.lit(quote))
         if comment:
             is_line = is_line & ~value.startswith(comment)
-        text = "leaves a quote open, or has another number of columns"
+        text = "leaves a quote open, or has a different number of columns"
         is_open = ~parsed.getField("last").eqNullSafe(_END)
         if only_silent:
             read = F.from_csv(value, plain, {**own, "sep": separator})
@@ -80,8 +76,6 @@ def misread_lines(
 
 def has_replaced(frame: DataFrame) -> Column:
     """Return whether a row has a text in which bytes have been replaced."""
-    from pyspark.sql import functions as F
-
     found = F.lit(False)
     for name, kind in frame.dtypes:
         if kind == "string":
@@ -91,7 +85,7 @@ def has_replaced(frame: DataFrame) -> Column:
     return found
 
 
-def _separator(said: Mapping[str, str]) -> str:
-    text = said.get("sep", said.get("delimiter", ","))
+def _separator(lowered: Mapping[str, str]) -> str:
+    text = lowered.get("sep", lowered.get("delimiter", ","))
     text = text.replace("\\t", "\t")
     return "" if "\\" in text else text

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kindling_airflow.runner.providers.files.file_lines import digest_of, lines_of, plain_path
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from kindling_airflow.runner.providers.files.lines import digest_of, lines_of, plain_path
 from kindling_airflow.runner.providers.files.malformed import EXAMPLES
 from kindling_airflow.runner.providers.storage import literal_path
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-    from pyspark.sql.types import StructType
-
-__all__ = ["has_stray_quote", "stray_quotes", "unread_lines"]
 
 _CORRUPT = "_kindling_corrupt"
 _MISFIT = "does not fit the columns and types (MALFORMED_RECORD_IN_PARSING)"
@@ -25,15 +23,17 @@ def unread_lines(
     session: SparkSession, name: str, schema: StructType, options: Mapping[str, str]
 ) -> Found:
     """Return the first lines of a file that are no rows of a schema: file, digest and reason."""
-    from pyspark.sql import functions as F
-
     strict = ("mode", "enforceschema", "unescapedquotehandling", "columnnameofcorruptrecord")
-    said: dict[str, Any] = {k: v for k, v in options.items() if k.lower() not in strict}
+    lowered: dict[str, Any] = {k: v for k, v in options.items() if k.lower() not in strict}
     kind = type(schema)
     wanted = kind([field for field in schema if field.name != _CORRUPT]).add(_CORRUPT, "string")
-    said |= {"mode": "PERMISSIVE", "enforceSchema": "true", "columnNameOfCorruptRecord": _CORRUPT}
+    lowered |= {
+        "mode": "PERMISSIVE",
+        "enforceSchema": "true",
+        "columnNameOfCorruptRecord": _CORRUPT,
+    }
     place = literal_path(plain_path(session, name))
-    frame = session.read.schema(wanted).options(**said).format("csv").load(place)
+    frame = session.read.schema(wanted).options(**lowered).format("csv").load(place)
     # All columns are read: Spark does not read the malformed records alone.
     rows = frame.where(F.col(_CORRUPT).isNotNull()).limit(EXAMPLES).collect()
     return [(name, digest_of(row[_CORRUPT].encode()), _MISFIT) for row in rows]
@@ -41,14 +41,14 @@ def unread_lines(
 
 def stray_quotes(session: SparkSession, name: str, options: Mapping[str, str]) -> Found:
     """Return the first lines of a file that have a quote within quotes."""
-    said = {key.lower(): value for key, value in options.items()}
-    separator = said.get("sep", said.get("delimiter", ",")).replace("\\t", "\t")
-    quote, escape = said.get("quote", '"'), said.get("escape", "\\")
+    lowered = {key.lower(): value for key, value in options.items()}
+    separator = lowered.get("sep", lowered.get("delimiter", ",")).replace("\\t", "\t")
+    quote, escape = lowered.get("quote", '"'), lowered.get("escape", "\\")
     found: Found = []
     for line in lines_of(session, name):
         text = line.decode("utf-8", errors="replace")
         if has_stray_quote(text, separator, quote, escape):
-            reason = "has a quote within a quoted value that is not escaped"
+            reason = "has an unescaped quote within a quoted value"
             found.append((name, digest_of(line), reason))
         if len(found) == EXAMPLES:
             break

@@ -1,4 +1,4 @@
-"""Is a key of a JSON object spelled in another case than the declared column?
+"""Finds keys of JSON objects that are spelled in another case than the declared column.
 
 Spark's columns know no case, and its JSON reader does: it leaves ``ID`` out where ``id`` is
 declared, and makes a null of the column. It is looked for where a value is null: a declared key
@@ -7,25 +7,13 @@ that is not there, beside one that differs from it by case alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column
-    from pyspark.sql.types import DataType, StructType
-
-__all__ = ["respelled_key"]
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType
 
 
 def respelled_key(text: Column, value: Column, declared: StructType) -> Column:
-    """Return the first key that is a declared one in other case, as deep as structs go; or null.
-
-    Args:
-        text: the JSON text of an object.
-        value: what was read of it, not null.
-        declared: the columns, all of which may be null.
-    """
-    from pyspark.sql import functions as F
-
+    """Return the first key that is a declared one in other case, as deep as structs go; or null."""
     names = [field.name for field in declared]
     keys = F.json_object_keys(text)
     absent = F.filter(F.array(*map(F.lit, names)), lambda name: ~F.array_contains(keys, name))
@@ -44,9 +32,6 @@ def respelled_key(text: Column, value: Column, declared: StructType) -> Column:
 
 def _inside(text: Column, value: Column, kind: DataType) -> Column:
     """Return the first such key in a value that may be null."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import ArrayType, MapType, StructType
-
     if isinstance(kind, StructType):
         return F.when(value.isNotNull(), respelled_key(text, value, kind))
     if isinstance(kind, ArrayType):
@@ -62,15 +47,10 @@ def _inside(text: Column, value: Column, kind: DataType) -> Column:
 
 def _member(text: Column, name: str) -> Column:
     """Return the JSON text of an object's member."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import StringType, StructField, StructType
-
     return F.from_json(text, StructType([StructField(name, StringType())])).getField(name)
 
 
 def _has_struct(kind: DataType) -> bool:
-    from pyspark.sql.types import ArrayType, MapType, StructType
-
     if isinstance(kind, ArrayType):
         return _has_struct(kind.elementType)
     if isinstance(kind, MapType):

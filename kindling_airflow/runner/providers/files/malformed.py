@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from kindling_airflow.common.path_names import escape_component
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.runner.failures.healing import java_causes
-from kindling_airflow.runner.providers.files.file_lines import line_number
+from kindling_airflow.runner.failures.retryable import java_causes
 from kindling_airflow.runner.providers.files.json_records import FILE, REASON, RECORD
+from kindling_airflow.runner.providers.files.lines import line_number
 from kindling_airflow.runner.providers.interface import ProviderContext
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
-__all__ = ["EXAMPLES", "keep_aside", "malformed_text", "raising", "records_text", "refuse"]
 
 EXAMPLES = 3
 _RAISED = re.compile(r"record ([0-9a-f]{32}) of (\S+) ([^\n]+)\n")
@@ -28,8 +26,6 @@ _RAISED = re.compile(r"record ([0-9a-f]{32}) of (\S+) ([^\n]+)\n")
 
 def raising(entity: EntityMetadata, records: DataFrame) -> DataFrame:
     """Return records whose reading fails where one of them has a reason not to be a row."""
-    from pyspark.sql import functions as F
-
     text = F.concat(
         F.lit(f"entity {entity.entityid!r}: record "),
         F.md5(F.col(RECORD).cast("binary")),
@@ -58,15 +54,9 @@ def records_text(entity: EntityMetadata, session: SparkSession, error: BaseExcep
 def refuse(entity: EntityMetadata, found: DataFrame) -> None:
     """Return if there are no malformed records.
 
-    Args:
-        entity: the source.
-        found: file, reason and record of each that is malformed.
-
     Raises:
         PipeRunError: there are; names the first ones.
     """
-    from pyspark.sql import functions as F
-
     digest = F.md5(F.col(RECORD).cast("binary"))
     rows = found.select(FILE, digest, REASON).limit(EXAMPLES).collect()
     if rows:
@@ -100,11 +90,11 @@ _REMEDY = (
     "(provider.malformed: aside)"
 )
 _REMEDIES = {
-    "not UTF-8": "name the encoding, such as provider.option.encoding: ISO-8859-1",
-    "in other case": "declare the column as the key is spelled, or have the files written with one "
-    "spelling",
-    "quote": "read values of several lines with provider.option.multiLine: true, quotes within "
-    "quotes that are written twice with provider.option.escape: '\"', or correct the files",
+    "not UTF-8": "set the encoding, for example provider.option.encoding: ISO-8859-1",
+    "in different case": "declare the column as the key is spelled, or use one spelling in the "
+    "files",
+    "quote": "read values of several lines with provider.option.multiLine: true, doubled quotes "
+    "within quoted values with provider.option.escape: '\"', or correct the files",
     "not one valid JSON value": "correct the files; values of several lines need "
     "provider.option.multiLine: true; or keep such records aside (provider.malformed: aside)",
     "columns and types": _REMEDY,
@@ -114,14 +104,7 @@ _REMEDIES = {
 def keep_aside(
     entity: EntityMetadata, context: ProviderContext, instance: str, found: Callable[[], DataFrame]
 ) -> str:
-    """Write malformed records to the entity's place for them, and return what to say of it.
-
-    Args:
-        entity: the source.
-        context: what its provider was made with.
-        instance: names the task instance; what its earlier tries have left there is replaced.
-        found: gives the file, the reason and the record of each.
-    """
+    """Write malformed records to the entity's place for them, and return what to say of it."""
     storage: Any = context.storage
     name = f"{escape_component(entity.entityid)}/{instance}"
     place = f"{context.warehouse.rstrip('/')}/_kindling/malformed/{name}"

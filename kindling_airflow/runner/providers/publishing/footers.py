@@ -7,25 +7,18 @@ quicker.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame
 
 from kindling_airflow.runner.java import java_class
 from kindling_airflow.runner.providers.publishing.hidden_names import is_hidden
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["count_rows"]
 
 _FEW = 32
 
 
 def count_rows(frame: DataFrame) -> int:
-    """Return the number of rows of a frame that is a plain read of parquet files.
-
-    Args:
-        frame: what ``spark.read.parquet`` returned, nothing done to it.
-    """
+    """Return the number of rows of a frame that is a plain read of parquet files."""
     # Spark lists files of metadata and empty ones, too, and passes over them when it reads.
     files = [name for name in frame.inputFiles() if not is_hidden(name.rpartition("/")[2])]
     if len(files) > _FEW:

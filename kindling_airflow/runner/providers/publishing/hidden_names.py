@@ -10,8 +10,6 @@ the way down, ``PartitioningAwareFileIndex`` for files.
 
 from __future__ import annotations
 
-__all__ = ["BEING_COPIED", "has_hidden_part", "is_hidden"]
-
 BEING_COPIED = "._COPYING_"
 
 

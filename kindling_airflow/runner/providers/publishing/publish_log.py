@@ -3,10 +3,11 @@
     <root>/_kindling/log/silver.orders/0000000012/entry.json    what publish 12 adds and removes
     <root>/_kindling/log/silver.orders/0000000012.done          ... and that it has done so
 
-A publish is decided the moment its entry is there: a folder that is renamed to the next number,
+A publish is decided as soon as its entry is there: a folder that is renamed to the next number,
 which only one driver can do. Then its staged files are moved into the table, and the files that
-they replace are deleted. Names of files never come twice, so every step may be done again: whoever
-finds an entry that is not done waits for its driver, and finishes the work if that one has died.
+they replace are deleted. Names of files are never reused, so every step is idempotent: a driver
+that finds an entry that is not done waits for its driver, and finishes the work if that one has
+died.
 
 A reader lists the files between two looks at the log. If nothing was under way, and nothing came,
 it has the files of one publish, and not of two.
@@ -24,8 +25,6 @@ from typing import Protocol, TypeVar
 
 from kindling_airflow.errors import EntityError
 
-__all__ = ["SIDECAR", "Commit", "Files", "PublishLog"]
-
 SIDECAR = "_kindling.json"
 
 _ENTRY = "entry.json"
@@ -42,7 +41,7 @@ class Files(Protocol):
     """The file operations that publishing needs; ``Storage`` has them for Hadoop's systems."""
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is a file or folder."""
+        """Return whether there is a file or folder."""
         ...
 
     def names(self, folder: str) -> list[str]:
@@ -97,14 +96,16 @@ class Commit:
     @classmethod
     def loads(cls, text: str) -> Commit:
         """Read an entry."""
-        said = json.loads(text)
+        document = json.loads(text)
         return cls(
-            attempt=said["attempt"],
-            staged=said["staged"],
-            adds=tuple((source, target) for source, target in said["adds"]),
-            removes=tuple(said["removes"]),
-            sidecar=said["sidecar"],
-            group=None if said["group"] is None else (said["group"][0], said["group"][1]),
+            attempt=document["attempt"],
+            staged=document["staged"],
+            adds=tuple((source, target) for source, target in document["adds"]),
+            removes=tuple(document["removes"]),
+            sidecar=document["sidecar"],
+            group=None
+            if document["group"] is None
+            else (document["group"][0], document["group"][1]),
         )
 
 
@@ -114,7 +115,7 @@ class PublishLog:
     Args:
         files: the file operations.
         table: the table's folder.
-        pause: waits between two looks at somebody else's publish.
+        pause: waits between two looks at another driver's publish.
         patience: after how many looks without any progress its driver is taken for dead.
     """
 
@@ -159,7 +160,7 @@ class PublishLog:
                 )
             if not self._is_done(last):
                 self._finish(last)
-        raise EntityError(f"table {self._table!r}: other drivers publish all the time; try again")
+        raise EntityError(f"table {self._table!r}: other drivers keep publishing; retry")
 
     def consistent(self, look: Callable[[], T]) -> T:
         """Return what a look at the table's files finds, of one publish and not of two.
@@ -177,16 +178,13 @@ class PublishLog:
                 continue
             if self._last() == (before, True):
                 return found
-        raise EntityError(f"table {self._table!r} changes all the time; try again")
+        raise EntityError(f"table {self._table!r} keeps changing; retry")
 
     def commit(self, plan: Callable[[], Commit]) -> None:
         """Decide a publish and carry it out.
 
         If a file cannot be moved into the table, those that were are taken out again, and the table
         is as it was.
-
-        Args:
-            plan: looks at the table and says what to do; called again if another driver is faster.
 
         Raises:
             EntityError: the file system refused, or other drivers publish all the time.
@@ -197,9 +195,7 @@ class PublishLog:
             if self._decide(number, commit):
                 break
         else:
-            raise EntityError(
-                f"table {self._table!r}: other drivers publish all the time; try again"
-            )
+            raise EntityError(f"table {self._table!r}: other drivers keep publishing; retry")
         try:
             self._bring_in(commit)
         except Exception:

@@ -6,7 +6,7 @@
     <root>/silver.orders/day=2013-01-02/run-<instance>-part-....parquet
     <root>/_kindling/groups/silver.orders/<instance>.json       a group: its files, what it took in
 
-A group is named by the task instance, so a retry or a re-run replaces what its earlier try has
+A group is named by the task instance, so a retry or a re-run replaces what its earlier attempt has
 appended. It also keeps which groups of its driving input it was made of: the watermark. What a run
 has not yet taken in is what no group of another run has.
 
@@ -28,8 +28,6 @@ from kindling_airflow.runner.providers.publishing.hidden_names import (
     is_hidden,
 )
 from kindling_airflow.runner.providers.publishing.publish_log import SIDECAR, Commit, Files
-
-__all__ = ["NULL_FOLDER", "Group", "SlicedTable", "partition_values"]
 
 NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 _PREFIX = "run-"
@@ -61,19 +59,17 @@ class Group:
     @classmethod
     def loads(cls, text: str) -> Group:
         """Read a group."""
-        said = json.loads(text)
+        document = json.loads(text)
         return cls(
-            said["attempt"], tuple(said["files"]), said["taken"], said.get("is_empty", False)
+            document["attempt"],
+            tuple(document["files"]),
+            document["taken"],
+            document.get("is_empty", False),
         )
 
 
 class SlicedTable:
-    """The files of one table.
-
-    Args:
-        files: the file operations.
-        table: its folder.
-    """
+    """The files of one table."""
 
     def __init__(self, files: Files, table: str) -> None:
         self._files = files
@@ -127,9 +123,10 @@ class SlicedTable:
             twice = set(names) & taken_by(others.values(), entity_id)
             if twice:
                 raise EntityError(
-                    f"table {self.folder!r}: another run has taken in what this one has read of "
+                    f"table {self.folder!r}: another run has already consumed what this run has "
+                    "read of "
                     f"{entity_id!r}; nothing was published\n"
-                    "  Fix: nothing, if it is tried again: it then reads what is left."
+                    "  Fix: none needed if it is retried: it then reads the remaining rows."
                 )
         found = self._data_files(staged)
         adds = tuple((name, _named_for(instance, name)) for name in found)

@@ -18,16 +18,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import types as T
+from pyspark.sql.types import DataType, StructType
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.runner.failures.healing import is_permanent
-
-if TYPE_CHECKING:
-    from pyspark.sql.types import DataType, StructType
-
-__all__ = ["check_columns_storable", "refusals_of"]
+from kindling_airflow.runner.failures.retryable import is_permanent
 
 _NOT_IN_DELTA = " ,;{}()\n\t="
 _KEPT_BY_SPARK = "_tmp_metadata_row_index"  # of parquet files, as which all formats are staged
@@ -62,7 +61,7 @@ def check_columns_storable(
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise PipeRunError(
             f"entity {entity.entityid!r}: {kind} cannot store the result as it is\n{listed}\n"
-            "  Fix: cast or rename these columns, or leave them out."
+            "  Fix: cast, rename or remove these columns."
         )
 
 
@@ -73,15 +72,13 @@ def refusals_of(entity: EntityMetadata, kind: str) -> Iterator[None]:
     Raises:
         PipeRunError: Spark or the format refuses the columns, and would again.
     """
-    from pyspark.errors import AnalysisException
-
     try:
         yield
     except AnalysisException as error:
         if not is_permanent(error):
             raise
         raise PipeRunError(
-            f"entity {entity.entityid!r}: {kind} refuses the result: {error}\n"
+            f"entity {entity.entityid!r}: {kind} rejects the result: {error}\n"
             "  Fix: change the pipe's result, or the entity's declaration."
         ) from error
 
@@ -89,7 +86,6 @@ def refusals_of(entity: EntityMetadata, kind: str) -> Iterator[None]:
 def _type_problems(
     path: str, found: DataType, kind: str, *, is_new: bool, inside: bool = False
 ) -> Iterator[str]:
-    from pyspark.sql import types as T
 
     def each(child: str, inner: DataType) -> Iterator[str]:
         return _type_problems(child, inner, kind, is_new=is_new, inside=True)
@@ -99,7 +95,7 @@ def _type_problems(
             yield from each(f"{path}.{field.name}", field.dataType)
         twice = Counter(field.name.lower() for field in found)
         for name in (name for name, times in twice.items() if times > 1):
-            yield f"column {path!r} has the field {name!r} more than once, upper case or lower"
+            yield f"column {path!r} has the field {name!r} more than once, ignoring case"
     elif isinstance(found, T.ArrayType):
         yield from each(f"{path}[]", found.elementType)
     elif isinstance(found, T.MapType):
@@ -110,8 +106,6 @@ def _type_problems(
 
 
 def _is_refused(found: DataType, kind: str, *, is_new: bool, inside: bool) -> bool:
-    from pyspark.sql import types as T
-
     if isinstance(found, T.CalendarIntervalType):
         return True
     if kind not in ("delta", "iceberg"):
@@ -132,9 +126,9 @@ def _is_collated(kind: Any) -> bool:
 def _name_problems(schema: StructType, kind: str, *, is_new: bool) -> Iterator[str]:
     for name in schema.fieldNames():
         if name == _KEPT_BY_SPARK:
-            yield f"column {name!r} has a name that Spark keeps to itself"
+            yield f"column {name!r} has a name that is reserved by Spark"
         elif kind == "iceberg" and name in _KEPT_BY_ICEBERG:
-            yield f"column {name!r} has a name that Iceberg keeps to itself"
+            yield f"column {name!r} has a name that is reserved by Iceberg"
     if kind == "delta" and is_new:
         for path, name in _names("", schema):
             bad = "".join(sorted({c for c in name if c in _NOT_IN_DELTA}))
@@ -147,8 +141,6 @@ def _name_problems(schema: StructType, kind: str, *, is_new: bool) -> Iterator[s
 
 
 def _names(prefix: str, found: Any) -> Iterator[tuple[str, str]]:
-    from pyspark.sql import types as T
-
     if isinstance(found, T.StructType):
         for field in found:
             yield f"{prefix}{field.name}", field.name
@@ -169,13 +161,11 @@ def _partition_problems(entity: EntityMetadata, schema: StructType, kind: str) -
         if not _makes_folders(found, kind):
             yield (
                 f"partition column {name!r} is of type {found.simpleString().upper()}, which "
-                + ("it cannot partition by" if kind == "iceberg" else "no name of a folder keeps")
+                + ("it cannot partition by" if kind == "iceberg" else "folder names cannot store")
             )
 
 
 def _makes_folders(found: DataType, kind: str) -> bool:
-    from pyspark.sql import types as T
-
     if isinstance(found, T.StringType):
         return not _is_collated(found)
     if isinstance(found, T.BinaryType):

@@ -11,7 +11,7 @@ A stream is written by Delta's own sink, each batch with the query and its own n
 of ``txnAppId`` and ``txnVersion``.
 
 The jars of Delta must be on the driver's class path when it starts, and the session needs Delta's
-extension and catalog (:mod:`kindling_airflow.runner.providers.session_needs`).
+extension and catalog (:mod:`kindling_airflow.runner.providers.session_properties`).
 """
 
 from __future__ import annotations
@@ -19,51 +19,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kindling_airflow.common.immutable import freeze
+from pyspark.sql import DataFrame
+from pyspark.sql.streaming.query import StreamingQuery
+from pyspark.sql.types import TimestampType
+
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
 from kindling_airflow.runner.providers.interface import (
-    EntityDescription,
     ProviderContext,
     StreamRead,
     StreamWrite,
     Write,
 )
-from kindling_airflow.runner.providers.publishing.staged_beside import (
+from kindling_airflow.runner.providers.publishing.staging import (
     check_columns,
     java_names,
     new_columns,
-    replaces_all,
 )
-from kindling_airflow.runner.providers.session_needs import (
-    check_jars,
-    settings_for,
-)
+from kindling_airflow.runner.providers.session_properties import check_jars, settings_for
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.providers.tables.logged_table import LoggedTableProvider
-from kindling_airflow.runner.providers.tables.table_stream import (
-    changed_table_problem,
-    found_in,
-    replaced_table_problem,
-)
-from kindling_airflow.runner.schema.schema_difference import quoted
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-    from pyspark.sql.streaming.query import StreamingQuery
-
-__all__ = ["DeltaProvider"]
+from kindling_airflow.runner.schema.differences import quoted
 
 _CONFLICT = re.compile(r"\.(Concurrent\w+|MetadataChanged|ProtocolChanged)Exception$")
-_CHANGED = re.compile(
-    r"\[DELTA_SOURCE_(?:TABLE_IGNORE_CHANGES|IGNORE_DELETES?)\].* at version (\d+)", re.DOTALL
-)
-_REPLACED = re.compile(
-    r"\[(?:DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE"
-    r"|DELTA_LOG_FILE_NOT_FOUND_FOR_STREAMING_SOURCE)\]"
-)
 _REPARTITIONS = "spark.databricks.delta.merge.repartitionBeforeWrite.enabled"
 _TRANSACTION = "1"  # a run appends once; txnAppId names it
 
@@ -76,6 +56,15 @@ class DeltaProvider(LoggedTableProvider):
     """
 
     kind = "delta"
+    changed = re.compile(
+        r"\[DELTA_SOURCE_(?:TABLE_IGNORE_CHANGES|IGNORE_DELETES?)\].* at version (\d+)", re.DOTALL
+    )
+    commit_word = "version"
+    skip_tags = "the pipe's tag stream.option.skipChangeCommits"
+    replaced = re.compile(
+        r"\[(?:DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE"
+        r"|DELTA_LOG_FILE_NOT_FOUND_FOR_STREAMING_SOURCE)\]"
+    )
 
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
@@ -84,19 +73,13 @@ class DeltaProvider(LoggedTableProvider):
         if missing:
             lines = "\n".join(f"        {key}: {value}" for key, value in missing.items())
             problem = (
-                "provider_type 'delta': the Spark session was made without what Delta needs\n"
+                "provider_type 'delta': the Spark session lacks settings that Delta needs\n"
                 f"  Fix: add to the definition\n    spark:\n      conf:\n{lines}"
             )
             raise DeclarationError([problem])
 
-    def describe(self, entity: EntityMetadata) -> EntityDescription:
-        """Return the table's folder, and by what it is partitioned."""
-        parts = entity.partition_columns
-        details = freeze({"partition_columns": list(parts)} if parts else {})
-        return EntityDescription(self._context.location_of(entity), "delta", details)
-
     def exists(self, entity: EntityMetadata) -> bool:
-        """Tell whether the folder has a table's log."""
+        """Return whether the folder has a table's log."""
         jvm: Any = self._spark._jvm
         location = self._context.location_of(entity)
         return bool(jvm.io.delta.tables.DeltaTable.isDeltaTable(self._session, location))
@@ -131,13 +114,9 @@ class DeltaProvider(LoggedTableProvider):
             PipeRunError: its columns are not those of the table.
         """
         self._check_instants(entity, frame)
-        frame = self._checked_stream(entity, frame)
-        if not self.exists(entity):
-            self._create_once(entity, self._spark.createDataFrame([], frame.schema))
-        stored = self.read(entity).schema
-        check_columns(entity, stored, frame.schema)
+        frame = self._ready_for_stream(entity, frame)
         writer = stream_writer(frame, write).options(**self._context.options_of(entity))
-        if new_columns(entity, stored, frame.schema):
+        if new_columns(entity, self.read(entity).schema, frame.schema):
             writer = writer.option("mergeSchema", "true")
         return writer.format("delta").start(self._context.location_of(entity))
 
@@ -147,8 +126,6 @@ class DeltaProvider(LoggedTableProvider):
         Raises:
             PipeRunError: clocks change in the session's time zone.
         """
-        from pyspark.sql.types import TimestampType
-
         parts = [field for field in frame.schema if field.name in entity.partition_columns]
         found = [repr(field.name) for field in parts if isinstance(field.dataType, TimestampType)]
         zone = str(self._spark.conf.get("spark.sql.session.timeZone"))
@@ -158,18 +135,9 @@ class DeltaProvider(LoggedTableProvider):
             raise PipeRunError(
                 f"entity {entity.entityid!r}: a stream writes the TIMESTAMP {', '.join(found)}, by "
                 f"which the table is partitioned, as a local time of {zone}, where two instants "
-                "may have the same one\n"
+                "may be the same\n"
                 "  Fix: partition the table by a DATE, or set spark.sql.session.timeZone to UTC."
             )
-
-    def stream_problem(self, entity: EntityMetadata, error: Exception) -> str | None:
-        """Return whether a stream has met rows that were changed, or another table."""
-        changed = found_in(error, _CHANGED)
-        if changed is not None:
-            return changed_table_problem(
-                entity, f"version {changed[1]}", "the pipe's tag stream.option.skipChangeCommits"
-            )
-        return None if found_in(error, _REPLACED) is None else replaced_table_problem(entity)
 
     def _create(self, entity: EntityMetadata, rows: DataFrame) -> None:
         writer = rows.write.format("delta").options(**self._context.options_of(entity))
@@ -201,10 +169,10 @@ class DeltaProvider(LoggedTableProvider):
             writer = writer.option("txnAppId", _name_of(write))
             writer = writer.option("txnVersion", _TRANSACTION)
         exists = self.exists(entity)
-        if replaces_all(write) or not exists:
+        if write.replaces_all or not exists:
             if entity.partition_columns:
                 writer = writer.partitionBy(*entity.partition_columns)
-            if replaces_all(write):
+            if write.replaces_all:
                 writer.mode("overwrite").option("overwriteSchema", "true").save(location)
             else:  # of two that make the table at once, one fails, and finds it when it tries again
                 writer.mode("append").save(location)

@@ -21,43 +21,34 @@ import hashlib
 import json
 import re
 from datetime import timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.streaming.query import StreamingQuery
+from pyspark.sql.types import StructType
 
 from kindling_airflow.common.durations import iso_datetime
-from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError, EntityError
-from kindling_airflow.runner.failures.healing import java_causes
+from kindling_airflow.runner.failures.retryable import java_causes
 from kindling_airflow.runner.providers.interface import (
-    EntityDescription,
     ProviderContext,
     StreamRead,
     StreamWrite,
     Write,
 )
-from kindling_airflow.runner.providers.publishing.staged_beside import (
+from kindling_airflow.runner.providers.publishing.staging import (
     check_columns,
     java_names,
     new_columns,
-    replaces_all,
 )
-from kindling_airflow.runner.providers.session_needs import check_jars
+from kindling_airflow.runner.providers.session_properties import check_jars
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.providers.tables.logged_table import LoggedTableProvider
-from kindling_airflow.runner.providers.tables.table_stream import (
-    changed_table_problem,
-    found_in,
-    replaced_table_problem,
-)
-from kindling_airflow.runner.schema.schema_difference import quoted, sql_type
+from kindling_airflow.runner.schema.differences import quoted, sql_type
 from kindling_airflow.tags.names import TABLE_TAG
 from kindling_airflow.tags.paths import table_name_of
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-    from pyspark.sql.streaming.query import StreamingQuery
-
-__all__ = ["IcebergProvider"]
 
 _CATALOG_CLASS = "org.apache.iceberg.spark.SparkCatalog"
 _RUN = "kindling.run"
@@ -71,10 +62,6 @@ _CONFLICTS = frozenset(
         "org.apache.spark.sql.catalyst.analysis.TableAlreadyExistsException",
     )
 )
-_CHANGED = re.compile(r"Cannot process (?:overwrite|delete) snapshot: (\d+)")
-_REPLACED = re.compile(
-    r"not an ancestor of table's current snapshot|Cannot load current offset at snapshot"
-)
 _HALF_A_FILE = "Cannot delete file where some, but not all, rows match filter"
 
 
@@ -86,24 +73,22 @@ class IcebergProvider(LoggedTableProvider):
     """
 
     kind = "iceberg"
+    changed = re.compile(r"Cannot process (?:overwrite|delete) snapshot: (\d+)")
+    commit_word = "snapshot"
+    skip_tags = (
+        "the pipe's tags stream.option.streaming-skip-overwrite-snapshots and "
+        "stream.option.streaming-skip-delete-snapshots"
+    )
+    replaced = re.compile(
+        r"not an ancestor of table's current snapshot|Cannot load current offset at snapshot"
+    )
 
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
         check_jars(self._spark, "iceberg", _CATALOG_CLASS)
 
-    def describe(self, entity: EntityMetadata) -> EntityDescription:
-        """Return the table's folder, or its name in a catalog, and by what it is partitioned."""
-        parts = entity.partition_columns
-        details = freeze({"partition_columns": list(parts)} if parts else {})
-        where = (
-            ".".join(table_name_of(entity))
-            if TABLE_TAG in entity.tags
-            else self._context.location_of(entity)
-        )
-        return EntityDescription(where, "iceberg", details)
-
     def exists(self, entity: EntityMetadata) -> bool:
-        """Tell whether the catalog has the table."""
+        """Return whether the catalog has the table."""
         return self._spark.catalog.tableExists(self._name(entity))
 
     def read(self, entity: EntityMetadata) -> DataFrame:
@@ -133,28 +118,11 @@ class IcebergProvider(LoggedTableProvider):
         Raises:
             PipeRunError: its columns are not those of the table.
         """
-        frame = self._checked_stream(entity, frame)
-        name = self._name(entity)
-        if not self.exists(entity):
-            self._create_once(entity, self._spark.createDataFrame([], frame.schema))
-        stored = self.read(entity).schema
-        check_columns(entity, stored, frame.schema)
+        frame = self._ready_for_stream(entity, frame)
         self._add_columns(entity, frame)
         frame = frame.select(*map(quoted, self.read(entity).columns))
         options = {"fanout-enabled": "true", **self._context.options_of(entity)}
-        return stream_writer(frame, write).options(**options).toTable(name)
-
-    def stream_problem(self, entity: EntityMetadata, error: Exception) -> str | None:
-        """Return whether a stream has met rows that were changed, or another table."""
-        changed = found_in(error, _CHANGED)
-        if changed is not None:
-            return changed_table_problem(
-                entity,
-                f"snapshot {changed[1]}",
-                "the pipe's tags stream.option.streaming-skip-overwrite-snapshots and "
-                "stream.option.streaming-skip-delete-snapshots",
-            )
-        return None if found_in(error, _REPLACED) is None else replaced_table_problem(entity)
+        return stream_writer(frame, write).options(**options).toTable(self._name(entity))
 
     def _create(self, entity: EntityMetadata, rows: DataFrame) -> None:
         """Create the table without a snapshot: a stream takes one that adds nothing for an end."""
@@ -166,8 +134,6 @@ class IcebergProvider(LoggedTableProvider):
         )
 
     def _write(self, entity: EntityMetadata, rows: DataFrame, write: Write) -> None:
-        from pyspark.sql import functions as F
-
         name, parts = self._name(entity), entity.partition_columns
         writer = rows.writeTo(name).using("iceberg").options(**self._context.options_of(entity))
         writer = writer.option(f"snapshot-property.{_RUN}", write.instance)
@@ -178,7 +144,7 @@ class IcebergProvider(LoggedTableProvider):
             partitioned.create()
             return
         stored = self.read(entity).schema
-        if replaces_all(write):
+        if write.replaces_all:
             same = stored.simpleString() == rows.schema.simpleString()
             if same and (not parts or self._partitions(name) == parts):
                 writer.overwrite(F.lit(True))
@@ -201,8 +167,6 @@ class IcebergProvider(LoggedTableProvider):
         self, name: str, rows: DataFrame, writer: Any, write: Write, condition: str
     ) -> None:
         """Replace the rows of a slice: whole files, or else the rows of those that are mixed."""
-        from pyspark.sql import functions as F
-
         try:
             writer.overwrite(F.expr(condition))
         except Exception as error:  # py4j and Spark wrap it
@@ -241,7 +205,7 @@ class IcebergProvider(LoggedTableProvider):
             self._spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({', '.join(added)})")
 
     def _has_appended(self, entity: EntityMetadata, write: Write) -> bool:
-        """Tell whether the table's history, as far as it is kept, has an append of a run."""
+        """Return whether the table's history, as far as it is kept, has an append of a run."""
         table = self._table(self._name(entity))
         snapshot = table.currentSnapshot()
         while snapshot is not None:
@@ -265,8 +229,6 @@ class IcebergProvider(LoggedTableProvider):
 
     def _as_stored(self, frame: DataFrame) -> DataFrame:
         """Return rows in the types that Iceberg has: a SMALLINT becomes an INT, for example."""
-        from pyspark.sql.types import StructType
-
         jvm: Any = self._spark._jvm
         utilities = jvm.org.apache.iceberg.spark.SparkSchemaUtil
         kept = utilities.convert(utilities.convert(frame._jdf.schema()))
@@ -294,7 +256,7 @@ class IcebergProvider(LoggedTableProvider):
             key = f"spark.sql.catalog.{catalog}"
             problem = (
                 f"entity {entity.entityid!r}: the Spark session has no catalog {catalog!r}\n"
-                "  Fix: add to the definition, with what your catalog is\n"
+                "  Fix: add to the definition, with the values of your catalog\n"
                 f"    spark:\n      conf:\n        {key}: {_CATALOG_CLASS}\n"
                 f"        {key}.type: rest\n        {key}.uri: https://..."
             )
@@ -311,6 +273,4 @@ def _partition(name: str) -> Column:
     Spark makes a text of the column's name and parses that once more: it quotes what has a dot in
     it, without care for backquotes, and nothing else.
     """
-    from pyspark.sql import functions as F
-
     return F.col(quoted(name.replace("`", "``") if "." in name else quoted(name)))

@@ -1,48 +1,67 @@
-"""What providers of table formats with a log of their own (Delta, Iceberg) have in common.
+"""What providers of table formats with their own log (Delta, Iceberg) have in common.
 
-stage     the result beside the table, checked           -> staged_beside
-publish   one commit of the format takes it over         -> the format's own, done again if another
-          an append of the same run is done once            one came in between
+stage     the result beside the table, checked           -> staging
+publish   one commit of the format takes it over         -> the format's own, repeated after a
+          an append of the same run is made once            conflict
           an append of no rows is not one, so that
           rows of this run that come late are added
 create    the empty table, before a stream begins
+stream    reads rows that are added; a stream cannot retract rows that are changed later
 """
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from pyspark.sql import DataFrame
+
+from kindling_airflow.common.immutable import freeze
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.runner.providers.interface import ProviderContext, Published, Staged, Write
-from kindling_airflow.runner.providers.publishing.partition_texts import partition_texts
-from kindling_airflow.runner.providers.publishing.staged_beside import (
+from kindling_airflow.errors import EntityError
+from kindling_airflow.runner.failures.retryable import java_causes
+from kindling_airflow.runner.providers.interface import (
+    EntityDescription,
+    ProviderContext,
+    Published,
+    Staged,
+    Write,
+)
+from kindling_airflow.runner.providers.publishing.partition_values import partition_checks
+from kindling_airflow.runner.providers.publishing.staging import (
     WRITE_MODES,
-    appended_before,
     check_columns,
-    create_patiently,
-    empty_table,
     new_columns,
     own_folder,
-    publish_patiently,
-    replaces_all,
+    retry_conflicts,
     stage_beside,
 )
 from kindling_airflow.runner.providers.publishing.storable_columns import (
     check_columns_storable,
     refusals_of,
 )
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-__all__ = ["LoggedTableProvider"]
+from kindling_airflow.runner.schema.differences import arranged, declared_schema
+from kindling_airflow.tags.paths import table_name_of
 
 
 class LoggedTableProvider(ABC):
-    """Reads and writes tables of one format; what only the format knows is abstract."""
+    """Reads and writes tables of one format; what only the format knows is abstract.
+
+    Attributes:
+        kind: the format.
+        changed: what an error says that ends a stream because rows were changed; its group is the
+            number of the commit.
+        commit_word: the format's word for a commit.
+        skip_tags: the tags with which a stream skips such commits.
+        replaced: what an error says that ends a stream because the table is another one.
+    """
 
     kind: ClassVar[str]
+    changed: ClassVar[re.Pattern[str]]
+    commit_word: ClassVar[str]
+    skip_tags: ClassVar[str]
+    replaced: ClassVar[re.Pattern[str]]
     write_modes = WRITE_MODES
     fresh_in_every_batch = True
 
@@ -50,9 +69,17 @@ class LoggedTableProvider(ABC):
         self._context = context
         self._spark = context.spark
 
+    def describe(self, entity: EntityMetadata) -> EntityDescription:
+        """Return the table's folder, or its name in a catalog, and its partition columns."""
+        parts = entity.partition_columns
+        details = freeze({"partition_columns": list(parts)} if parts else {})
+        folder = own_folder(self._context, entity)
+        where = ".".join(table_name_of(entity)) if folder is None else folder
+        return EntityDescription(where, self.kind, details)
+
     @abstractmethod
     def exists(self, entity: EntityMetadata) -> bool:
-        """Tell whether there is the table."""
+        """Return whether the table exists."""
 
     @abstractmethod
     def read(self, entity: EntityMetadata) -> DataFrame:
@@ -63,19 +90,19 @@ class LoggedTableProvider(ABC):
         """
 
     def count(self, entity: EntityMetadata, frame: DataFrame) -> int:  # noqa: ARG002 (interface)
-        """Return the number of rows, which the format takes from the table's own records."""
+        """Return the number of rows, which the format takes from the table's metadata."""
         return frame.count()
 
     def stage(self, entity: EntityMetadata, frame: DataFrame, write: Write) -> Staged:
         """Write a result to the staging area, and check it against the table and the slice.
 
         Raises:
-            PipeRunError: its columns, the rows of its slice, or its keys are not as they must be.
+            PipeRunError: its columns, the rows of its slice, or its keys are invalid.
         """
         exists = self.exists(entity)
         check_columns_storable(entity, self.kind, frame.schema, is_new=not exists)
         frame = self._as_stored(frame)
-        if not replaces_all(write) and exists:
+        if not write.replaces_all and exists:
             check_columns(entity, self.read(entity).schema, frame.schema)
         with refusals_of(entity, self.kind):
             return stage_beside(self._context, entity, frame, write, self.kind)
@@ -84,22 +111,34 @@ class LoggedTableProvider(ABC):
         """Take over what was staged, in one commit.
 
         Raises:
-            EntityError: others published at the same moment, each time that it was tried.
+            EntityError: others published concurrently, each time.
             PipeRunError: the format refuses the result.
         """
 
         def commit() -> Published | None:
             exists = self.exists(entity)
             if write.mode == "append" and exists and self._has_appended(entity, write):
-                return appended_before(entity, staged)
+                return Published(
+                    0,
+                    f"entity {entity.entityid!r}: this run has already appended its rows, which "
+                    f"are kept; the {staged.rows} rows of this attempt were not added",
+                )
             if staged.rows == 0 and not (exists and self._removes_rows(entity, write)):
                 self._add_nothing(entity, staged.frame)
             else:
                 self._write(entity, staged.frame, write)
             return None
 
+        problem = (
+            "other runs published it concurrently, {times}; this result was not published: "
+            "{reason}\n"
+            "  Fix: let fewer runs write it concurrently, or partition it by its interval column, "
+            "so that they do not touch the same files."
+        )
         with refusals_of(entity, self.kind):
-            return publish_patiently(self._context, entity, staged, commit, self._is_conflict)
+            published = retry_conflicts(self._context, entity, commit, self._is_conflict, problem)
+            self._context.storage.delete(staged.path)
+            return published
 
     def make_ready(self, entity: EntityMetadata) -> None:
         """Create the table, empty, from its declared schema, unless it exists.
@@ -107,21 +146,52 @@ class LoggedTableProvider(ABC):
         Raises:
             EntityError: it does not exist, and no schema is declared.
         """
-        if not self.exists(entity):
-            self._create_once(entity, empty_table(entity, self._spark))
+        if self.exists(entity):
+            return
+        declared = declared_schema(entity)
+        if declared is None:
+            raise EntityError(
+                f"entity {entity.entityid!r}: there is no table yet, and no declared schema from "
+                "which to create an empty one\n"
+                "  Fix: declare the entity's schema, or write the table before a stream reads it."
+            )
+        self._create_once(entity, arranged(self._spark.createDataFrame([], declared), declared))
+
+    def stream_problem(self, entity: EntityMetadata, error: Exception) -> str | None:
+        """Return whether a stream of the table has met changed rows, or another table."""
+        texts = [str(java.getMessage()) for java in java_causes(error)]
+        anew = "start with the table as it is now, with a new output and a new checkpoint"
+        found = next(filter(None, map(self.changed.search, texts)), None)
+        if found is not None:
+            return (
+                f"entity {entity.entityid!r}: rows of the table were replaced or deleted "
+                f"({self.commit_word} {found[1]}); a stream cannot retract rows that it has read\n"
+                "  Fix: only append rows to it (write_mode: append); or skip such commits, and the "
+                f"new rows in them ({self.skip_tags}); or {anew} (stream.checkpoint)."
+            )
+        if any(map(self.replaced.search, texts)):
+            return (
+                f"entity {entity.entityid!r}: the table was replaced, or no longer has the history "
+                f"that the stream's checkpoint refers to\n  Fix: {anew} (stream.checkpoint)."
+            )
+        return None
 
     def _create_once(self, entity: EntityMetadata, rows: DataFrame) -> None:
-        """Create the table with the columns of no rows, unless somebody else just has."""
+        """Create the table with the columns of no rows, unless a concurrent run has."""
 
         def create() -> None:
             if not self.exists(entity):
                 self._create(entity, rows)
 
-        create_patiently(self._context, entity, create, self._is_conflict)
+        problem = (
+            "its empty table cannot be created, because others change it concurrently, {times}: "
+            "{reason}\n  Fix: none needed if it is retried."
+        )
+        retry_conflicts(self._context, entity, create, self._is_conflict, problem)
 
     def _removes_rows(self, entity: EntityMetadata, write: Write) -> bool:
         """Return whether a write of no rows changes a table that exists."""
-        if replaces_all(write):
+        if write.replaces_all:
             return True
         if write.slice is None:  # append, merge
             return False
@@ -142,12 +212,21 @@ class LoggedTableProvider(ABC):
         if new_columns(entity, stored, rows.schema):
             self._add_columns(entity, rows)
 
-    def _checked_stream(self, entity: EntityMetadata, frame: DataFrame) -> DataFrame:
-        """Return a stream that fails at the first row that the format would change."""
-        check_columns_storable(entity, self.kind, frame.schema, is_new=not self.exists(entity))
+    def _ready_for_stream(self, entity: EntityMetadata, frame: DataFrame) -> DataFrame:
+        """Create the table if needed; return a stream that fails at the first unstorable row.
+
+        Raises:
+            PipeRunError: its columns are not those of the table.
+        """
+        exists = self.exists(entity)
+        check_columns_storable(entity, self.kind, frame.schema, is_new=not exists)
         folder = own_folder(self._context, entity)
-        texts = partition_texts(entity, self.kind, self._context.storage, folder)
-        return texts.refusing(self._as_stored(frame))
+        checks = partition_checks(entity, self.kind, self._context.storage, folder)
+        frame = checks.refusing(self._as_stored(frame))
+        if not exists:
+            self._create_once(entity, self._spark.createDataFrame([], frame.schema))
+        check_columns(entity, self.read(entity).schema, frame.schema)
+        return frame
 
     def _as_stored(self, frame: DataFrame) -> DataFrame:
         """Return rows in the types that the format has."""
@@ -163,13 +242,13 @@ class LoggedTableProvider(ABC):
 
     @abstractmethod
     def _has_appended(self, entity: EntityMetadata, write: Write) -> bool:
-        """Tell whether the log of a table that exists knows of an append of the run."""
+        """Return whether the log of a table that exists has an append of the run."""
 
     @abstractmethod
     def _write(self, entity: EntityMetadata, rows: DataFrame, write: Write) -> None:
-        """Take rows over by one commit, which gives the same table when it is done twice."""
+        """Take rows over by one commit, which gives the same table when it is repeated."""
 
     @staticmethod
     @abstractmethod
     def _is_conflict(error: Exception) -> bool:
-        """Tell whether an error says that another commit was in the way."""
+        """Return whether an error means that another commit was in the way."""
