@@ -36,7 +36,7 @@ def definition(folder: Path, warehouse: str) -> Definition:
 
 def test_a_definition_with_an_absolute_warehouse_does_not_compile(tmp_path: Path) -> None:
     found = definition(tmp_path, "warehouse: file:/lake/tables\n")
-    with pytest.raises(DefinitionError, match="entities 'a' and 'alias' are one place"):
+    with pytest.raises(DefinitionError, match="entities 'a' and 'alias' are the same folder"):
         compile_definition(found)
 
 
@@ -47,7 +47,7 @@ def test_a_dag_whose_warehouse_is_that_of_airflow_is_not_built(
     monkeypatch.setenv("AIRFLOW__KINDLING__WAREHOUSE", "/elsewhere")
     assert build_dag(compiled).task_ids
     monkeypatch.setenv("AIRFLOW__KINDLING__WAREHOUSE", "/lake/tables")
-    with pytest.raises(DefinitionError, match="entities 'a' and 'alias' are one place"):
+    with pytest.raises(DefinitionError, match="entities 'a' and 'alias' are the same folder"):
         build_dag(compiled)
 
 

@@ -265,5 +265,5 @@ def test_tags_that_hold_a_secret_are_refused_and_not_shown(
     (path.parent / "project" / "pipes.py").write_text(text)
     with pytest.raises(DefinitionError) as caught:
         compile_definition(Definition.from_file(path))
-    assert "tags stand in the manifest" in str(caught.value)
+    assert "tags are stored in the manifest" in str(caught.value)
     assert found_in(str(list(problems_of(caught.value)))) == []

@@ -6,6 +6,7 @@ r"""Values of partition columns that a format would change: found, counted, refu
     code = 'a\0'                            no file system takes it
     code = 'x' * 300                       file names end at 255 bytes
     at   = -0300-01-01 00:00:00            Delta writes years before 1 without their sign
+    at   = 2020-10-25 02:30:00             and local times without their offset
 
 Where a result is staged in folders, such a text is gone once it is written, so a mark is written in
 its place: its folder can be counted and is never published. Where it is staged as plain columns,
@@ -37,6 +38,10 @@ _LONGEST_NAME = 255
 _ESCAPED = re.compile(r"""[\x01-\x1f"#%'*/:=?\\\x7f{\[\]^]""")
 _NOT_IN_LOCALE = "characters that the driver's locale cannot encode (set LANG=C.UTF-8)"
 _AS_NULL = "which would be read as NULL"
+_TWICE = (
+    "a time that the session's time zone has twice, when clocks go back, and that would become the "
+    "earlier one (set spark.sql.session.timeZone to UTC)"
+)
 
 
 def partition_checks(
@@ -164,7 +169,10 @@ class PartitionChecks:
                 wrong = [self._too_long(name, length)]
             elif isinstance(kind, TimestampType) and self.kind == "delta":
                 first = F.expr("TIMESTAMP'0001-01-01T00:00:00Z'")
-                wrong = [("a time before year 1, whose year would lose its sign", column < first)]
+                wrong = [
+                    ("a time before year 1, whose year would lose its sign", column < first),
+                    (_TWICE, ~_as_folder_name(name).eqNullSafe(column)),
+                ]
             else:
                 continue
             if wrong:
@@ -218,3 +226,8 @@ class PartitionChecks:
             "  Fix: remove such rows, or change these values; or remove "
             f"{names} out of partition_columns{others}."
         )
+
+
+def _as_folder_name(name: str) -> Column:
+    """Return an instant as Delta reads it back from the name of its folder: by its local time."""
+    return F.expr(f"try_cast(CAST({quoted(name)} AS STRING) AS TIMESTAMP)")
