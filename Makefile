@@ -3,21 +3,23 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help env demo demo-streams test quick system one lowest lint fmt docs dist bench soak lock \
+.PHONY: help env demo demo-streams test extended quick system one lowest lint fmt docs dist bench soak lock \
 	screenshots ui-at-size clean
 
 # With the Java that bootstrap found.
 RUN := . $(VENV)/java.env &&
 QUICK := -m "not system" -n 2 --dist loadfile
-SLOW := -m system -n 2 --dist loadfile --no-loadscope-reorder
+FILES := -n 2 --dist loadfile --no-loadscope-reorder
+SLOW := -m "system and not extended" $(FILES)
+EXTENDED := -m extended $(FILES)
 
 # The lowest supported releases, and the tests that need Airflow. Their drivers run on the Spark of
 # $(VENV): a driver does not use Airflow.
 LOWEST := $(VENV)-lowest
 ON_LOWEST := $(RUN) PATH="$(abspath $(VENV)/bin):$$PATH" PYSPARK_PYTHON="$(abspath $(PY))" \
 	$(LOWEST)/bin/python -m pytest
-ON_AIRFLOW := tests/dag_factory tests/operators tests/triggers tests/plugin tests/cli tests/translator tests/definitions \
-	tests/safety tests/rooms/test_determinism.py tests/test_provider_info.py \
+ON_AIRFLOW := tests/dag_factory tests/definitions tests/operators tests/triggers tests/plugin tests/pools \
+	tests/cli tests/translator tests/safety tests/rooms/test_determinism.py tests/test_provider_info.py \
 	--ignore tests/safety/test_tables.py
 
 help: ## list the targets
@@ -32,15 +34,18 @@ demo: env ## run the flights pipeline on a real Airflow and keep its UI running 
 demo-streams: env ## run the streams sample on a real Airflow until Ctrl-C (DEMO_ONCE=1: end)
 	@$(RUN) $(PY) -m demo.streams
 
-test: env lint ## everything: lint, types, import rules, tests on the newest and the lowest Airflow
+test: env lint ## a quarter of an hour: lint, types, import rules, tests, the main ones on Airflow and Spark
 	$(RUN) $(PY) -m pytest $(QUICK) --cov
-	@$(MAKE) --no-print-directory lowest
 	$(RUN) $(PY) -m pytest $(SLOW) --durations=25
+
+extended: env ## the tests that 'make test' leaves out: every format and fault, the lowest Airflow
+	@$(MAKE) --no-print-directory lowest
+	$(RUN) $(PY) -m pytest $(EXTENDED) --durations=25
 
 quick: env ## the tests that need no JVM
 	$(RUN) $(PY) -m pytest $(QUICK)
 
-system: env ## the tests with a real scheduler and real Spark
+system: env ## the tests with a real scheduler and real Spark that are part of 'make test'
 	$(RUN) $(PY) -m pytest $(SLOW)
 
 one: env ## one test, file or folder: make one T=tests/...; or by a word: make one T="-k watermark"
