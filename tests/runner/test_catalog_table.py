@@ -231,7 +231,7 @@ def test_a_catalog_that_forgets_is_refused_in_a_task(spark: Any, tmp_path: Path)
         (
             {"provider.table": ["no `such` db", "t"]},
             (
-                "there is no database 'spark_catalog.no `such` db'\n"
+                "database not found: 'spark_catalog.no `such` db'\n"
                 "  Fix: CREATE DATABASE `no ``such`` db`, or name another in provider.table."
             ),
         ),

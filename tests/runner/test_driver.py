@@ -38,7 +38,7 @@ def test_a_report_that_cannot_be_written_does_not_stop_the_driver(
     request = project.request("out", report_path="/proc/kindling/report.json")
     _write_report(request, spark, RunReport(request.attempt_key, "out", "published"))
     said = capsys.readouterr().err
-    assert said.startswith("The report cannot be written to '/proc/kindling/report.json': ")
+    assert said.startswith("Cannot write the report to '/proc/kindling/report.json': ")
 
 
 def test_without_a_wish_no_report_is_written(project: Project, spark: Any) -> None:
