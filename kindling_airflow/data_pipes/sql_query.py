@@ -221,7 +221,7 @@ def _tables(
 
 
 def _identifiers(source: Any) -> Iterator[exp.Identifier]:
-    """Yield the parts of a table's name; none for what is no table with a name of its own."""
+    """Yield the parts of a table's name; none for anything that is not a named table."""
     from sqlglot import exp
 
     if isinstance(source, exp.Table) and isinstance(source.this, (exp.Identifier, exp.Dot)):

@@ -35,11 +35,11 @@ def stream_text(pipe: PipeMetadata, checkpoints: str | None, output: EntityMetad
 def task_doc(pipe: PipeMetadata, stream: str = "") -> dict[str, str]:
     """Return the documentation arguments of a pipe's operator.
 
-    A query is shown as it is: neither Jinja nor Markdown touches what stands in the fence.
+    A query is shown as it is: neither Jinja nor Markdown changes the fenced text.
 
     Args:
         pipe: the pipe.
-        stream: what there is to say of it as a stream.
+        stream: its documentation as a stream.
     """
     reads = ", ".join(pipe.input_entity_ids) or "nothing"
     stern = pipe.tags.get(ON_VIOLATION_TAG)

@@ -71,7 +71,7 @@ def declarations_passed_over(root: Path) -> list[str]:
 
 
 def _is_dags_folder(root: Path) -> bool:
-    """Return whether definitions or DAG files lie in or beneath a folder."""
+    """Return whether definitions or DAG files are in or beneath a folder."""
     return any(
         name.endswith((".kindling.yaml", ".kindling.yml"))
         or (name.endswith(".py") and _is_dag_file(Path(place, name)))

@@ -8,7 +8,7 @@
   pipes, skips the others, and reports success where the leaves were skipped. Here running pipes may
   end, and a pipe that is not started fails without a driver; so the run fails, and clearing the
   failed tasks resumes it.
-- **Plan drift**: each task is compiled anew as it starts. A pipe compares the digest of its plan
+- **Plan drift**: each task is compiled again as it starts. A pipe compares the digest of its plan
   with those in the reports of its upstream tasks, and warns where they differ.
 """
 

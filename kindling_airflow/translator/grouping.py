@@ -5,7 +5,7 @@ Generations cannot do that. The values of a tag can, where a gold pipe feeds a s
 
     s1 (silver) -> g1 (gold) -> s2 (silver)       groups: silver {s1}, gold {g1}, silver (2) {s2}
 
-So the second time that data comes back to a value, the group begins anew. What a page shows is no
+So the second time that data comes back to a value, a new group begins. What a page shows is no
 reason to refuse a DAG that can run. The values are put into an order (topological as far as there
 is one), and each edge against that order starts a new round; (round, value) then only ever rises
 along edges, and groups that are acyclic already stay in one piece.

@@ -38,7 +38,7 @@ def publish_result(
     before_publish: Callable[[], None],
     before_stage: Callable[[], None] = lambda: None,
 ) -> tuple[Published, tuple[ExpectationReport, ...]]:
-    """Publish what a pipe returned; return what was published, and what became of expectations.
+    """Publish what a pipe returned; return what was published, and the outcome of expectations.
 
     Args:
         where: where it goes.

@@ -44,7 +44,7 @@ class MemoryProvider:
         return frame
 
     def count(self, entity: EntityMetadata, frame: DataFrame) -> int:  # noqa: ARG002 (interface)
-        """Return the number of rows, which lie in memory."""
+        """Return the number of rows, which are in memory."""
         return frame.count()
 
     def stage(self, entity: EntityMetadata, frame: DataFrame, write: Write) -> Staged:

@@ -5,8 +5,8 @@
 
 Spark notices few of the changes that make a checkpoint unusable, some of them only when the first
 batch fails, and others never: a query that reads another table, or sums where it counted, goes on
-with numbers that are wrong. So what a checkpoint was made for stands beside it, and a query that is
-for something else is not started.
+with numbers that are wrong. So what a checkpoint was made for is stored beside it, and a query
+that is for something else is not started.
 """
 
 from __future__ import annotations
