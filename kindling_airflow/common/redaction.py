@@ -1,4 +1,4 @@
-"""Which values of settings are secret, and texts and documents without them.
+"""Finds secrets among values of settings, and returns texts and documents without them.
 
 One rule for task and driver: a value is secret if its key says so, and so is the part of any text
 that has one of these forms:

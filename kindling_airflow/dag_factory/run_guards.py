@@ -1,4 +1,4 @@
-"""What each pipe's task does before it runs, composed from the definition."""
+"""Composes what each pipe's task does before it runs, from the definition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of pipes: their declarations, checked, frozen, and each id taken once.
+"""The registry of pipes: their declarations, checked, immutable, and each id taken once.
 
 Pipes get here from three sides: declared by a project's modules (:mod:`kindling_airflow.data_pipes`
 is their front door), read from a manifest or a plan, or laid under a deployment's settings. All are

@@ -1,4 +1,4 @@
-"""What Spark refuses in a query and the parser passes over: templates, and commas too many."""
+"""Finds what Spark refuses in a query and the parser accepts: templates, and stray commas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a SQL text names: the tables that it reads, and the parameters that it wants.
+"""Reads the names in a SQL text: the tables that it reads, and the parameters that it needs.
 
     WITH late AS (SELECT * FROM silver_flights WHERE arr_delay > :minutes)
     SELECT carrier, count(*) AS flights FROM late GROUP BY carrier

@@ -1,4 +1,4 @@
-"""What the Airflow UI says of a task: what it reads, writes and promises, and its query."""
+"""Writes the documentation of a task in the Airflow UI: inputs, output, expectations, query."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BACKTICKS = re.compile("`+")
 
 
 def stream_text(pipe: PipeMetadata, checkpoints: str | None, output: EntityMetadata) -> str:
-    """Return what a stream says of its query, and that rows may come twice where they may.
+    """Return the documentation of a stream's query, with a note where rows may be duplicated.
 
     Args:
         pipe: the pipe.

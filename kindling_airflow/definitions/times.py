@@ -1,4 +1,4 @@
-"""When a DAG runs: the keys ``schedule``, ``start_date`` and ``timezone`` of a definition.
+"""Reads when a DAG runs: the keys ``schedule``, ``start_date`` and ``timezone`` of a definition.
 
 schedule: "0 3 * * *"                    data intervals of the time zone
 schedule: "@continuous"                  a run after the other, for streams

@@ -55,7 +55,7 @@ _Loader.yaml_implicit_resolvers = {
 
 @dataclass(frozen=True, slots=True)
 class DefinitionFile:
-    """What a definition file says.
+    """The content of a definition file.
 
     Attributes:
         path: the file.
@@ -183,7 +183,7 @@ class _Builder:
         self.problems += unclear
 
     def _check_depth(self, value: Any, where: Where) -> None:
-        """Take out what aliases of aliases nest too deeply, with a problem each."""
+        """Remove what aliases of aliases nest too deeply, with a problem each."""
         if not isinstance(value, (dict, list)):
             return
         items = value.items() if isinstance(value, dict) else enumerate(value)

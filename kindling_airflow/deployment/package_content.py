@@ -1,4 +1,4 @@
-"""What goes into a project's package, and its bytes.
+"""Selects the files of a project's package, and writes it.
 
 The same project and the same release give the same bytes, on every machine and at every time: the
 entries are sorted, not compressed, and of one date.

@@ -78,7 +78,7 @@ class ExecutionPlanGenerator:
         return self.generate_plan(pipe_ids, self.streaming_strategy)
 
     def generate_config_based_plan(self, pipe_ids: Sequence[str] | None = None) -> ExecutionPlan:
-        """Return the validated plan in the order that the pipes' ``processing_mode`` tags ask for.
+        """Return the validated plan in the order that the pipes' ``processing_mode`` tags request.
 
         See :class:`ConfigBasedExecutionStrategy`; by default all pipes that are declared.
         """

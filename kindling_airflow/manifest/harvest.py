@@ -266,7 +266,7 @@ def is_unchanged(
     sources: Mapping[str, str],
     modules: Sequence[str] | None,
 ) -> bool:
-    """Return whether a project is as it was harvested.
+    """Return whether a project is unchanged since it was harvested.
 
     Args:
         root: the project's folder.

@@ -1,4 +1,4 @@
-"""What a task checks before it starts its driver.
+"""Checks that a task makes before it starts its driver.
 
 - **Selection**: a run for some pipes only, by ``select`` in its conf or in the form of the UI:
   ``airflow dags trigger shop --conf '{"select": "gold.x+"}'``. A pipe that is not selected is

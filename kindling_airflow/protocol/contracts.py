@@ -1,4 +1,4 @@
-"""What crosses the wire between an Airflow task and its Spark driver: the request and the report.
+"""The messages between an Airflow task and its Spark driver: the request and the report.
 
     task  -- RunRequest, one JSON argument ------------------------->  driver
     task  <-- RunStart, one marked line, when Spark is up -----------  driver

@@ -15,7 +15,7 @@ _NUMPY_CONVERTERS = ("NumpyArrayConverter", "NumpyScalarConverter")
 
 
 def import_compiled_pyspark() -> None:
-    """Let pyspark be imported from the folder that its zip belongs to.
+    """Make pyspark importable from the folder that its zip belongs to.
 
     spark-submit puts ``pyspark.zip`` on the import path, and modules in a zip are recompiled in
     each process. The same files are beside it, and Python keeps them compiled.

@@ -1,4 +1,4 @@
-"""What a run reads of its inputs and replaces of its output, from the tags: no Spark needed.
+"""Derives from tags what a run reads of its inputs and replaces of its output; without Spark.
 
     entity  interval.column: day              in which slice a row lies: [start, end) of the run
     entity  write_mode: overwrite_interval    the run's slice is replaced, all else stays

@@ -1,4 +1,4 @@
-r"""What the UI shows as groups: generations, or the values of a tag. Groups never form a cycle.
+r"""Groups tasks for the UI by generation, or by a tag's value. Groups never form a cycle.
 
 Airflow cannot show groups that depend on each other in a circle; its pages answer with an error.
 Generations cannot do that. The values of a tag can, where a gold pipe feeds a silver one:

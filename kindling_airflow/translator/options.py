@@ -1,4 +1,4 @@
-"""What a deployment decides about the translation of a plan."""
+"""The options of a deployment for the translation of a plan."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class TranslateOptions:
         return merged({k: v for k, v in plain.items() if v is not None}, self.settings)
 
     def width_of(self, pool: str) -> int | None:
-        """Return how many slots a pool has, as far as the deployment says."""
+        """Return how many slots a pool has, as far as the deployment sets it."""
         if pool == self.pool:
             return self.width
         return self.pools.get(pool, UNLIMITED if pool == DEFAULT_POOL else None)

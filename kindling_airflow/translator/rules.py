@@ -1,4 +1,4 @@
-r"""Who runs when: trigger rules, barriers, and the task that keeps a failure from passing unseen.
+r"""Decides when tasks run: trigger rules, barriers, and the task that makes failures visible.
 
 | on_error          | pipe                                   | barrier       |
 |-------------------|----------------------------------------|---------------|

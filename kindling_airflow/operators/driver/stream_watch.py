@@ -1,4 +1,4 @@
-"""How a task follows the driver of its stream, which reports its state every two seconds.
+"""Follows the driver of a stream, which reports its state every two seconds.
 
 - :class:`StreamProgress` passes the news on to XComs and the log.
 - :class:`DrainOrder` signals the driver to drain when its turn has come, sources first. Each task

@@ -1,4 +1,4 @@
-"""From a pipe's result to the published table: checked, staged, judged, put in place."""
+"""Publishes a pipe's result: checked, staged, judged, put in place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the runner asks of a storage format: five calls, of which a source needs three.
+"""The interface of a storage format: five calls, of which a source needs three.
 
     describe   what and where it is, for reports and links; reads nothing
     exists     is there something to read?

@@ -54,7 +54,7 @@ class MemoryProvider:
         return Staged(f"memory:{entity.entityid}/{write.attempt}", kept.count(), kept)
 
     def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> None:  # noqa: ARG002
-        """Let readers have it from now on."""
+        """Make the result visible to readers."""
         self._tables(entity).put(entity.entityid, staged.frame)
 
     def _tables(self, entity: EntityMetadata) -> MemoryTables:

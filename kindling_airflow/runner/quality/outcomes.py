@@ -1,4 +1,4 @@
-"""From counts to a verdict: the outcome of each expectation, and whether anything is published."""
+"""Derives the outcome of each expectation from counts, and whether anything is published."""
 
 from __future__ import annotations
 

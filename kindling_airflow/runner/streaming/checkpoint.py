@@ -1,4 +1,4 @@
-"""Where a query keeps how far it is, and whether it still fits the pipe.
+"""The checkpoint of a query, and the check that it still fits the pipe.
 
     <checkpoint>/offsets/ commits/ state/ sources/ metadata     Spark's
     <checkpoint>/kindling.json                                  what it was made for
@@ -115,7 +115,7 @@ class Checkpoint:
         self._note(purpose)
 
     def _clear(self) -> None:
-        """Take away what a driver has left that died before its first batch had begun.
+        """Remove the files of a driver that died before its first batch had begun.
 
         Spark (4.1) does not begin where there is anything, so the pipe could never run again.
         Where batches are done but none has begun, files were deleted: Spark refuses it.

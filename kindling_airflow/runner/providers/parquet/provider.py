@@ -103,7 +103,7 @@ class ParquetProvider:
         return self._log(entity).consistent(lambda: self._look(entity))
 
     def count(self, entity: EntityMetadata, frame: DataFrame) -> int:  # noqa: ARG002 (interface)
-        """Return the number of rows, as the files' footers say."""
+        """Return the number of rows, from the files' footers."""
         return count_rows(frame)
 
     def read_gained(self, entity: EntityMetadata, output: EntityMetadata, instance: str) -> Gained:

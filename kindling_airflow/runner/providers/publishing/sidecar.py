@@ -1,4 +1,4 @@
-"""What the files of a parquet table do not keep, and the file beside them that does.
+"""The sidecar of a parquet table: it holds what the table's files do not keep.
 
     _kindling.json    {"version": 1, "schema": ..., "partition_time_zone": "UTC"}
 
