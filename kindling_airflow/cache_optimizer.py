@@ -1,4 +1,4 @@
-"""Which entities are worth keeping between the pipes that read them.
+"""Decides which entities are worth caching between the pipes that read them.
 
     orders --> daily          orders is read three times, fx twice: keeping them saves two reads of
     orders --> by_country     orders and one of fx. daily has one reader, so keeping it saves
@@ -77,7 +77,7 @@ class _Shared(NamedTuple):
 # An entity, where to keep it, and why.
 _Decision = tuple[_Shared, CacheLevel, str]
 
-_UNKNOWN = "no tag size_bytes tells its size"
+_UNKNOWN = "no size_bytes tag gives its size"
 _EMPTY = "it is empty"
 _NO_BUDGET = "no memory budget limits what is kept"
 _FITS = "its {size:,} bytes fit into the memory budget"

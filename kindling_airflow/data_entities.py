@@ -259,7 +259,7 @@ class DataEntities:
     @classmethod
     @contextmanager
     def declaring_into(cls, registry: DataEntityRegistry) -> Iterator[DataEntityRegistry]:
-        """Let every declaration in the ``with`` block go to ``registry``."""
+        """Register every declaration in the ``with`` block in ``registry``."""
         token = _active.set(registry)
         try:
             yield registry

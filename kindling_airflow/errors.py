@@ -1,7 +1,7 @@
 """Every error that this package raises on purpose.
 
 One root, so that a caller can catch everything with one name; data as attributes, so that a program
-need not parse a message; and messages that say what is wrong, where, why, and how to mend it.
+need not parse a message; and messages that say what is wrong, where, why, and how to fix it.
 Checks that can find several problems collect them all, sort them, and raise once.
 """
 
@@ -133,7 +133,7 @@ class SourceError(ProblemsError):
 
 
 class SettingsError(ProblemsError):
-    """Settings of a deployment do not fit the declarations that they lie over."""
+    """Settings of a deployment do not fit the declarations that they override."""
 
     headline = "problems in the settings"
 
@@ -157,7 +157,7 @@ class ExecutionError(ProblemsError, ValueError):
 
 
 class ForecastError(ProblemsError, ValueError):
-    """How long a plan takes cannot be told: its durations make no sense, or its pipes never end."""
+    """A plan's duration cannot be forecast: pipes have invalid durations, or never end."""
 
     headline = "problems in the forecast"
 
@@ -184,7 +184,7 @@ class ExpectationError(PipeRunError):
     """The output of a pipe breaks what the pipe promises about it; nothing was published.
 
     Attributes:
-        reports: what became of each expectation, ``ExpectationReport`` objects.
+        reports: the outcome of each expectation, ``ExpectationReport`` objects.
     """
 
     def __init__(self, message: str, reports: Iterable[object] = ()) -> None:
@@ -200,7 +200,7 @@ class StreamError(KindlingAirflowError):
 
     Attributes:
         pipe_id: the stream that failed first.
-        result: what became of each pipe, an ``ExecutionResult``.
+        result: the outcome of each pipe, an ``ExecutionResult``.
     """
 
     def __init__(self, message: str, pipe_id: str, result: object) -> None:

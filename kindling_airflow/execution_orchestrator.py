@@ -1,4 +1,4 @@
-"""Plan and execute in one call.
+"""Plans and executes in one call.
 
 orchestrator = ExecutionOrchestrator(generator, executor)
 result = orchestrator.execute_batch(["bronze.orders", "silver.orders"], parallel=True)

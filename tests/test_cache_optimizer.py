@@ -63,7 +63,7 @@ class TestCandidates:
             CacheRecommendation(
                 entity_id="orders",
                 consumers=("daily", "by_country", "report"),
-                reason="3 pipes read it; no tag size_bytes tells its size",
+                reason="3 pipes read it; no size_bytes tag gives its size",
                 level=CacheLevel.MEMORY_AND_DISK,
                 size_bytes=None,
                 benefit=None,
@@ -71,7 +71,7 @@ class TestCandidates:
             CacheRecommendation(
                 entity_id="fx",
                 consumers=("by_country", "report"),
-                reason="2 pipes read it; no tag size_bytes tells its size",
+                reason="2 pipes read it; no size_bytes tag gives its size",
                 level=CacheLevel.MEMORY_AND_DISK,
                 size_bytes=None,
                 benefit=None,
@@ -220,7 +220,7 @@ class TestPlanMetadata:
             {
                 "entity_id": "raw",
                 "consumers": ("a", "b"),
-                "reason": "2 pipes read it; no tag size_bytes tells its size",
+                "reason": "2 pipes read it; no size_bytes tag gives its size",
                 "level": "MEMORY_AND_DISK",
                 "size_bytes": None,
                 "benefit": None,

@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command lines ``kindling-airflow`` and ``airflow kindling``."""

@@ -13,7 +13,7 @@ INTERRUPTED = 130  # exit status of a command that Ctrl-C ended
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM raise ``KeyboardInterrupt`` in the block."""
+    """Raise ``KeyboardInterrupt`` on SIGTERM in the block."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt

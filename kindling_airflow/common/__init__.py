@@ -1,1 +1,1 @@
-"""Small helpers of every room, on the standard library alone."""
+"""Small helpers that all rooms share; they use only the standard library."""

@@ -1,7 +1,7 @@
 """The execution of a module that makes a declaration: it distinguishes a repeat from a mistake.
 
 A loop or a copied line that takes an id twice does so while one module is executed once. A cell of
-a notebook that is run again, a statement typed again, and a module that is loaded anew are further
+a notebook that is run again, a statement typed again, and a module that is reloaded are further
 executions of the same place, and what they declare supersedes what the one before did.
 """
 
@@ -24,7 +24,7 @@ class Execution:
 
     Attributes:
         module: the module's name.
-        code: what is executed; compiled anew by each further execution.
+        code: what is executed; compiled again by each further execution.
     """
 
     module: str

@@ -101,7 +101,7 @@ class Glob:
         return Glob(tuple(p if isinstance(p, str) else wider.get(p, p) for p in self.parts))
 
     def matcher(self) -> Callable[[str], bool]:
-        """Return a function that tells whether a text matches as a whole."""
+        """Return a predicate that matches a text as a whole."""
         literal = self.literal
         if literal is not None:
             return literal.__eq__
@@ -166,7 +166,7 @@ def _expression(parts: tuple[str | Wildcard, ...]) -> str:
     r"""Return the regular expression of a glob, free of nested backtracking.
 
     Where a text is found first (leftmost) is as good as anywhere: a ``*`` behind it reaches as far
-    from there, for both lie in one segment, and so does a ``**``. So each step but the last is
+    from there, for both are in one segment, and so does a ``**``. So each step but the last is
     frozen once it has matched: ``(?=(?P<x>...))(?P=x)`` is an atomic group in the notation that
     Python 3.10 has too. Only the text at the end is tried at every place.
     """

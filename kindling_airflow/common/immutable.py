@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 DEEPEST = 100
-"""How many lists and mappings may stand in one another in tags and in a plan's metadata."""
+"""How deep lists and mappings may be nested in tags and in a plan's metadata."""
 
 TOO_DEEP = (
     f"lists and mappings are nested too deep; tags and metadata may be {DEEPEST} deep\n"
@@ -165,7 +165,7 @@ def _value_problems(where: str, value: object) -> list[str]:
 
 
 def same_json(one: Any, other: Any) -> bool:
-    """Return whether two values are the same to JSON, which tells 1, 1.0 and true apart.
+    """Return whether two values are equal as JSON, which distinguishes 1, 1.0 and true.
 
     >>> same_json({"a": 1, "b": 2}, {"b": 2, "a": 1}), same_json({"a": 1}, {"a": True})
     (True, False)

@@ -1,4 +1,4 @@
-"""Whether the user has interrupted: user code may raise ``KeyboardInterrupt`` by itself."""
+"""Tracks whether the user has interrupted: user code may raise ``KeyboardInterrupt`` by itself."""
 
 from __future__ import annotations
 

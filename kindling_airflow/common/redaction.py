@@ -1,4 +1,4 @@
-"""Which values of settings are secret, and texts and documents without them.
+"""Finds secrets among values of settings, and returns texts and documents without them.
 
 One rule for task and driver: a value is secret if its key says so, and so is the part of any text
 that has one of these forms:
@@ -117,7 +117,7 @@ def is_secret_key(key: object) -> bool:
 
 
 def spans_of_secrets(text: str) -> list[tuple[int, int]]:
-    """Return where the secrets stand in a text, in order and without overlap."""
+    """Return the positions of the secrets in a text, in order and without overlap."""
     if _HINT.search(text) is None:
         return []
     spans: list[tuple[int, int]] = []
@@ -132,7 +132,7 @@ def spans_of_secrets(text: str) -> list[tuple[int, int]]:
 
 
 def secrets_in(text: str) -> Iterator[str]:
-    """Yield the secrets that stand in a text, as they are written and as they are meant."""
+    """Yield the secrets in a text, as they are written and as they are meant."""
     for start, end in spans_of_secrets(text):
         secret = text[start:end]
         yield secret
@@ -165,7 +165,7 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _value(text: str, named: re.Match[str]) -> re.Match[str] | None:
-    """Return the value that stands behind a name, unless this is prose or a program."""
+    """Return the value that follows a name, unless the text is prose or code."""
     found = (pattern.match(text, named.end()) for pattern in _patterns(text, named))
     return next(filter(None, found), None)
 
@@ -215,7 +215,7 @@ def secret_values(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def without_secrets(text: str, secrets: Sequence[str] = ()) -> str:
-    """Return a text with each secret, and each that stands in it by its form, replaced by ``***``.
+    """Return a text with the given secrets, and all that look like one, replaced by ``***``.
 
     >>> without_secrets("jdbc:x://a:b@h/d?password=hidden&ssl=true")
     'jdbc:x://a:***@h/d?password=***&ssl=true'

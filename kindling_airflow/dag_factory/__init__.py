@@ -1,4 +1,4 @@
-"""DagSpec -> DAG: discovery and building. All decisions are the translator's.
+"""Finds definition files and builds their DAGs, as the translator has specified them.
 
 The public names are resolved when they are first used: this package can be imported without
 Airflow.

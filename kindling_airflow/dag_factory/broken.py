@@ -1,4 +1,4 @@
-"""A definition that cannot become a DAG shows as an import error of its own.
+"""A definition that cannot become a DAG shows as a separate import error.
 
 Airflow files an import error under the Python file that was parsed, and then counts every DAG of
 that file as broken. But one that happens while a DAG is serialised is filed under that DAG's own
@@ -50,7 +50,7 @@ class BrokenDefinition(DAG):
 
     @relative_fileloc.setter
     def relative_fileloc(self, factory: str | None) -> None:
-        """Airflow sets the place of the parsed file; the definition lies beside or beneath it."""
+        """Airflow sets the place of the parsed file; the definition is in its folder or below."""
         object.__setattr__(self, "_place", PurePath(factory or "").parent / self._beside)
 
     @property

@@ -105,7 +105,7 @@ def _params(parts: DagParts) -> dict[str, Any]:
 
 
 def _choice() -> Param:
-    """Return the param that says which pipes a run is for; Airflow has a form for it."""
+    """Return the param that selects the pipes of a run; Airflow has a form for it."""
     return Param(
         None,
         type=["null", "string"],

@@ -135,7 +135,7 @@ class _Copies:
 
 
 def fresh(value: Any) -> Any:
-    """Return a value in containers of its own; what is no plain container is the same object."""
+    """Return a value with its plain containers copied; any other object is kept as it is."""
     kind = type(value)
     if kind is dict:
         return {key: fresh(item) for key, item in value.items()}
@@ -152,7 +152,7 @@ def fresh(value: Any) -> Any:
 
 
 def _own_param(param: Any) -> Any:
-    """Return a param of its own, for it changes when a run's value is put into it."""
+    """Return a copy of a param, because a param changes when a run's value is put into it."""
     if type(param) is not Param:
         return copy.deepcopy(param)  # as Airflow does it for every task
     copied = Param.__new__(Param)

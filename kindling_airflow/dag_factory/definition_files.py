@@ -1,7 +1,7 @@
-"""Which definition files belong to a DAG file: all beneath its folder that Airflow may see.
+"""Finds the definition files of a DAG file: all beneath its folder that Airflow may see.
 
-Links to folders are followed, as Airflow does it, and what an ``.airflowignore`` hides from Airflow
-is no definition either.
+Links to folders are followed, as Airflow does, and files that an ``.airflowignore`` hides from
+Airflow are ignored.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def load_dags(dag_file: str | Path) -> dict[str, DAG]:
 
     Raises:
         DefinitionError: the task that a worker wants is of a broken definition, or the DAG file
-            lies in a zip.
+            is in a zip.
     """
     refuse_in_harvest("load_dags")
     factory = Path(dag_file).absolute()  # not resolved: definitions lie beside a link, too
@@ -144,7 +144,7 @@ def _definition_files(factory: Path) -> Iterator[tuple[Path, DefinitionFile | De
     """Yield each definition file as read, or with what is wrong; each dag_id is taken once."""
     if factory.parent.is_file():
         problem = (
-            f"the DAG file lies in the zip {str(factory.parent)!r}, from which definitions cannot "
+            f"the DAG file is in the zip {str(factory.parent)!r}, from which definitions cannot "
             "be read\n"
             "  Fix: unpack the zip into the DAGs folder, or put the DAG file and its definitions "
             "there."
@@ -192,7 +192,7 @@ def try_out(compiled: Compiled) -> None:
 
 
 def _dag_of_task(read: DefinitionFile, task_id: str) -> DAG | None:
-    """Return a DAG with one task as it was compiled; None where it must be compiled anew."""
+    """Return a DAG with one task as it was compiled; None where it must be compiled again."""
     compiled = read_compiled_task(read, task_id)
     if compiled is None:
         return None

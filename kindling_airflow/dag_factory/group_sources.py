@@ -1,4 +1,4 @@
-"""Where the plan of a task group comes from: a definition file, a manifest, or a plan."""
+"""Reads the plan of a task group from a definition file, a manifest, or a plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each pipe's task does before it runs, composed from the definition."""
+"""Composes what each pipe's task does before it runs, from the definition."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run_guard(parts: DagParts, group_id: str = "", then: Guard | None = None) ->
 
     Args:
         parts: the definition with the parts of its DAG.
-        group_id: the group that the tasks are in, if they have no DAG of their own; its selection
+        group_id: the group that the tasks are in, if they are part of another DAG; its selection
             is ``select.<group_id>``.
         then: what the definition sets to be called before a pipe.
     """
@@ -54,7 +54,7 @@ def stream_guard(parts: DagParts, group_id: str = "", then: Guard | None = None)
 
     Args:
         parts: the definition with the parts of its DAG.
-        group_id: the group that the tasks are in, if they have no DAG of their own.
+        group_id: the group that the tasks are in, if they are part of another DAG.
         then: what the definition sets to be called before a pipe.
     """
     return _all([reject_selection(_choice(group_id), parts.outline.first_pipe)], then)

@@ -1,6 +1,6 @@
 """The tasks of streams, of their gates, and the one that stops them.
 
-In a module of its own, because most DAGs have no use for its operators.
+A separate module, because most DAGs do not use its operators.
 """
 
 from __future__ import annotations

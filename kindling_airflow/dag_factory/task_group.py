@@ -55,7 +55,7 @@ class PlanTaskGroup(TaskGroup):
     _is_partial: bool
 
     def pipe(self, pipe_id: str) -> Any:
-        """Return the task of a pipe, for edges of its own.
+        """Return the task of a pipe, to add edges to it.
 
         Raises:
             DefinitionError: the plan has no such pipe.
@@ -129,8 +129,8 @@ def kindling_task_group(
 ) -> PlanTaskGroup:
     """Return a TaskGroup with the pipes of a plan, inside of ``with DAG(...)``.
 
-    Task ids are those of a DAG of its own behind ``group_id`` and a dot, so a plan may stand in one
-    DAG more than once.
+    Task ids are those of the plan's own DAG, prefixed with ``group_id`` and a dot, so a DAG may
+    contain a plan more than once.
 
     Args:
         plan: a definition file, a manifest or a plan (as a file or an object). Of a definition file
@@ -139,7 +139,7 @@ def kindling_task_group(
         base: the folder that relative paths start from, or a file in it; default: the folder of the
             file that makes the DAG.
         **definition: keys of a definition; they take the place of the file's. ``project`` is needed
-            where the plan is no definition file.
+            where the plan is not a definition file.
 
     Raises:
         DefinitionError: listing everything that is wrong.

@@ -1,4 +1,4 @@
-"""The tasks of a specification: operators, groups, edges; in a DAG of its own or in a group."""
+"""The tasks of a specification: operators, groups, edges; in a separate DAG or in a group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules in time as a DAG file has them: Airflow's own, with times of our own counting.
+"""Time schedules of a DAG file: Airflow's timetables, with times counted by this package.
 
 Where clocks change, Airflow's counting skips slices, repeats them, or gives a run by hand an
 interval of no length (see :mod:`kindling_airflow.common.schedule_times`); and its intervals of a

@@ -226,7 +226,7 @@ class DataPipes:
     @classmethod
     @contextmanager
     def declaring_into(cls, registry: DataPipesRegistry) -> Iterator[DataPipesRegistry]:
-        """Let every declaration in the ``with`` block go to ``registry``."""
+        """Register every declaration in the ``with`` block in ``registry``."""
         token = _active.set(registry)
         try:
             yield registry

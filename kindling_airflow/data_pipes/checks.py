@@ -1,4 +1,4 @@
-"""How a pipe gets its inputs: under which names, and whether it can take them.
+"""Checks how a pipe gets its inputs: under which names, and whether it can take them.
 
 A function takes them by keyword, a query as tables; both under the entity's id, made a legal name.
 """

@@ -1,4 +1,4 @@
-"""What a pipe promises about its output: checked on what is staged, before it is published.
+"""The expectations of a pipe about its output: checked after staging, before it is published.
 
     expectations=[
         not_null("order_id"),
@@ -405,7 +405,7 @@ _PROBLEMS_OF = {
 
 
 def quality_tag_problems(tags: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the tags of a pipe that say how its expectations are treated."""
+    """Return what is wrong with the tags of a pipe that set how its expectations are treated."""
     problems = []
     action, examples = tags.get(ON_VIOLATION_TAG), tags.get(EXAMPLES_TAG)
     if action not in (None, "fail", "warn"):

@@ -1,4 +1,4 @@
-"""What is known of pipes: their declarations, checked, frozen, and each id taken once.
+"""The registry of pipes: their declarations, checked, immutable, and each id taken once.
 
 Pipes get here from three sides: declared by a project's modules (:mod:`kindling_airflow.data_pipes`
 is their front door), read from a manifest or a plan, or laid under a deployment's settings. All are
@@ -83,7 +83,7 @@ class PipeMetadata:
             a function, and all that a query reads.
         expectations: what it promises about its output, checked before that is published.
         sql: the query, in Spark's dialect; None for a function.
-        sql_file: the file that the query stands in, as the declaration names it.
+        sql_file: the file that contains the query, as the declaration names it.
         sql_parameters: the query's named parameters, as far as it has been read.
         finish: a function that makes the output of the query's rows; None where they are it.
     """
@@ -162,7 +162,7 @@ class DataPipesRegistry:
 
         Registering the same function under the same declaration again changes nothing. Nor does a
         query whose inputs were derived meanwhile. What is declared by a further execution of the
-        same place (a notebook's cell that is run again, a module that is loaded anew) takes the
+        same place (a notebook's cell that is run again, a module that is reloaded) takes the
         place of the declaration before.
 
         Raises:
@@ -253,7 +253,7 @@ class DataPipesRegistry:
     def _supersedes(
         self, pipe: PipeMetadata, known: PipeMetadata, execution: Execution | None
     ) -> bool:
-        """Return whether a declaration is the known one, made anew by a further execution."""
+        """Return whether a declaration is the known one, repeated by a further execution."""
         if execution is None or not execution.is_again(self._executions.get(pipe.pipeid)):
             return False
         places = [_function_place(one, with_line=False) for one in (known, pipe)]
@@ -329,7 +329,7 @@ def innermost(function: Callable[..., Any]) -> Any:
 
 
 def _function_place(pipe: PipeMetadata, *, with_line: bool = True) -> str:
-    """Return where a pipe's function stands; the line tells two functions of one name apart."""
+    """Return where a pipe's function is; the line distinguishes two functions of one name."""
     if pipe.sql is not None:
         return "a query" if pipe.sql_file is None else f"the query in {pipe.sql_file!r}"
     if pipe.execute is None:
@@ -345,7 +345,7 @@ def _function_place(pipe: PipeMetadata, *, with_line: bool = True) -> str:
 
 
 def _are_one(old: Any, new: Any) -> bool:
-    """Return whether two functions are one; methods are made anew by each look at them."""
+    """Return whether two functions are the same; each access to a method makes a new object."""
     return old is new or (isinstance(new, MethodType) and bool(old == new))
 
 
@@ -387,7 +387,7 @@ def _says_less(pipe: PipeMetadata, known: PipeMetadata) -> bool:
 def read_query(
     pipeid: object, module: Mapping[str, Any], sql: Any, sql_file: Any
 ) -> tuple[Any, Path | None]:
-    """Return the query of a declaration, and the file that it stands in.
+    """Return the query of a declaration, and the file that contains it.
 
     Args:
         pipeid: the pipe, for messages.

@@ -3,7 +3,7 @@
     SELECT order_id, amuont FROM bronze_orders      -- bronze.orders is declared with 'amount'
 
 Only what is certain is a problem. A table without a declared schema, a function that makes rows, a
-pivot, a star over any of these: where one of them is in sight of a name, nothing is said about it.
+pivot, a star over any of these: where one of them is in scope, a name is not checked.
 """
 
 from __future__ import annotations

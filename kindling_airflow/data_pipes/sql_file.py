@@ -1,7 +1,7 @@
 """The text of a pipe whose query is in a file.
 
 The file is looked for beside the module that declares the pipe, then from the project's folder on.
-It is read through the module's loader, so a project may lie in a zip.
+It is read through the module's loader, so a project may be in a zip.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What Spark refuses in a query and the parser passes over: templates, and commas too many."""
+"""Finds what Spark refuses in a query and the parser accepts: templates, and stray commas."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def template_problems(sql: str) -> list[str]:
 
 
 def comma_problems(sql: str) -> list[str]:
-    """Return where a text has a comma that nothing stands before or behind. Needs the parser."""
+    """Return where a text has a comma with nothing before or after it. Needs the parser."""
     import sqlglot
 
     tokens = sqlglot.tokenize(sql, read="spark")
@@ -60,7 +60,7 @@ def comma_problems(sql: str) -> list[str]:
 
 
 def _stray_commas(tokens: Sequence[Any]) -> Iterator[tuple[int, str]]:
-    """Yield the commas that nothing stands before or behind: their places, and what is behind.
+    """Yield the commas with nothing before or after them: their places, and what follows.
 
     The parser passes over them, Spark does not. Words that begin a clause may be names of columns
     in Spark (``SELECT id, order FROM t``), so that more than the next word is looked at.

@@ -1,4 +1,4 @@
-"""What a SQL text names: the tables that it reads, and the parameters that it wants.
+"""Reads the names in a SQL text: the tables that it reads, and the parameters that it needs.
 
     WITH late AS (SELECT * FROM silver_flights WHERE arr_delay > :minutes)
     SELECT carrier, count(*) AS flights FROM late GROUP BY carrier
@@ -221,7 +221,7 @@ def _tables(
 
 
 def _identifiers(source: Any) -> Iterator[exp.Identifier]:
-    """Yield the parts of a table's name; none for what is no table with a name of its own."""
+    """Yield the parts of a table's name; none for anything that is not a named table."""
     from sqlglot import exp
 
     if isinstance(source, exp.Table) and isinstance(source.this, (exp.Identifier, exp.Dot)):

@@ -1,1 +1,1 @@
-"""A definition file, read and compiled. Nothing here knows Airflow."""
+"""Reads and compiles definition files, without Airflow."""

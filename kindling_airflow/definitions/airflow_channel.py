@@ -22,7 +22,7 @@ _PATIENCE = 1.0  # seconds that Airflow has to answer a child that is to be ende
 
 
 class Channel:
-    """Lets forked children ask in turn; see :mod:`kindling_airflow.common.child.process`."""
+    """Serialises requests of forked children; see :mod:`kindling_airflow.common.child.process`."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this object)

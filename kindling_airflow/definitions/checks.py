@@ -1,4 +1,4 @@
-"""What a schema cannot see of a definition: whether keys fit each other, and what they mean."""
+"""Checks what a schema cannot: the meaning of the keys of a definition, and of combinations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tasks are built from: the parts of a compiled definition that its DAG holds.
+"""The parts of a compiled definition that its DAG keeps to build tasks from.
 
 The whole DAG takes them from the manifest and the plan; one task of a worker takes its own from a
 compiled manifest (:mod:`~kindling_airflow.definitions.compiled_dag`), without graph and plan.

@@ -70,7 +70,7 @@ class Definition:
     Attributes:
         source: the file (or the name of the caller) that it comes from; for messages.
         project_root: absolute folder that goes on the import path.
-        manifest: absolute path of the compiled manifest, if one is named or lies beside the
+        manifest: absolute path of the compiled manifest, if one is named or is beside the
             definition.
         package: zip that drivers and executors take the project from: an absolute path or a URI.
         pipes: the pipes of the DAG by id; None for all of the project.
@@ -81,11 +81,11 @@ class Definition:
         partitions: the cron expression of the partitions that runs are for, or None.
         updates: ``all`` or ``any`` and the assets whose updates start a run, or None.
         follows_inputs: whether updates of what the plan reads and does not write start a run.
-        continuous: whether a run starts as the one before is over; None where there is no word
-            about when runs start.
+        continuous: whether a run starts as the one before is over; None if no schedule
+            is set.
         on_missing_interval: what a run without a data interval does.
-        params: the parameters of a run, as they are said.
-        dag_run: what holds for a run as a whole, as it is said.
+        params: the parameters of a run, as they are given.
+        dag_run: what holds for a run as a whole, as it is given.
         dag_arguments: arguments that are passed on to Airflow's DAG as they are.
         pools: the slots of further pools.
         task: the settings of every pipe's task, one layer of
@@ -179,7 +179,7 @@ class Definition:
         """Read a definition file.
 
         Raises:
-            DefinitionError: it cannot be read, is no YAML, or breaks the schema; lists every
+            DefinitionError: it cannot be read, is not YAML, or breaks the schema; lists every
                 problem.
         """
         return cls.from_read_file(read_definition_file(path))
@@ -364,7 +364,7 @@ def _found_manifest(keys: Mapping[str, Any], base: Path, path: Path | None = Non
 def _meaning_problems(
     sound: Mapping[str, Any], given: Collection[str], base: Path
 ) -> Iterator[Problem]:
-    """Yield what a schema cannot see: of the sound keys, and of the lack of others."""
+    """Yield what a schema cannot see: problems of the valid keys, and missing keys."""
     yield from time_problems(sound, given)
     yield from meaning_problems(sound, given, sound.get("pool") or _default_pool(sound))
     if "project" in sound:

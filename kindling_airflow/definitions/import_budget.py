@@ -1,4 +1,4 @@
-"""How long the imports of user code may take while a DAG file is parsed.
+"""Limits how long the imports of user code may take while a DAG file is parsed.
 
 Airflow ends a parse after ``[core] dagbag_import_timeout`` seconds with an alarm, and then no DAG
 of the file is there. So all projects of a file together get a part of what is left until then,

@@ -1,6 +1,6 @@
 """The manifests of the last harvests, for a parse in which a project's import takes too long.
 
-Each parse of a DAG file is a process of its own, so they lie in files: in a folder of this user's,
+Each parse of a DAG file is a separate process, so they are kept in files: in a folder of this user,
 which others can neither read nor write, in AIRFLOW_HOME or the folder for temporary files. They
 are used only while every file of the project that they were made from is unchanged. Where the
 folder cannot be had, nothing is kept.

@@ -1,4 +1,4 @@
-"""Which arguments the installed operator takes, read from its source: nothing is imported for it.
+"""Reads the arguments of the installed operator from its source, without importing it.
 
 ``validate`` finds an unknown argument without starting Airflow. Where the source is not to be had,
 nothing is known and nothing is refused; Airflow itself does that when the DAG is built.

@@ -1,6 +1,6 @@
-"""Modules that a project imports from where no driver looks.
+"""Finds modules that a project imports from folders that drivers do not have.
 
-Airflow puts the DAGs folder, ``plugins`` and ``config`` on the import path of its own processes. A
+Airflow puts the DAGs folder, ``plugins`` and ``config`` on the import path of its processes. A
 project that imports a helper from there compiles in Airflow, and fails in every driver.
 """
 

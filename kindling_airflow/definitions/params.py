@@ -23,7 +23,7 @@ _ITSELF = ("default", "description")
 
 
 def param_parts(said: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a parameter's default and description, as far as they are said, and its schema.
+    """Return a parameter's default and description, as far as they are given, and its schema.
 
     >>> param_parts({"default": 7, "type": "integer"}), param_parts("EU")
     (({'default': 7}, {'type': 'integer'}), ({'default': 'EU'}, {}))

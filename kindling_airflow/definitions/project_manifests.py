@@ -45,7 +45,7 @@ def project_manifest(definition: Definition) -> Manifest:
     """Return the project's manifest: the compiled one while it is current, else a fresh harvest.
 
     Raises:
-        ManifestError: the manifest that is named or lies beside it cannot be read.
+        ManifestError: the manifest that is named or beside the definition cannot be read.
         HarvestError, DeclarationError: the project's modules cannot be imported, here or by a
             driver.
     """
@@ -62,7 +62,7 @@ def current_manifest(definition: Definition) -> Manifest | None:
     """Return the compiled manifest of the project, or None where it is missing or out of date.
 
     Raises:
-        ManifestError: the manifest that is named or lies beside it cannot be read.
+        ManifestError: the manifest that is named or beside the definition cannot be read.
     """
     if definition.manifest is None:
         return None

@@ -34,10 +34,10 @@ __all__ = ["References", "reference_problems"]
 
 
 class References:
-    """What the references of one definition stand for; each is imported once.
+    """Resolves the references of one definition; each is imported once.
 
     Args:
-        definition: the definition that they stand in.
+        definition: the definition that contains them.
     """
 
     def __init__(self, definition: Definition) -> None:

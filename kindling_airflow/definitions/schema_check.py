@@ -1,7 +1,7 @@
-"""What a schema can see: the keys of a definition against ``definition.schema.json``.
+"""Checks the keys of a definition against ``definition.schema.json``.
 
-The schema is published for editors; what is wrong is said here in words of its own, one text per
-problem, each with its way from the root.
+The schema is published for editors; problems are reported in the package's own words, one text per
+problem, each with its path from the root.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _without_secrets(text: str, where: Where, value: Any, document: Mapping[str,
 
 
 def as_json(document: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    """Return a document as JSON has it, and what cannot be said in JSON.
+    """Return a document as JSON, and the problems with what JSON cannot represent.
 
     Dates become ISO text, paths text, tuples lists. What has no place in JSON is left out.
     """
@@ -156,7 +156,7 @@ def _flaw(value: Any) -> str | None:
 
 @lru_cache(maxsize=1)
 def _validator() -> Any:
-    """Return the validator; to it 2.0 is no whole number, because to Airflow it is none."""
+    """Return the validator; like Airflow, it does not accept 2.0 as an integer."""
     checker = Draft202012Validator.TYPE_CHECKER.redefine(
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
     )

@@ -18,7 +18,7 @@ def read_settings(project_root: Path | None, paths: Iterable[Path]) -> tuple[Set
     """Return the layers of a project: its own file, if there is one, then the files named.
 
     Raises:
-        SettingsError: a file cannot be read or is no layer of settings; lists every problem.
+        SettingsError: a file cannot be read or is not a layer of settings; lists every problem.
     """
     layers: list[SettingsLayer] = []
     problems: list[str] = []

@@ -1,4 +1,4 @@
-"""What the Airflow UI says of a task: what it reads, writes and promises, and its query."""
+"""Writes the documentation of a task in the Airflow UI: inputs, output, expectations, query."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BACKTICKS = re.compile("`+")
 
 
 def stream_text(pipe: PipeMetadata, checkpoints: str | None, output: EntityMetadata) -> str:
-    """Return what a stream says of its query, and that rows may come twice where they may.
+    """Return the documentation of a stream's query, with a note where rows may be duplicated.
 
     Args:
         pipe: the pipe.
@@ -35,11 +35,11 @@ def stream_text(pipe: PipeMetadata, checkpoints: str | None, output: EntityMetad
 def task_doc(pipe: PipeMetadata, stream: str = "") -> dict[str, str]:
     """Return the documentation arguments of a pipe's operator.
 
-    A query is shown as it is: neither Jinja nor Markdown touches what stands in the fence.
+    A query is shown as it is: neither Jinja nor Markdown changes the fenced text.
 
     Args:
         pipe: the pipe.
-        stream: what there is to say of it as a stream.
+        stream: its documentation as a stream.
     """
     reads = ", ".join(pipe.input_entity_ids) or "nothing"
     stern = pipe.tags.get(ON_VIOLATION_TAG)

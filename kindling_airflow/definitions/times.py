@@ -1,10 +1,10 @@
-"""When a DAG runs: the keys ``schedule``, ``start_date`` and ``timezone`` of a definition.
+"""Reads when a DAG runs: the keys ``schedule``, ``start_date`` and ``timezone`` of a definition.
 
 schedule: "0 3 * * *"                    data intervals of the time zone
 schedule: "@continuous"                  a run after the other, for streams
 schedule: {every: 6h}                    data intervals of a fixed length, counted in UTC
 schedule: {partitions: "@daily"}         a run for each partition
-schedule: assets                         all that the plan reads and nobody in it writes
+schedule: assets                         all that the plan reads and does not write
 schedule: {all: [a, b]}                  updates of assets
 """
 
@@ -61,7 +61,7 @@ def cron_of(schedule: Any) -> str | None:
 
 
 def every_of(schedule: Any) -> timedelta | None:
-    """Return the length of a schedule's intervals, or None where it is not said."""
+    """Return the length of a schedule's intervals, or None where it is not given."""
     said = schedule.get("every") if isinstance(schedule, Mapping) else None
     return None if said is None else timedelta(**{_UNITS[said[-1]]: int(said[:-1])})
 
@@ -86,7 +86,7 @@ def updates_of(schedule: Any) -> tuple[str, tuple[str, ...]] | None:
 
 
 def time_problems(sound: Mapping[str, Any], given: Collection[str]) -> Iterator[Problem]:
-    """Yield what is wrong with the sound keys about time, and with the lack of others."""
+    """Yield what is wrong with the valid keys about time, and which keys are missing."""
     zone = sound.get("timezone", "UTC")
     try:
         ZoneInfo(zone)
@@ -133,7 +133,7 @@ def _schedule_problems(
 
 
 def _known_zone(sound: Mapping[str, Any]) -> str:
-    """Return the time zone, or UTC where it is unknown, which is said elsewhere."""
+    """Return the time zone, or UTC where it is unknown, which is reported elsewhere."""
     zone = str(sound.get("timezone", "UTC"))
     try:
         ZoneInfo(zone)
@@ -151,7 +151,7 @@ def _period_problem(said: str) -> str | None:
 def _grid_problems(
     sound: Mapping[str, Any], period: timedelta, start: datetime | None
 ) -> Iterator[Problem]:
-    """Yield a start that is none of the moments at which intervals of this length begin.
+    """Yield a problem if no interval of this length begins at the start.
 
     Airflow counts intervals from the start, or from 1970 where it does not catch up. Both have to
     give the same ones, or the slices of two runs overlap.

@@ -55,7 +55,7 @@ _Loader.yaml_implicit_resolvers = {
 
 @dataclass(frozen=True, slots=True)
 class DefinitionFile:
-    """What a definition file says.
+    """The content of a definition file.
 
     Attributes:
         path: the file.
@@ -90,7 +90,7 @@ def read_definition_file(
         start: what messages say that such a file starts with.
 
     Raises:
-        DefinitionError: it cannot be read, is no UTF-8 or no YAML, or holds no mapping.
+        DefinitionError: it cannot be read, is not UTF-8 or not YAML, or does not hold a mapping.
     """
     source = str(path) if source is None else source
     try:
@@ -156,7 +156,7 @@ class _Builder:
 
     Raises:
         _Refused: the text goes beyond what a definition may be.
-        yaml.YAMLError: it is no YAML.
+        yaml.YAMLError: it is not YAML.
     """
 
     def __init__(self, text: str) -> None:
@@ -183,7 +183,7 @@ class _Builder:
         self.problems += unclear
 
     def _check_depth(self, value: Any, where: Where) -> None:
-        """Take out what aliases of aliases nest too deeply, with a problem each."""
+        """Remove what aliases of aliases nest too deeply, with a problem each."""
         if not isinstance(value, (dict, list)):
             return
         items = value.items() if isinstance(value, dict) else enumerate(value)

@@ -1,1 +1,1 @@
-"""What a deployment brings to a driver: the project's package, jars, a start-up profile."""
+"""What a deployment provides to its drivers: the project's package, jars, a start-up profile."""

@@ -101,7 +101,7 @@ FORMATS: Mapping[str, Mapping[str, tuple[Jar, ...]]] = {
 
 
 def spark_jars_setting(folder: str | PurePath, jars: Iterable[Jar]) -> str:
-    """Return the value of ``spark.jars`` for jars that lie in a folder.
+    """Return the value of ``spark.jars`` for jars in a folder.
 
     >>> spark_jars_setting("/opt/jars", [Jar("a", "b", "1", ""), Jar("a", "c", "2", "")])
     '/opt/jars/b-1.jar,/opt/jars/c-2.jar'

@@ -1,4 +1,4 @@
-"""What goes into a project's package, and its bytes.
+"""Selects the files of a project's package, and writes it.
 
 The same project and the same release give the same bytes, on every machine and at every time: the
 entries are sorted, not compressed, and of one date.
@@ -39,7 +39,7 @@ class ProjectFiles:
     Attributes:
         root: the project's folder.
         names: their paths relative to it, sorted.
-        left_out: what lies there and stays behind, with the reason.
+        left_out: the files that are not packed, with the reason.
     """
 
     root: Path
@@ -59,7 +59,7 @@ def project_files(root: Path, output: Path | None = None) -> ProjectFiles:
 
     Args:
         root: the project's folder.
-        output: the package itself, which may lie in it.
+        output: the package itself, which may be inside that folder.
 
     Raises:
         PackageError: a name of the project's is one that the package needs for itself.
@@ -155,7 +155,7 @@ def write_package(path: Path, files: ProjectFiles, manifest: Manifest, release: 
     """Write a package; return its description.
 
     Raises:
-        PackageError: a module of the manifest does not lie in the project; lists every one.
+        PackageError: a module of the manifest is not in the project; lists every one.
     """
     info = PackageInfo(manifest.digest, manifest.modules, release, FrozenDict(files.digests()))
     missing = sorted(set(manifest.sources) - set(files.names))

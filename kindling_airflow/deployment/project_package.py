@@ -1,6 +1,6 @@
 """A project as one zip: what a cluster's drivers and executors import it from.
 
-    <modules and files of the project>     as they lie in its folder
+    <modules and files of the project>     as they are in its folder
     kindling_airflow/...                   what the runner needs, without Airflow
     kindling-package.json                  what it was made of
 

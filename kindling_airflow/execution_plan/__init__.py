@@ -1,4 +1,4 @@
-"""Generation and ExecutionPlan: what a strategy decides, immutable and readable as data.
+"""The immutable execution plan that a strategy makes: generations of pipes, in order.
 
 A plan defines which pipes run side by side (a generation) and the order of the generations.
 Sequences are tuples and mappings refuse to change, all the way down, so a plan can be shared,

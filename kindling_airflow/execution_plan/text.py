@@ -10,8 +10,8 @@ __all__ = ["visualize_plan"]
 def visualize_plan(plan: ExecutionPlan) -> str:
     """Return a plan as the indented text of the user's document.
 
-    What stands behind a pipe are the pipes of the plan that it waits for: its producers in a batch
-    plan, its consumers in a streaming plan.
+    Each pipe is followed by the pipes of the plan that it waits for: its producers in a batch plan,
+    its consumers in a streaming plan.
     """
     lines = [
         f"Execution Plan ({plan.strategy})",

@@ -1,4 +1,4 @@
-"""What makes a plan wrong: a pipe that is missing, or that comes before what it waits for.
+"""Validates plans: no pipe is missing, and none comes before a pipe that it waits for.
 
 Nearly every plan is right, and may have 100,000 pipes. So a quick look by number comes first; only
 where that is not enough each pipe and each edge is looked at by name.

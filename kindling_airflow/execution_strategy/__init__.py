@@ -1,12 +1,12 @@
-"""WHEN: the strategies that turn a dependency graph into an ordered plan.
+"""The strategies that turn a dependency graph into an ordered plan.
 
     a -> b -> d        batch (sources to sinks)        streaming (sinks to sources)
     a -> c -> d        0: a   1: b c   2: d            0: d   1: b c   2: a
 
 Both put each pipe into the earliest generation that its rule allows: under batch a pipe comes one
 generation after the last of its producers, under streaming one after the last of its consumers.
-A generation's pipes stand in the order requested. The strategies themselves,
-these two and three more, are in :mod:`kindling_airflow.strategies`.
+A generation's pipes are in the order requested. The strategies themselves, these two and three
+more, are in :mod:`kindling_airflow.strategies`.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class ExecutionPlanGenerator:
         return self.generate_plan(pipe_ids, self.streaming_strategy)
 
     def generate_config_based_plan(self, pipe_ids: Sequence[str] | None = None) -> ExecutionPlan:
-        """Return the validated plan in the order that the pipes' ``processing_mode`` tags ask for.
+        """Return the validated plan in the order that the pipes' ``processing_mode`` tags request.
 
         See :class:`ConfigBasedExecutionStrategy`; by default all pipes that are declared.
         """
@@ -92,7 +92,7 @@ class ExecutionPlanGenerator:
         """Return the validated plan of these pipes under a strategy.
 
         Args:
-            pipe_ids: the pipes, in the order in which they are to stand in their generations; None
+            pipe_ids: the pipes, in the order that they are to have in their generations; None
                 for all that are declared.
             strategy: an object, a class, or the name of a built-in strategy or of an entry point;
                 None for :attr:`batch_strategy`.

@@ -29,7 +29,7 @@ class ConfigBasedExecutionStrategy(BudgetedStrategy):
     """
 
     def plan(self, graph: PipeGraph, pipe_ids: Sequence[str]) -> ExecutionPlan:
-        """Return the plan of the strategy that the tags ask for, under this strategy's name.
+        """Return the plan of the strategy that the tags request, under this strategy's name.
 
         Its metadata is that of the other plan and ``detected_mode`` (``batch``, ``streaming`` or
         ``hybrid``) with ``mode_source`` (``pipe_tags``, or ``default`` where no pipe has the tag).

@@ -10,7 +10,7 @@
     generation 3: daily     the batch pipes, sources first
     generation 4: report
 
-Streams run for ever, so ``daily`` does not wait for ``clean`` to end: it comes later in the plan
+Streams run forever, so ``daily`` does not wait for ``clean`` to end: it comes later in the plan
 and reads what is there. The order inside a half reaches through the other half: of two streams with
 a batch pipe between them the one downstream is ready first, and of two batch pipes with a stream
 between them the one upstream runs first.
@@ -109,7 +109,7 @@ def _columns(
     """Return the pipes of one half by layer: each in the first after all of its half before it.
 
     Args:
-        pipe_ids: the pipes of both halves, in the order in which they stand in a layer.
+        pipe_ids: the pipes of both halves, in the order that they have in a layer.
         order: the same pipes, each after those that it waits for.
         waits_for: what each pipe waits for, in either half.
         half: the pipes to place.

@@ -1,4 +1,4 @@
-"""What one execution reports: signals to their receivers, lines to the log."""
+"""Reports the progress of an execution: signals to their receivers, lines to the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an executor expects of the callable that runs a pipe, and how it reads its result.
+"""The contract of the callable that runs a pipe in an executor, and how its result is read.
 
     run_pipe(pipe_id) -> outcome
 

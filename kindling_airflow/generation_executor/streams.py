@@ -116,7 +116,7 @@ class StreamingExecution:
                 raise
 
     def _failure(self, failed: _StreamFailed) -> StreamError:
-        """Stop everything because a stream failed; return the error that says so."""
+        """Stop everything because a stream failed; return the error for it."""
         self._streams.record(failed.stream, PipeStatus.FAILED, failed.error)
         result = self._wind_up(failed.reason)
         text = f"{failed.reason}, and all others were stopped: {failed.error}"

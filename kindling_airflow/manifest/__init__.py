@@ -1,15 +1,14 @@
-"""WHAT, as JSON: a project's declarations on disk.
+"""The manifest: a project's declarations as a JSON file.
 
     {"schema_version": 1, "digest": "sha256:...", "modules": [...], "sources": {...},
      "entities": [{"entityid": ...}, ...],
      "pipes": [{"pipeid": ..., "function": {...}}, {"pipeid": ..., "sql": "..."}, ...]}
 
 Functions are named by module and qualified name: a manifest holds no Python, and a driver takes
-them from what the import of the modules declares. Queries stand in it as they are. ``sources`` has
-the SHA-256 of each project file that was imported, and of each file with a query, so a manifest
-that is out of date says so by itself.
-Nothing in it depends on the machine, the folder, the clock or the hash seed: same declarations,
-same bytes.
+them from what the import of the modules declares. Queries are stored as they are. ``sources`` has
+the SHA-256 of each project file that was imported, and of each file with a query, so that a
+manifest can be recognised as out of date. Nothing in it depends on the machine, the folder, the
+clock or the hash seed: same declarations, same bytes.
 """
 
 from __future__ import annotations
@@ -347,7 +346,7 @@ def _function_ref(where: str, function: Any, problems: list[str]) -> FunctionRef
 def _entries(
     document: Mapping[str, Any], key: str, id_field: str, problems: list[str]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the objects of a list that have an id of their own, each with its place."""
+    """Yield the objects of a list that have a unique id, each with its place."""
     entries = document.get(key, [])
     if not isinstance(entries, list):
         problems.append(f"{key} must be a list")

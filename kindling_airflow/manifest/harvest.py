@@ -1,6 +1,6 @@
 """Declarations -> manifest: imports a project's modules and collects what they declare.
 
-A harvest imports them in a process of its own (:mod:`~kindling_airflow.manifest.harvest_calls`), so
+A harvest imports them in a separate process (:mod:`~kindling_airflow.manifest.harvest_calls`), so
 it sees what a fresh process would, and leaves this one as it was. A driver imports them in its own
 process, where the functions of the pipes are called. No Spark session is started.
 """
@@ -130,7 +130,7 @@ def refuse_in_harvest(what: str) -> None:
 
 
 def import_declarations(root: Path, modules: Sequence[str]) -> HarvestedModules:
-    """Import modules that lie in ``root``, or are installed, and return what they declare.
+    """Import modules that are in ``root`` or installed, and return what they declare.
 
     Queries that name no inputs have none yet: deriving them takes a parser, which a cluster need
     not have.
@@ -181,9 +181,9 @@ def _importing_from(root: Path) -> Iterator[None]:
 
 
 def _look_anew(root: Path) -> None:
-    """Let Python see files that are new in a folder; zips on the import path are left in peace.
+    """Let Python see files that are new in a folder; zips on the import path are left alone.
 
-    They would all be read anew, and pyspark is one of them in a driver.
+    They would all be read again, and pyspark is one of them in a driver.
     """
     for place, finder in list(sys.path_importer_cache.items()):
         forget = getattr(finder, "invalidate_caches", None)
@@ -266,7 +266,7 @@ def is_unchanged(
     sources: Mapping[str, str],
     modules: Sequence[str] | None,
 ) -> bool:
-    """Return whether a project is as it was harvested.
+    """Return whether a project is unchanged since it was harvested.
 
     Args:
         root: the project's folder.
@@ -293,7 +293,7 @@ def _relative(root: Path, file: str) -> str:
 def _places(module: object) -> list[str]:
     """Return where a module comes from: its file, or the folders of a package without one.
 
-    Only a module's own attributes are asked: what else stands in ``sys.modules`` may do anything.
+    Only a real module's own attributes are read: other objects in ``sys.modules`` may run code.
     """
     said = vars(module) if isinstance(module, ModuleType) else {}
     file = said.get("__file__")

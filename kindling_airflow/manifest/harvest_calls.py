@@ -1,4 +1,4 @@
-"""Harvests in processes of their own: each project is imported as if it were the only one.
+"""Harvests in separate processes: each project is imported as if it were the only one.
 
 So no project costs another its declarations: not by hanging, by leaving the process, by what it
 changes of it, or by importing a module that another project imports too.

@@ -1,4 +1,4 @@
-"""Which modules of a project's folder a harvest imports, and which files it must not pass over.
+"""Finds the modules of a project's folder that a harvest imports, and files it must not ignore.
 
 Every module beneath the folder is imported, but for DAG files: they are Airflow's, and a DAG file
 that is imported by a harvest would harvest its project once more, and so on without an end. A file
@@ -71,7 +71,7 @@ def declarations_passed_over(root: Path) -> list[str]:
 
 
 def _is_dags_folder(root: Path) -> bool:
-    """Return whether definitions or DAG files lie in or beneath a folder."""
+    """Return whether definitions or DAG files are in or beneath a folder."""
     return any(
         name.endswith((".kindling.yaml", ".kindling.yml"))
         or (name.endswith(".py") and _is_dag_file(Path(place, name)))

@@ -1,4 +1,4 @@
-"""WHAT, as a deployment has it: settings that lie over the declarations, by id and by pattern.
+"""The settings of a deployment, which override the declarations, by id and by pattern.
 
     pipes:                                   entities:
       "gold.**":                               "raw.*":
@@ -220,7 +220,7 @@ def _fields(declared: PipeMetadata | EntityMetadata) -> dict[str, Any]:
 def differences_for(
     base: Declarations, effective: Declarations, pipe_ids: Iterable[str]
 ) -> FrozenDict:
-    """Return what a driver must lay over the declarations that it imports.
+    """Return the overrides that a driver must apply to the declarations that it imports.
 
     Args:
         base: the declarations as the modules make them.

@@ -1,1 +1,1 @@
-"""Thin Airflow operators."""
+"""The Airflow operators that run pipes and streams, wait for readiness, and stop streams."""

@@ -1,4 +1,4 @@
-"""What a task checks before it starts its driver.
+"""Checks that a task makes before it starts its driver.
 
 - **Selection**: a run for some pipes only, by ``select`` in its conf or in the form of the UI:
   ``airflow dags trigger shop --conf '{"select": "gold.x+"}'``. A pipe that is not selected is
@@ -8,7 +8,7 @@
   pipes, skips the others, and reports success where the leaves were skipped. Here running pipes may
   end, and a pipe that is not started fails without a driver; so the run fails, and clearing the
   failed tasks resumes it.
-- **Plan drift**: each task is compiled anew as it starts. A pipe compares the digest of its plan
+- **Plan drift**: each task is compiled again as it starts. A pipe compares the digest of its plan
   with those in the reports of its upstream tasks, and warns where they differ.
 """
 

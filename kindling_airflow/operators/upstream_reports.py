@@ -16,7 +16,7 @@ _ALIVE = frozenset({"running", "deferred", "up_for_retry", "restarting", "queued
 def writer_end(ti: Any, reader: str, writer: str) -> WriterEnd:
     """Return how a pipe has ended in the run of a task instance; needed where an input is missing.
 
-    A report tells whether a pipe was skipped because it had nothing to do. A task that was skipped
+    A report states whether a pipe was skipped because it had nothing to do. A task that was skipped
     because it was not selected, or by a branch, has none.
 
     Args:

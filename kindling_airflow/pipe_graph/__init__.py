@@ -1,4 +1,4 @@
-"""Dependencies between pipes: the graph that their declared inputs and outputs imply.
+"""The dependency graph of pipes, derived from their declared inputs and outputs.
 
     raw.orders                 an edge goes from the pipe that writes an entity
         |                      to every pipe that reads it:

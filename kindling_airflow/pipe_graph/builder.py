@@ -1,4 +1,4 @@
-"""From declarations to a graph, and questions about a graph."""
+"""Builds a graph from declarations, and answers questions about graphs."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ class PipeGraph:
         """Return some pipes by generation, as if the graph had no others.
 
         Args:
-            pipe_ids: pipes of the graph, in the order in which they stand in a generation.
+            pipe_ids: pipes of the graph, in the order that they have in a generation.
             reverse: each pipe comes as early as its consumers, not its producers, allow.
         """
         if not reverse and self.is_all(pipe_ids):

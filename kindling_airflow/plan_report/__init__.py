@@ -1,4 +1,4 @@
-"""Plan -> text, figures, drawings: a second reader of plans, beside the translator.
+"""Renders plans as text, figures and drawings.
 
 The public names are resolved when they are first used: Airflow plans at every parse, and reads no
 report then.

@@ -114,7 +114,7 @@ class PlanDiff:
 
     @property
     def only_order(self) -> bool:
-        """Whether the plans differ, but in nothing that is listed: pipes stand in another order."""
+        """Whether the plans differ only in the order of their pipes, which is not listed."""
         lists = (getattr(self, f.name) for f in fields(self) if f.type.startswith("tuple"))
         same = not any(lists) and self.before.strategy == self.after.strategy
         return same and not self.is_empty

@@ -1,4 +1,4 @@
-"""How long pipes take, and when they could start if nothing limited the width."""
+"""Estimates how long pipes take, and when they could start if nothing limited the width."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class Explanation:
         readers: the pipes of the plan that read its output.
         timing: None where pipes do not run to their end, as in a streaming plan.
         sql: the pipe's query; None for a function.
-        sql_file: the file that the query stands in.
+        sql_file: the file that contains the query.
         stream: what its query does, for a stream.
     """
 

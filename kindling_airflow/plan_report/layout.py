@@ -1,4 +1,4 @@
-"""Where each pipe stands on the page: generations from left to right, few and short edges.
+"""Places the pipes on the page: generations from left to right, few and short edges.
 
 A generation is a band of one or more columns, so that one of 300 pipes does not make the drawing
 endlessly tall. Inside a band pipes are sorted by the mean place of their neighbours (the barycentre

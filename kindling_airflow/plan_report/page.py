@@ -2,7 +2,7 @@
 
 The page needs no network, and its content security policy forbids it any: no address may be
 loaded, and no script or style may run but the two in it, named by their digests. What comes from
-the plan is data: JSON in which no character can end the element that it stands in, and which the
+the plan is data: JSON in which no character can end the element that contains it, and which the
 page shows as text, never as markup.
 """
 

@@ -1,4 +1,4 @@
-"""How edges that skip generations pass them: between the boxes, not behind them.
+"""Routes edges that skip generations between the boxes, not behind them.
 
 a ----.           c         d reads from a and c; where the edge from a passes the generation
        `--------------> d   of b and c, it takes the gap that is nearest to the straight line

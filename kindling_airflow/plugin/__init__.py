@@ -1,4 +1,4 @@
-"""Airflow's plugin: listeners that create missing pools and explain inactive assets; timetables.
+"""The Airflow plugin: timetables, listeners that create missing pools and explain inactive assets.
 
 Airflow loads it in every process, so it imports little.
 """

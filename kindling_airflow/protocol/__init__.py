@@ -1,1 +1,1 @@
-"""Messages between a task and its driver, and how connections travel between them."""
+"""Messages between a task and its driver, and how connections are passed on."""

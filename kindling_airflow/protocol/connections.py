@@ -1,4 +1,4 @@
-"""How a database's credentials get from Airflow to a Spark driver: by its environment.
+"""Passes a database's credentials from Airflow to a Spark driver, by its environment.
 
     Airflow connection  --operator-->  environment of the driver's process  --provider-->  database
 

@@ -1,4 +1,4 @@
-"""What crosses the wire between an Airflow task and its Spark driver: the request and the report.
+"""The messages between an Airflow task and its Spark driver: the request and the report.
 
     task  -- RunRequest, one JSON argument ------------------------->  driver
     task  <-- RunStart, one marked line, when Spark is up -----------  driver
@@ -362,7 +362,7 @@ def counted_text(item: Mapping[str, Any]) -> str:
 def report_in_line(line: str) -> str | None:
     """Return the JSON text of the report in a line of driver output, or None where there is none.
 
-    The marker may stand behind other text, because user code may print without a line end.
+    The marker may follow other text, because user code may print without a line end.
     """
     return _behind(REPORT_MARKER, line)
 

@@ -1,4 +1,4 @@
-"""The Spark side: runs one pipe in a driver. Knows pyspark and the standard library, no Airflow.
+"""Runs one pipe in a Spark driver; imports pyspark and the standard library, but not Airflow.
 
 Nothing imports this room: operators start ``main.py`` by its path with spark-submit.
 """

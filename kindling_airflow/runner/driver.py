@@ -124,7 +124,7 @@ def _print_line(line: str) -> None:
 
 
 def _write_report(request: RunRequest, spark: SparkSession, report: RunReport) -> None:
-    """Put the report where the request wants it."""
+    """Write the report where the request expects it."""
     path = request.report_path
     if path:
         try:

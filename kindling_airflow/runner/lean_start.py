@@ -15,10 +15,10 @@ _NUMPY_CONVERTERS = ("NumpyArrayConverter", "NumpyScalarConverter")
 
 
 def import_compiled_pyspark() -> None:
-    """Let pyspark be imported from the folder that its zip belongs to.
+    """Make pyspark importable from the folder that its zip belongs to.
 
-    spark-submit puts ``pyspark.zip`` on the import path, and what lies in a zip is recompiled in
-    each process. The same files lie beside it, and Python keeps them compiled.
+    spark-submit puts ``pyspark.zip`` on the import path, and modules in a zip are recompiled in
+    each process. The same files are beside it, and Python keeps them compiled.
     """
     zips = [entry for entry in sys.path if Path(entry).name == "pyspark.zip"]
     for entry in zips[:1]:

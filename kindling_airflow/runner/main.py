@@ -56,7 +56,7 @@ def _import_as_package() -> None:
 
 
 def _log_to_output() -> None:
-    """Let what a pipe logs (``run.logger``) be seen, once, however the project sets up logging."""
+    """Show what a pipe logs (``run.logger``) once, however the project configures logging."""
     logger = logging.getLogger("kindling")
     if not logger.handlers:
         handler = logging.StreamHandler()

@@ -1,4 +1,4 @@
-"""WHICH pipes: one grammar for the command line, definition files and run-time parameters.
+"""Selects pipes by one grammar for command line, definition files and run-time parameters.
 
     select(graph, "+gold.sales tag:layer=bronze,!*.tmp")
 

@@ -1,4 +1,4 @@
-"""Which pipes a single word selects, and the error for a word that selects none."""
+"""Matches pipes with a single word, and makes the error for a word that selects none."""
 
 from __future__ import annotations
 

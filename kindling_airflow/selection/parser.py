@@ -53,7 +53,7 @@ def parse_selector(text: str) -> Selector:
 
 @dataclass(frozen=True, slots=True)
 class _Operators:
-    """What stands before an operand."""
+    """The operators before an operand."""
 
     negated: bool = False
     rebuild: bool = False
@@ -66,7 +66,7 @@ class _Group:
 
     Attributes:
         opened: where its parenthesis is.
-        operators: what stands before it.
+        operators: the operators before it.
         union: for each finished operand of its union, whether it is negated.
         factors: for each operand of the intersection that is being read, whether it is negated.
     """
@@ -84,7 +84,7 @@ class _Parser:
         self.groups = [_Group()]
 
     def read(self) -> None:
-        """Read the whole text: operands, and what stands between them."""
+        """Read the whole text: operands, and the operators between them."""
         more = True
         while more:
             self.scanner.skip_spaces()
@@ -154,7 +154,7 @@ class _Parser:
                 raise scanner.unreadable(expected, at, fix)
 
     def _finish_operand(self, operators: _Operators) -> None:
-        """Read what stands behind an operand, and note its operators."""
+        """Read the operator behind an operand, and record all its operators."""
         if operators.rebuild:
             self.steps.append(Rebuild())
         else:

@@ -69,7 +69,7 @@ class Rebuild:
 
 
 class How(Enum):
-    """How operands are combined; the value is what stands between them."""
+    """How operands are combined; the value is the character between them."""
 
     ANY = " "
     ALL = ","
@@ -82,7 +82,7 @@ class Combine:
     Attributes:
         how: ``ANY``: the union of the positive operands, or of all pipes where there are none,
             without the negated ones. ``ALL``: the intersection, negated operands complemented.
-        negated: for each operand, whether a ``!`` stands before it.
+        negated: for each operand, whether it is preceded by ``!``.
     """
 
     how: How

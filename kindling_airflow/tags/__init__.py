@@ -1,1 +1,1 @@
-"""What the tags of entities and pipes mean, and what is wrong with them."""
+"""The meaning of the tags of entities and pipes, and the checks of their values."""

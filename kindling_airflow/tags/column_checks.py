@@ -1,4 +1,4 @@
-"""Whether the columns that declarations name are columns of the declared schemas.
+"""Checks that the columns which declarations name are columns of the declared schemas.
 
 schema_problems(entity)                  its DDL, and what is partitioned, merged and sliced by
 pipe_column_problems(pipe, entities)     what its expectations and its watermark are about

@@ -1,4 +1,4 @@
-"""What is wrong with the tags of one entity: how it is stored, written and sliced."""
+"""Checks the tags of one entity: how it is stored, written and sliced."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def names_secret(option: str) -> bool:
 
 
 def entity_tag_problems(entity: EntityMetadata) -> list[str]:
-    """Return what is wrong with the tags of an entity that say how it is stored and written.
+    """Return what is wrong with the tags of an entity that set how it is stored and written.
 
     What a type from another distribution does with its tags is not known here.
     """

@@ -1,4 +1,4 @@
-"""Which inputs drive a pipe: without them, or without anything new in them, its run is skipped.
+"""The inputs that drive a pipe: without them, or without new data in them, its run is skipped.
 
 | driving input                                  | the run                                     |
 |------------------------------------------------|---------------------------------------------|

@@ -1,4 +1,4 @@
-"""What is wrong with how entities are written and read by slices, found when a plan is compiled.
+"""Checks how entities are written and read by slices, when a plan is compiled.
 
 entity_interval_problems(entity, modes)      write_mode and interval.* of an entity
 pipe_interval_problems(pipe, entities)       interval.*, use_watermark, on_empty_input of a pipe

@@ -1,11 +1,11 @@
-"""What a run reads of its inputs and replaces of its output, from the tags: no Spark needed.
+"""Derives from tags what a run reads of its inputs and replaces of its output; without Spark.
 
     entity  interval.column: day              in which slice a row lies: [start, end) of the run
     entity  write_mode: overwrite_interval    the run's slice is replaced, all else stays
     pipe    interval.read: slice              of inputs with an interval.column, only the slice
 
-A *slice* is a data interval in the terms of one column. A date lies in it if the day begins in it,
-in the entity's time zone; a timestamp if it lies in the interval; a text is compared as ISO 8601.
+A *slice* is a data interval in the terms of one column. A date belongs to it if the day begins in
+it, in the entity's time zone; a timestamp if it is in the interval; a text is compared as ISO 8601.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 @dataclass(frozen=True, slots=True)
 class IntervalSlice:
-    """The rows of a run: those whose value of a column lies in [start, end).
+    """The rows of a run: those whose value of a column is in [start, end).
 
     Attributes:
         column: the column.
@@ -241,13 +241,13 @@ def _lookback_parts(text: str) -> tuple[int, str]:
 
 
 def _day_from(moment: datetime) -> date:
-    """Return the first day that begins at or after a moment of its zone."""
+    """Return the first day that begins at or after a time, in its zone."""
     begun = moment.time() != datetime.min.time()
     return moment.date() + timedelta(days=1) if begun else moment.date()
 
 
 def _iso(moment: datetime) -> str:
-    """Return the shortest text, which comes before all longer ones of the same moment."""
+    """Return the shortest text, which sorts before all longer ones of the same time."""
     if moment.second or moment.microsecond:
         return moment.isoformat()
     if moment.minute:

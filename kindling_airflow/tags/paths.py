@@ -26,7 +26,7 @@ def path_problem(path: str) -> str:
     elif not parts:
         what = "is the warehouse itself"
     elif "_kindling" in parts:
-        what = "lies in '_kindling', where results are staged"
+        what = "is in '_kindling', where results are staged"
     elif any(len(part.encode("utf-8", "surrogatepass")) > _LONGEST_FILE_NAME for part in parts):
         what = f"has a name of more than {_LONGEST_FILE_NAME} bytes"
     else:

@@ -1,4 +1,4 @@
-"""Where entities lie, and which of them lie in one place under different ids.
+"""Where entities are stored, and which of them share a place under different ids.
 
 A graph knows entities by their ids. One table under two ids has no edge between the pipe that
 writes it and the one that reads it: they run side by side. And a folder inside the folder of a
@@ -50,7 +50,7 @@ class Place(NamedTuple):
         root: the file system and what else paths begin with; "" for the warehouse; else the kind.
         parts: the folders, or the parts of the name.
         text: the place, for the error.
-        holds_others: whether readers of it find what lies in it.
+        holds_others: whether its readers also read the places inside it.
     """
 
     root: str
@@ -75,7 +75,7 @@ class _Warehouse:
         return cls(root, parts, resolve)
 
     def place(self, path: str) -> tuple[str, tuple[str, ...]]:
-        """Return a path by its parts; from the warehouse on where it lies in it."""
+        """Return a path by its parts; relative to the warehouse if it is inside."""
         if not is_absolute(path):
             return "", tuple(part for part in path.split("/") if part not in ("", "."))
         root, parts = _plain(path, self.resolve)
@@ -85,7 +85,7 @@ class _Warehouse:
         return root, parts
 
     def is_in(self, place: Place) -> bool:
-        """Return whether a place is the warehouse, or the warehouse lies in it."""
+        """Return whether a place is the warehouse, or contains it."""
         return place.root == self.root and self.parts[: len(place.parts)] == place.parts
 
 
@@ -95,7 +95,7 @@ def place_problems(
     warehouse: str | None = None,
     resolve: Callable[[str], str] = lambda path: path,
 ) -> list[str]:
-    """Return which entities lie in one place, or in each other's, where one of them is written.
+    """Return which entities share a place, or are nested, where one of them is written.
 
     Args:
         pipes: the pipes of a plan.

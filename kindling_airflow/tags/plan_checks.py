@@ -1,4 +1,4 @@
-"""What is wrong with the entities of a plan, and with secrets in tags, found when it is compiled.
+"""Checks the entities of a plan, and tags for secrets, when the plan is compiled.
 
 check_entities(plan's pipes, entities)       tags, types, places: wherever the plan runs
 memory_problems(plan's pipes, entities)      what only fits one session: for a DAG

@@ -324,7 +324,7 @@ REGISTRY: tuple[Tag, ...] = (
             n.MODE_TAG,
             choice("batch", "streaming", folded=True),
             "`batch`",
-            "`streaming` if the pipe runs without end; its query has [tags of its own](#streams). "
+            "`streaming` if the pipe runs without end; its query has [its own tags](#streams). "
             "The strategies `config_based` and `hybrid` read it. See "
             "[Execution strategies](strategies.md).",
         ),
@@ -351,7 +351,7 @@ REGISTRY: tuple[Tag, ...] = (
             choice("fail", "warn"),
             "as declared",
             "`fail` or `warn`: what [expectations](how-to/quality-checks.md) that are not met do "
-            "in this deployment, in place of their own `fail` or `warn`.",
+            "in this deployment, in place of the declared `fail` or `warn`.",
         ),
         _row(
             EXAMPLES_TAG,

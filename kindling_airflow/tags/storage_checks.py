@@ -1,4 +1,4 @@
-"""What is wrong with the tags of an entity for its storage type, beyond each tag's own value.
+"""Checks the tags of an entity for its storage type, beyond each tag's own value.
 
 The functions are named by the rows of :mod:`kindling_airflow.tags.storage_types`. Their texts begin
 with what is wrong; whose it is goes in front.

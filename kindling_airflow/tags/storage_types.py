@@ -105,7 +105,7 @@ class StorageType:
         stream_modes: the output modes in which a streaming pipe can write it.
         appends_by_batch: whether a stream appends each batch as a whole, so that it can be checked
             before.
-        reread_by_streams: whether a stream that joins it reads it anew in every batch.
+        reread_by_streams: whether a stream that joins it reads it again in every batch.
         written_by_row: whether Spark can write it row by row, without batches.
         session: the properties that a Spark session needs for it.
         jars: the key of its jars in :data:`kindling_airflow.deployment.jars.FORMATS`; "" for none.

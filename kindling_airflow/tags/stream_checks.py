@@ -1,4 +1,4 @@
-"""What is wrong with the streaming pipes of a plan, found when it is compiled.
+"""Checks the streaming pipes of a plan, when it is compiled.
 
 check_streams(plan's pipes, entities, streams)   all that follows, at once
 stream_problems(pipe, entities)                  a stream: its tags, and what it touches

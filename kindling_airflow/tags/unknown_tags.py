@@ -5,7 +5,7 @@ what it was written for would not happen. So an unknown tag is refused where it 
 meant for this package:
 
 - it is spelled like a known one, but for a letter or two, for case, dashes, dots and underscores;
-- it lies in a namespace of this package (``retry.``, ``stream.``, ``provider.``, ...);
+- it is in a namespace of this package (``retry.``, ``stream.``, ``provider.``, ...);
 - it is known, but for entities where a pipe has it, or the other way round;
 - it is a tag of the framework behind the user's document that is spelled otherwise here.
 

@@ -1,4 +1,4 @@
-"""What a tag, or a setting of the same kind, may be: in words, for an editor, and as a check.
+"""Valid values of tags and similar settings: in words, for an editor, and as a check.
 
     Value("a whole number of at least 1", {"type": "integer", "minimum": 1}, fits, read)
 

@@ -1,4 +1,4 @@
-"""``translate(plan, options) -> DagSpec``: everything about a DAG that follows from a plan. Pure.
+"""Translates a plan into a ``DagSpec``, all that a DAG needs; ``translate`` is a pure function.
 
 What needs a plan is imported when it is first used: a worker's task starts from a compiled
 specification.

@@ -32,10 +32,10 @@ class StreamTask:
     """What makes a pipe's task one of a stream.
 
     Attributes:
-        producers: task ids of the pipes that it reads from: once told to stop, it goes on until
+        producers: task ids of the pipes that it reads from: once asked to stop, it goes on until
             they have ended. None where each stream ends by itself.
         lifetime: how long it runs.
-        start_seconds: how long its driver may be silent before it has told how it is.
+        start_seconds: how long its driver may be silent before its first report.
         silence_seconds: how long it may be silent from then on; 0 for unlimited, from the start.
     """
 
@@ -133,14 +133,14 @@ class GateSpec:
 
 @dataclass(frozen=True, slots=True)
 class StopSpec:
-    """The task whose end tells the streams of a run to stop, sources first.
+    """The task whose end stops the streams of a run, sources first.
 
     Attributes:
         task_id: an id that no pipe's task has.
         label: what the UI calls it.
         trigger_rule: Airflow's name of the rule.
         streams: task ids of all streams: when they have ended, so has it.
-        after_seconds: when it ends by itself; None: when somebody says so.
+        after_seconds: when it ends by itself; None: no limit.
         doc: what it is there for.
         upstream: nothing.
     """
@@ -195,7 +195,7 @@ class DagSpec:
         on_error: what a failed pipe means for the others.
         plan_digest: the plan that it was compiled from.
         lifetime: the lifetime of its streams; None for a DAG without any.
-        stop: the task that tells its streams to stop, where they do not end by themselves.
+        stop: the task that stops its streams, where they do not end by themselves.
     """
 
     dag_id: str

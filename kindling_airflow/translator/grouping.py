@@ -1,11 +1,11 @@
-r"""What the UI shows as groups: generations, or the values of a tag. Groups never form a cycle.
+r"""Groups tasks for the UI by generation, or by a tag's value. Groups never form a cycle.
 
 Airflow cannot show groups that depend on each other in a circle; its pages answer with an error.
 Generations cannot do that. The values of a tag can, where a gold pipe feeds a silver one:
 
     s1 (silver) -> g1 (gold) -> s2 (silver)       groups: silver {s1}, gold {g1}, silver (2) {s2}
 
-So the second time that data comes back to a value, the group begins anew. What a page shows is no
+So the second time that data comes back to a value, a new group begins. What a page shows is no
 reason to refuse a DAG that can run. The values are put into an order (topological as far as there
 is one), and each edge against that order starts a new round; (round, value) then only ever rises
 along edges, and groups that are acyclic already stay in one piece.

@@ -1,4 +1,4 @@
-"""What a deployment decides about the translation of a plan."""
+"""The options of a deployment for the translation of a plan."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNLIMITED = 2**31 - 1
 class OnError(str, Enum):
     """What a failed pipe means for the others; the error strategies of ``GenerationExecutor``.
 
-    A pipe that was skipped, because it had nothing to do, stops nobody under any of them.
+    A pipe that was skipped because it had nothing to do stops no other under any of them.
     """
 
     FAIL_FAST = "fail_fast"
@@ -117,12 +117,12 @@ class TranslateOptions:
 
     @property
     def task_settings(self) -> Mapping[str, Any]:
-        """What is said of every pipe, as one layer of settings."""
+        """What is set for every pipe, as one layer of settings."""
         plain = {name: getattr(self, name) for name in _PLAIN}
         return merged({k: v for k, v in plain.items() if v is not None}, self.settings)
 
     def width_of(self, pool: str) -> int | None:
-        """Return how many slots a pool has, as far as the deployment says."""
+        """Return how many slots a pool has, as far as the deployment sets it."""
         if pool == self.pool:
             return self.width
         return self.pools.get(pool, UNLIMITED if pool == DEFAULT_POOL else None)

@@ -1,4 +1,4 @@
-"""Which settings hold for which pipe: tags, definition, overrides; resolved once per kind of pipe.
+"""Resolves the settings of pipes from tags, definition, overrides; once per kind of pipe.
 
 Pipes that the same patterns match, and that say the same of themselves, share one
 :class:`TaskSettings`; a thousand pipes under three patterns cost a handful of merges.

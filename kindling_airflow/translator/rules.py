@@ -1,4 +1,4 @@
-r"""Who runs when: trigger rules, barriers, and the task that keeps a failure from passing unseen.
+r"""Decides when tasks run: trigger rules, barriers, and the task that makes failures visible.
 
 | on_error          | pipe                                   | barrier       |
 |-------------------|----------------------------------------|---------------|
@@ -52,8 +52,8 @@ def barriers(
 ) -> Iterator[EmptySpec]:
     """Yield the task behind each generation but the last, where there is a barrier.
 
-    Who depends on a failed pipe is a matter of the data edges, so a barrier lets everybody pass,
-    but for ``fail_fast``: there nothing more is started.
+    Data edges decide which pipes depend on a failed one, so a barrier passes after any outcome,
+    except under ``fail_fast``: there nothing more is started.
     """
     if options.barrier != Barrier.GENERATION:
         return
@@ -77,11 +77,11 @@ def outcome(
 
     Args:
         ids: the task ids by pipe id.
-        sinks: the pipes that nobody of the plan reads from.
+        sinks: the pipes that no other pipe of the plan reads from.
         options: the deployment's options.
     """
     swallows = options.on_error == OnError.CONTINUE
-    # Behind a barrier that lets everybody pass, a pipe without readers is no leaf any more.
+    # Behind a barrier that passes after any outcome, a pipe without readers is not a leaf.
     hides = options.barrier == Barrier.GENERATION and options.on_error == OnError.SKIP_DEPENDENTS
     if not (swallows or hides or options.closing == Closing.ALWAYS):
         return None

@@ -1,8 +1,8 @@
-"""Where each setting of a pipe's task comes from: which layer said it last.
+"""Where each setting of a pipe's task comes from: which layer set it last.
 
     default  <  tag  <  definition  <  overrides, from the widest pattern to the exact id
 
-Settings that are merged key by key are told key by key: ``spark.conf.spark.executor.memory``.
+Settings that are merged key by key are reported key by key: ``spark.conf.spark.executor.memory``.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class SettingSource:
     Attributes:
         key: the setting; of one that is merged key by key, the way to the key.
         value: what holds; secrets are hidden.
-        source: what said it.
-        covers: what said something else before, the weakest first.
+        source: what set it.
+        covers: what set another value before, the weakest first.
     """
 
     key: _Path

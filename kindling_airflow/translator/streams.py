@@ -1,4 +1,4 @@
-r"""Plans with streams: what waits for readiness, what tells them to stop, and what they need.
+r"""Plans with streams: what waits for readiness, what stops them, and what they need.
 
 A stream's task is alive as long as its query, so the next generation waits for a *gate*, never for
 an end ([x] is a streaming pipe, x a batch pipe):
@@ -10,11 +10,11 @@ an end ([x] is a streaming pipe, x a batch pipe):
                                            stop_streams                its end asks for the drain
 
 A stream waits for the gate of the generation before its own, a batch pipe for the last one and for
-the batch pipes that it reads from. A gate is skipped where streams are told to stop before they are
-ready, and with it all that comes behind. A batch pipe is not, if one that it reads from was skipped
-because it had nothing to do; so it waits for the gate itself, and one success will do.
+the batch pipes that it reads from. A gate is skipped if streams are asked to stop before they are
+ready, and with it everything after it. A batch pipe is not skipped when one that it reads from was
+skipped because it had nothing to do; so it waits for the gate itself, and one success will do.
 
-With the lifetime ``available_now`` nothing lives on: each stream takes what is there and ends. The
+With the lifetime ``available_now`` no stream keeps running: each takes what is there and ends. The
 order is that of a batch plan then, whatever the strategy says, and edges are data edges.
 """
 
@@ -50,7 +50,7 @@ class Wired:
         outcome: the task behind all pipes, where there is one.
         barriers: the tasks between generations of batch pipes.
         gates: the tasks behind generations of streams, by the group that they are in.
-        stop: the task that tells streams to stop.
+        stop: the task that stops streams.
     """
 
     plan: ExecutionPlan
@@ -98,7 +98,7 @@ class Streaming:
 
         Args:
             pipe_id: the stream.
-            producers: the ids of the tasks that write what it reads, where streams live on.
+            producers: the ids of the tasks that write what it reads, where streams keep running.
         """
         own = self.settings[pipe_id]
         return StreamTask(producers, self.lifetime, own.ready_timeout, own.silence_timeout)

@@ -1,4 +1,4 @@
-"""What is wrong with the tags of a plan's pipes, wherever the plan is to run."""
+"""Checks the tags of a plan's pipes, wherever the plan is to run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be said of one pipe's task: the keys, their checks, and how layers of them are merged.
+"""The settings of one pipe's task: the keys, their checks, and how layers of them are merged.
 
     pipe's tags  <  definition  <  overrides, from the widest pattern to the exact id
 
@@ -115,7 +115,7 @@ class TaskSettings:
 
 _KEYS = tuple(item.name for item in fields(TaskSettings))
 TASK_KEYS = tuple(key for key in _KEYS if key not in ("pool", "priority"))
-"""What can be said of all pipes at once."""
+"""The keys that can be set for all pipes at once."""
 
 
 def merged(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:

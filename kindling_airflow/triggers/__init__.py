@@ -1,1 +1,1 @@
-"""What deferred tasks wait for: the readiness and the end of streams."""
+"""The triggers that wait for the readiness and the end of streams."""

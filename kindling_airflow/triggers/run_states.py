@@ -1,4 +1,4 @@
-"""What the states of a run's tasks mean for its streams. Pure.
+"""Interprets the states of a run's tasks for its streams, without side effects.
 
 A task has *ended* when only a user can restart it; one that is up for a retry has not. A task that
 the run does not have (any more) counts as ended.

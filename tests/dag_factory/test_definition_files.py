@@ -126,7 +126,7 @@ def test_a_dag_file_in_a_zip_says_that_it_finds_nothing(dags: Path, tmp_path: Pa
     with pytest.raises(DefinitionError) as refused:
         load_dags(dags / "bundle.zip" / "kindling_dags.py")
     assert str(refused.value) == (
-        f"the DAG file lies in the zip '{dags / 'bundle.zip'}', from which definitions cannot be "
+        f"the DAG file is in the zip '{dags / 'bundle.zip'}', from which definitions cannot be "
         "read\n  Fix: unpack the zip into the DAGs folder, or put the DAG file and its "
         "definitions there."
     )

@@ -145,7 +145,7 @@ SHOP = {"provider_type": "jdbc", "provider_connection": "shop", "provider_table"
         (
             {"provider_path": "a/_kindling/b"},
             (
-                "tag provider.path 'a/_kindling/b' lies in '_kindling', where results are staged\n"
+                "tag provider.path 'a/_kindling/b' is in '_kindling', where results are staged\n"
                 "  Fix: use a path beneath the warehouse root, or an absolute path or URI."
             ),
         ),

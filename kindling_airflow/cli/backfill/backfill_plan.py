@@ -1,4 +1,4 @@
-"""What a backfill will run and write, as data and as text. Does not call Airflow."""
+"""Plans a backfill: what it will run and write, as data and as text. Does not call Airflow."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class ChildStream:
         self._news = _NOT_YET
 
     def take(self, news: Mapping[str, Any]) -> None:
-        """Take a report of the session."""
+        """Handle a report of the session."""
         self._news = news
 
     def is_ready(self) -> bool:

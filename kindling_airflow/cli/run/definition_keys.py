@@ -1,4 +1,4 @@
-"""How ``run`` treats each key of a definition, and which set keys it ignores.
+"""Defines how ``run`` treats each key of a definition, and which set keys it ignores.
 
 A definition is written for a DAG. Keys that define what a run computes apply in one process as
 well; keys that define when and where Airflow runs it do not apply. The run prints the keys that are

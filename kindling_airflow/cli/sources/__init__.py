@@ -1,1 +1,1 @@
-"""What a command works on: manifest and plan, read from whatever its argument names."""
+"""Reads what a command works on, manifest and plan, from whatever its argument names."""

@@ -84,7 +84,7 @@ def _limit(call: Call, left: float | None, share: float) -> float | None:
 
 
 def _read(selector: selectors.BaseSelector, ends: Sequence[float | None]) -> None:
-    """Take in what the children have written; wait for it as long as none of them is late."""
+    """Read what the children have written; wait for it as long as none of them is late."""
     patience = min([_LOOK, *(end - time.monotonic() for end in ends if end is not None)])
     for key, _ in selector.select(max(patience, 0.0)):
         key.data.read()

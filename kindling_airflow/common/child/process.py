@@ -92,7 +92,7 @@ class _Pipe:
         os.set_blocking(self.reader, False)
 
     def read(self) -> bool:
-        """Take in what has come; return whether there may be more."""
+        """Read the available output; return whether there may be more."""
         try:
             found = os.read(self.reader, _CHUNK)
         except BlockingIOError:

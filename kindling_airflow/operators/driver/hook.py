@@ -163,7 +163,7 @@ def interpreter_defaults(
 ) -> dict[str, str]:
     """Return the variables that let a driver run on this Python, where the deployment sets none.
 
-    ``spark-submit`` of an installed pyspark lies beside the interpreter, which need not be on the
+    ``spark-submit`` of an installed pyspark is beside the interpreter, which need not be on the
     ``PATH`` of a service; and Spark would use the first ``python3`` there. Executors of a cluster
     have their own Python.
     """

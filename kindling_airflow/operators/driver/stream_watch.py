@@ -1,7 +1,7 @@
-"""How a task follows the driver of its stream, which reports its state every two seconds.
+"""Follows the driver of a stream, which reports its state every two seconds.
 
 - :class:`StreamProgress` passes the news on to XComs and the log.
-- :class:`DrainOrder` tells the driver to drain when its turn has come, sources first. Each task
+- :class:`DrainOrder` signals the driver to drain when its turn has come, sources first. Each task
   decides by itself: is there a reason to stop, and have all tasks ended that write what the stream
   reads? Then nothing more can come, and the driver processes what has arrived and ends.
 - :class:`Watchdog` kills a driver that is silent. A JVM that is frozen, or that only collects

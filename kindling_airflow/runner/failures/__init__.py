@@ -1,1 +1,1 @@
-"""Why a pipe failed, and whether a retry can help."""
+"""Explains why a pipe failed, and whether a retry can help."""

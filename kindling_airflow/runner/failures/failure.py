@@ -1,4 +1,4 @@
-"""What went wrong, for the report: the pipe's own error first, and none of Spark's plumbing.
+"""Describes a failure for the report: the pipe's own error first, without Spark's internals.
 
 An error that crossed from the JVM carries hundreds of lines of its stack; what a person needs are
 the messages along the chain of causes, the last of which is usually the reason.

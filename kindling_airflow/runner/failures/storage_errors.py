@@ -1,4 +1,4 @@
-"""What a file system refused while a result was written: no room, no right, no place.
+"""Explains errors of a file system while a result was written: no space, or no permission.
 
 Java reports it at the end of a chain of causes whose other members speak of tasks and jobs, or not
 at all of what was written and where.
@@ -25,7 +25,7 @@ _NO_RIGHT = (
 
 @contextmanager
 def naming_storage_errors(entity_id: str, location: str, doing: str) -> Iterator[None]:
-    """Say of which entity it was that a file system refused something.
+    """Name the entity in the error of a file system that refused an operation.
 
     Raises:
         EntityError: the file system refused; a retry may succeed.
@@ -48,7 +48,7 @@ def naming_storage_errors(entity_id: str, location: str, doing: str) -> Iterator
 
 
 def storage_refusal(error: BaseException) -> str:
-    """Return what the file system reason, where an error stands for that; else ""."""
+    """Return the reason that the file system gave, if it caused an error; else ""."""
     link: BaseException | None = error
     while link is not None:
         for java in reversed(java_causes(link)):

@@ -1,4 +1,4 @@
-"""What a pipe reads in one run: everything, a slice, or what its driving input has gained."""
+"""Reads the inputs of one run of a pipe: whole, a slice, or new rows of its driving input."""
 
 from __future__ import annotations
 

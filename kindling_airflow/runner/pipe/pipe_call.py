@@ -1,4 +1,4 @@
-"""What every run of a pipe begins with, a batch or a stream: its declaration, and its call."""
+"""Loads the declaration of a pipe and calls it: the beginning of every run, batch or stream."""
 
 from __future__ import annotations
 

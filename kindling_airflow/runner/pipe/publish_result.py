@@ -1,4 +1,4 @@
-"""From a pipe's result to the published table: checked, staged, judged, put in place."""
+"""Publishes a pipe's result: checked, staged, judged, put in place."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def publish_result(
     before_publish: Callable[[], None],
     before_stage: Callable[[], None] = lambda: None,
 ) -> tuple[Published, tuple[ExpectationReport, ...]]:
-    """Publish what a pipe returned; return what was published, and what became of expectations.
+    """Publish what a pipe returned; return what was published, and the outcome of expectations.
 
     Args:
         where: where it goes.

@@ -4,11 +4,11 @@
                       bronze.orders  -> the same, for ids in backquotes
     arguments:        :interval_start, :interval_end, :run_id, :pipe_id, and the run's parameters
 
-Temporary views belong to a session, and pipes that run at once share theirs. So each query has a
-session of its own, which shares everything else: executors, kept tables, settings. Views under
-names of their own in the shared session would not do: Spark drops what it keeps of a table together
-with a view of that table. Values go in as typed arguments; where a session's parser loses them, as
-the typed literals that Spark's own parser makes of them.
+Temporary views belong to a session, and pipes that run at once share theirs. So each query has its
+own session, which shares everything else: executors, kept tables, settings. Unique view names in
+the shared session would not do: Spark drops what it keeps of a table together with a view of that
+table. Values go in as typed arguments; where a session's parser loses them, as the typed literals
+that Spark's own parser makes of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a pipe may know about its run, and the run's data interval."""
+"""The context that a pipe may know: its run, and the run's data interval."""
 
 from __future__ import annotations
 

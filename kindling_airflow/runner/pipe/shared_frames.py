@@ -63,7 +63,7 @@ class SharedFrames:
         self._forget(lambda part: part.entity_id == entity_id)
 
     def forget(self, location: str) -> None:
-        """Forget what was read at a place, because something else lies there now."""
+        """Forget what was read at a place, because its content has changed."""
         self._forget(lambda part: part.location == location)
 
     def read(

@@ -1,4 +1,4 @@
-"""What every provider that writes must hold, as checks that any test framework can run.
+"""The contract of providers that write, as checks that any test framework can run.
 
     from kindling_airflow.runner.providers.contract import RULES, Case
 

@@ -1,4 +1,4 @@
-"""What the runner asks of a storage format: five calls, of which a source needs three.
+"""The interface of a storage format: five calls, of which a source needs three.
 
     describe   what and where it is, for reports and links; reads nothing
     exists     is there something to read?
@@ -7,7 +7,7 @@
     publish    put what was staged in the table's place    (not a source)
 
 A provider is a class. It is made with a :class:`ProviderContext` whenever the runner needs it, so
-it keeps nothing between calls. What only some formats can do is a protocol of its own, such as
+it keeps nothing between calls. What only some formats can do is a separate protocol, such as
 :class:`Counts`, and what a call may have to know one day travels in a record (:class:`Write`,
 :class:`Staged`), so providers stay valid when the runner learns more.
 """

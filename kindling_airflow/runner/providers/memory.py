@@ -44,7 +44,7 @@ class MemoryProvider:
         return frame
 
     def count(self, entity: EntityMetadata, frame: DataFrame) -> int:  # noqa: ARG002 (interface)
-        """Return the number of rows, which lie in memory."""
+        """Return the number of rows, which are in memory."""
         return frame.count()
 
     def stage(self, entity: EntityMetadata, frame: DataFrame, write: Write) -> Staged:
@@ -54,7 +54,7 @@ class MemoryProvider:
         return Staged(f"memory:{entity.entityid}/{write.attempt}", kept.count(), kept)
 
     def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> None:  # noqa: ARG002
-        """Let readers have it from now on."""
+        """Make the result visible to readers."""
         self._tables(entity).put(entity.entityid, staged.frame)
 
     def _tables(self, entity: EntityMetadata) -> MemoryTables:

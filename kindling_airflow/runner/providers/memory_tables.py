@@ -1,4 +1,4 @@
-"""Where the tables of ``provider_type: memory`` live: in the session of one process."""
+"""Stores the tables of ``provider_type: memory``, in the session of one process."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ class MemoryTables:
             return self._tables.get(entity_id)
 
     def put(self, entity_id: str, frame: DataFrame) -> None:
-        """Put a table in the place of the one of before."""
+        """Store a table, in place of an earlier one."""
         with self._lock:
             self._tables[entity_id] = frame

@@ -31,7 +31,7 @@ class RateProvider:
         return EntityDescription("rate", "rate", {"rows_per_second": rate})
 
     def exists(self, entity: EntityMetadata) -> bool:  # noqa: ARG002 (interface)
-        """Tell that there is something to read: always."""
+        """Return True: there is always something to read."""
         return True
 
     def read(self, entity: EntityMetadata) -> DataFrame:

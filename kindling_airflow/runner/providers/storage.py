@@ -193,7 +193,7 @@ class Storage:
     def unwritable(self, path: str) -> str:
         """Return a pattern of the characters that names of files cannot have; "" if all can.
 
-        Java writes a question mark for each one that the encoding of its own process lacks: two
+        Java writes a question mark for each one that the encoding of its process lacks: two
         names become one. That encoding comes from the locale (``LANG=C`` knows no umlauts).
         """
         jvm: Any = self._spark._jvm

@@ -1,4 +1,4 @@
-"""What the streaming sinks of all formats share: the query's name, checkpoint, mode and trigger."""
+"""Writes streams for all formats: the query's name, checkpoint, mode and trigger."""
 
 from __future__ import annotations
 

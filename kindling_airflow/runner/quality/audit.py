@@ -69,7 +69,7 @@ class Audit:
         ).where(keep)
 
     def verdict(self, staged: Staged) -> tuple[ExpectationReport, ...]:
-        """Return what became of each expectation of an output that is not published yet.
+        """Return the outcome of each expectation of an output that is not published yet.
 
         Raises:
             ExpectationError: the output must not be published.

@@ -1,4 +1,4 @@
-"""From counts to a verdict: what became of each expectation, and whether anything is published."""
+"""Derives the outcome of each expectation from counts, and whether anything is published."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kindling_airflow.protocol.contracts import ExpectationReport, Outcome, coun
 def judged(
     expected: Expectation, stern: str, rows: int, violations: int | None
 ) -> ExpectationReport:
-    """Return what became of an expectation.
+    """Return the outcome of an expectation.
 
     Args:
         expected: the expectation.

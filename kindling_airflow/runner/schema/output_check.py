@@ -80,7 +80,7 @@ def _repeated(names: list[str]) -> dict[str, int]:
 def _without_nulls(
     pipe: PipeMetadata, output: EntityMetadata, frame: DataFrame, declared: StructType
 ) -> DataFrame:
-    """Let nulls where ``NOT NULL`` is declared, and texts longer than declared, be errors.
+    """Make nulls where ``NOT NULL`` is declared, and texts longer than declared, errors.
 
     They are raised when the rows are computed.
     """

@@ -1,4 +1,4 @@
-"""What a session needs for the formats that its pipes read and write, set before it is made.
+"""The properties that a session needs for the formats of its pipes, set before it is made.
 
 Extensions and the session catalog cannot be changed once a session is there. A deployment that has
 set them itself keeps what it has.

@@ -33,7 +33,7 @@ class SessionStreams:
         self._telling = threading.Lock()  # what is older must not go out later
 
     def serve(self, message: Mapping[str, Any]) -> None:
-        """Do what a message asks for, however long it takes, and answer."""
+        """Carry out the request of a message, however long it takes, and answer."""
         pipe_id, what = message["pipe_id"], message["do"]
         failed = None
         try:

@@ -1,7 +1,7 @@
 """Publishes each batch of a query like the result of a run: staged, checked, put in place.
 
-A batch that is done again, because the driver has died in the middle, is known by its name, which
-is made of the checkpoint, the query and the number of the batch: what it has left is removed, and
+A batch that is retried, because the driver has died in the middle, is known by its name, which is
+made of the checkpoint, the query and the number of the batch: what it has left is removed, and
 what it has appended is not appended again.
 """
 
@@ -37,7 +37,7 @@ class BatchPublisher:
 
     Attributes:
         error: why a batch was not published.
-        expectations: what became of each in the last batch.
+        expectations: the outcome of each in the last batch.
         rows: how many rows it has put in place; of those that replace the table, the last batch's.
     """
 

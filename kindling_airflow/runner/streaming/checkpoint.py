@@ -1,12 +1,12 @@
-"""Where a query keeps how far it is, and whether it still fits the pipe.
+"""The checkpoint of a query, and the check that it still fits the pipe.
 
     <checkpoint>/offsets/ commits/ state/ sources/ metadata     Spark's
     <checkpoint>/kindling.json                                  what it was made for
 
 Spark notices few of the changes that make a checkpoint unusable, some of them only when the first
 batch fails, and others never: a query that reads another table, or sums where it counted, goes on
-with numbers that are wrong. So what a checkpoint was made for stands beside it, and a query that is
-for something else is not started.
+with numbers that are wrong. So what a checkpoint was made for is stored beside it, and a query
+that is for something else is not started.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Checkpoint:
         self._note(purpose)
 
     def _clear(self) -> None:
-        """Take away what a driver has left that died before its first batch had begun.
+        """Remove the files of a driver that died before its first batch had begun.
 
         Spark (4.1) does not begin where there is anything, so the pipe could never run again.
         Where batches are done but none has begun, files were deleted: Spark refuses it.

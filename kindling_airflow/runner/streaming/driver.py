@@ -133,7 +133,7 @@ class _StreamRun:
             time.sleep(_LOOK_SECONDS / 2)
 
     def _listen(self) -> None:
-        """Let SIGUSR1 request draining.
+        """Install a handler of SIGUSR1 that requests draining.
 
         The handler does nothing but set an attribute: it may run in the middle of anything, where a
         lock (an Event has one) may be held by the very code that it interrupts.

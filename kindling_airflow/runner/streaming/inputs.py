@@ -1,4 +1,4 @@
-"""What a streaming pipe reads: its first input as a stream, the others as tables."""
+"""Reads the inputs of a streaming pipe: the first as a stream, the others as tables."""
 
 from __future__ import annotations
 

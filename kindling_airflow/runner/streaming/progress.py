@@ -30,7 +30,7 @@ class ProgressCounts:
         self.rows_out: int | None = 0
 
     def look(self, query: StreamingQuery) -> None:
-        """Take in the batches that a query has done since the last look."""
+        """Read the batches that a query has finished since the last call."""
         with self._lock:
             for document in _news(query, self._seen):
                 self._seen = str(document["timestamp"])

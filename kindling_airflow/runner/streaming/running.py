@@ -2,7 +2,7 @@
 
     drain    what the source has now gets done          bounded by the pipe's stream.drain_timeout
     stop     the query ends; its checkpoint stays where it is, and nothing is lost. A batch that is
-             under way is given up, and done again by the next query on the checkpoint
+             under way is given up, and retried by the next query on the checkpoint
 
 Knows neither signals nor standard output, and may be asked by several threads at once.
 """
@@ -81,7 +81,7 @@ class RunningStream:
 
     @property
     def expectations(self) -> tuple[ExpectationReport, ...]:
-        """What became of each expectation in the last batch that was published."""
+        """The outcome of each expectation in the last batch that was published."""
         return () if self._batches is None else self._batches.expectations
 
     @property
@@ -120,7 +120,7 @@ class RunningStream:
             return self._is_beginning_again or bool(self._query.isActive)
 
     def error(self) -> BaseException | None:
-        """Return why it failed, or None; what stopping did to a batch under way is no failure."""
+        """Return why it failed, or None; what stopping did to a batch under way does not count."""
         with self._lock:
             if self._is_ending:
                 return self._error_before

@@ -1,4 +1,4 @@
-"""From a request to a running query.
+"""Starts a query as a request asks for it.
 
 declarations -> inputs, the first as a stream -> function -> checks -> checkpoint -> query
                                                                 |

@@ -1,4 +1,4 @@
-"""Lines of CSV files that Spark would misread without a word.
+"""Finds lines of CSV files that Spark would misread silently.
 
 A value that goes over several lines makes of one row two, which have the right number of fields if
 it holds separators as well; and bytes that are not UTF-8 become U+FFFD. Both can be seen in a line

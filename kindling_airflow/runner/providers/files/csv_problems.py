@@ -1,4 +1,4 @@
-"""Why Spark has failed at a CSV file: looked up once it has, to name the lines."""
+"""Finds the lines of a CSV file at which Spark has failed, after the failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the CSV files of an entity are read."""
+"""Reads the CSV files of an entity."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class CsvReading(FileReading):
 
 
 def _failed_files(error: BaseException) -> Iterator[str]:
-    """Yield the files at which Spark says that it has failed."""
+    """Yield the files at which Spark reports a failure."""
     for java in java_causes(error):
         family: Any = java.getClass()
         if "SparkException" in str(family.getName()) and java.getCondition() is not None:

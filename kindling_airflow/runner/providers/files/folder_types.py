@@ -61,7 +61,7 @@ def with_kept_texts(
     declared: StructType | None,
     load: Callable[[StructType], DataFrame],
 ) -> DataFrame:
-    """Return files of others, with what stands in the names of their folders as it is.
+    """Return files of others, with the values in the names of their folders as they are.
 
     Args:
         frame: what Spark makes of them.

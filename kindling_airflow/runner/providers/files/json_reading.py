@@ -1,4 +1,4 @@
-"""How the JSON files of an entity are read."""
+"""Reads the JSON files of an entity."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def line_number(session: SparkSession, name: str, digest: str) -> int | None:
 
 
 def digest_of(line: bytes) -> str:
-    """Return what Spark's function ``md5`` says of a line."""
+    """Return the result of Spark's function ``md5`` for a line."""
     return hashlib.md5(line, usedforsecurity=False).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What a run says of records that it cannot read, and where it keeps them aside.
+"""Reports records that a run cannot read, and stores them aside.
 
 <root>/_kindling/malformed/<entity>/<task instance>/    file, reason and record, as JSON lines
 """
@@ -104,7 +104,7 @@ _REMEDIES = {
 def keep_aside(
     entity: EntityMetadata, context: ProviderContext, instance: str, found: Callable[[], DataFrame]
 ) -> str:
-    """Write malformed records to the entity's place for them, and return what to say of it."""
+    """Write malformed records to the entity's place for them, and return a message about it."""
     storage: Any = context.storage
     name = f"{escape_component(entity.entityid)}/{instance}"
     place = f"{context.warehouse.rstrip('/')}/_kindling/malformed/{name}"

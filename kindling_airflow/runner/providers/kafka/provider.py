@@ -1,7 +1,7 @@
 """Topics of Kafka: read as streams and as they are now, written by streams, at least once.
 
 A topic has no publish: a record is seen as soon as it is sent. So only streams write one; a batch
-that is done again, because its driver has died, sends its records again.
+that is retried, because its driver has died, sends its records again.
 
 The jars must be on the driver's class path when it starts (``airflow kindling jars kafka``).
 """

@@ -103,7 +103,7 @@ class ParquetProvider:
         return self._log(entity).consistent(lambda: self._look(entity))
 
     def count(self, entity: EntityMetadata, frame: DataFrame) -> int:  # noqa: ARG002 (interface)
-        """Return the number of rows, as the files' footers say."""
+        """Return the number of rows, from the files' footers."""
         return count_rows(frame)
 
     def read_gained(self, entity: EntityMetadata, output: EntityMetadata, instance: str) -> Gained:
@@ -128,7 +128,7 @@ class ParquetProvider:
         """Write a result to the staging area and count what is really there.
 
         Raises:
-            PipeRunError: rows lie outside of the slice that is replaced, or the columns are not
+            PipeRunError: rows are outside of the slice that is replaced, or the columns are not
                 those of the table whose other rows stay.
         """
         location = self._context.location_of(entity)
@@ -293,7 +293,7 @@ class ParquetProvider:
     def _check_slice(
         self, entity: EntityMetadata, frame: DataFrame, path: str, part: IntervalSlice
     ) -> None:
-        """Refuse rows outside of the slice: as partitions are folders, their names tell."""
+        """Refuse rows outside of the slice: partitions are folders, so their names suffice."""
         kind = frame.schema[part.column].dataType.simpleString()
         if kind not in ("date", "string"):
             raise PipeRunError(

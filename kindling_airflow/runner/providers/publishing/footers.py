@@ -1,4 +1,4 @@
-"""How many rows parquet files hold, by their footers: exact, and without a Spark job.
+"""Counts the rows of parquet files by their footers: exact, and without a Spark job.
 
 A count by Spark is two jobs, half a second of a small driver's time. What the footers of a few
 files say is there in milliseconds; with many files Spark, which reads them side by side, is

@@ -1,4 +1,4 @@
-"""Which files Spark passes over when it reads a folder, by their names alone.
+"""Finds files that Spark ignores when it reads a folder, by their names alone.
 
     _SUCCESS    .crc    part-0._COPYING_    .day=1/    _day/     passed over
     part-0.parquet      _day=1/             day=_x/              read

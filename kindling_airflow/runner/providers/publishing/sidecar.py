@@ -1,12 +1,12 @@
-"""What the files of a parquet table do not keep, and the file beside them that does.
+"""The sidecar of a parquet table: it holds what the table's files do not keep.
 
     _kindling.json    {"version": 1, "schema": ..., "partition_time_zone": "UTC"}
 
-Partition columns stand in the names of folders. These keep neither their types (``month=01`` would
-come back as the integer 1) nor their place among the columns (Spark puts them last), and a
+Partition columns are encoded in the names of folders. These keep neither their types (``month=01``
+would come back as the integer 1) nor their place among the columns (Spark puts them last), and a
 timestamp is a local time there, twice the same in the hour that a change of clocks repeats. So the
-schema lies beside the files, in the order in which it was written, and timestamps are written to
-names of folders, and read from them, in UTC, whatever the time zone of the session.
+schema is stored beside the files, in the order in which it was written, and timestamps in names of
+folders are written and read in UTC, whatever the time zone of the session.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ class SlicedTable:
             attempt: the attempt.
             sidecar: the table's new sidecar; None if it stays.
             lies_in: whether the partition with these values is part of the slice; None if only
-                partitions further in can tell.
+                partitions further in decide it.
         """
         found = self._data_files(staged)
         return Commit(

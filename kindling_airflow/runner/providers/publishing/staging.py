@@ -6,8 +6,8 @@
     2. publish   one transaction of the format reads it      the old table, or the new one
     3. delete what was staged
 
-A transaction that meets another one of a different run fails, and is done again on the table as it
-is then. That is safe because each of them gives the same table when it is done twice.
+A transaction that conflicts with one of another run fails, and is retried on the table as it is
+then. That is safe because transactions are idempotent.
 
 On a machine's own disk a rename may replace a file that is there already, and both formats commit
 by a rename. There the publishes of one table wait for each other, by a lock that the system lets go
@@ -57,7 +57,7 @@ def stage_beside(
     """Write a result to the staging area, and check what is really there.
 
     Raises:
-        PipeRunError: rows lie outside of the slice that is replaced, or the columns by which rows
+        PipeRunError: rows are outside of the slice that is replaced, or the columns by which rows
             are merged are null or not unique, or the format would change partition values.
     """
     storage, area = context.storage, area_of(context.location_of(entity), "staging")

@@ -1,6 +1,6 @@
-"""Columns that a format cannot have: their types, their names, and what it is partitioned by.
+"""Finds columns that a format cannot store, by their types, names and role as partitions.
 
-Spark and the formats refuse most of these themselves, late and in words of their own; a few they
+Spark and the formats refuse most of these themselves, late and in their own words; a few they
 take and lose. So all of them are refused before anything is written, in one list.
 
 | | parquet, table | delta | iceberg |

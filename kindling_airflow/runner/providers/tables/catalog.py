@@ -134,7 +134,7 @@ class CatalogTableProvider:
         return Staged(path, staged.count(), staged)
 
     def publish(self, entity: EntityMetadata, staged: Staged, write: Write) -> None:  # noqa: ARG002
-        """Let the table point to the staged result; see the module for what readers see.
+        """Point the table to the staged result; see the module for what readers see.
 
         Raises:
             EntityError: another driver published concurrently.

@@ -1,6 +1,6 @@
 """Delta tables: what was staged is taken over by one transaction of the table's log.
 
-| write mode | transaction | done twice |
+| write mode | transaction | if retried |
 |---|---|---|
 | overwrite | overwrite, columns included | the same rows again |
 | overwrite_interval | overwrite with ``replaceWhere``: the slice | the same rows again |

@@ -1,6 +1,6 @@
 """Iceberg tables: what was staged is taken over by one commit of the table's catalog.
 
-| write mode | commit | done twice |
+| write mode | commit | if retried |
 |---|---|---|
 | overwrite | overwrite of all rows; a new table if columns change | the same rows again |
 | overwrite_interval | overwrite of the slice: whole files, else by MERGE | the same rows again |
@@ -8,7 +8,7 @@
 | merge | MERGE on ``merge_columns`` | the same rows again |
 
 A stream is written by Iceberg's own sink, each batch by one append that names the query and the
-batch's number, and is looked up before it is done again.
+batch's number, and is looked up before it is retried.
 
 An entity with ``provider.table`` is a table of a catalog that the session is configured with.
 Without it, the table is a folder of the warehouse, in a catalog of type ``hadoop`` that is made
