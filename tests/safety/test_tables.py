@@ -94,7 +94,7 @@ def test_a_variable_of_a_shell_is_refused(project: Project, tmp_path: Path, path
     project.pipe("out", lambda: project.spark.range(1))
     report = project.run("out")
     assert report.error is not None
-    assert "variables of a shell are not replaced here" in report.error.message
+    assert "shell variables are not expanded here" in report.error.message
     assert _files(tmp_path) == set()
 
 
