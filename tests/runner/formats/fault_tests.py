@@ -304,7 +304,7 @@ class TestDisks:
         doing = "staged" if when == "while it stages" else "published"
         assert failure(report) == (
             f"entity 'days.flights' at '{days.warehouse}/days.flights': its result could not be "
-            f"{doing}: {disk.says}\n  Fix: make room there, and try again."
+            f"{doing}: {disk.says}\n  Fix: free up space there, then retry."
         )
         assert not report.extra["permanent"]
         assert wrong(days, 1, 2, landing="early") == {}
@@ -324,7 +324,7 @@ class TestDisks:
             "pipe 'days.flights': cannot write the claim of this attempt to the warehouse: "
             f"'{days.warehouse}/_kindling/claims': {days.warehouse}/_kindling/claims/"
         )
-        assert " (Read-only file system)\n  Fix: let [kindling] warehouse" in failure(report)
+        assert " (Read-only file system)\n  Fix: set [kindling] warehouse" in failure(report)
         assert not report.extra["permanent"]
         assert wrong(days, 1, 2, landing="early") == {}
 
@@ -338,7 +338,7 @@ class TestDisks:
         assert failure(days.run("days.flights", 2)) == (
             f"entity 'days.flights' at '{days.warehouse}/days.flights': its result could not be "
             f"staged: Parent path is not a directory: file:{staging}\n"
-            "  Fix: let it be written, and try again."
+            "  Fix: make it writable, then retry."
         )
         staging.unlink()
         assert wrong(days, 1, 2, landing="early") == {}
