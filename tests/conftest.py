@@ -45,11 +45,48 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="kindling-airflow-home-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 
+# What "make test" leaves to "make extended": longer tests of Spark and schedulers. The others of their
+# kind show in a quarter of an hour that the main ways work.
+EXTENDED = frozenset(
+    {
+        "test_airflow_run.py",
+        "test_backfill.py",
+        "test_backfill_faults.py",
+        "test_catalog_example.py",
+        "test_catalog_table.py",
+        "test_ci_example.py",
+        "test_cluster.py",
+        "test_examples.py",
+        "test_format_delta.py",
+        "test_format_iceberg.py",
+        "test_format_kafka.py",
+        "test_hostile_documents.py",
+        "test_hostile_run.py",
+        "test_jdbc.py",
+        "test_kafka_values.py",
+        "test_misbehaving_on_airflow.py",
+        "test_on_a_scheduler.py",
+        "test_orphans.py",
+        "test_plan_page.py",
+        "test_run_command.py",
+        "test_run_definition.py",
+        "test_run_secrets.py",
+        "test_run_streams.py",
+        "test_stable_version.py",
+        "test_start_profile.py",
+        "test_streams.py",
+        "test_versions.py",
+    }
+)
+
+
 @pytest.hookimpl(tryfirst=True)  # before those that were asked for are picked by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"spark", "deployment"}.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("system")
+        if item.path.name in EXTENDED and item.get_closest_marker("system"):
+            item.add_marker("extended")
     # Who broke something small need not wait for Spark to hear of it; what is done for each release
     # goes on beside all else.
     items.sort(key=_comes_late)

@@ -66,7 +66,7 @@ def test_warm_finds_what_is_there_and_says_so(
     assert document["classes_at_start"] > 1000
     assert archive.stat().st_mtime_ns == before
     assert main(["warm", "--folder", str(PROFILES)]) == 0
-    assert capsys.readouterr().out.startswith(f"There is already {archive} (")
+    assert capsys.readouterr().out.startswith(f"Up to date: {archive} (")
 
 
 def test_warm_that_cannot_says_why_and_ends_with_status_1(

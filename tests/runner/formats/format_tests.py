@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -331,7 +332,7 @@ def test_others_that_are_in_the_way_each_time_are_an_error_that_heals(
     provider: Any = case.provider(entity)
     staged = provider.stage(entity, flights(case, [(1, day(1), 1)]), write_of(2, "append"))
     pauses: list[float] = []
-    monkeypatch.setattr(staging_area.time, "sleep", pauses.append)
+    monkeypatch.setattr(staging_area, "time", SimpleNamespace(sleep=pauses.append))
 
     def meet(*_: Any) -> None:
         raise ValueError("another run was here")
