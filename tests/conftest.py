@@ -45,8 +45,8 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="kindling-airflow-home-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 
-# What "make test" leaves to "make extended": longer tests of Spark and schedulers. The others of their
-# kind show in a quarter of an hour that the main ways work.
+# What "make test" leaves to "make extended": longer tests of Spark and schedulers. The others of
+# their kind show in a quarter of an hour that the main ways work.
 EXTENDED = frozenset(
     {
         "test_airflow_run.py",
