@@ -161,7 +161,7 @@ def _rows(project: Path, table: str, columns: str = "*") -> list[tuple[Any, ...]
 def test_what_a_definition_says_holds_in_one_process(project: Path) -> None:
     done = _run(project, "--json", "--exclude", "picked", "-j", "2")
     assert done.returncode == 1, done.stderr
-    assert "note: on_failure_callback: does not hold here" in done.stderr
+    assert "note: on_failure_callback: ignored in this run" in done.stderr
     result = json.loads(done.stdout)
     pipes = {p["pipe_id"]: p for g in result["generations"] for p in g["pipes"]}
     tries = {pipe_id: (pipe["status"], pipe["attempts"]) for pipe_id, pipe in pipes.items()}
@@ -226,11 +226,11 @@ def test_a_run_without_the_interval_that_it_must_have_replaces_nothing(
     (project / "shop.kindling.yaml").write_text(text)
     done = _run(project)
     assert done.returncode == 2
-    assert f"says on_missing_interval: {rule}, and this run has no data interval" in done.stderr
+    assert f"sets on_missing_interval: {rule}, and this run has no data interval" in done.stderr
     assert [path.name for path in (project / "warehouse").iterdir()] == ["raw.csv"]
 
 
 def test_a_parameter_that_airflow_would_refuse_is_refused(project: Path) -> None:
     done = _run(project, "--param", "days=0")
     assert done.returncode == 2
-    assert "--param days=0: breaks the parameter's schema" in done.stderr
+    assert "--param days=0: violates the parameter's schema" in done.stderr
