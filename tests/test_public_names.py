@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.metadata
 import json
 import subprocess
 import sys
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +16,7 @@ from types import ModuleType
 import pytest
 
 import kindling_airflow
-from kindling_airflow import dag_factory, plan_report
+from kindling_airflow import dag_factory, plan_report, translator
 
 LAZY = [kindling_airflow, dag_factory, plan_report]
 
@@ -32,6 +34,27 @@ def test_version_is_that_of_the_distribution() -> None:
     assert kindling_airflow.__version__ == version("airflow-provider-kindling")
     text = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
     assert f'\nversion = "{kindling_airflow.__version__}"\n' in text
+
+
+def test_in_a_package_the_version_is_that_of_its_info(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package on a cluster is a zip, and knows no installed distribution."""
+    with zipfile.ZipFile(tmp_path / "shop.zip", "w") as package:
+        package.writestr("kindling-package.json", json.dumps({"release": "7.8.9"}))
+
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    place = str(tmp_path / "shop.zip" / "kindling_airflow" / "__init__.py")
+    monkeypatch.setattr(kindling_airflow, "__file__", place)
+    assert kindling_airflow.__version__ == "7.8.9"
+
+
+def test_a_name_that_the_translator_lacks_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'transalte'"):
+        _ = translator.transalte
 
 
 @pytest.mark.parametrize("package", LAZY)
