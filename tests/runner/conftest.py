@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from kindling_airflow.protocol.contracts import RunReport, RunRequest
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
     """A local session, small and in UTC."""
+    from py4j.protocol import Py4JError
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
@@ -34,14 +37,17 @@ def spark() -> Iterator[Any]:
         .getOrCreate()
     )
     yield session
-    session.stop()
+    # Java may have ended already, with processes that tests of schedulers end.
+    with suppress(OSError, Py4JError):
+        session.stop()
     # py4j's connections log when they are deleted: at the end of the interpreter, that is, to
     # handlers whose streams pytest has closed by then.
     gateway = SparkContext._gateway
-    assert gateway is not None
-    gateway.shutdown()
-    gateway.proc.stdin.close()  # which ends Java
-    gateway.proc.wait(60)
+    if gateway is not None:
+        with suppress(OSError, Py4JError, subprocess.TimeoutExpired):
+            gateway.shutdown()
+            gateway.proc.stdin.close()  # which ends Java
+            gateway.proc.wait(60)
     SparkContext._gateway = SparkContext._jvm = None
 
 
