@@ -236,7 +236,7 @@ def test_there_is_nothing_more_to_stop(streams: StreamsAirflow, story: Story) ->
     unknown = streams.airflow.run("kindling", "stop", "record")
     assert (unknown.returncode, unknown.stderr.splitlines()[-1]) == (
         2,
-        "kindling-airflow stop: Airflow knows no DAG 'record'. Did you mean 'records'?",
+        "kindling-airflow stop: DAG not found in Airflow: 'record'. Did you mean 'records'?",
     )
 
 
