@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.data_entities import DataEntityRegistry
+from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.tags.places import place_problems
+from kindling_airflow.tags.places import place_problems, places_of
 
 WAREHOUSE = "/data/ware house"
 
@@ -188,3 +188,18 @@ def test_the_warehouse_is_no_place_for_a_table(path: str) -> None:
             "it\n  Fix: use a provider.path beneath the warehouse."
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("tags", "places"),
+    [
+        ({"provider_type": "memory"}, ()),
+        ({"provider_type": "memory", "provider.path": "a"}, ()),
+        ({"provider_type": "csv", "provider.path": "a/b.csv"}, (("folder", "/lake/a/b.csv"),)),
+        ({"provider_type": "csv"}, ()),
+        ({"provider.path": "/other/a"}, (("folder", "/other/a"),)),
+        ({}, (("folder", "/lake/orders"),)),
+    ],
+)
+def test_places_in_a_warehouse(tags: dict[str, Any], places: tuple[tuple[str, str], ...]) -> None:
+    assert places_of(EntityMetadata("orders", tags=tags), "/lake") == places
