@@ -24,9 +24,10 @@ from kindling_airflow.runner.providers.interface import (
 from kindling_airflow.runner.providers.lookup import provider_for, read_counted
 from kindling_airflow.runner.schema.differences import declared_schema
 from kindling_airflow.runner.schema.input_check import checked_input
+from kindling_airflow.runner.schema.interval_column import interval_kind
 from kindling_airflow.tags.inputs import driving_inputs, skips_empty
 from kindling_airflow.tags.interval_checks import pipe_interval_problems
-from kindling_airflow.tags.intervals import KINDS, IntervalSlice, lookback_of, read_of, slice_of
+from kindling_airflow.tags.intervals import IntervalSlice, lookback_of, read_of, slice_of
 from kindling_airflow.tags.names import ON_EMPTY_TAG
 
 ReadInput = Callable[
@@ -97,13 +98,7 @@ def read_entity(
             f"entity {entity.entityid!r} has no column {part.column!r}, which the tag "
             "interval.column names\n  Fix: correct its tag interval.column."
         )
-    kind = frame.schema[part.column].dataType.simpleString()
-    if kind not in KINDS:
-        raise PipeRunError(
-            f"entity {entity.entityid!r}: its interval column is {part.column!r}, of type "
-            f"{kind.upper()}\n  Fix: use a column of one of the types "
-            f"{', '.join(k.upper() for k in KINDS)}."
-        )
+    kind = interval_kind(entity, frame, part.column)
     rows = frame.where(part.condition(kind))
     is_folder = part.column in entity.partition_columns
     return rows, rows.count() if is_folder else None

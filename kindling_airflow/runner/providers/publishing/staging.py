@@ -38,7 +38,8 @@ from kindling_airflow.runner.schema.differences import (
     quoted,
     schema_differences,
 )
-from kindling_airflow.tags.intervals import KINDS, IntervalSlice
+from kindling_airflow.runner.schema.interval_column import interval_kind
+from kindling_airflow.tags.intervals import IntervalSlice
 from kindling_airflow.tags.names import NEW_COLUMNS_TAG, TABLE_TAG
 
 T = TypeVar("T")
@@ -178,13 +179,7 @@ def _check_slice(entity: EntityMetadata, staged: DataFrame, part: IntervalSlice)
             f"entity {entity.entityid!r}: the result has no column {part.column!r}, which the tag "
             "interval.column names\n  Fix: correct the tag interval.column, or the pipe's result."
         )
-    kind = staged.schema[part.column].dataType.simpleString()
-    if kind not in KINDS:
-        raise PipeRunError(
-            f"entity {entity.entityid!r}: its interval column is {part.column!r}, of type "
-            f"{kind.upper()}\n"
-            f"  Fix: use a column of one of the types {', '.join(k.upper() for k in KINDS)}."
-        )
+    kind = interval_kind(entity, staged, part.column)
     outside = staged.where(~F.coalesce(F.expr(part.condition(kind)), F.lit(False)))
     found = outside.select(quoted(part.column)).distinct().limit(_EXAMPLES + 1).collect()
     if found:
