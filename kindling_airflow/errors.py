@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from kindling_airflow.common.wording import shortened
 
 __all__ = [
+    "CodeDriftError",
     "DeclarationError",
     "DefinitionError",
     "EntityError",
@@ -174,6 +175,10 @@ class EntityError(KindlingAirflowError):
 
 class PipeRunError(KindlingAirflowError):
     """A pipe did not do its work."""
+
+
+class CodeDriftError(KindlingAirflowError):
+    """A driver has other code of the project than its task was compiled for; another may not."""
 
 
 class PipeTimeoutError(PipeRunError):

@@ -112,6 +112,18 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "10",
                         "default": "",
                     },
+                    "code_drift": {
+                        "description": (
+                            "What a task does if the project's code on its worker differs from "
+                            "that of the compiled manifest or of its upstream tasks, or changes "
+                            "while its driver runs: 'warn', 'fail' (the task fails, and is "
+                            "retried) or 'ignore'."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "fail",
+                        "default": "warn",
+                    },
                     "create_pools": {
                         "description": (
                             "Whether the scheduler creates the missing pools of a compiled DAG "

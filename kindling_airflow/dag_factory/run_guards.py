@@ -9,9 +9,10 @@ from kindling_airflow.common.shared_ids import SELECT_PARAM
 from kindling_airflow.definitions.dag_parts import DagParts
 from kindling_airflow.operators.start_checks import (
     fail_after_failure,
+    identify_code,
     reject_selection,
     skip_unless_selected,
-    warn_of_plan_drift,
+    warn_of_drift,
 )
 from kindling_airflow.translator import OnError
 
@@ -44,7 +45,7 @@ def run_guard(parts: DagParts, group_id: str = "", then: Guard | None = None) ->
     def upstream(task_id: str) -> Sequence[str]:
         return [prefix + name for name in parts.upstream(task_id.removeprefix(prefix))]
 
-    return _all([*guards, warn_of_plan_drift(upstream)], then)
+    return _all([*guards, identify_code(parts.code), warn_of_drift(upstream)], then)
 
 
 def stream_guard(parts: DagParts, group_id: str = "", then: Guard | None = None) -> Guard:
@@ -57,7 +58,8 @@ def stream_guard(parts: DagParts, group_id: str = "", then: Guard | None = None)
         group_id: the group that the tasks are in, if they are part of another DAG.
         then: what the definition sets to be called before a pipe.
     """
-    return _all([reject_selection(_choice(group_id), parts.outline.first_pipe)], then)
+    guards = [reject_selection(_choice(group_id), parts.outline.first_pipe)]
+    return _all([*guards, identify_code(parts.code)], then)
 
 
 def _choice(group_id: str) -> str:

@@ -30,7 +30,13 @@ from typing import TYPE_CHECKING, Any
 from kindling_airflow import __version__
 from kindling_airflow.common.atomic_write import write_whole
 from kindling_airflow.common.immutable import freeze, thaw
-from kindling_airflow.definitions.dag_parts import DagParts, Outline, PipeParts, dag_parts
+from kindling_airflow.definitions.dag_parts import (
+    DagParts,
+    Outline,
+    PipeParts,
+    code_of,
+    dag_parts,
+)
 from kindling_airflow.definitions.definition import Definition, check_package, manifest_of, wrapped
 from kindling_airflow.definitions.options import options_of
 from kindling_airflow.definitions.settings_file import settings_files
@@ -38,6 +44,7 @@ from kindling_airflow.definitions.yaml_file import DefinitionFile
 from kindling_airflow.errors import ManifestError
 from kindling_airflow.manifest import DAG_PART, Manifest
 from kindling_airflow.manifest.harvest import is_unchanged
+from kindling_airflow.manifest.project_code import CodeIdentity
 from kindling_airflow.translator import (
     EmptySpec,
     GateSpec,
@@ -89,6 +96,7 @@ def write_compiled(path: Path, read: DefinitionFile, manifest: Manifest) -> None
     if not type(strategy_by_name(definition.strategy)).__module__.startswith("kindling_airflow."):
         manifest.write(path)
         return
+    code = code_of(compiled)
     head = manifest.dumps().removesuffix("\n}\n")
     tail = "\n".join(_lines(compiled)) + _END
     guard = {
@@ -96,6 +104,7 @@ def write_compiled(path: Path, read: DefinitionFile, manifest: Manifest) -> None
         "definition": read.digest,
         "settings": digests,
         "sources": dict(sorted(manifest.sources.items())),
+        "code": {"digest": code.digest, "roots": list(code.roots), "problem": code.problem},
         "text": hashlib.sha256((head + tail).encode()).hexdigest(),
     }
     try:
@@ -143,7 +152,7 @@ def read_compiled_task(read: DefinitionFile, task_id: str) -> tuple[DagParts, No
     start = data.find(_START.encode())
     end = data.find(b",\n", start + len(_START))
     guard = _guard(data[start + len(_START) : end]) if 0 <= start < end else None
-    if guard is None or guard.get("release") != __version__:
+    if guard is None or guard.get("release") != __version__ or "code" not in guard:
         return None
     text = hashlib.sha256(memoryview(data)[:start])
     text.update(memoryview(data)[end + 2 :])
@@ -161,11 +170,12 @@ def read_compiled_task(read: DefinitionFile, task_id: str) -> tuple[DagParts, No
     place = data.find(f"\n      {_json(task_id)}: ".encode(), end)
     if place < 0:
         return None
-    return _task(definition, outline, _value(data, place + 1))
+    code = CodeIdentity(**freeze(guard["code"]))
+    return _task(definition, outline, _value(data, place + 1), code)
 
 
 def _task(
-    definition: Definition, outline: Outline, entry: dict[str, Any]
+    definition: Definition, outline: Outline, entry: dict[str, Any], code: CodeIdentity
 ) -> tuple[DagParts, NodeSpec]:
     kind, own = _KINDS[entry.pop("kind")], freeze(entry.pop("parts", None))
     found = dict(freeze(entry))
@@ -185,7 +195,8 @@ def _task(
     def of_pipe(_: TaskSpec) -> PipeParts:
         return PipeParts(**own)
 
-    return DagParts(definition, outline, of_pipe, lambda _: node.upstream, graph), node
+    parts = DagParts(definition, outline, of_pipe, lambda _: node.upstream, graph, lambda: code)
+    return parts, node
 
 
 def _fields(record: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ compiled manifest (:mod:`~kindling_airflow.definitions.compiled_dag`), without g
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,14 @@ from kindling_airflow.common.immutable import freeze, thaw
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.plan_checks import input_assets
 from kindling_airflow.definitions.task_doc import stream_text, task_doc
+from kindling_airflow.errors import ManifestError
+from kindling_airflow.manifest import Manifest
+from kindling_airflow.manifest.project_code import (
+    CodeIdentity,
+    changed_files,
+    code_roots,
+    project_code,
+)
 from kindling_airflow.manifest.project_settings import differences_for
 from kindling_airflow.tags.plan_checks import connections_of
 from kindling_airflow.translator import OnError, TaskSpec
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
     from kindling_airflow.pipe_graph import PipeGraph
     from kindling_airflow.tags.stream_settings import Lifetime
 
-__all__ = ["DagParts", "Outline", "PipeParts", "dag_parts"]
+__all__ = ["DagParts", "Outline", "PipeParts", "code_of", "dag_parts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,7 @@ class DagParts:
         of_pipe: the parts of a pipe's task.
         upstream: ids of the tasks that a task waits for, by its id.
         graph: makes the graph of the plan's pipes, for a run that selects some of them.
+        code: returns which code of the project the tasks are for.
     """
 
     definition: Definition
@@ -105,6 +115,7 @@ class DagParts:
     of_pipe: Callable[[TaskSpec], PipeParts]
     upstream: Callable[[str], Sequence[str]]
     graph: Callable[[], PipeGraph]
+    code: Callable[[], CodeIdentity] = CodeIdentity
 
 
 def dag_parts(compiled: Compiled) -> DagParts:
@@ -142,4 +153,21 @@ def dag_parts(compiled: Compiled) -> DagParts:
         streams=() if stop is None else stop.streams,
         gates=tuple([gate.task_id for gate in spec.gates()]),
     )
-    return DagParts(definition, outline, of_pipe, upstream, lambda: plan.graph)
+    return DagParts(
+        definition, outline, of_pipe, upstream, lambda: plan.graph, lambda: code_of(compiled)
+    )
+
+
+def code_of(compiled: Compiled) -> CodeIdentity:
+    """Return which code a definition that was compiled just now is for.
+
+    It is that of the project's folder. A compiled manifest, if there is one, may be older.
+    """
+    definition, base = compiled.definition, compiled.base
+    roots = code_roots(base.sources, base.modules)
+    code = project_code(definition.project_root, roots)
+    changed: tuple[str, ...] = ()
+    if definition.manifest is not None and base.sources:
+        with suppress(ManifestError):
+            changed = changed_files(Manifest.read(definition.manifest).sources, base.sources)
+    return CodeIdentity(code.digest, roots, changed, code.problem)

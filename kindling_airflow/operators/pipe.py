@@ -22,6 +22,7 @@ from airflow.providers.common.compat.sdk import (
 
 from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.errors import ReportError
+from kindling_airflow.manifest.project_code import CodeIdentity
 from kindling_airflow.operators.driver.driver_output import DriverOutput
 from kindling_airflow.operators.driver.failure_text import (
     driver_end,
@@ -101,6 +102,8 @@ class KindlingPipeOperator(SubmittingOperator):
     # Not set by the constructor, which is called for every task of a DAG at every parse.
     link_urls: Mapping[str, str] = EMPTY
     plan_drift: Mapping[str, str] = EMPTY  # digests of upstream tasks with another plan
+    code = CodeIdentity()  # of the project; set as the task starts
+    code_drift = "warn"
     _report: RunReport | None = None
     _report_error: ReportError | None = None
 
@@ -303,6 +306,9 @@ class KindlingPipeOperator(SubmittingOperator):
             settings=self._settings,
             parameters=run_parameters(context),
             package=self._package_digest if self._package is not None else "",
+            code_digest=self.code.digest,
+            code_roots=self.code.roots,
+            code_drift=self.code_drift,
         )
 
     def _get_hook(self) -> DriverHook:

@@ -10,6 +10,9 @@
   failed tasks resumes it.
 - **Plan drift**: each task is compiled again as it starts. A pipe compares the digest of its plan
   with those in the reports of its upstream tasks, and warns where they differ.
+- **Code drift**: a plan does not change where only the body of a function does. A pipe also
+  compares its project's code with that of the compiled manifest and of its upstream tasks.
+  ``[kindling] code_drift`` sets what a difference does: ``warn``, ``fail`` or ``ignore``.
 """
 
 from __future__ import annotations
@@ -18,11 +21,17 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    conf,
+)
 
 from kindling_airflow.common.shared_ids import SELECT_PARAM
 from kindling_airflow.common.wording import first_of
 from kindling_airflow.errors import SelectionError
+from kindling_airflow.manifest.project_code import CodeIdentity
 from kindling_airflow.operators.upstream_reports import REPORT_KEY
 
 if TYPE_CHECKING:
@@ -30,10 +39,21 @@ if TYPE_CHECKING:
 
     from kindling_airflow.pipe_graph import PipeGraph
 
-__all__ = ["fail_after_failure", "reject_selection", "skip_unless_selected", "warn_of_plan_drift"]
+__all__ = [
+    "fail_after_failure",
+    "identify_code",
+    "reject_selection",
+    "skip_unless_selected",
+    "warn_of_drift",
+]
 
 _MOST_NAMED = 5
 _MOST_UPSTREAM = 10  # each costs a call to Airflow
+_MODES = ("warn", "fail", "ignore")
+_SAME_COPY = (
+    "  Fix: deploy the same copy of the project to every worker, or use a package; then start a "
+    "new run."
+)
 
 Check = Callable[["Context"], None]
 
@@ -159,8 +179,54 @@ def fail_after_failure(prefix: str = "") -> Check:
     return check
 
 
-def warn_of_plan_drift(upstream_of: Callable[[str], Sequence[str]]) -> Check:
-    """Return a check that warns, and notes for the report, where upstream tasks had another plan.
+def identify_code(code: Callable[[], CodeIdentity]) -> Check:
+    """Return a check that records which code of the project a task is for.
+
+    It warns, or fails the task, if that is not the code of the compiled manifest.
+
+    Args:
+        code: returns which; called by each task as it starts.
+    """
+
+    def check(context: Context) -> None:
+        task: Any = context["ti"].task
+        task.code_drift, task.code = _code_drift_mode(), code()
+        if task.code.problem:
+            _report_drift(task, task.code.problem)
+        if task.code.changed:
+            changed = first_of(list(map(repr, task.code.changed)), _MOST_NAMED)
+            _report_drift(
+                task,
+                "the project's code on this worker differs from that of the compiled manifest: "
+                f"{changed}\n"
+                "  Fix: compile the manifest again, and deploy it with the same copy of the "
+                "project to every worker.",
+            )
+
+    return check
+
+
+def _code_drift_mode() -> str:
+    mode = conf.get("kindling", "code_drift", fallback="warn") or "warn"
+    if mode not in _MODES:
+        raise AirflowFailException(
+            f"[kindling] code_drift is {mode!r}\n  Fix: set it to one of {', '.join(_MODES)}."
+        )
+    return str(mode)
+
+
+def _report_drift(task: Any, text: str) -> None:
+    """Warn of other code, or fail the task; a retry may be on a worker with the right one."""
+    if task.code_drift == "fail":
+        raise AirflowException(text)
+    if task.code_drift == "warn":
+        task.log.warning("%s", text)
+
+
+def warn_of_drift(upstream_of: Callable[[str], Sequence[str]]) -> Check:
+    """Return a check that warns where upstream tasks had another plan, or other code.
+
+    Other plans are noted for the report. Other code fails the task where that is configured.
 
     Args:
         upstream_of: returns the ids of a task's upstream tasks in the DAG.
@@ -168,29 +234,45 @@ def warn_of_plan_drift(upstream_of: Callable[[str], Sequence[str]]) -> Check:
 
     def check(context: Context) -> None:
         ti: Any = context["ti"]
-        task, found = ti.task, {}
+        task = ti.task
+        plans: dict[str, str] = {}
+        codes: dict[str, str] = {}
         for name in islice(upstream_of(ti.task_id), _MOST_UPSTREAM):
-            digest = _plan_digest(ti, name)
-            if digest and digest != task.plan_digest:
-                found[name] = digest
-        if found:
-            task.plan_drift = found
-            named = ", ".join(f"{name!r} ({digest})" for name, digest in found.items())
+            report = _report_of(ti, name)
+            _note_other(plans, name, report.get("plan_digest"), task.plan_digest)
+            _note_other(codes, name, report.get("code_digest"), task.code.digest)
+        if plans:
+            task.plan_drift = plans
             task.log.warning(
                 "The plan of this DAG changed during the run: this task has plan %s, upstream "
                 "tasks had others: %s. Their output is complete. Start a new run if all pipes have "
                 "to run on one plan.",
                 task.plan_digest,
-                named,
+                _named(plans),
+            )
+        if codes:
+            _report_drift(
+                task,
+                "this run mixes two states of the project's code: this task has code "
+                f"{task.code.digest}, upstream tasks had others: {_named(codes)}\n{_SAME_COPY}",
             )
 
     return check
 
 
-def _plan_digest(ti: Any, task_id: str) -> str:
+def _note_other(found: dict[str, str], name: str, digest: Any, own: str) -> None:
+    if digest and own and digest != own:
+        found[name] = str(digest)
+
+
+def _named(digests: Mapping[str, str]) -> str:
+    return ", ".join(f"{name!r} ({digest})" for name, digest in digests.items())
+
+
+def _report_of(ti: Any, task_id: str) -> Mapping[str, Any]:
     try:
         report = ti.xcom_pull(task_ids=task_id, key=REPORT_KEY)
     except Exception as error:  # the check must not fail a run
         ti.task.log.debug("The report of %s is not available: %s", task_id, error)
-        return ""
-    return str(report.get("plan_digest") or "") if isinstance(report, dict) else ""
+        return {}
+    return report if isinstance(report, dict) else {}

@@ -114,6 +114,10 @@ class RunRequest(_Message):
             ``fail``, or ``run_after``, for which the task has found an interval.
         stream: how a stream runs: its ``lifetime``, and ``checkpoints``, the root of checkpoints or
             "" for the warehouse's own; empty for a batch run.
+        code_digest: the project's code, as the task was compiled for it; "" where it is not known.
+        code_roots: what a driver looks at for it, see
+            :func:`kindling_airflow.manifest.project_code.code_roots`.
+        code_drift: what a driver does that imports other code: ``warn``, ``fail`` or ``ignore``.
     """
 
     what: ClassVar[str] = "run request"
@@ -136,6 +140,9 @@ class RunRequest(_Message):
     package: str = ""
     on_missing_interval: str = "full"
     stream: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    code_digest: str = ""
+    code_roots: tuple[str, ...] = ()
+    code_drift: str = "warn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +248,7 @@ class RunReport(_Line):
         expectations: the outcome of each, in the order of the declaration; empty if the run did
             not come so far.
         extra: further facts, of JSON types.
+        code_digest: the code of the project that the driver imported; "" where it is not known.
     """
 
     what: ClassVar[str] = "run report"
@@ -259,6 +267,7 @@ class RunReport(_Line):
     error: RunFailure | None = None
     expectations: tuple[ExpectationReport, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    code_digest: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON document; this is the task's XCom."""

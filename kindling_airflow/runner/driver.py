@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyspark import SparkConf
@@ -22,6 +23,7 @@ from pyspark.sql import SparkSession
 
 from kindling_airflow.protocol.contracts import RunReport, RunRequest, RunStart
 from kindling_airflow.runner.claims import Claim
+from kindling_airflow.runner.imported_code import ImportedCode
 from kindling_airflow.runner.pipe.run_pipe import (
     WORKER_PATH,
     Hooks,
@@ -53,6 +55,8 @@ def run_driver(
     started = time.monotonic() if started is None else started
     try:
         request = with_project_in_place(request)
+        code = ImportedCode.of(request)
+        request = code.request
         declared = declared_early(request)
         builder = SparkSession.builder.appName(request.pipe_id)
         builder = builder.config(WORKER_PATH, import_path_of_workers(request))
@@ -65,7 +69,7 @@ def run_driver(
         return report_without_secrets(failed, hides_secrets())
     try:
         (say or _print_line)(_start(request, spark).line())
-        report = run_claimed(request, spark, started, declared, say)
+        report = run_claimed(request, spark, started, declared, say, code=code)
         _write_report(request, spark, report)
         return report
     finally:
@@ -78,6 +82,8 @@ def run_claimed(
     started: float | None = None,
     declared: HarvestedModules | None = None,
     say: Callable[[str], None] | None = None,
+    *,
+    code: ImportedCode | None = None,
 ) -> RunReport:
     """Run a request in a given session; publish unless a newer attempt of its task has begun.
 
@@ -90,7 +96,8 @@ def run_claimed(
         if request.stream:
             report = run_stream(request, spark, started, declared, hooks=hooks, say=say)
         else:
-            report = run_pipe(request, spark, started, declared, hooks)
+            report = run_pipe(request, spark, started, declared, _checking(code, hooks))
+        report = report if code is None else code.noted_in(report)
         return report_without_secrets(report, hide)
 
     if not request.attempt_order:
@@ -111,6 +118,18 @@ def run_claimed(
     finally:
         with suppress(Exception):  # the report is what counts; the next try copes with leftovers
             fence.release()
+
+
+def _checking(code: ImportedCode | None, hooks: Hooks) -> Hooks:
+    """Return hooks that also check, before anything is published, that the code is the same."""
+    if code is None:
+        return hooks
+
+    def before_publish(location: str) -> None:
+        code.check_unchanged()
+        hooks.before_publish(location)
+
+    return replace(hooks, before_publish=before_publish)
 
 
 def _start(request: RunRequest, spark: SparkSession) -> RunStart:

@@ -176,6 +176,7 @@ class TestErrorStrategies:
         for strategy, asked in (("skip_dependents", 0), ("continue", 0), ("fail_fast", 1)):
             task: Any = operator(built(folder, "a", on_error=strategy), "a")
             instance = Instance()
+            instance.task = task
             task._pre_execute_hook({"ti": instance})
             assert instance.asked == asked
 

@@ -313,7 +313,8 @@ class TestChoice:
     def test_what_the_definition_wants_called_before_a_pipe_is_called(self, folder: Path) -> None:
         called: list[Any] = []
         task: Any = built(folder, arguments={"pre_execute": called.append}).get_task("clean")
-        context = {"dag_run": SimpleNamespace(conf={}), "params": {}}
+        ti = SimpleNamespace(task=task)
+        context = {"dag_run": SimpleNamespace(conf={}), "params": {}, "ti": ti}
         task._pre_execute_hook(context)
         assert called == [context]
 

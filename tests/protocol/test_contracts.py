@@ -75,6 +75,9 @@ def requests() -> st.SearchStrategy[RunRequest]:
         report_path=anything,
         on_missing_interval=anything,
         stream=json_tags().map(freeze),
+        code_digest=anything,
+        code_roots=st.lists(anything, max_size=3).map(tuple),
+        code_drift=anything,
     )
 
 
@@ -104,6 +107,7 @@ def reports() -> st.SearchStrategy[RunReport]:
         error=st.none() | st.builds(RunFailure, anything, anything, anything),
         expectations=outcomes(),
         extra=json_tags().map(freeze),
+        code_digest=anything,
     )
 
 
@@ -162,6 +166,9 @@ class TestRequest:
             "package": "",
             "on_missing_interval": "full",
             "stream": {},
+            "code_digest": "",
+            "code_roots": [],
+            "code_drift": "warn",
         }
 
     def test_what_may_be_left_out_has_a_default(self) -> None:

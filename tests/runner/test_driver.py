@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from kindling_airflow.protocol.contracts import RunReport, report_in_line
 from kindling_airflow.runner.driver import _start, _write_report, run_claimed
+from kindling_airflow.runner.imported_code import ImportedCode
 from kindling_airflow.runner.main import _log_to_output
 from tests.runner.conftest import Project
 
@@ -71,6 +73,34 @@ def test_no_secret_gets_into_the_report(project: Project, monkeypatch: pytest.Mo
     )
     text = report.line()
     assert not [word for word in ("tok-4711", "hunter2", "letmein") if word in text]
+
+
+@pytest.mark.parametrize("mode", ["warn", "fail"])
+def test_code_that_changes_before_the_publish_is_noted_or_not_published(
+    project: Project, tmp_path: Path, mode: str
+) -> None:
+    """Python workers of executors import for themselves, whatever the driver has imported."""
+    root = tmp_path / "code"
+    root.mkdir()
+    (root / "pipes.py").write_text("A = 1\n")
+
+    def edited(**_frames: Any) -> Any:
+        (root / "pipes.py").write_text("A = 2\n")
+        return project.spark.range(3)
+
+    project.pipe("out", edited)
+    request = project.request("out", project_root=str(root), code_roots=("pipes.py",))
+    code = ImportedCode.of(replace(request, code_drift=mode))
+    report = run_claimed(code.request, project.spark, declared=project.declared, code=code)
+    assert report.code_digest == code.code.digest != ""
+    if mode == "warn":
+        assert report.status == "published"
+        assert "changed while the driver ran: 'pipes.py'" in report.extra["note"]
+    else:
+        assert (report.status, report.extra["permanent"]) == ("failed", False)
+        assert report.error is not None
+        assert report.error.type == "CodeDriftError"
+        assert not project.table("out").exists()
 
 
 def test_what_a_pipe_logs_is_seen_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,6 +45,7 @@ from kindling_airflow.common.immutable import freeze
 from kindling_airflow.errors import DeclarationError, WrongCallError
 from kindling_airflow.generation_executor import GenerationExecutor
 from kindling_airflow.generation_executor.results import ExecutionInterrupted
+from kindling_airflow.manifest.project_code import code_roots
 from kindling_airflow.manifest.project_settings import differences_for
 from kindling_airflow.protocol.contracts import RunFailure, RunRequest, quality_lines
 from kindling_airflow.tags.intervals import zone_named
@@ -94,6 +95,7 @@ def run_plan(args: argparse.Namespace) -> int:
         parameters=run_parameters(source, args),
         settings=differences_for(project.base, project.manifest, source.plan.pipe_ids),
         stream=freeze({"checkpoints": life.checkpoints} if life.streams else {}),
+        code_roots=code_roots(project.base.sources, project.base.modules),
     )
     _check_places(source.plan, project.manifest, request.warehouse)
     for note in _notes(source, args, life):

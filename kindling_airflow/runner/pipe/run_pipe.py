@@ -183,6 +183,7 @@ def _read_and_publish(
             duration_seconds=_since(started),
             application_id=spark.sparkContext.applicationId,
             plan_digest=request.plan_digest,
+            code_digest=request.code_digest,
             extra=freeze(extra),
             **more,
         )
@@ -222,6 +223,7 @@ def failed_report(
         duration_seconds=_since(started),
         application_id=application_id,
         plan_digest=request.plan_digest,
+        code_digest=request.code_digest,
         error=describe(error, Path(request.project_root)),
         expectations=getattr(error, "reports", ()),
         extra=FrozenDict({"permanent": is_permanent(error)}),

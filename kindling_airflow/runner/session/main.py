@@ -79,12 +79,14 @@ def main(arguments: list[str]) -> int:
 def _start(request: Any, properties: Mapping[str, str]) -> SessionPipeRunner:
     from pyspark.sql import SparkSession
 
+    from kindling_airflow.runner.imported_code import ImportedCode
     from kindling_airflow.runner.pipe.pipe_call import declarations_of
     from kindling_airflow.runner.pipe.run_pipe import WORKER_PATH, import_path_of_workers
     from kindling_airflow.runner.providers.session_properties import settings_for
     from kindling_airflow.runner.session.properties import formats_of
     from kindling_airflow.runner.session.runner import SessionPipeRunner
 
+    code = ImportedCode.of(request)
     declared = declarations_of(request, None)
     builder = SparkSession.builder.appName(request.run_id or "kindling-airflow run")
     pipes = filter(None, map(declared.pipes.get_pipe_definition, declared.pipes.get_pipe_ids()))
@@ -104,6 +106,7 @@ def _start(request: Any, properties: Mapping[str, str]) -> SessionPipeRunner:
         parameters=request.parameters,
         project_root=request.project_root,
         plan_digest=request.plan_digest,
+        code_digest=code.request.code_digest,
         checkpoints=str(request.stream.get("checkpoints") or ""),
         on_missing_interval=request.on_missing_interval,
     )

@@ -61,6 +61,7 @@ class SessionPipeRunner:
         parameters: what the run is started with, of JSON types.
         project_root: the user's code; what is shown of an error begins there.
         plan_digest: the plan, for the reports.
+        code_digest: the project's code, for the reports.
         checkpoints: the root of the streams' checkpoints; "" for the warehouse's own.
         on_missing_interval: what pipes do without an interval: ``full`` or ``fail``.
     """
@@ -77,6 +78,7 @@ class SessionPipeRunner:
         parameters: Mapping[str, Any] | None = None,
         project_root: str = ".",
         plan_digest: str = "",
+        code_digest: str = "",
         checkpoints: str = "",
         on_missing_interval: str = "full",
     ) -> None:
@@ -89,6 +91,7 @@ class SessionPipeRunner:
             modules=(),
             warehouse=str(warehouse),
             plan_digest=plan_digest,
+            code_digest=code_digest,
             run_id=uuid.uuid4().hex if run_id is None else run_id,
             interval_start=interval_start,
             interval_end=interval_end,

@@ -217,6 +217,7 @@ class _StreamRun:
             duration_seconds=round(time.monotonic() - self.started, 3),
             application_id=self.spark.sparkContext.applicationId,
             plan_digest=self.request.plan_digest,
+            code_digest=self.request.code_digest,
             reason=reason,
             extra=freeze(extra),
         )

@@ -36,6 +36,7 @@ def stream_report(
         duration_seconds=round(seconds, 3),
         application_id=application_id,
         plan_digest=request.plan_digest,
+        code_digest=request.code_digest,
         expectations=stream.expectations,
         extra=freeze({**extra, **({"note": note} if note else {})}),
     )
