@@ -43,6 +43,18 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "s3a://lake/warehouse",
                         "default": "",
                     },
+                    "shared_warehouse": {
+                        "description": (
+                            "Whether a warehouse on a local path is one disk that every machine "
+                            "mounts. Unless it is, a local warehouse is refused where tasks may "
+                            "run on several machines (CeleryExecutor, KubernetesExecutor, deploy "
+                            "mode 'cluster')."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "True",
+                        "default": "False",
+                    },
                     "warehouse_conn_id": {
                         "description": (
                             "Connection with which tasks in cluster deploy mode read the reports "

@@ -69,6 +69,7 @@ EXTENDED = frozenset(
         "test_kafka_values.py",
         "test_misbehaving_on_airflow.py",
         "test_on_a_scheduler.py",
+        "test_object_stores.py",
         "test_orphans.py",
         "test_plan_page.py",
         "test_quality_oracle.py",

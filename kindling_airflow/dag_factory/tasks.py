@@ -9,13 +9,11 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, TaskGroup
 
 from kindling_airflow.dag_factory.copied_tasks import TaskKind
+from kindling_airflow.dag_factory.place_checks import check_places
 from kindling_airflow.dag_factory.run_guards import run_guard, stream_guard
 from kindling_airflow.definitions.dag_parts import DagParts
 from kindling_airflow.definitions.references import References
 from kindling_airflow.definitions.task_arguments import operator_arguments
-from kindling_airflow.errors import DefinitionError
-from kindling_airflow.tags.paths import is_absolute
-from kindling_airflow.tags.places import place_problems
 from kindling_airflow.translator import EmptySpec, GateSpec, NodeSpec, StopSpec, TaskSpec
 
 if TYPE_CHECKING:
@@ -63,9 +61,10 @@ class TaskBuilder:
             compiled: the definition that the parts are of.
 
         Raises:
-            DefinitionError: one place in the warehouse has two ids.
+            DefinitionError: one place in the warehouse has two ids, or is on storage that does not
+                fit.
         """
-        _check_places(compiled)
+        check_places(compiled)
         spec = compiled.spec
         built: dict[str, Any] = {}
         for group_spec in spec.groups:
@@ -203,20 +202,6 @@ class TaskBuilder:
         if found is None:
             found = self._assets[identifier] = Asset(name=identifier, uri=identifier)
         return found
-
-
-def _check_places(compiled: Compiled) -> None:
-    """Compare places once more where only Airflow knows the warehouse of the definition."""
-    configured = compiled.definition.warehouse or ""
-    if is_absolute(configured) or "{{" in configured:
-        return  # compared when it was compiled, or only known to a run
-    from kindling_airflow.operators.pipe import warehouse_root
-
-    pipes = filter(None, map(compiled.manifest.get_pipe_definition, compiled.plan.pipe_ids))
-    problems = place_problems(pipes, compiled.manifest.entities, warehouse_root(configured))
-    if problems:
-        source = compiled.definition.source
-        raise DefinitionError(f"{source}: {problem}" for problem in problems)
 
 
 def _label(group_id: str, label: str) -> str:

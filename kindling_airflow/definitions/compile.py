@@ -28,6 +28,7 @@ from kindling_airflow.execution_strategy import ExecutionPlanGenerator
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.selection import select as select_pipes
 from kindling_airflow.tags.plan_checks import check_entities, memory_problems
+from kindling_airflow.tags.storage_needs import plan_storage_problems
 from kindling_airflow.tags.stream_checks import check_streams
 from kindling_airflow.translator import (
     Closing,
@@ -43,6 +44,7 @@ __all__ = [
     "Planned",
     "compile_definition",
     "compile_planned",
+    "compiled_storage_problems",
     "plan_definition",
     "plan_of",
     "planned_as",
@@ -164,7 +166,31 @@ def compile_planned(
             pipes, planned.manifest.entities, streams, consumers_first=consumers_first
         )
         spec = _translated(plan, options_of(definition, closing), streaming, problems)
-    return Compiled(definition, planned.base, planned.manifest, plan, spec)
+        compiled = Compiled(definition, planned.base, planned.manifest, plan, spec)
+        problems = compiled_storage_problems(compiled, definition.warehouse)
+        if problems:
+            raise TranslationError(problems)
+    return compiled
+
+
+def compiled_storage_problems(compiled: Compiled, warehouse: str | None) -> list[str]:
+    """Return what a definition's pipes write to storage that does not keep what formats promise.
+
+    Args:
+        compiled: the definition.
+        warehouse: its warehouse, as far as that is known; None, or a template, where it is not.
+    """
+    definition = compiled.definition
+    streaming = streaming_part(compiled.plan, definition.lifetime, definition.duration)
+    tasks = {task.pipe_id: task for task in compiled.spec.tasks()}
+    return plan_storage_problems(
+        _pipes_of(compiled.plan, compiled.manifest),
+        compiled.manifest.entities,
+        warehouse,
+        streams={} if streaming is None else streaming.settings,
+        checkpoints=definition.checkpoints,
+        conf_of=lambda pipe_id: tasks[pipe_id].settings.spark.get("conf") or {},
+    )
 
 
 def _translated(

@@ -109,6 +109,10 @@ class StorageType:
         written_by_row: whether Spark can write it row by row, without batches.
         session: the properties that a Spark session needs for it.
         jars: the key of its jars in :data:`kindling_airflow.deployment.jars.FORMATS`; "" for none.
+        needs: what it needs of the file system that it is written to, so that no driver can lose
+            what another has published (:mod:`kindling_airflow.tags.storage_needs`): ``listing``
+            (consistent lists alone), ``rename`` (atomic renames, but not where a catalog has the
+            table), ``log_store`` (a safe log store of Delta); "" for nothing.
     """
 
     provider: str
@@ -127,6 +131,7 @@ class StorageType:
     written_by_row: bool = False
     session: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     jars: str = ""
+    needs: Literal["", "listing", "rename", "log", "log_store"] = ""
 
 
 def _files(provider: str) -> StorageType:
@@ -162,6 +167,7 @@ STORAGE_TYPES: dict[str, StorageType] = {
             "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         },
         jars="delta",
+        needs="log_store",
     ),
     "iceberg": StorageType(
         f"{_PROVIDERS}.tables.iceberg:IcebergProvider",
@@ -179,6 +185,7 @@ STORAGE_TYPES: dict[str, StorageType] = {
         appends_by_batch=True,
         reread_by_streams=True,
         jars="iceberg",
+        needs="rename",
     ),
     "jdbc": StorageType(
         f"{_PROVIDERS}.jdbc:JdbcProvider",
@@ -215,6 +222,7 @@ STORAGE_TYPES: dict[str, StorageType] = {
             replaced_by_streams=("complete",),
         ),
         stream_modes=("append", "complete"),
+        needs="rename",
     ),
     "rate": StorageType(
         f"{_PROVIDERS}.rate:RateProvider", is_written=False, source=StreamSource(by_row=True)
@@ -225,6 +233,7 @@ STORAGE_TYPES: dict[str, StorageType] = {
         checks.table_problems,
         place="table",
         partitions_are_folders=True,
+        needs="listing",
     ),
 }
 """By the names that ``provider_type`` has for them."""

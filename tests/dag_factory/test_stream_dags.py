@@ -164,13 +164,13 @@ class TestLivingStreams:
 
     def test_a_task_says_what_its_query_does(self, folder: Path) -> None:
         tags = {"stream.trigger": "10s", "stream.watermark": "at 5m"}
-        dag = build_dag(compiled(folder, manifest(clean=tags), checkpoints="s3a://lake/points/"))
+        dag = build_dag(compiled(folder, manifest(clean=tags), checkpoints="hdfs://lake/points/"))
         assert dag.get_task("clean").doc == (
             "Pipe clean: reads ingest.out; writes clean.out.\n"
             "Stream: a batch every 10 s; writes by append; rows may be 300 s late by at; "
-            "checkpoint s3a://lake/points/clean."
+            "checkpoint hdfs://lake/points/clean."
         )
-        assert dag.get_task("alert").doc.endswith("checkpoint s3a://lake/points/alert.")
+        assert dag.get_task("alert").doc.endswith("checkpoint hdfs://lake/points/alert.")
         other = build_dag(compiled(folder, manifest(clean={"stream.checkpoint": "/own/place"})))
         assert other.get_task("clean").doc.endswith(
             "a batch as soon as the previous one has ended; writes by append; checkpoint "

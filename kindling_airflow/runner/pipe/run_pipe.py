@@ -41,6 +41,7 @@ from kindling_airflow.runner.providers.lookup import (
     writable_provider_for,
 )
 from kindling_airflow.runner.providers.memory_tables import MemoryTables
+from kindling_airflow.runner.providers.place_check import check_place
 from kindling_airflow.tags.inputs import missing_note
 from kindling_airflow.tags.intervals import slice_of
 
@@ -162,6 +163,7 @@ def _read_and_publish(
     description = provider.describe(output)
     location = description.location
     instance = instance_name(request)
+    check_place(output, context)
 
     def report(status: Any, note: str = "", **more: Any) -> RunReport:
         extra: dict[str, Any] = {"output": description.to_json()}

@@ -8,7 +8,9 @@ not: given an existing directory it moves the source *into* it, and calls that s
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.common.path_names import escape_component
@@ -17,10 +19,12 @@ from kindling_airflow.errors import EntityError
 from kindling_airflow.runner.java import java_class
 from kindling_airflow.tags.names import OPTION_TAGS, PATH_TAG
 from kindling_airflow.tags.paths import is_absolute, path_problem
+from kindling_airflow.tags.storages import StorageAbilities, abilities_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+_CONDITIONAL = "fs.option.create.conditional.overwrite"
 _GLOB_CHARACTERS = re.compile(r"([{}\[\]*?\\])")
 
 
@@ -201,6 +205,97 @@ class Storage:
         if self._system(path).getUri().getScheme() != "file" or encoding in ("UTF-8", "UTF8"):
             return ""
         return r"[^\x00-\xff]" if encoding == "ISO-8859-1" else r"[^\x00-\x7f]"
+
+    def abilities(self, path: str) -> StorageAbilities:
+        """Return what the file system behind a path can do, as it is configured here.
+
+        A view of several file systems can do what all of them can. Of a store behind S3A this is
+        what its client claims; whether the store keeps it is for :meth:`probe` to find out.
+        """
+        system = self._system(path)
+        below = system.getChildFileSystems() or () if self.scheme(path) == "viewfs" else ()
+        found = [abilities_of(str(child.getUri())) for child in below]
+        if not found:
+            found = [abilities_of(f"{self.scheme(path)}:/")]
+        can = min(found, key=lambda each: (each.consistent_listing, each.atomic_rename))
+        if can.create_if_absent == "conditional":
+            claims = system.hasPathCapability(self._path(path), _CONDITIONAL)
+            return can if claims else replace(can, create_if_absent="")
+        return can
+
+    def scheme(self, path: str) -> str:
+        """Return the scheme of a path's file system, also where the path names none."""
+        return str(self._system(path).getUri().getScheme()).lower()
+
+    def create_if_absent(self, path: str, text: str) -> bool:
+        """Create a small file unless there is one, and return whether this call has.
+
+        Of several drivers that create one file at once, one has created it, in full. The text has
+        to be one that only this driver writes: where an answer was lost on its way, the file shows
+        whose it is.
+
+        Raises:
+            EntityError: the file system cannot do it, or whether it has cannot be found out.
+        """
+        how = self.abilities(path).create_if_absent
+        if not how:
+            raise EntityError(
+                f"cannot create {path!r}: of two drivers that create a file there at once, both "
+                "may believe that they did\n  Fix: use other storage."
+            )
+        try:
+            if how == "rename":
+                return self._create_by_rename(path, text)
+            return self._create_at_once(path, text, is_conditional=how == "conditional")
+        except Exception as error:  # py4j wraps whatever the file system throws
+            try:
+                return self.read_text(path) == text  # whose it is, if it is there
+            except Exception:
+                reason = getattr(error, "java_exception", error)
+                raise EntityError(f"cannot create {path!r}: {reason}") from error
+
+    def probe(self, folder: str, name: str) -> str:
+        """Return what is wrong with how a store creates files if absent; "" if nothing is.
+
+        Args:
+            folder: where a file is created, and deleted again.
+            name: of that file; no other driver's.
+        """
+        path = f"{folder}/{name}"
+        try:
+            first = self.create_if_absent(path, f"{name} 1")
+            second = self.create_if_absent(path, f"{name} 2")
+        except EntityError as error:
+            return str(error).partition("\n")[0]
+        finally:
+            self.delete(path)
+        if not first or second:
+            return "the store ignores the condition of a conditional put (If-None-Match: *)"
+        return ""
+
+    def _create_by_rename(self, path: str, text: str) -> bool:
+        prepared = f"{path}.{uuid.uuid4().hex}.part"
+        self.write_text(prepared, text)
+        try:
+            self.move(prepared, path)
+        except EntityError:
+            self.delete(prepared)
+            if self.exists(path):
+                return False
+            raise
+        return True
+
+    def _create_at_once(self, path: str, text: str, *, is_conditional: bool) -> bool:
+        if is_conditional:
+            builder = self._system(path).createFile(self._path(path)).recursive()
+            stream = builder.overwrite(True).must(_CONDITIONAL, True).build()
+        else:
+            stream = self._system(path).create(self._path(path), False)
+        try:
+            stream.write(bytearray(text.encode()))
+        finally:
+            stream.close()
+        return True
 
     def local_path(self, path: str) -> str | None:
         """Return a path as this machine's system takes it; None if it lies elsewhere."""

@@ -36,6 +36,7 @@ from kindling_airflow.runner.providers.interface import (
     WriteModes,
 )
 from kindling_airflow.runner.providers.lookup import provider_for
+from kindling_airflow.runner.providers.place_check import check_checkpoint, check_place
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.schema.output_check import checked_output
 from kindling_airflow.runner.streaming.batches import WRITE_MODES, BatchPublisher
@@ -80,6 +81,10 @@ def start_stream(
     driving = declared.entities.definition_or_default(pipe.input_entity_ids[0])
     context = ProviderContext(spark, request.warehouse, hooks.memory)
     provider = provider_for(output, context)
+    root = str(request.stream.get("checkpoints") or "")
+    path = checkpoint_path(root, request.warehouse, settings.checkpoint)
+    check_place(output, context, settings)
+    check_checkpoint(pipe.pipeid, path, context)
     by_batch = _goes_by_batch(pipe, output, provider, settings)
     try:
         frames = read_stream_inputs(pipe, declared.entities, context, settings, hooks.read)
@@ -88,8 +93,6 @@ def start_stream(
         raise
     result = call_pipe(pipe, frames, RunContext.of(request, spark))
     stream = _checked_stream(pipe, output, result)
-    root = str(request.stream.get("checkpoints") or "")
-    path = checkpoint_path(root, request.warehouse, settings.checkpoint)
     checkpoint = Checkpoint(context.storage, path, pipe.pipeid)
     source = provider_for(driving, context)
     purpose = Purpose(

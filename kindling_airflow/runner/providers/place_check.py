@@ -1,0 +1,77 @@
+"""A driver's own look at the places that it writes to, before it reads anything.
+
+A plan is checked when it is compiled, by the schemes that it names. A driver knows more: where a
+template or a default file system leads, what a view of file systems is made of, which log store the
+session has, and whether the store behind ``s3a://`` keeps the condition of a conditional put.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from kindling_airflow.data_entities import EntityMetadata
+from kindling_airflow.errors import DeclarationError
+from kindling_airflow.runner.providers.storage import Storage, area_of
+from kindling_airflow.tags.storage_needs import checkpoint_problem, place_of, storage_problem
+from kindling_airflow.tags.storage_types import provider_type_of, storage_type_of
+
+if TYPE_CHECKING:
+    from kindling_airflow.runner.providers.interface import ProviderContext
+    from kindling_airflow.tags.stream_settings import StreamSettings
+
+_LOG_STORES = ("spark.delta.logStore.{}.impl", "spark.delta.logStore.class")
+
+
+def check_place(
+    entity: EntityMetadata, context: ProviderContext, stream: StreamSettings | None = None
+) -> None:
+    """Return if an entity can be written to its place without losing what others publish.
+
+    Args:
+        entity: the output.
+        context: the session and the warehouse.
+        stream: how a stream writes it, if one does.
+
+    Raises:
+        DeclarationError: it cannot.
+    """
+    if place_of(entity, "/") is None:  # not a place of files, or not a type of this package
+        return
+    place, storage = context.location_of(entity), context.storage
+    can, scheme = storage.abilities(place), storage.scheme(place)
+    keys = [key.format(scheme) for key in _LOG_STORES]
+    named = {key: context.spark.conf.get(key, None) for key in keys}
+    conf = {key: value for key, value in named.items() if value}
+    shown = place if scheme in place.partition("/")[0] else f"{scheme}:{place}"
+    problem = storage_problem(entity, shown, stream=stream, conf=conf, abilities=can)
+    if problem is None and _needs_creates(entity, storage, place):
+        wrong = storage.probe(area_of(place, "probes"), uuid.uuid4().hex)
+        if wrong:
+            problem = (
+                f"entity {entity.entityid!r}, {provider_type_of(entity)}, cannot be written to "
+                f"{place!r} without losing rows: {wrong}\n"
+                "  Fix: use a store that keeps conditional puts, or store it as iceberg in a "
+                "catalog (provider.table: catalog.database.table)."
+            )
+    if problem is not None:
+        raise DeclarationError([problem])
+
+
+def check_checkpoint(pipe_id: str, path: str, context: ProviderContext) -> None:
+    """Return if a folder can hold a stream's checkpoint.
+
+    Raises:
+        DeclarationError: it cannot.
+    """
+    problem = checkpoint_problem(pipe_id, path, context.storage.abilities(path))
+    if problem is not None:
+        raise DeclarationError([problem])
+
+
+def _needs_creates(entity: EntityMetadata, storage: Storage, place: str) -> bool:
+    """Return whether the entity is published by a file that is created only if it is absent."""
+    known = storage_type_of(entity)
+    can = storage.abilities(place)
+    needs_log = known is not None and known.needs == "log" and not can.atomic_rename
+    return needs_log and can.create_if_absent == "conditional"
