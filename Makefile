@@ -99,7 +99,7 @@ screenshots: env ## pictures of the samples in the real UI, for the README
 COMPILE := uv pip compile --quiet --universal --python-version 3.10 --no-emit-index-url --no-header
 
 lock: ## compile the lock files (needs uv)
-	$(COMPILE) --extra spark --group demo --group dev pyproject.toml -o requirements.lock
+	$(COMPILE) --extra spark --group cluster --group demo --group dev pyproject.toml -o requirements.lock
 	$(COMPILE) --resolution lowest-direct --exclude-newer 2026-04-20 \
 		--no-emit-package pyspark --no-emit-package py4j \
 		--group test pyproject.toml -o requirements-lowest.lock

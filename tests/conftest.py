@@ -77,6 +77,7 @@ EXTENDED = frozenset(
         "test_run_definition.py",
         "test_run_secrets.py",
         "test_run_streams.py",
+        "test_services.py",
         "test_stable_version.py",
         "test_start_profile.py",
         "test_streaming_driver.py",
