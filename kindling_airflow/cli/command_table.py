@@ -292,6 +292,12 @@ COMMANDS: tuple[Command, ...] = (
             _MODULE,
             _argument("-o", "--output", metavar="FILE", help="where to write the zip"),
             _argument(
+                "--to",
+                metavar="URI",
+                help="put the zip into this folder or object store (s3://[conn_id@]bucket/path) "
+                "under a name that contains its digest, unless it is there; prints the name",
+            ),
+            _argument(
                 "--check",
                 action="store_true",
                 help="write nothing; exit with status 1 if the zip does not match the project",

@@ -8,12 +8,19 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from kindling_airflow import __version__
+from kindling_airflow.cli.package_upload import package_problems_at, place_for, put_package
 from kindling_airflow.cli.sources.source import definition_in, existing_path
 from kindling_airflow.cli.stdout import printed_to_stderr
 from kindling_airflow.deployment.package_content import ProjectFiles, project_files, write_package
-from kindling_airflow.deployment.project_package import PackageInfo, package_problems, read_info
+from kindling_airflow.deployment.project_package import (
+    PackageInfo,
+    content_name,
+    package_problems,
+    read_info,
+)
 from kindling_airflow.errors import KindlingAirflowError, PackageError, WrongCallError
 from kindling_airflow.manifest import Manifest
 
@@ -49,8 +56,12 @@ with TemporaryDirectory() as folder:
 def package_project(args: argparse.Namespace) -> int:
     """Write, or check, the package of a definition's project or of a project folder."""
     path = existing_path(args.source)
+    if args.to is not None and args.output is not None:
+        raise WrongCallError("--to and --output exclude each other")
     with printed_to_stderr():
         root, manifest, target = _project(path, args)
+    if args.to is not None:
+        return _put(args, path, manifest, project_files(root))
     if args.output is not None:
         target = Path(args.output)
     elif target is None:
@@ -61,20 +72,55 @@ def package_project(args: argparse.Namespace) -> int:
     if args.check:
         return _check(args, target, manifest, files)
     info = _write(target, files, manifest)
-    size = target.stat().st_size
+    _print_package(args, str(target), target.stat().st_size, info, files)
+    return 0
+
+
+def _put(args: argparse.Namespace, path: Path, manifest: Manifest, files: ProjectFiles) -> int:
+    """Put the package into a folder or an object store, or check whether it is there."""
+    from kindling_airflow.definitions.definition import bare_name
+
+    with printed_to_stderr():  # Airflow logs to standard output
+        place = place_for(args.to)
+    stem = path.resolve().name if path.is_dir() else bare_name(path)
+    with TemporaryDirectory(prefix="kindling-package-") as folder:
+        draft = Path(folder, "package.zip")
+        info = _write(draft, files, manifest)
+        content = draft.read_bytes()
+    if args.check:
+        uri = place.uri(content_name(stem, content))
+        with printed_to_stderr():
+            problems = package_problems_at(place, stem, content)
+        return _print_check(args, uri, problems)
+    with printed_to_stderr():
+        uri, is_new = put_package(place, stem, content)
+    _print_package(args, uri, len(content), info, files, uploaded=is_new)
+    return 0
+
+
+def _print_package(
+    args: argparse.Namespace,
+    name: str,
+    size: int,
+    info: PackageInfo,
+    files: ProjectFiles,
+    **more: bool,
+) -> None:
     if args.json:
         document = {
-            "package": str(target),
+            "package": name,
             "bytes": size,
             **info.to_json(),
             "left_out": dict(files.left_out),
+            **more,
         }
         print(json.dumps(document, indent=2))
-        return 0
-    print(f"{target}: {len(files.names)} files of the project, {size:,} bytes, {info.manifest}")
-    for name, reason in files.left_out.items():
-        print(f"  excluded: {name}: {reason}")
-    return 0
+        return
+    there = "" if more.get("uploaded", True) else "already there, "
+    count = f"{len(files.names)} files of the project"
+    print(f"{name}: {there}{count}, {size:,} bytes, {info.manifest}")
+    for left_out, reason in files.left_out.items():
+        print(f"  excluded: {left_out}: {reason}")
 
 
 def _project(path: Path, args: argparse.Namespace) -> tuple[Path, Manifest, Path | None]:
@@ -146,8 +192,12 @@ def _check(args: argparse.Namespace, target: Path, manifest: Manifest, files: Pr
         problems = [str(error)]
     else:
         problems = package_problems(target, info, manifest.digest, files.digests())
+    return _print_check(args, str(target), problems)
+
+
+def _print_check(args: argparse.Namespace, name: str, problems: list[str]) -> int:
     if args.json:
-        print(json.dumps({"package": str(target), "current": not problems, "problems": problems}))
+        print(json.dumps({"package": name, "current": not problems, "problems": problems}))
     else:
-        print("\n".join(problems) or f"{target}: up to date")
+        print("\n".join(problems) or f"{name}: up to date")
     return 1 if problems else 0

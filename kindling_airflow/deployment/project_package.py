@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -31,16 +32,20 @@ __all__ = [
     "PACKAGE_VERSION",
     "RUNTIME",
     "PackageInfo",
+    "content_name",
     "find_package",
     "package_problems",
     "read_info",
     "unpack",
+    "uri_for_spark",
 ]
 
 INFO_NAME = "kindling-package.json"
 PACKAGE_VERSION = 1
 RUNTIME = "kindling_airflow"
 _SHOWN = 5
+_DIGITS = 24
+_DIGEST_IN_NAME = re.compile(rf"-([0-9a-f]{{{_DIGITS}}})\.zip$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,29 @@ def package_problems(
     return [problem]
 
 
+def content_name(stem: str, content: bytes) -> str:
+    """Return the name of a package that contains its own digest.
+
+    >>> content_name("orders", b"...")
+    'orders-ab5df625bc76dbd4e163bed2.zip'
+    """
+    return f"{stem}-{hashlib.sha256(content).hexdigest()[:_DIGITS]}.zip"
+
+
+def uri_for_spark(package: str, conf: Mapping[str, Any]) -> str:
+    """Return a package's path or URI as spark-submit reads it.
+
+    Hadoop reads S3 by the scheme ``s3a``; ``s3`` is kept where ``conf`` has a file system for it.
+
+    >>> uri_for_spark("s3://lake/orders.zip", {}), uri_for_spark("gs://lake/orders.zip", {})
+    ('s3a://lake/orders.zip', 'gs://lake/orders.zip')
+    """
+    scheme, found, rest = package.partition("://")
+    if found and scheme in ("s3", "s3n") and f"spark.hadoop.fs.{scheme}.impl" not in conf:
+        return f"s3a://{rest}"
+    return package
+
+
 def find_package(manifest: str, import_path: Iterable[str] | None = None) -> Path:
     """Return the package of a manifest on the import path, where spark-submit has put it.
 
@@ -132,7 +160,7 @@ def find_package(manifest: str, import_path: Iterable[str] | None = None) -> Pat
         import_path: entries of the import path; default: this process's own.
 
     Raises:
-        PackageError: there is none, or only others.
+        PackageError: there is none, or only others, or it has other content than its name says.
     """
     others = []
     for entry in sys.path if import_path is None else import_path:
@@ -144,6 +172,7 @@ def find_package(manifest: str, import_path: Iterable[str] | None = None) -> Pat
         except PackageError:
             continue
         if info.manifest == manifest:
+            _check_name(path)
             return path
         others.append(path.name)
     found = f"only {', '.join(map(repr, others))} is" if others else "none is"
@@ -153,6 +182,22 @@ def find_package(manifest: str, import_path: Iterable[str] | None = None) -> Pat
         "the definition's 'package' names."
     )
     raise PackageError([problem])
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a package that has other content than its name says.
+
+    Raises:
+        PackageError: its name contains a digest, and its content has another.
+    """
+    named = _DIGEST_IN_NAME.search(path.name)
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if named is not None and not found.startswith(named[1]):
+        problem = (
+            f"the package {path.name!r} is damaged: its SHA-256 is {found}\n"
+            "  Fix: delete it, and upload it with 'airflow kindling package --to'."
+        )
+        raise PackageError([problem])
 
 
 def unpack(path: Path, folder: Path) -> None:

@@ -21,6 +21,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from kindling_airflow.common.immutable import EMPTY
+from kindling_airflow.deployment.project_package import uri_for_spark
 from kindling_airflow.errors import ReportError
 from kindling_airflow.manifest.project_code import CodeIdentity
 from kindling_airflow.operators.driver.driver_output import DriverOutput
@@ -191,7 +192,8 @@ class KindlingPipeOperator(SubmittingOperator):
             setattr(self, name, revealed(getattr(self, name, None)))
         self.application = self.application or str(_APPLICATION)
         if self._package is not None:
-            self.py_files = ",".join(filter(None, (self.py_files, self._package)))
+            package = uri_for_spark(self._package, revealed(self.conf) or {})
+            self.py_files = ",".join(filter(None, (self.py_files, package)))
         driver_error: Exception | None = None
         try:
             with ending_with_the_worker(self.end_submission):

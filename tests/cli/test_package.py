@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from kindling_airflow.cli import packaging
 from kindling_airflow.cli.main import main
+from kindling_airflow.cli.package_upload import place_for, put_package
 from kindling_airflow.definitions.compile import compile_definition
 from kindling_airflow.definitions.definition import Definition
-from kindling_airflow.deployment.project_package import read_info
-from kindling_airflow.errors import DefinitionError
+from kindling_airflow.deployment.project_package import content_name, read_info
+from kindling_airflow.errors import DefinitionError, PackageError
 from tests.dag_factory.projects import write_definition, write_project
 
 AGAIN = (
@@ -145,6 +150,174 @@ def test_what_a_project_prints_is_not_in_the_document(
     said = capsys.readouterr()
     assert json.loads(said.out)["package"] == str(folder / "shop.zip")
     assert said.err == "hello\n"
+
+
+class TestPutUnderAName:
+    """``--to``: a package under a name that contains its digest."""
+
+    @pytest.fixture
+    def put(self, capsys: pytest.CaptureFixture[str]) -> Any:
+        def put(to: str, *more: str, source: str = "shop.kindling.yaml") -> dict[str, Any]:
+            assert main(["package", source, "--to", to, "--json", *more]) == 0
+            found: dict[str, Any] = json.loads(capsys.readouterr().out)
+            return found
+
+        return put
+
+    @pytest.mark.parametrize("form", ["{}/lake", "file://{}/lake", "lake"])
+    def test_it_is_written_once(self, folder: Path, put: Any, form: str) -> None:
+        to = form.format(folder)
+        first, second = put(to), put(to)
+        (path,) = (folder / "lake").iterdir()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert path.name == f"shop-{digest[:24]}.zip"
+        assert first["package"] == second["package"] == f"{to}/{path.name}"
+        assert (first["uploaded"], second["uploaded"]) == (True, False)
+        assert read_info(path).manifest == first["manifest"]
+
+    def test_another_state_has_another_name(self, folder: Path, put: Any) -> None:
+        names = {put("lake")["package"]}
+        (folder / "shop" / "rates.csv").write_text("EUR,1\n")
+        names.add(put("lake")["package"])
+        assert names == {f"lake/{path.name}" for path in (folder / "lake").iterdir()}
+        assert len(names) == 2
+        assert put("lake", source="shop")["package"] in names
+
+    def test_a_person_reads_the_name(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for there in ("", "already there, "):
+            assert main(["package", "shop", "--to", "lake"]) == 0
+            (path,) = (folder / "lake").iterdir()
+            assert capsys.readouterr().out == (
+                f"lake/{path.name}: {there}1 files of the project, {path.stat().st_size:,} bytes, "
+                f"{read_info(path).manifest}\n"
+            )
+
+    def test_a_definition_can_name_it(self, folder: Path, put: Any) -> None:
+        name = put(f"file://{folder}/lake")["package"]
+        write_definition(folder / "shop.kindling.yaml", f"dag_id: shop\npackage: {name}\n")
+        compiled = compile_definition(Definition.from_file(folder / "shop.kindling.yaml"))
+        assert compiled.definition.package == name
+
+    def test_it_can_be_checked(
+        self, folder: Path, put: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        arguments = ["package", "shop", "--to", "lake", "--check"]
+        assert main(arguments) == 1
+        assert capsys.readouterr().out.startswith("package not found: 'lake/shop-")
+        assert not (folder / "lake").exists()
+        name = put("lake", source="shop")["package"]
+        assert main(arguments) == 0
+        assert capsys.readouterr().out == f"{name}: up to date\n"
+
+    def test_a_damaged_one_is_not_taken_for_it(
+        self, folder: Path, put: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = folder / put("lake")["package"]
+        path.write_bytes(b"half")
+        assert main(["package", "shop.kindling.yaml", "--to", "lake"]) == 1
+        digest = hashlib.sha256(b"half").hexdigest()
+        assert capsys.readouterr().err == (
+            f"the package at 'lake/{path.name}' is damaged: its SHA-256 "
+            f"is {digest}\n  Fix: delete it, and run the command again.\n"
+        )
+
+    def test_what_is_in_the_way(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (folder / "lake").write_text("a file")
+        assert main(["package", "shop", "--to", "lake"]) == 1
+        assert "cannot be read or written at 'lake/shop-" in capsys.readouterr().err
+        assert main(["package", "shop", "--to", "nowhere://lake"]) == 2
+        assert "--to 'nowhere://lake': " in capsys.readouterr().err
+        assert main(["package", "shop", "--to", "lake", "-o", "x.zip"]) == 2
+        assert "--to and --output exclude each other" in capsys.readouterr().err
+
+    def test_stores_without_airflow_are_refused(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "airflow.sdk", None)
+        assert main(["package", "shop", "--to", "s3://lake/code"]) == 2
+        assert "object stores are reached through Airflow" in capsys.readouterr().err
+        assert main(["package", "shop", "--to", "lake"]) == 0
+
+
+class Store:
+    """A store through Airflow's path class: fsspec's in memory, which checks for absence."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fs = MemoryFileSystem()
+        self.fs.store.clear()
+        self.written: list[str] = []
+        real = self.fs.pipe_file
+
+        def pipe_file(path: str, content: bytes, mode: str = "overwrite") -> None:
+            self.written.append(mode)
+            real(path, content, mode=mode)
+
+        monkeypatch.setattr(MemoryFileSystem, "pipe_file", staticmethod(pipe_file))
+        registered = {"memory": lambda _conn_id, _options: self.fs}
+        monkeypatch.setattr("airflow.sdk.io.fs._register_filesystems", lambda: registered)
+
+
+class TestStores:
+    CONTENT = b"a package"
+
+    @pytest.fixture
+    def store(self, monkeypatch: pytest.MonkeyPatch) -> Store:
+        return Store(monkeypatch)
+
+    def test_an_object_is_created_only_if_it_is_absent(self, store: Store) -> None:
+        place = place_for("memory://lake/code")
+        uri, is_new = put_package(place, "shop", self.CONTENT)
+        assert uri == f"memory://lake/code/{content_name('shop', self.CONTENT)}"
+        assert (is_new, store.written) == (True, ["create"])
+        assert put_package(place, "shop", self.CONTENT) == (uri, False)
+        assert store.written == ["create"]
+
+    def test_the_connection_is_no_part_of_the_name(self, store: Store) -> None:
+        uri, _ = put_package(place_for("memory://conn@lake/code/"), "shop", self.CONTENT)
+        assert uri.startswith("memory://lake/code/shop-")
+
+    def test_who_comes_second_finds_it_there(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place = place_for("memory://lake/code")
+        name, real = content_name("shop", self.CONTENT), place.read
+        first_looks = [None]  # before the other writer was done
+        monkeypatch.setattr(
+            place, "read", lambda name: first_looks.pop() if first_looks else real(name)
+        )
+        place.create(name, self.CONTENT)
+        assert put_package(place, "shop", self.CONTENT)[1] is True
+        assert store.written == ["create", "create"]
+
+    def test_a_store_without_conditions_is_written_to_all_the_same(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kept: dict[str, bytes] = {}
+
+        def pipe_file(path: str, content: bytes) -> None:
+            kept[path] = content
+
+        monkeypatch.setattr(MemoryFileSystem, "pipe_file", staticmethod(pipe_file))
+        monkeypatch.setattr(MemoryFileSystem, "cat_file", lambda _self, path: kept[path])
+        place = place_for("memory://lake/code")
+        place.create("shop.zip", self.CONTENT)
+        assert place.read("shop.zip") == self.CONTENT
+
+    def test_a_refusal_is_an_error(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        def pipe_file(*_: Any, **__: Any) -> None:
+            raise PermissionError("Access Denied")
+
+        monkeypatch.setattr(MemoryFileSystem, "pipe_file", pipe_file)
+        with pytest.raises(PackageError) as refused:
+            put_package(place_for("memory://lake/code"), "shop", self.CONTENT)
+        assert str(refused.value) == (
+            "the package cannot be read or written at "
+            f"'memory://lake/code/{content_name('shop', self.CONTENT)}': PermissionError: Access "
+            "Denied\n  Fix: check the path; for an object store also its Airflow provider and its "
+            "connection (scheme://conn_id@bucket)."
+        )
 
 
 class TestStale:

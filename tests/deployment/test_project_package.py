@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from pathlib import Path
@@ -14,13 +15,16 @@ from kindling_airflow.deployment.package_content import project_files, write_pac
 from kindling_airflow.deployment.project_package import (
     INFO_NAME,
     PackageInfo,
+    content_name,
     find_package,
     package_problems,
     read_info,
     unpack,
+    uri_for_spark,
 )
 from kindling_airflow.errors import PackageError
 from kindling_airflow.manifest.harvest import harvest
+from kindling_airflow.manifest.project_code import code_roots, project_code
 from tests.dag_factory.projects import write_project
 
 REMEDY = "\n  Fix: build it with 'airflow kindling package'."
@@ -155,6 +159,30 @@ class TestOnADriver:
         monkeypatch.syspath_prepend(str(package))
         assert find_package(wanted) == package
 
+    def test_one_with_a_digest_in_its_name_has_that_content(
+        self, package: Path, tmp_path: Path
+    ) -> None:
+        wanted, content = read_info(package).manifest, package.read_bytes()
+        named = tmp_path / content_name("shop", content)
+        package.rename(named)
+        assert find_package(wanted, [str(named)]) == named
+        with zipfile.ZipFile(named, "a") as damaged:
+            damaged.writestr("kindling_airflow/runner/more.py", "1\n")
+        digest = hashlib.sha256(named.read_bytes()).hexdigest()
+        with pytest.raises(PackageError) as refused:
+            find_package(wanted, [str(named)])
+        assert str(refused.value) == (
+            f"the package {named.name!r} is damaged: its SHA-256 is {digest}\n"
+            "  Fix: delete it, and upload it with 'airflow kindling package --to'."
+        )
+
+    def test_its_code_is_that_of_the_folder(self, package: Path, tmp_path: Path) -> None:
+        unpack(package, tmp_path / "out")
+        manifest = harvest(tmp_path / "shop")
+        roots = code_roots(manifest.sources, manifest.modules)
+        folder = project_code(tmp_path / "shop", roots)
+        assert project_code(tmp_path / "out", roots).digest == folder.digest != ""
+
     def test_the_project_comes_out_as_it_went_in(self, package: Path, tmp_path: Path) -> None:
         unpack(package, tmp_path / "out")
         assert (tmp_path / "out" / "data" / "rates.csv").read_text() == "EUR,1\n"
@@ -174,3 +202,22 @@ class TestOnADriver:
             unpack(bad, tmp_path / "deep" / "out")
         assert str(refused.value) == f"the package {str(bad)!r} is damaged: {name!r}"
         assert not (tmp_path / "deep").exists()
+
+
+@pytest.mark.parametrize(
+    ("package", "conf", "uri"),
+    [
+        ("/mnt/code/shop.zip", {}, "/mnt/code/shop.zip"),
+        ("file:///mnt/shop.zip", {}, "file:///mnt/shop.zip"),
+        ("s3://lake/shop.zip", {}, "s3a://lake/shop.zip"),
+        ("s3n://lake/shop.zip", {}, "s3a://lake/shop.zip"),
+        ("s3a://lake/shop.zip", {}, "s3a://lake/shop.zip"),
+        ("s3://lake/shop.zip", {"spark.hadoop.fs.s3.impl": "x.Y"}, "s3://lake/shop.zip"),
+        ("gs://lake/shop.zip", {}, "gs://lake/shop.zip"),
+        ("hdfs://nn:8020/shop.zip", {}, "hdfs://nn:8020/shop.zip"),
+    ],
+)
+def test_spark_gets_the_name_that_hadoop_reads(
+    package: str, conf: dict[str, str], uri: str
+) -> None:
+    assert uri_for_spark(package, conf) == uri

@@ -95,7 +95,7 @@ def test_yarn_client_mode(submitted: Submitted) -> None:
 def test_kubernetes_client_mode(submitted: Submitted) -> None:
     command, _, variables = submitted(
         {"conn_type": "spark", "host": "k8s://https://kube", "port": 6443},
-        **PACKAGE,
+        **{**PACKAGE, "package": "s3://lake/code/shop.zip"},  # as other tools write it
         conf={
             "spark.kubernetes.namespace": "etl",
             "spark.kubernetes.container.image": "registry/spark-py:4.1.3",
