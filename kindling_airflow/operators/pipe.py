@@ -24,6 +24,7 @@ from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.deployment.project_package import uri_for_spark
 from kindling_airflow.errors import ReportError
 from kindling_airflow.manifest.project_code import CodeIdentity
+from kindling_airflow.operators.driver.cluster_run import ClusterRun, NotSubmittedError
 from kindling_airflow.operators.driver.driver_output import DriverOutput
 from kindling_airflow.operators.driver.failure_text import (
     driver_end,
@@ -41,7 +42,6 @@ from kindling_airflow.operators.driver.hidden_values import (
 )
 from kindling_airflow.operators.driver.hook import DriverHook
 from kindling_airflow.operators.driver.process_watch import ending_with_the_worker
-from kindling_airflow.operators.driver.report_file import read_report_file
 from kindling_airflow.operators.driver.submitting import SubmittingOperator
 from kindling_airflow.operators.links.buttons import (
     EntityLocationLink,
@@ -198,13 +198,25 @@ class KindlingPipeOperator(SubmittingOperator):
         try:
             with ending_with_the_worker(self.end_submission):
                 super().execute(context)
-        except AirflowFailException:
+        except (AirflowFailException, NotSubmittedError):
             raise
         except (AirflowException, RuntimeError) as error:  # judged below, with the report
             driver_error = error
-        if self.request.report_path and not self.was_killed:
-            self._fetch_report(self.request.report_path)
+        finally:
+            if self._cluster is not None:
+                self._conclude(self._cluster)
         return self._judge(context, self.request, driver_error)
+
+    def _conclude(self, cluster: ClusterRun) -> None:
+        """Log what the driver on a cluster has printed, take its report, and end its claim."""
+        try:
+            printed = cluster.output(is_killed=self.was_killed)
+        except ReportError as error:
+            self._report_error = error
+        else:
+            for line in self._output.lines((printed or "").splitlines()):
+                self.log.info("%s", line)
+        cluster.conclude()
 
     def _judge(
         self, context: Context, request: RunRequest, driver_error: Exception | None
@@ -242,9 +254,7 @@ class KindlingPipeOperator(SubmittingOperator):
         self, stale: RunReport | None, driver_error: Exception | None
     ) -> AirflowException:
         if self.was_killed:
-            return AirflowException(
-                f"Pipe {self.pipe_id!r}: the task was killed, and its driver with it."
-            )
+            return AirflowException(f"Pipe {self.pipe_id!r}: {self.killed_how or self._killed()}")
         output = getattr(self, "_output", None)  # there is none where no hook could be made
         tail = [] if output is None else output.last_lines()
         self._log_failure(
@@ -252,6 +262,16 @@ class KindlingPipeOperator(SubmittingOperator):
         )
         reason = self._report_error or no_report_text(self.pipe_id, stale, driver_error)
         return AirflowException(str(reason))
+
+    def _killed(self) -> str:
+        """Return what is known of a driver that is this task's own process."""
+        process = None if self._hook is None else self._hook.process
+        if process is None or process.poll() is not None:
+            return "the task was killed, and its driver with it."
+        return (
+            f"the task was killed. Whether its driver, process {process.pid}, has ended is not "
+            "known."
+        )
 
     def _failure(self, report: RunReport) -> AirflowException:
         permanent = bool(report.extra.get("permanent"))
@@ -331,23 +351,18 @@ class KindlingPipeOperator(SubmittingOperator):
         except ReportError as error:
             self._report_error = error
 
-    def _fetch_report(self, path: str) -> None:
-        try:
-            text = read_report_file(path)
-        except ReportError as error:
-            self._report_error = error
-        else:
-            if text is not None:
-                self._keep_report(text)
-
     def _on_start(self, text: str) -> None:
         """Point the button to the driver's own pages while they exist."""
         try:
             start = RunStart.loads(text)
         except ReportError:
             return  # of another release, which the report is checked for
-        url = safe_url(start.ui_url)
-        if url and self.request is not None and start.attempt_key == self.request.attempt_key:
+        if self.request is not None and start.attempt_key == self.request.attempt_key:
+            self._on_page(start.ui_url)
+
+    def _on_page(self, url: str) -> None:
+        url = safe_url(url)
+        if url and not self.link_urls:
             button = SparkPagesLink()
             self.link_urls = {button.name: url}
             self._ti.xcom_push(button.xcom_key, url)

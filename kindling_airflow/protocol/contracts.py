@@ -5,6 +5,7 @@
     task  <-- StreamNews, a marked line every 2 s, of a stream ------  driver
     task  -- SIGUSR1: drain, to the process that StreamNews names -->  driver
     task  <-- RunReport, one marked line, or a file (cluster mode) --  driver
+    task  -- TaskClaim, a file while the driver is wanted ---------->  driver (cluster mode)
 
 All carry the attempt's key, a fresh one for every try: a report counts only for the attempt that
 asked for it, so nothing that an earlier driver left behind can make a later try green.
@@ -33,6 +34,7 @@ __all__ = [
     "RunRequest",
     "RunStart",
     "StreamNews",
+    "TaskClaim",
     "quality_lines",
     "report_in_line",
     "start_in_line",
@@ -118,6 +120,9 @@ class RunRequest(_Message):
         code_roots: what a driver looks at for it, see
             :func:`kindling_airflow.manifest.project_code.code_roots`.
         code_drift: what a driver does that imports other code: ``warn``, ``fail`` or ``ignore``.
+        claim: the claim that the task has written for this attempt: its ``path``, ``lease``
+            (seconds after which it lapses unless it is renewed) and ``patience`` (seconds that the
+            driver waits for a lapsed one to be renewed); empty where the driver writes its own.
     """
 
     what: ClassVar[str] = "run request"
@@ -143,6 +148,27 @@ class RunRequest(_Message):
     code_digest: str = ""
     code_roots: tuple[str, ...] = ()
     code_drift: str = "warn"
+    claim: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskClaim(_Message):
+    """What a task writes into a claim: enough for its next try to take up the driver.
+
+    Attributes:
+        attempt_key: the key of the request.
+        report_path: where the driver writes its report.
+        max_tries: Airflow's number of tries, which is raised when a task is cleared.
+        plan_digest: the plan of the request.
+        earlier: the claims that were there when the attempt began; of a stream only.
+    """
+
+    what: ClassVar[str] = "claim"
+    attempt_key: str
+    report_path: str
+    max_tries: int = -1
+    plan_digest: str = ""
+    earlier: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

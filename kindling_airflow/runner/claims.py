@@ -1,40 +1,50 @@
-"""A driver whose task has a newer attempt does not publish, wherever the older one has survived.
+"""A driver publishes only while its claim stands, wherever it runs and whatever became of its task.
 
-    <warehouse>/_kindling/claims/<instance>-<order>-<attempt>          of a task of a run
-    <warehouse>/_kindling/claims/<task>-<order>-<run>.<attempt>        of a stream
+Two things end a claim:
 
-Every try of a task instance leaves such a file when it starts, and looks for newer ones right
-before it stages, because staging clears away what other attempts of its task have left, and right
-before it publishes. An attempt that finds one gives up: the newer one makes the same table. Each
-writes its own file and then looks, so that of two attempts at least one sees the other.
+- **A newer attempt of the same task.** Every attempt leaves a claim when it begins, and its driver
+  looks for newer ones right before it stages, because staging clears away what other attempts of
+  its task have left, and right before it publishes. An attempt that finds one gives up: the newer
+  one makes the same table. Each writes its own file and then looks, so that of two attempts at
+  least one sees the other.
+- **Its task.** On a cluster nothing ties a driver to its task. There the task writes the claim,
+  renews its lease while it watches, and deletes it when the driver is not wanted any more: killed,
+  timed out, marked or cleared. A lease that lapses means that nothing watches. The driver then
+  waits for a while, because the next try takes up a driver that is at work; after that it gives
+  up. A lease's age is measured by the clock of the storage alone.
 
-An attempt that ends takes its file away again, unless there is an older attempt: one that was
-killed and left its file, or one that still runs without a worker. For that one the file has to
-stay. So attempts that end well leave nothing, and a task instance with a killed attempt leaves one
-file; such files are swept up a month later by the next one that has to stay.
+A claim that a driver has written is taken away when it ends, unless there is an older attempt: one
+that was killed and left its file, or one that still runs without a worker. For that one the file
+has to stay. So attempts that end well leave nothing, and a task instance with a killed attempt
+leaves one file; such files are swept up a month later by the next one that has to stay.
 
-A stream goes on in the next run where it was in the one before, so its claims count in all runs of
-its DAG, of which one is active at a time. The order does not count there, because a run gets it
-when it is created, and may wait for the end of one whose attempts are newer: of another run's
-claims those are newer that were not there when this attempt began. Two that begin concurrently both
-give up, and are retried.
+Names and their order are in :mod:`kindling_airflow.protocol.claims`.
 """
 
 from __future__ import annotations
 
-import hashlib
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kindling_airflow.common.path_names import escape_component
-from kindling_airflow.errors import EntityError
-from kindling_airflow.protocol.contracts import RunRequest
+from kindling_airflow.errors import EntityError, ReportError
+from kindling_airflow.protocol.claims import (
+    ClaimName,
+    claims_folder,
+    instance_name,
+    leases_folder,
+)
+from kindling_airflow.protocol.contracts import RunRequest, TaskClaim
 from kindling_airflow.runner.failures.storage_errors import storage_refusal
 
 if TYPE_CHECKING:
     from kindling_airflow.runner.providers.storage import Storage
 
+__all__ = ["Claim", "instance_name"]
+
 _KEPT_MILLISECONDS = 30 * 24 * 3600 * 1000
+_PAUSE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,108 +56,151 @@ class Claim:
         folder: where the claims of all tasks lie.
         name: this attempt's file.
         request: this attempt.
-        earlier: the files that were there when it began.
     """
 
     storage: Storage
     folder: str
-    name: str
+    name: ClaimName
     request: RunRequest
-    earlier: frozenset[str] = frozenset()
 
     @classmethod
     def claim(cls, storage: Storage, request: RunRequest) -> Claim:
-        """Record that an attempt has begun.
+        """Record that an attempt has begun, unless its task has done so.
 
         Raises:
-            EntityError: the warehouse cannot be written.
+            EntityError: the warehouse cannot be written, or the task's claim cannot be read or is
+                not there any more.
         """
-        folder = f"{request.warehouse.rstrip('/')}/_kindling/claims"
-        order = escape_component(request.attempt_order.replace("-", ""))
-        attempt = escape_component(request.attempt_key)
-        name = f"{instance_name(request)}-{order}-{attempt}"
-        if request.stream:
-            name = f"{_stream_name(request)}-{order}-{_digest(request.run_id)}.{attempt}"
-        earlier: frozenset[str] = frozenset()
+        if request.claim:
+            return cls._of_task(storage, request)
+        folder = claims_folder(request.warehouse)
         try:
-            if request.stream:
-                earlier = frozenset(storage.names(folder))
-            storage.write_text(f"{folder}/{name}", "")
+            earlier = storage.names(folder) if request.stream else ()
+            name = ClaimName.of(request, earlier)
+            storage.write_text(f"{folder}/{name.text}", "")
         except Exception as error:  # whatever the file system throws
-            reason = storage_refusal(error) or str(error).partition("\n")[0]
             raise EntityError(
                 f"pipe {request.pipe_id!r}: cannot write the claim of this attempt to the "
                 "warehouse: "
-                f"{folder!r}: {reason}\n"
+                f"{folder!r}: {_reason(error)}\n"
                 "  Fix: set [kindling] warehouse, or the definition's warehouse, to storage that "
                 "every driver can write to."
             ) from error
-        return cls(storage, folder, name, request, earlier)
+        return cls(storage, folder, name, request)
+
+    @classmethod
+    def _of_task(cls, storage: Storage, request: RunRequest) -> Claim:
+        path = str(request.claim["path"])
+        folder, _, text = path.rpartition("/")
+        try:
+            found = storage.exists(path)
+            written = TaskClaim.loads(storage.read_text(path)) if found else None
+        except ReportError as error:
+            raise EntityError(f"pipe {request.pipe_id!r}: {path!r}: {error}") from error
+        except Exception as error:  # whatever the file system throws
+            raise EntityError(
+                f"pipe {request.pipe_id!r}: cannot read the claim of its task: {path!r}: "
+                f"{_reason(error)}\n"
+                "  Fix: give the driver access to the storage that its task writes to."
+            ) from error
+        earlier = frozenset(written.earlier) if written is not None else frozenset()
+        name = ClaimName(text, is_stream=bool(request.stream), earlier=earlier)
+        claim = cls(storage, folder, name, request)
+        claim.check()
+        return claim
 
     def check(self) -> None:
-        """Return if this is the newest try of its task.
+        """Return if this is the newest try of its task, and its task still wants it.
+
+        Waits where the task is not watching, because its next try may be about to take up this
+        driver.
 
         Raises:
-            EntityError: a newer one has begun.
+            EntityError: a newer one has begun, the task has ended, or nothing has watched this
+                driver for too long.
         """
-        if any(map(self._is_newer, self._others())):
+        if any(map(self.name.is_newer, self._others())):
             raise EntityError(
                 f"pipe {self.request.pipe_id!r}: attempt {self.request.try_number} of its task "
                 "does not publish, because a newer attempt has started; the table is unchanged\n"
                 "  Fix: none needed: the newer attempt publishes. A task that was cleared, or "
                 "whose worker was lost, leaves such a driver behind."
             )
+        if self.request.claim:
+            self._wait_until_watched()
 
     def release(self) -> None:
-        """Remove the claim, or keep it where an older attempt may still be running."""
+        """Remove the claim, or keep it where an older attempt may still be running.
+
+        A claim that the task has written is the task's to remove.
+        """
+        if self.request.claim:
+            return
         others = self._others()
-        older = [name for name in others if self._is_older(name)]
+        older = [name for name in others if self.name.is_older(name)]
         if not older:
-            self.storage.delete(f"{self.folder}/{self.name}")
+            self.storage.delete(f"{self.folder}/{self.name.text}")
             return
         for name in older:  # this attempt's claim covers theirs
             self.storage.delete(f"{self.folder}/{name}")
         self._sweep()
 
+    def _wait_until_watched(self) -> None:
+        patience = float(self.request.claim["patience"])
+        began, is_told = time.monotonic(), False
+        while True:
+            if not self.storage.exists(f"{self.folder}/{self.name.text}"):
+                raise EntityError(
+                    f"pipe {self.request.pipe_id!r}: attempt {self.request.try_number} of its task "
+                    "does not publish, because its task has ended without it; the table is "
+                    "unchanged\n"
+                    "  Fix: none needed: the task was killed, timed out, marked or cleared."
+                )
+            if self._lease_stands():
+                return
+            if time.monotonic() - began >= patience:
+                raise EntityError(
+                    f"pipe {self.request.pipe_id!r}: attempt {self.request.try_number} of its task "
+                    "does not publish, because nothing has watched this driver for more than "
+                    f"{patience:g} s; the table is unchanged\n"
+                    "  Fix: none needed: the worker of its task was lost, and its next try starts "
+                    "another driver."
+                )
+            if not is_told:
+                is_told = True
+                print(  # noqa: T201 (into the driver's log)
+                    f"Waiting up to {patience:g} s before publishing: the task of this driver does "
+                    "not watch it; its worker may be lost. Its next try takes this driver up.",
+                    flush=True,
+                )
+            time.sleep(_PAUSE_SECONDS)
+
+    def _lease_stands(self) -> bool:
+        """Return whether the task has renewed the lease lately, by the storage's own clock."""
+        folder = leases_folder(self.folder)
+        leases = [n for n in self.storage.names(folder) if n.startswith(f"{self.name.text}.")]
+        if not leases:
+            return False
+        clock = f"{folder}.now/{escape_component(self.request.attempt_key)}"
+        self.storage.write_text(clock, "")
+        try:
+            now = self.storage.modified(clock)
+        finally:
+            self.storage.delete(clock)
+        renewed = max(self.storage.modified(f"{folder}/{name}") for name in leases)
+        return now - renewed < 1000 * float(self.request.claim["lease"])
+
     def _others(self) -> list[str]:
-        prefix = self.name.partition("-")[0]
-        names = self.storage.names(self.folder)
-        return [name for name in names if name.startswith(f"{prefix}-") and name != self.name]
-
-    def _is_newer(self, name: str) -> bool:
-        if self._run(name) != self._run(self.name):
-            return name not in self.earlier
-        return self._order(name) > self._order(self.name)
-
-    def _is_older(self, name: str) -> bool:
-        if self._run(name) != self._run(self.name):
-            return name in self.earlier
-        return self._order(name) < self._order(self.name)
-
-    def _order(self, name: str) -> str:
-        return name.split("-", 2)[1]
-
-    def _run(self, name: str) -> str:
-        """Return the run of a stream's claim; those of other tasks name theirs in another way."""
-        return name.split("-", 2)[2].partition(".")[0] if self.request.stream else ""
+        return self.name.others(self.storage.names(self.folder))
 
     def _sweep(self) -> None:
         """Delete what has stood for a month; by the file system's clock alone."""
-        now = self.storage.modified(f"{self.folder}/{self.name}")
+        now = self.storage.modified(f"{self.folder}/{self.name.text}")
         for name in self.storage.names(self.folder):
             path = f"{self.folder}/{name}"
             if self.storage.exists(path) and now - self.storage.modified(path) > _KEPT_MILLISECONDS:
                 self.storage.delete(path)
 
 
-def instance_name(request: RunRequest) -> str:
-    """Name a task instance, so that an attempt finds what its earlier ones left."""
-    return _digest(request.dag_id, request.run_id, request.task_id or request.pipe_id)
-
-
-def _stream_name(request: RunRequest) -> str:
-    return _digest("stream", request.dag_id, request.task_id or request.pipe_id)
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+def _reason(error: Exception) -> str:
+    return storage_refusal(error) or str(error).partition("\n")[0]

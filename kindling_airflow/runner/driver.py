@@ -5,8 +5,8 @@
 A stream takes the place of the pipe and its publish, and asks all the time whether it is the newest
 try (:mod:`~kindling_airflow.runner.streaming.driver`).
 
-The report goes to standard output and, where that does not reach the task, to a file beside the
-tables.
+The report goes to standard output and, where that does not reach the task, to a file, together with
+the last lines that the driver has printed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from pyspark.sql import SparkSession
 from kindling_airflow.protocol.contracts import RunReport, RunRequest, RunStart
 from kindling_airflow.runner.claims import Claim
 from kindling_airflow.runner.imported_code import ImportedCode
+from kindling_airflow.runner.output_tail import OutputTail
 from kindling_airflow.runner.pipe.run_pipe import (
     WORKER_PATH,
     Hooks,
@@ -53,6 +54,14 @@ def run_driver(
             output.
     """
     started = time.monotonic() if started is None else started
+    output = OutputTail()
+    with output.keeping() if request.report_path else nullcontext():
+        return _run_driver(request, started, say, output)
+
+
+def _run_driver(
+    request: RunRequest, started: float, say: Callable[[str], None] | None, output: OutputTail
+) -> RunReport:
     try:
         request = with_project_in_place(request)
         code = ImportedCode.of(request)
@@ -70,7 +79,7 @@ def run_driver(
     try:
         (say or _print_line)(_start(request, spark).line())
         report = run_claimed(request, spark, started, declared, say, code=code)
-        _write_report(request, spark, report)
+        _write_report(request, spark, report, output)
         return report
     finally:
         spark.stop()
@@ -142,13 +151,16 @@ def _print_line(line: str) -> None:
     sys.stdout.flush()
 
 
-def _write_report(request: RunRequest, spark: SparkSession, report: RunReport) -> None:
-    """Write the report where the request expects it."""
+def _write_report(
+    request: RunRequest, spark: SparkSession, report: RunReport, output: OutputTail
+) -> None:
+    """Write what the driver has printed and its report where the request expects it."""
     path = request.report_path
     if path:
+        printed = hides_secrets(spark)(output.text())
         try:
             storage = Storage(spark)
-            storage.write_text(f"{path}.part", report.line())
+            storage.write_text(f"{path}.part", f"{printed.rstrip()}\n{report.line()}\n".lstrip())
             storage.delete(path)  # of a driver that the cluster has started once more
             storage.move(f"{path}.part", path)  # readers never see half of it
         except Exception as error:  # whatever the file system throws; the task will miss the report

@@ -116,14 +116,19 @@ def test_kubernetes_client_mode(submitted: Submitted) -> None:
 
 @pytest.mark.parametrize("host", ["yarn", "k8s://https://kube"])
 def test_a_driver_on_the_cluster_gets_nothing_of_this_machines(
-    submitted: Submitted, host: str
+    submitted: Submitted, host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("AIRFLOW__KINDLING__REPORT_URL", str(tmp_path / "reports"))
+    (tmp_path / "bin" / "yarn").symlink_to("/bin/true")  # kills drivers
     command, request, variables = submitted(
         {"conn_type": "spark", "host": host, "extra": {"deploy-mode": "cluster"}},
         **PACKAGE,
         conf={"spark.kubernetes.file.upload.path": "s3a://lake/upload"},
     )
-    assert command[-3:] == ["--deploy-mode", "cluster", APPLICATION]
+    assert command[command.index("--deploy-mode") + 1] == "cluster"
+    assert command[-1] == APPLICATION
+    assert request.report_path.startswith(f"{tmp_path}/reports/_kindling/reports/")
+    assert request.claim["path"].startswith(f"{tmp_path}/reports/_kindling/claims/")
     assert command[command.index("--py-files") + 1] == "s3a://lake/code/shop.zip"
     assert request.package == "sha256:1"
     assert not [n for n in variables if n.startswith(("PYSPARK", "SPARK_SUBMIT"))], variables

@@ -1,18 +1,18 @@
-"""Cluster deploy mode: the report comes by file, and a task that runs again does run again."""
+"""Cluster deploy mode: the report comes by file; what is killed is known to be dead, or not."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import airflow.providers.apache.spark.hooks.spark_submit as provider_hook
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from kindling_airflow.errors import ReportError
-from kindling_airflow.operators.driver.report_file import _place, read_report_file, report_path
 from kindling_airflow.operators.driver.submitting import SubmittingOperator
 from tests.operators.stand_ins import Master, Task, install_submit, standalone_master
 
@@ -33,7 +33,7 @@ def submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submit:
 @pytest.fixture
 def master(monkeypatch: pytest.MonkeyPatch) -> Iterator[Master]:
     """A standalone master, and the connection to it in cluster deploy mode."""
-    monkeypatch.setattr("kindling_airflow.operators.driver.report_file._PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("kindling_airflow.operators.driver.report_channels._PAUSE_SECONDS", 0.0)
     with standalone_master() as served:
         extra = {"deploy-mode": "cluster", "rest-port": served.port}
         connection = {"conn_type": "spark", "host": "spark://127.0.0.1", "port": 7077}
@@ -90,13 +90,10 @@ class TestStandalone:
         """Its worker was lost; the report that counts is the one that this driver was asked for."""
         submit("sys.exit('a second driver')")
         task = Task(tmp_path)
-        warehouse = str(tmp_path / "warehouse")
-        task.store.update(
-            spark_job_id="driver-1", kindling_attempt="earlier", kindling_warehouse=warehouse
-        )
+        task.store.update(spark_job_id="driver-1", kindling_attempt="earlier")
         master.states["driver-1"] = "RUNNING"
         report = {"version": 1, "attempt_key": "earlier", "pipe_id": "pipe", "status": "published"}
-        path = Path(report_path(warehouse, "earlier"))
+        path = tmp_path / "warehouse" / "_kindling" / "reports" / "earlier.json"
         path.parent.mkdir(parents=True)
         path.write_text(f"KINDLING-REPORT {json.dumps(report)}")
         # It ends when it is asked for the second time.
@@ -158,38 +155,52 @@ class TestStandalone:
         monkeypatch.setattr("time.sleep", kill_while_it_runs)
         error = task.run()
         assert master.killed == ["driver-1"]
-        assert str(error) == ("Pipe 'pipe': the task was killed, and its driver with it.")
+        assert str(error) == (
+            "Pipe 'pipe': the task was killed, and its driver with it (the master reports driver-1 "
+            "as KILLED)."
+        )
+        assert claims(tmp_path) == []
 
 
-class TestYarn:
-    def test_default_arguments_work(
+class TestYarnByCommand:
+    """Where only the command ``yarn`` can kill a driver, spark-submit waits for its end."""
+
+    def test_the_driver_is_submitted_and_waited_for(
         self, tmp_path: Path, submit: Submit, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         connect(monkeypatch, "yarn")
         submit("write(); print('INFO Client: Submitted application application_1_0001')")
+        install_yarn(tmp_path, "exit 0")
         task = Task(tmp_path)
         assert task.run()["status"] == "published"
         assert task.run()["status"] == "published"
         assert submissions(tmp_path) == 2
 
-    @follows_drivers
-    def test_durable_without_the_api_is_refused_as_by_the_provider(
-        self, tmp_path: Path, submit: Submit, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("status", "said"),
+        [
+            (
+                0,
+                ", and its driver with it (the command 'yarn' has killed application_1_0001).",
+            ),
+            (
+                3,
+                ". Whether its driver has ended is not known: 'yarn application -kill "  # noqa: ISC004
+                "application_1_0001' ended with 3. Its claim is revoked: it does not publish.",
+            ),
+        ],
+    )
+    def test_the_application_is_killed_by_it(
+        self,
+        tmp_path: Path,
+        submit: Submit,
+        monkeypatch: pytest.MonkeyPatch,
+        status: int,
+        said: str,
     ) -> None:
         connect(monkeypatch, "yarn")
-        submit("write()")
-        error = Task(tmp_path, {"durable": True}).run()
-        assert type(error) is ValueError
-        assert "requires yarn_track_via_rm_api=True" in str(error)
-
-    def test_the_application_is_killed_without_the_api(
-        self, tmp_path: Path, submit: Submit, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        connect(monkeypatch, "yarn")
-        yarn = tmp_path / "bin" / "yarn"
         submit("print('application_1_0001', flush=True); time.sleep(600)")
-        yarn.write_text(f'#!/bin/sh\necho "$@" > {tmp_path / "killed"}\n')
-        yarn.chmod(0o755)
+        install_yarn(tmp_path, f'echo "$@" > {tmp_path / "killed"}; exit {status}')
         task = Task(tmp_path)
         original = provider_hook.SparkSubmitHook._process_spark_submit_log
 
@@ -201,99 +212,159 @@ class TestYarn:
         monkeypatch.setattr(
             provider_hook.SparkSubmitHook, "_process_spark_submit_log", kill_at_the_first_line
         )
-        error = task.run()
-        assert "the task was killed" in str(error)
+        assert str(task.run()) == f"Pipe 'pipe': the task was killed{said}"
         assert (tmp_path / "killed").read_text() == "application -kill application_1_0001\n"
+        assert claims(tmp_path) == []
+
+    def test_without_anything_that_kills_nothing_is_submitted(
+        self, tmp_path: Path, submit: Submit, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connect(monkeypatch, "yarn")
+        submit("write()")
+        error = Task(tmp_path).run()
+        assert type(error) is AirflowFailException
+        assert str(error) == (
+            "Nothing was submitted: in cluster deploy mode nothing could kill the driver on YARN, "
+            "because the address of its resource manager is not known\n"
+            "  Fix: set yarn_resourcemanager_webapp_address in the extra of connection "
+            "'spark_default' (such as http://rm:8088), or [kindling] yarn_resource_manager, or "
+            "HADOOP_CONF_DIR on the worker to a folder with yarn-site.xml; or use deploy_mode "
+            "client."
+        )
+        assert not (tmp_path / "bin" / "submissions").exists()
 
     @follows_drivers
-    def test_without_the_command_the_api_is_asked(
+    def test_a_durable_driver_needs_more_than_the_command(
         self, tmp_path: Path, submit: Submit, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        connect(monkeypatch, "yarn", yarn_resourcemanager_webapp_address="http://127.0.0.1:1")
-        submit("print('application_1_0001')\nwrite()")
-        asked: list[str] = []
-        monkeypatch.setattr(
-            provider_hook.SparkSubmitHook,
-            "_kill_yarn_application",
-            lambda _hook, application: asked.append(application),
-        )
-        monkeypatch.setattr(provider_hook.SparkSubmitHook, "on_kill", _no_such_command)
-        task = Task(tmp_path)
-        task.run()
-        task.operator.on_kill()
-        assert asked == ["application_1_0001"]
+        connect(monkeypatch, "yarn")
+        install_yarn(tmp_path, "exit 0")
+        submit("write()")
+        error = Task(tmp_path, {"durable": True}).run()
+        assert type(error) is AirflowFailException
+        assert str(error).startswith("Nothing was submitted: ")
 
 
+class Pods:
+    """Kubernetes' API, as far as the provider asks it."""
+
+    class ApiException(Exception):  # noqa: N818 (its name there)
+        status = 404
+
+    def __init__(self, *phases: str) -> None:
+        self.phases = [*phases]
+        self.deleted: list[str] = []
+
+    def get_kube_client(self) -> Any:
+        return self
+
+    def read_namespaced_pod(self, name: str, namespace: str) -> Any:
+        assert (name, namespace) == ("pipe-1-driver", "spark")
+        phase = self.phases.pop(0) if len(self.phases) > 1 else self.phases[0]
+        if phase == "gone":
+            raise self.ApiException(phase)
+        return SimpleNamespace(status=SimpleNamespace(phase=phase, container_statuses=()))
+
+    def delete_namespaced_pod(self, name: str, namespace: str, **_options: Any) -> None:
+        self.deleted.append(f"{namespace}/{name}")
+
+
+@pytest.fixture
+def pods(monkeypatch: pytest.MonkeyPatch) -> Pods:
+    """A connection to Kubernetes in cluster deploy mode, and its API."""
+    import airflow.providers.apache.spark.operators.spark_submit as provider_operator
+
+    pods = Pods("Running", "Succeeded")
+    monkeypatch.setattr(provider_hook, "kube_client", pods, raising=False)
+    monkeypatch.setattr(provider_operator, "kube_client", pods, raising=False)
+    client = SimpleNamespace(V1DeleteOptions=dict)
+    monkeypatch.setitem(sys.modules, "kubernetes", SimpleNamespace(client=client))
+    connect(monkeypatch, "k8s://https://127.0.0.1:6443", namespace="spark")
+    return pods
+
+
+@follows_drivers
 class TestKubernetes:
+    """The API of Kubernetes follows the driver, unless the deployment says otherwise."""
+
     def test_the_report_comes_by_file(
-        self, tmp_path: Path, submit: Submit, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, submit: Submit, pods: Pods, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(provider_hook, "kube_client", object(), raising=False)
-        connect(monkeypatch, "k8s://https://127.0.0.1:6443", namespace="spark")
-        submit("write(); print('exit code: 0')")
+        monkeypatch.setattr("time.sleep", _no_pause)
+        submit("write(); print('pod name: pipe-1-driver')")
         task = Task(tmp_path)
         assert task.run()["status"] == "published"
+        assert pods.deleted == ["spark/pipe-1-driver"]
+        pods.phases = ["Succeeded"]
         assert task.run()["status"] == "published"
         assert submissions(tmp_path) == 2
+        assert claims(tmp_path) == []
+
+    @pytest.mark.parametrize(
+        ("after", "said"),
+        [
+            (
+                "gone",
+                ", and its driver with it (Kubernetes has deleted pod pipe-1-driver).",
+            ),
+            (
+                "Running",
+                ". Whether its driver has ended is not known: Kubernetes reports pod pipe-1-driver "  # noqa: ISC004
+                "as Running. Its claim is revoked: it does not publish.",
+            ),
+        ],
+    )
+    def test_the_log_says_what_was_seen_of_a_killed_driver(
+        self,
+        tmp_path: Path,
+        submit: Submit,
+        pods: Pods,
+        monkeypatch: pytest.MonkeyPatch,
+        after: str,
+        said: str,
+    ) -> None:
+        monkeypatch.setattr("kindling_airflow.operators.driver.hook._SEEN_SECONDS", 0.1)
+        submit("print('pod name: pipe-1-driver')")
+        task = Task(tmp_path)
+        pods.phases = ["Running"]
+
+        def kill_while_it_runs(seconds: float) -> None:
+            if seconds >= 20 and not pods.deleted:  # the provider's pause
+                pods.phases = [after]
+                task.operator.on_kill()
+                pods.phases = ["gone"]
+
+        monkeypatch.setattr("time.sleep", kill_while_it_runs)
+        assert str(task.run()) == f"Pipe 'pipe': the task was killed{said}"
+        assert pods.deleted == ["spark/pipe-1-driver"]
+        assert claims(tmp_path) == []
+
+    def test_a_spark_submit_that_waits_is_left_to_wait(
+        self, tmp_path: Path, submit: Submit, pods: Pods
+    ) -> None:
+        submit("write(); print('exit code: 0')")
+        conf = {"spark.kubernetes.submission.waitAppCompletion": "true"}
+        assert Task(tmp_path, {"conf": conf}).run()["status"] == "published"
 
 
-class TestTheFile:
-    def test_a_deploy_mode_that_stands_in_conf_counts_as_well(
+class TestDeployMode:
+    def test_one_that_stands_in_conf_counts_as_well(
         self, tmp_path: Path, submit: Submit, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", '{"conn_type": "spark", "host": "yarn"}')
-        submit("write()")
+        install_yarn(tmp_path, "exit 0")
+        submit("write(reason=' '.join(sys.argv), status='skipped')")
         arguments = {"conf": {"spark.submit.deployMode": "cluster"}}
-        assert Task(tmp_path, arguments).run()["status"] == "published"
+        said = str(Task(tmp_path, arguments).run())
+        assert "--deploy-mode cluster" in said
+        assert "spark.submit.deployMode" not in said
 
     def test_in_client_mode_no_file_is_asked_for(
         self, tmp_path: Path, submit: Submit, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", '{"conn_type": "spark", "host": "local"}')
-        submit("send(reason=repr(request['report_path']), status='skipped')")
-        assert str(Task(tmp_path).run()) == "Pipe 'pipe' skipped: ''"
-
-    def test_a_file_that_shows_late_is_waited_for(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        path = tmp_path / "report.json"
-        text = 'KINDLING-REPORT {"version": 1}'
-        monkeypatch.setattr("time.sleep", lambda _seconds: path.write_text(text))
-        assert read_report_file(str(path)) == '{"version": 1}'
-        assert not path.exists()
-
-    def test_a_uri_of_a_shared_folder_is_a_path(self, tmp_path: Path) -> None:
-        path = tmp_path / "report.json"
-        path.write_text("KINDLING-REPORT {}")
-        assert read_report_file(f"file://{path}") == "{}"
-
-    @pytest.mark.parametrize(
-        ("said", "meant"),
-        [("s3a://lake/w/r.json", "s3://lake/w/r.json"), ("gs://l/r", "gs://l/r")],
-    )
-    def test_object_stores_are_read_through_airflow(
-        self, said: str, meant: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        made: list[Any] = []
-        monkeypatch.setenv("AIRFLOW__KINDLING__WAREHOUSE_CONN_ID", "lake")
-        monkeypatch.setattr(
-            "airflow.sdk.ObjectStoragePath", lambda uri, conn_id: made.append((uri, conn_id))
-        )
-        _place(said)
-        assert made == [(meant, "lake")]
-
-    def test_a_store_that_the_worker_cannot_read_is_an_error_that_says_so(self) -> None:
-        with pytest.raises(ReportError) as refused:
-            read_report_file("nosuch://lake/_kindling/reports/k.json")
-        text = str(refused.value)
-        assert text.startswith(
-            "the report of a driver on the cluster cannot be read from "
-            "'nosuch://lake/_kindling/reports/k.json': "
-        )
-        assert text.endswith(
-            "  Fix: give the worker access to the warehouse: install the Airflow provider of its "
-            "storage, and set [kindling] warehouse_conn_id to the connection."
-        )
+        submit("send(reason=repr([request['report_path'], request['claim']]), status='skipped')")
+        assert str(Task(tmp_path).run()) == "Pipe 'pipe' skipped: ['', {}]"
 
 
 class _Changing(dict[str, str]):
@@ -313,5 +384,14 @@ def _no_pause(_seconds: float) -> None:
     pass
 
 
-def _no_such_command(_hook: Any) -> None:
-    raise FileNotFoundError("yarn")
+def install_yarn(folder: Path, body: str) -> None:
+    """Let the command ``yarn`` be a shell script, beside spark-submit."""
+    command = folder / "bin" / "yarn"
+    command.parent.mkdir(exist_ok=True)
+    command.write_text(f"#!/bin/sh\n{body}\n")
+    command.chmod(0o755)
+
+
+def claims(folder: Path) -> list[str]:
+    """Return the names of the claims that stand."""
+    return sorted(p.name for p in (folder / "warehouse" / "_kindling" / "claims").iterdir())

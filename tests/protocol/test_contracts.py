@@ -169,6 +169,7 @@ class TestRequest:
             "code_digest": "",
             "code_roots": [],
             "code_drift": "warn",
+            "claim": {},
         }
 
     def test_what_may_be_left_out_has_a_default(self) -> None:

@@ -219,7 +219,7 @@ def test_what_stood_for_a_month_is_swept_up(shop: Project) -> None:
     for name, days in (("old", 31), ("young", 29)):
         fence = claim(shop, FIRST, run_id=name)
         when = time.time() - days * 24 * 3600
-        os.utime(folder / fence.name, (when, when))
+        os.utime(folder / fence.name.text, (when, when))
     claim(shop, FIRST)
     assert run(shop, SECOND, 2).status == "published"
     left = {name.name.split("-")[0] for name in folder.iterdir() if not name.name.startswith(".")}
