@@ -32,7 +32,6 @@ from kindling_airflow.errors import EntityError, ReportError
 from kindling_airflow.protocol.claims import (
     ClaimName,
     claims_folder,
-    instance_name,
     leases_folder,
 )
 from kindling_airflow.protocol.contracts import RunRequest, TaskClaim
@@ -41,7 +40,7 @@ from kindling_airflow.runner.failures.storage_errors import storage_refusal
 if TYPE_CHECKING:
     from kindling_airflow.runner.providers.storage import Storage
 
-__all__ = ["Claim", "instance_name"]
+__all__ = ["Claim"]
 
 _KEPT_MILLISECONDS = 30 * 24 * 3600 * 1000
 _PAUSE_SECONDS = 3.0
@@ -154,7 +153,9 @@ class Claim:
                     f"pipe {self.request.pipe_id!r}: attempt {self.request.try_number} of its task "
                     "does not publish, because its task has ended without it; the table is "
                     "unchanged\n"
-                    "  Fix: none needed: the task was killed, timed out, marked or cleared."
+                    "  Fix: none needed if the task was killed, timed out, marked or cleared. Else "
+                    f"driver and worker do not share {self.folder!r}: set [kindling] report_url to "
+                    "storage that both can reach."
                 )
             if self._lease_stands():
                 return

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kindling_airflow.common.immutable import FrozenDict
 from kindling_airflow.errors import EntityError
-from kindling_airflow.protocol.contracts import RunReport
-from kindling_airflow.runner.claims import Claim, instance_name
+from kindling_airflow.protocol.claims import ClaimName, instance_name
+from kindling_airflow.protocol.contracts import RunReport, TaskClaim
+from kindling_airflow.runner.claims import Claim
 from kindling_airflow.runner.driver import run_claimed
 from kindling_airflow.runner.providers.parquet.provider import ParquetProvider
 from kindling_airflow.runner.providers.storage import Storage
@@ -200,6 +203,124 @@ class TestStreams:
         assert not self.overtaken(fence)
         fence.release()
         assert claims(shop) == [plain(SECOND)] * 3
+
+
+class TestOnACluster:
+    """The task writes the claim, renews its lease while it watches, and deletes it."""
+
+    LEASE, PATIENCE = 60.0, 0.0
+
+    def given(
+        self, project: Project, *, patience: float = 0.0, order: str = FIRST, **claim: Any
+    ) -> Any:
+        """Write a task's claim, and return the request of its driver."""
+        request = project.request("out", attempt_order=order, **claim)
+        name = ClaimName.of(request).text
+        folder = project.warehouse / "_kindling"
+        for kind, file in (("claims", name), ("leases", f"{name}.{plain(order)}")):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            (folder / kind / file).write_text(TaskClaim(request.attempt_key, "").dumps())
+        path = f"{folder}/claims/{name}"
+        given = FrozenDict({"path": path, "lease": self.LEASE, "patience": patience})
+        return replace(request, claim=given)
+
+    def lease(self, project: Project) -> Path:
+        (lease,) = (
+            path
+            for path in (project.warehouse / "_kindling" / "leases").iterdir()
+            if not path.name.startswith(".")
+        )
+        return lease
+
+    def lapse(self, project: Project) -> None:
+        when = time.time() - self.LEASE - 5
+        os.utime(self.lease(project), (when, when))
+
+    def run(self, project: Project, request: Any) -> RunReport:
+        return run_claimed(request, project.spark, declared=project.declared)
+
+    def message(self, report: RunReport) -> str:
+        assert report.error is not None
+        return report.error.message
+
+    def test_a_driver_whose_claim_stands_publishes_and_leaves_it_to_its_task(
+        self, shop: Project
+    ) -> None:
+        assert self.run(shop, self.given(shop)).status == "published"
+        assert claims(shop) == [plain(FIRST)]
+        left = (shop.warehouse / "_kindling" / "leases.now").iterdir()
+        assert [path for path in left if not path.name.startswith(".")] == []
+
+    def test_one_that_its_task_does_not_want_any_more_does_not_begin(self, shop: Project) -> None:
+        request = self.given(shop)
+        Path(request.claim["path"]).unlink()
+        report = self.run(shop, request)
+        assert self.message(report) == (
+            "pipe 'out': attempt 1 of its task does not publish, because its task has ended "
+            "without it; the table is unchanged\n"
+            "  Fix: none needed if the task was killed, timed out, marked or cleared. Else driver "
+            f"and worker do not share {str(shop.warehouse / '_kindling' / 'claims')!r}: set "
+            "[kindling] report_url to storage that both can reach."
+        )
+        assert not shop.table("out").exists()
+
+    def test_one_that_is_revoked_while_it_works_does_not_publish(
+        self, shop: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Marked as failed: the log said that the driver was dead, and it published."""
+        request = self.given(shop)
+        stage = ParquetProvider.stage
+
+        def slow(self: Any, *arguments: Any) -> Any:
+            staged = stage(self, *arguments)
+            Path(request.claim["path"]).unlink()
+            return staged
+
+        monkeypatch.setattr(ParquetProvider, "stage", slow)
+        assert "its task has ended without it" in self.message(self.run(shop, request))
+        assert not shop.table("out").exists()
+
+    def test_one_whose_lease_has_lapsed_gives_up_when_its_patience_is_over(
+        self, shop: Project
+    ) -> None:
+        request = self.given(shop)
+        self.lapse(shop)
+        assert self.message(self.run(shop, request)) == (
+            "pipe 'out': attempt 1 of its task does not publish, because nothing has watched this "
+            "driver for more than 0 s; the table is unchanged\n"
+            "  Fix: none needed: the worker of its task was lost, and its next try starts another "
+            "driver."
+        )
+        self.lease(shop).unlink()
+        assert "nothing has watched this driver" in self.message(self.run(shop, request))
+        assert not shop.table("out").exists()
+
+    def test_it_waits_for_the_next_try_to_take_it_up(
+        self, shop: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        request = self.given(shop, patience=600.0)
+        self.lapse(shop)
+        lease = self.lease(shop)
+        monkeypatch.setattr(
+            "kindling_airflow.runner.claims.time.sleep",
+            lambda _seconds: lease.with_suffix(f".{plain(SECOND)}").write_text("1"),
+        )
+        assert self.run(shop, request).status == "published"
+        assert capsys.readouterr().out.count("Waiting up to 600 s before publishing") == 1
+
+    def test_a_newer_attempt_ends_it_as_well(self, shop: Project) -> None:
+        request = self.given(shop)
+        claim(shop, SECOND)
+        assert "a newer attempt has started" in self.message(self.run(shop, request))
+
+    def test_a_claim_that_cannot_be_understood_is_an_error(self, shop: Project) -> None:
+        request = self.given(shop)
+        Path(request.claim["path"]).write_text("{}")
+        assert "the claim is not of version 1" in self.message(self.run(shop, request))
+        far = replace(request, claim=FrozenDict({**request.claim, "path": "nosuch://x/claims/y"}))
+        assert self.message(self.run(shop, far)).startswith(
+            "pipe 'out': cannot read the claim of its task: 'nosuch://x/claims/y': "
+        )
 
 
 def test_the_same_try_started_once_more_by_the_cluster_may_publish(shop: Project) -> None:

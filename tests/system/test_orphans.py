@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from kindling_airflow.protocol.claims import instance_name
 from kindling_airflow.protocol.contracts import RunRequest
-from kindling_airflow.runner.claims import instance_name
 from tests.system.conftest import Deployment
 from tests.system.dags.trials.trials.orphans import is_alive
 

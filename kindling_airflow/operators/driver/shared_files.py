@@ -132,7 +132,7 @@ class _ObjectStore(SharedFiles):
 
     def names(self, folder: str) -> list[str]:
         place = self._root / folder
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             place.fs.invalidate_cache()  # of the listings that this process has made
             return [item.name for item in place.iterdir() if item.name]
         return []

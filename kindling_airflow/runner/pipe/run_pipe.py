@@ -26,8 +26,8 @@ from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.errors import KindlingAirflowError, PipeRunError
 from kindling_airflow.manifest.harvest import HarvestedModules
+from kindling_airflow.protocol.claims import instance_name
 from kindling_airflow.protocol.contracts import RunReport, RunRequest
-from kindling_airflow.runner.claims import instance_name
 from kindling_airflow.runner.failures.failure import describe
 from kindling_airflow.runner.failures.retryable import is_permanent, java_causes
 from kindling_airflow.runner.pipe.inputs import ReadInput, RunPart, read_entity, read_inputs
