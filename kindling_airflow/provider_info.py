@@ -57,14 +57,62 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "warehouse_conn_id": {
                         "description": (
-                            "Connection with which tasks in cluster deploy mode read the reports "
-                            "of their drivers from the warehouse, where it is an object store. "
-                            "Default: that of the store's Airflow provider."
+                            "Connection with which tasks in cluster deploy mode reach the "
+                            "warehouse, or report_url, for reports and claims. Default: that of "
+                            "the store's Airflow provider. For HDFS: host, port and login of the "
+                            "NameNode's REST interface (WebHDFS)."
                         ),
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "aws_default",
                         "default": "",
+                    },
+                    "webhdfs_address": {
+                        "description": (
+                            "HTTP addresses of the NameNodes of an HDFS warehouse, separated by "
+                            "commas; the active one is found. Default: those in the Hadoop "
+                            "configuration of the worker (HADOOP_CONF_DIR), else port 9870 of the "
+                            "warehouse's host."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "http://nn1:9870,http://nn2:9870",
+                        "default": "",
+                    },
+                    "report_url": {
+                        "description": (
+                            "Where drivers in cluster deploy mode and their tasks exchange reports "
+                            "and claims, in place of the warehouse: a folder that both mount, or a "
+                            "URL as Airflow's object storage names it. Drivers use the same URL by "
+                            "Hadoop's name of its scheme (s3a for s3)."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://lake/kindling-reports",
+                        "default": "",
+                    },
+                    "yarn_resource_manager": {
+                        "description": (
+                            "Web addresses of YARN's resource managers, separated by commas, by "
+                            "which drivers in cluster deploy mode are followed and killed. The "
+                            "Spark connection's extra yarn_resourcemanager_webapp_address comes "
+                            "first; default: those in the Hadoop configuration of the worker."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "http://rm1:8088,http://rm2:8088",
+                        "default": "",
+                    },
+                    "lease_seconds": {
+                        "description": (
+                            "How long a driver in cluster deploy mode counts as watched after its "
+                            "task has renewed its lease, which it does four times as often. A "
+                            "driver that nothing watches does not publish."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "120",
+                        "default": "60",
                     },
                     "history_server": {
                         "description": (

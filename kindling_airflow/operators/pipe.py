@@ -258,7 +258,9 @@ class KindlingPipeOperator(SubmittingOperator):
         output = getattr(self, "_output", None)  # there is none where no hook could be made
         tail = [] if output is None else output.last_lines()
         self._log_failure(
-            no_report_lines(self.pipe_id, driver_error, tail, self._tries(permanent=False))
+            no_report_lines(
+                self.pipe_id, driver_error, tail, self._tries(permanent=False), self._log_places()
+            )
         )
         reason = self._report_error or no_report_text(self.pipe_id, stale, driver_error)
         return AirflowException(str(reason))
@@ -275,9 +277,14 @@ class KindlingPipeOperator(SubmittingOperator):
 
     def _failure(self, report: RunReport) -> AirflowException:
         permanent = bool(report.extra.get("permanent"))
-        links = [f"{name}: {url}" for name, url in self.link_urls.items()]
+        links = [f"{name}: {url}" for name, url in self.link_urls.items()] + self._log_places()
         self._log_failure(failure_lines(report, self._tries(permanent=permanent), links))
         return (AirflowFailException if permanent else AirflowException)(headline(report))
+
+    def _log_places(self) -> list[str]:
+        """Return where the log of a driver on a cluster is."""
+        place = "" if self._cluster is None else self._cluster.log_place
+        return [place] if place else []
 
     def _log_failure(self, lines: Sequence[str]) -> None:
         for line in lines:  # a record each, so that they are lines in the UI as well

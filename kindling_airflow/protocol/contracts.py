@@ -159,7 +159,7 @@ class TaskClaim(_Message):
         attempt_key: the key of the request.
         report_path: where the driver writes its report.
         max_tries: Airflow's number of tries, which is raised when a task is cleared.
-        plan_digest: the plan of the request.
+        plan_digest, code_digest: the plan and the project's code of the request.
         earlier: the claims that were there when the attempt began; of a stream only.
     """
 
@@ -168,6 +168,7 @@ class TaskClaim(_Message):
     report_path: str
     max_tries: int = -1
     plan_digest: str = ""
+    code_digest: str = ""
     earlier: tuple[str, ...] = ()
 
 

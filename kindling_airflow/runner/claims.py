@@ -1,4 +1,4 @@
-"""A driver publishes only while its claim stands, wherever it runs and whatever became of its task.
+"""A driver publishes only while its claim stands, wherever it runs.
 
 Two things end a claim:
 
@@ -36,6 +36,7 @@ from kindling_airflow.protocol.claims import (
 )
 from kindling_airflow.protocol.contracts import RunRequest, TaskClaim
 from kindling_airflow.runner.failures.storage_errors import storage_refusal
+from kindling_airflow.runner.standstill import Standstill
 
 if TYPE_CHECKING:
     from kindling_airflow.runner.providers.storage import Storage
@@ -55,16 +56,23 @@ class Claim:
         folder: where the claims of all tasks lie.
         name: this attempt's file.
         request: this attempt.
+        still: notes when this process has stood still, or None.
     """
 
     storage: Storage
     folder: str
     name: ClaimName
     request: RunRequest
+    still: Standstill | None = None
 
     @classmethod
-    def claim(cls, storage: Storage, request: RunRequest) -> Claim:
+    def claim(cls, storage: Storage, request: RunRequest, still: Standstill | None = None) -> Claim:
         """Record that an attempt has begun, unless its task has done so.
+
+        Args:
+            storage: the session's files.
+            request: this attempt.
+            still: notes when this process has stood still; needed where there is no lease.
 
         Raises:
             EntityError: the warehouse cannot be written, or the task's claim cannot be read or is
@@ -85,7 +93,7 @@ class Claim:
                 "  Fix: set [kindling] warehouse, or the definition's warehouse, to storage that "
                 "every driver can write to."
             ) from error
-        return cls(storage, folder, name, request)
+        return cls(storage, folder, name, request, still)
 
     @classmethod
     def _of_task(cls, storage: Storage, request: RunRequest) -> Claim:
@@ -112,12 +120,14 @@ class Claim:
         """Return if this is the newest try of its task, and its task still wants it.
 
         Waits where the task is not watching, because its next try may be about to take up this
-        driver.
+        driver; and where this machine stood still, so that its task can end this driver first.
 
         Raises:
             EntityError: a newer one has begun, the task has ended, or nothing has watched this
                 driver for too long.
         """
+        if self.still is not None:
+            self.still.settle()
         if any(map(self.name.is_newer, self._others())):
             raise EntityError(
                 f"pipe {self.request.pipe_id!r}: attempt {self.request.try_number} of its task "

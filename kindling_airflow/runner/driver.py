@@ -36,6 +36,7 @@ from kindling_airflow.runner.project_folder import with_project_in_place
 from kindling_airflow.runner.providers.storage import Storage
 from kindling_airflow.runner.redaction import hides_secrets, report_without_secrets
 from kindling_airflow.runner.session.properties import declared_early, settings_of_run
+from kindling_airflow.runner.standstill import Standstill
 from kindling_airflow.runner.streaming import run_stream
 
 if TYPE_CHECKING:
@@ -54,13 +55,18 @@ def run_driver(
             output.
     """
     started = time.monotonic() if started is None else started
-    output = OutputTail()
+    output, still = OutputTail(), Standstill()
+    still.watch()
     with output.keeping() if request.report_path else nullcontext():
-        return _run_driver(request, started, say, output)
+        return _run_driver(request, started, say, output, still)
 
 
 def _run_driver(
-    request: RunRequest, started: float, say: Callable[[str], None] | None, output: OutputTail
+    request: RunRequest,
+    started: float,
+    say: Callable[[str], None] | None,
+    output: OutputTail,
+    still: Standstill,
 ) -> RunReport:
     try:
         request = with_project_in_place(request)
@@ -78,7 +84,7 @@ def _run_driver(
         return report_without_secrets(failed, hides_secrets())
     try:
         (say or _print_line)(_start(request, spark).line())
-        report = run_claimed(request, spark, started, declared, say, code=code)
+        report = run_claimed(request, spark, started, declared, say, code=code, still=still)
         _write_report(request, spark, report, output)
         return report
     finally:
@@ -93,8 +99,9 @@ def run_claimed(
     say: Callable[[str], None] | None = None,
     *,
     code: ImportedCode | None = None,
+    still: Standstill | None = None,
 ) -> RunReport:
-    """Run a request in a given session; publish unless a newer attempt of its task has begun.
+    """Run a request in a given session; publish only while its claim stands.
 
     What the report says is free of the secrets that Spark and this process were configured with.
     """
@@ -112,7 +119,7 @@ def run_claimed(
     if not request.attempt_order:
         return run(Hooks())
     try:
-        fence = Claim.claim(Storage(spark), request)
+        fence = Claim.claim(Storage(spark), request, still)
     except Exception as error:
         failed = failed_report(request, error, started, spark.sparkContext.applicationId)
         return report_without_secrets(failed, hide)

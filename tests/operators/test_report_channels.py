@@ -19,6 +19,7 @@ from kindling_airflow.errors import ReportError
 from kindling_airflow.operators.driver import report_channels
 from kindling_airflow.operators.driver.report_channels import OutputChannel, report_channel
 from kindling_airflow.operators.driver.shared_files import SharedFiles, shared_files
+from kindling_airflow.operators.driver.yarn import addresses_in
 
 PATH = "_kindling/reports/k.json"
 
@@ -297,6 +298,10 @@ class TestReportUrl:
         monkeypatch.setenv("AIRFLOW__KINDLING__REPORT_URL", "s3://lake/reports")
         monkeypatch.setattr("airflow.sdk.ObjectStoragePath", lambda *_a, **_k: None)
         assert report_channel("/w").report_path("k") == f"s3a://lake/reports/{PATH}"
+
+
+def test_addresses_in_a_setting() -> None:
+    assert addresses_in("rm1:8088, https://rm2:8090/,") == ["http://rm1:8088", "https://rm2:8090"]
 
 
 def test_in_client_mode_there_is_nothing_to_read() -> None:

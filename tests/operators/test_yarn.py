@@ -126,7 +126,10 @@ class TestOneRun:
         self, tmp_path: Path, submit: Submit, yarn: Yarn
     ) -> None:
         submit(f"on_yarn('{APP}', 'FAILED', diagnostics='AM exceeded its memory')")
-        error = task_of(tmp_path).run()
+        with capture_logs() as records:
+            error = task_of(tmp_path).run()
+        place = f"See also: above, under 'Spark'; on the cluster: yarn logs -applicationId {APP}"
+        assert records[-1]["event"] % records[-1]["positional_args"] == place
         assert type(error) is AirflowException
         assert str(error).startswith(
             "Pipe 'pipe': no report was received from its driver, so nothing proves that its "
@@ -309,6 +312,7 @@ class TestRetry:
         [
             {"max_tries": 0},
             {"plan_digest": "sha256:of another plan"},
+            {"code_digest": "sha256:of other code"},
             {"arguments": {"reconnect_on_retry": False}},
         ],
     )

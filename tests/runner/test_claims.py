@@ -18,6 +18,7 @@ from kindling_airflow.runner.claims import Claim
 from kindling_airflow.runner.driver import run_claimed
 from kindling_airflow.runner.providers.parquet.provider import ParquetProvider
 from kindling_airflow.runner.providers.storage import Storage
+from kindling_airflow.runner.standstill import Standstill
 from tests.runner.conftest import Project
 from tests.runner.streams import CONTINUOUS
 
@@ -321,6 +322,19 @@ class TestOnACluster:
         assert self.message(self.run(shop, far)).startswith(
             "pipe 'out': cannot read the claim of its task: 'nosuch://x/claims/y': "
         )
+
+
+def test_a_machine_that_stood_still_waits_before_it_publishes(shop: Project) -> None:
+    """Frozen while its task was marked as failed, it went on and published as it woke up."""
+    seconds, ended = [0.0, 3600.0, 3600.0, 3621.0], []
+
+    def clock() -> float:
+        return seconds.pop(0) if len(seconds) > 1 else seconds[0]
+
+    still = Standstill(clock, ended.append)
+    request = shop.request("out", attempt_order=FIRST)
+    Claim.claim(Storage(shop.spark), request, still).check()
+    assert ended == [1.0]
 
 
 def test_the_same_try_started_once_more_by_the_cluster_may_publish(shop: Project) -> None:

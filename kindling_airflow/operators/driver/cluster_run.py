@@ -127,6 +127,7 @@ class ClusterRun:
                 report_path=self.request.report_path,
                 max_tries=self._max_tries,
                 plan_digest=self.request.plan_digest,
+                code_digest=self.request.code_digest,
                 earlier=earlier,
             )
         )
@@ -153,6 +154,12 @@ class ClusterRun:
         if text is None and yarn is not None and yarn.end is not None:
             text = yarn.manager.driver_output(yarn.end) or None
         return text
+
+    @property
+    def log_place(self) -> str:
+        """Where the cluster keeps the whole log of the driver; "" where that is not known."""
+        app = "" if self.yarn is None else self.yarn.application_id
+        return f"on the cluster: yarn logs -applicationId {app}" if app else ""
 
     def conclude(self) -> None:
         """End the claim, the report, and a driver that is not known to have ended."""
@@ -208,7 +215,7 @@ class ClusterRun:
         return f"the task was killed. Whether its driver has ended is not known: {how}. {claim}"
 
     def _take_up(self, attempt: EarlierAttempt) -> bool:
-        """Return whether an earlier attempt does the work of this try; else end it for good."""
+        """Return whether an earlier attempt does the work of this try; else end it."""
         yarn = self.yarn
         assert yarn is not None  # noqa: S101 (the caller's condition)
         key, claim = attempt.claim.attempt_key, attempt.claim
@@ -217,6 +224,7 @@ class ClusterRun:
             self._takes_up
             and claim.max_tries == self._max_tries
             and claim.plan_digest == self.request.plan_digest
+            and claim.code_digest == self.request.code_digest
         )
         try:
             found = driver.find()

@@ -72,7 +72,11 @@ def no_report_text(
 
 
 def no_report_lines(
-    pipe_id: str, driver_error: BaseException | None, tail: Sequence[str], tries: str
+    pipe_id: str,
+    driver_error: BaseException | None,
+    tail: Sequence[str],
+    tries: str,
+    links: Sequence[str] = (),
 ) -> list[str]:
     """Return the log lines of a task whose driver sent no report."""
     lines = [f"Pipe {pipe_id!r}: its driver ended without a report. {driver_end(driver_error)}"]
@@ -80,7 +84,7 @@ def no_report_lines(
         lines.append("  It was killed, most often for lack of memory: see the system log.")
     if tail:
         lines += ["Its last output:", *(f"  {line}" for line in tail)]
-    return [*lines, *_what_now(tries, (), "")]
+    return [*lines, *_what_now(tries, links, "")]
 
 
 def _what_now(tries: str, links: Sequence[str], report: str) -> list[str]:

@@ -141,7 +141,7 @@ class FolderChannel(ReportChannel):
         return None
 
     def forget(self, attempt_key: str) -> None:
-        """Delete an attempt's file; one that stays is no reason to fail a task."""
+        """Delete an attempt's file; one that stays does not fail a task."""
         with suppress(Exception):
             self.files.delete(_report(attempt_key))
 

@@ -80,11 +80,7 @@ def shared_files(
 
 
 def url_for_drivers(url: str) -> str:
-    """Return a root in the words of Hadoop: what is ``s3://`` to fsspec is ``s3a://`` there.
-
-    >>> url_for_drivers("s3://lake/reports"), url_for_drivers("/mnt/reports")
-    ('s3a://lake/reports', '/mnt/reports')
-    """
+    """Return a root in the words of Hadoop: what is ``s3://`` to fsspec is ``s3a://`` there."""
     scheme, found, rest = url.partition("://")
     return f"{_TO_HADOOP.get(scheme, scheme)}://{rest}" if found else url
 

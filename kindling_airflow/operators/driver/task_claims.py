@@ -5,7 +5,7 @@
                                                   or revoke: delete it, and write its own
 
 The driver publishes only while its claim is there and a lease of it is fresh. Each try that watches
-a driver renews a lease of its own, so that one which wakes up late sees that another has taken
+a driver renews its own lease, so that one which wakes up late sees that another has taken
 over, and leaves the driver alone.
 """
 

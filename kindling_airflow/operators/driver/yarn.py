@@ -161,11 +161,7 @@ class ResourceManager:
 
 
 def addresses_in(text: str) -> list[str]:
-    """Return the addresses in a setting: separated by commas, ``http://`` where they say nothing.
-
-    >>> addresses_in("rm1:8088, https://rm2:8090/")
-    ['http://rm1:8088', 'https://rm2:8090']
-    """
+    """Return the addresses in a setting: separated by commas, ``http://`` by default."""
     places = [place.strip().rstrip("/") for place in text.split(",") if place.strip()]
     return [place if "://" in place else f"http://{place}" for place in places]
 
