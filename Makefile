@@ -10,7 +10,7 @@ PY := $(VENV)/bin/python
 RUN := . $(VENV)/java.env &&
 QUICK := -m "not system" -n 2 --dist loadfile
 FILES := -n 2 --dist loadfile --no-loadscope-reorder
-SLOW := -m "system and not extended" $(FILES)
+SLOW := -m "system and not extended and not cluster" $(FILES)
 EXTENDED := -m extended $(FILES)
 
 # The lowest supported releases, and the tests that need Airflow. Their drivers run on the Spark of

@@ -84,6 +84,7 @@ EXTENDED = frozenset(
         "test_streaming_driver.py",
         "test_streams.py",
         "test_versions.py",
+        "test_yarn.py",
     }
 )
 
@@ -93,7 +94,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"spark", "deployment"}.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("system")
-        if item.path.name in EXTENDED and item.get_closest_marker("system"):
+        is_extended = item.path.name in EXTENDED and item.get_closest_marker("system")
+        if is_extended and not item.get_closest_marker("cluster"):
             item.add_marker("extended")
     # Who broke something small need not wait for Spark to hear of it; what is done for each release
     # goes on beside all else.

@@ -52,7 +52,12 @@ def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submitted:
             **arguments,
         )
         ti = SimpleNamespace(
-            dag_id="dag", run_id="run", task_id="task", try_number=1, xcom_push=lambda *_: None
+            dag_id="dag",
+            run_id="run",
+            task_id="task",
+            try_number=1,
+            stats_tags={},
+            xcom_push=lambda *_: None,
         )
         context: Any = {"ti": ti, "dag_run": SimpleNamespace()}
         with pytest.raises(Exception, match=r".*"):  # nobody reports

@@ -21,6 +21,7 @@ import pyspark
 import pytest
 import requests
 
+from demo.services.hadoop import Hadoop
 from kindling_airflow.cli.main import main
 from kindling_airflow.operators.driver.hadoop_conf import hadoop_properties, resource_managers
 from kindling_airflow.operators.driver.shared_files import SharedFiles, shared_files
@@ -67,7 +68,9 @@ class Shop:
     manager: str
     workers: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def start(self, *, by: str = "first", **asked: Any) -> subprocess.Popen[str]:
+    def start(
+        self, *, by: str = "first", lease: float = 60.0, **asked: Any
+    ) -> subprocess.Popen[str]:
         """Start one try of the task in its own process."""
         spark_home = Path(pyspark.__file__).parent
         here = {
@@ -113,7 +116,7 @@ class Shop:
                     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
                     "HADOOP_CONF_DIR": str(self.conf_dir),
                     "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps(connection),
-                    "AIRFLOW__KINDLING__LEASE_SECONDS": "6",
+                    "AIRFLOW__KINDLING__LEASE_SECONDS": str(lease),
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -190,9 +193,10 @@ NOTHING: dict[str, list[str]] = {"claims": [], "leases": [], "reports": [], "lea
 
 
 @pytest.fixture(scope="module")
-def hadoop() -> Iterator[Path]:
+def hadoop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The configuration folder of a running HDFS and YARN."""
-    return Path(os.environ["KINDLING_HADOOP_CONF"])
+    with Hadoop(tmp_path_factory.mktemp("hadoop")) as hadoop:
+        yield hadoop.conf
 
 
 @pytest.fixture
@@ -284,9 +288,9 @@ def test_the_next_try_of_a_lost_worker_takes_up_the_driver(shop: Shop) -> None:
 def test_what_a_driver_has_published_while_its_worker_was_lost_counts(shop: Shop) -> None:
     lost = shop.start()
     shop.until(shop.begun, "the pipe works")
-    shop.go_on()  # within the lease
     lost.kill()
     lost.wait()
+    shop.go_on()  # within the lease
     shop.until(
         lambda: set(shop.applications().values()) <= {"FINISHED", "FAILED"}, "the driver ends"
     )
@@ -302,7 +306,7 @@ def test_what_a_driver_has_published_while_its_worker_was_lost_counts(shop: Shop
 @pytest.mark.cluster
 def test_a_driver_that_nothing_watches_does_not_publish(shop: Shop) -> None:
     """The worker is lost, and no try follows: the task was marked meanwhile, or has no retries."""
-    lost = shop.start(max_tries=0)
+    lost = shop.start(max_tries=0, lease=6.0)
     shop.until(shop.begun, "the pipe works")
     lost.kill()
     lost.wait()
