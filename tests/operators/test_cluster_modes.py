@@ -347,6 +347,28 @@ class TestKubernetes:
         assert Task(tmp_path, {"conf": conf}).run()["status"] == "published"
 
 
+class TestKubernetesThatWaits:
+    def test_the_pod_is_deleted_with_a_spark_submit_that_waits(
+        self, tmp_path: Path, submit: Submit, pods: Pods, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The provider deletes it only while spark-submit runs."""
+        submit("print('pod name: pipe-1-driver', flush=True); time.sleep(600)")
+        task = Task(tmp_path, {"conf": {"spark.kubernetes.submission.waitAppCompletion": "true"}})
+        original = provider_hook.SparkSubmitHook._process_spark_submit_log
+
+        def kill_at_the_first_line(hook: Any, lines: Iterator[str]) -> None:
+            original(hook, iter([next(lines)]))
+            pods.phases = ["gone"]
+            task.operator.on_kill()
+            original(hook, lines)
+
+        monkeypatch.setattr(
+            provider_hook.SparkSubmitHook, "_process_spark_submit_log", kill_at_the_first_line
+        )
+        assert "and its driver with it (Kubernetes has deleted pod" in str(task.run())
+        assert pods.deleted == ["spark/pipe-1-driver"]
+
+
 class TestDeployMode:
     def test_one_that_stands_in_conf_counts_as_well(
         self, tmp_path: Path, submit: Submit, monkeypatch: pytest.MonkeyPatch

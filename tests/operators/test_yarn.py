@@ -137,6 +137,17 @@ class TestOneRun:
             "exceeded its memory\n"
         )
 
+    def test_an_application_that_spark_submit_has_lost_is_killed(
+        self, tmp_path: Path, submit: Submit, yarn: Yarn
+    ) -> None:
+        submit(f"on_yarn('{APP}', 'ACCEPTED'); sys.exit(7)")
+        with capture_logs() as records:
+            error = task_of(tmp_path).run()
+        assert "Driver error: Error code is: 7." in str(error)
+        assert yarn.apps[APP]["states"] == ["KILLED"]
+        said = f"The driver is not wanted any more: YARN reports {APP} as KILLED"
+        assert said in [r["event"] % r.get("positional_args", ()) for r in records]
+
     def test_the_application_carries_its_attempt_and_is_started_once(
         self, tmp_path: Path, submit: Submit, yarn: Yarn
     ) -> None:

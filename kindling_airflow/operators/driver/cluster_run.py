@@ -65,6 +65,7 @@ class ClusterRun:
         self._takes_up = takes_up
         self._accepted = ""  # what a driver of an earlier try has printed and reported
         self._is_left = False  # to a newer try, which has taken up the driver
+        self._may_run = False  # a driver on YARN was submitted or taken up
 
     @staticmethod
     def prepared(
@@ -103,6 +104,7 @@ class ClusterRun:
                 is_taken_up = self._take_up(attempt)
         if not is_taken_up:
             self.claim()
+            self._may_run = True
             submit()
             yarn.application_id = yarn.application_id or found_id()
             if not yarn.application_id and yarn.find() is None:
@@ -170,7 +172,7 @@ class ClusterRun:
             self._is_left = not self._claims.end()
             if self._is_left:
                 return
-            if yarn is not None and yarn.application_id and yarn.end is None and not self._accepted:
+            if yarn is not None and self._may_run and yarn.end is None:
                 self._log.warning("The driver is not wanted any more: %s", yarn.kill(5.0)[1])
             self._channel.forget(self.request.attempt_key)
         except Exception as error:  # whatever the storage raises; the lease lapses
@@ -182,6 +184,7 @@ class ClusterRun:
         Args:
             end_driver: kills a driver that the provider follows.
         """
+        self._may_run = False  # it is dealt with here
         ended: list[bool] = []
         problem: list[str] = []
 
@@ -240,6 +243,7 @@ class ClusterRun:
             if is_retry and found is not None and not found.has_ended:
                 self._claims.take_over(attempt)
                 yarn.attempt_key, yarn.application_id = key, found.id
+                self._may_run = True
                 self._replace(key, claim.report_path)
                 self._log.info("Taking up %s, the driver of an earlier attempt.", found.id)
                 return True

@@ -29,6 +29,7 @@ import requests
 from airflow.providers.apache.spark.hooks import spark_submit as provider_hook
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, conf
+from airflow.security.kerberos import renew_from_kt
 
 from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.operators.driver.connections import connection_variables
@@ -208,10 +209,15 @@ class DriverHook(SparkSubmitHook):
         self.end_submission()
         if not application:
             return False, "YARN had not reported its application yet"
+        variables = {**os.environ, **self.variables}
+        principal, keytab = self._connection["principal"], self._connection["keytab"]
+        if principal and keytab:
+            renew_from_kt(principal, keytab, exit_on_fail=False)
+            variables["KRB5CCNAME"] = conf.get("kerberos", "ccache", fallback="")
         try:
             done = subprocess.run(
                 ["yarn", "application", "-kill", application],  # noqa: S607 (of the PATH)
-                env={**os.environ, **self.variables},
+                env=variables,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 timeout=_COMMAND_SECONDS,

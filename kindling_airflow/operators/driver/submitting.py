@@ -122,10 +122,11 @@ class SubmittingOperator(SparkSubmitOperator):
             if self._hook is not None:
                 super().on_kill()
             return
-        self.end_submission()
         if not self.killed_how:
-            own = None if self._cluster.yarn is not None else self._kill_by_provider
-            self.killed_how = self._cluster.kill(own)
+            is_on_yarn = self._cluster.yarn is not None
+            if is_on_yarn:  # elsewhere the provider kills the driver while spark-submit runs
+                self.end_submission()
+            self.killed_how = self._cluster.kill(None if is_on_yarn else self._kill_by_provider)
             self.log.info("Ended from outside: %s", self.killed_how)
 
     def end_submission(self) -> None:
