@@ -50,7 +50,7 @@ def orders(raw_orders):
     trials = Path(os.environ["TRIALS"])
     with (trials / "begun").open("a") as begun:
         begun.write("x")
-    end = time.monotonic() + 300
+    end = time.monotonic() + 900
     while not (trials / "go").exists() and time.monotonic() < end:
         time.sleep(0.1)
     return raw_orders.withColumn("by", F.lit(os.environ["BY"]))
@@ -133,7 +133,7 @@ class Shop:
 
     def end(self, worker: subprocess.Popen[str]) -> dict[str, Any]:
         """Return how a worker's task has ended."""
-        worker.wait(300)
+        worker.wait(600)
         end: dict[str, Any] = json.loads(self.log(worker).splitlines()[-1])
         return end
 
@@ -152,7 +152,7 @@ class Shop:
         known = (answer["apps"] or {}).get("app", [])
         return {app["id"]: app["state"] for app in known if app["id"] not in self._before}
 
-    def until(self, condition: Callable[[], Any], what: str, seconds: float = 240.0) -> None:
+    def until(self, condition: Callable[[], Any], what: str, seconds: float = 600.0) -> None:
         """Wait for something to happen."""
         deadline = time.monotonic() + seconds
         while not condition():

@@ -51,7 +51,7 @@ pipe("lost")
 """
 
 
-def _until(condition: Callable[[], Any], what: str, seconds: float = 400.0) -> None:
+def _until(condition: Callable[[], Any], what: str, seconds: float = 600.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
