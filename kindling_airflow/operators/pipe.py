@@ -213,9 +213,10 @@ class KindlingPipeOperator(SubmittingOperator):
             printed = cluster.output(is_killed=self.was_killed)
         except ReportError as error:
             self._report_error = error
-        else:
-            for line in self._output.lines((printed or "").splitlines()):
-                self.log.info("%s", line)
+            cluster.leave()
+            return
+        for line in self._output.lines((printed or "").splitlines()):
+            self.log.info("%s", line)
         cluster.conclude()
 
     def _judge(

@@ -12,6 +12,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from structlog.testing import capture_logs
 
+from kindling_airflow.errors import ReportError
+from kindling_airflow.operators.driver.report_channels import FolderChannel
 from kindling_airflow.operators.driver.yarn import NoAnswerError, ResourceManager
 from kindling_airflow.protocol.contracts import TaskClaim
 from tests.operators.stand_ins import Task, Yarn, install_submit, yarn_cluster
@@ -310,6 +312,22 @@ class TestRetry:
         assert submissions(tmp_path) == 0
         assert "hello" in [record["event"] for record in records]
         assert kindling(tmp_path, "claims") == []
+
+    def test_a_report_that_cannot_be_read_just_now_counts_for_the_next_try(
+        self, tmp_path: Path, submit: Submit, yarn: Yarn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        submit(f"write(); on_yarn('{APP}', 'FINISHED')")
+        task = task_of(tmp_path)
+
+        def away(_channel: Any, attempt_key: str, _looks: int = 1) -> None:
+            raise ReportError(f"no route to {attempt_key}")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(FolderChannel, "fetch", away)
+            assert "no route to" in str(task.run())
+        assert task.run()["status"] == "published"
+        assert submissions(tmp_path) == 1
+        assert kindling(tmp_path, "claims") == kindling(tmp_path, "reports") == []
 
     @pytest.mark.parametrize("status", ["failed", "none"])
     def test_one_that_did_not_publish_is_done_again(

@@ -178,6 +178,10 @@ class ClusterRun:
         except Exception as error:  # whatever the storage raises; the lease lapses
             self._log.warning("The claim of the driver could not be deleted: %s", error)
 
+    def leave(self) -> None:
+        """Leave claim and report to the next try, which accepts them if it can read them."""
+        self._claims.leave()
+
     def kill(self, end_driver: Callable[[], tuple[bool, str]] | None = None) -> str:
         """Revoke the claim and kill the driver; return what is known of it.
 

@@ -140,6 +140,12 @@ class TaskClaims:
         self.revoke(name)
         return True
 
+    def leave(self) -> None:
+        """Stop renewing, and leave the claim to the next try."""
+        with self._lock:
+            self._done.set()
+            self._held = ""
+
     def _hold(self, name: str) -> None:
         self._held, self._renewed_at = name, self._clock()
         if self._thread is None:
