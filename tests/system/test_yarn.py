@@ -286,11 +286,11 @@ def test_the_next_try_of_a_lost_worker_takes_up_the_driver(shop: Shop) -> None:
 
 @pytest.mark.cluster
 def test_what_a_driver_has_published_while_its_worker_was_lost_counts(shop: Shop) -> None:
-    lost = shop.start()
+    lost = shop.start(lease=900.0)
     shop.until(shop.begun, "the pipe works")
     lost.kill()
     lost.wait()
-    shop.go_on()  # within the lease
+    shop.go_on()  # within the lease, however slow the machine is
     shop.until(
         lambda: set(shop.applications().values()) <= {"FINISHED", "FAILED"}, "the driver ends"
     )
@@ -306,7 +306,7 @@ def test_what_a_driver_has_published_while_its_worker_was_lost_counts(shop: Shop
 @pytest.mark.cluster
 def test_a_driver_that_nothing_watches_does_not_publish(shop: Shop) -> None:
     """The worker is lost, and no try follows: the task was marked meanwhile, or has no retries."""
-    lost = shop.start(max_tries=0, lease=6.0)
+    lost = shop.start(max_tries=0, lease=30.0)
     shop.until(shop.begun, "the pipe works")
     lost.kill()
     lost.wait()
@@ -315,14 +315,14 @@ def test_a_driver_that_nothing_watches_does_not_publish(shop: Shop) -> None:
     ((app, _),) = shop.applications().items()
     shop.until(lambda: shop.applications()[app] in ("FINISHED", "FAILED"), "the driver ends")
     (report,) = shop.files.names("_kindling/reports")
-    assert "because nothing has watched this driver for more than 12 s" in shop.files.read(
+    assert "because nothing has watched this driver for more than 60 s" in shop.files.read(
         f"_kindling/reports/{report}"
     )
     assert shop.rows() == []
 
 
 def _is_fresh(shop: Shop) -> bool:
-    """Return whether a lease was renewed within its six seconds; all clocks are this machine's."""
+    """Return whether a lease was renewed within its 30 s; all clocks are this machine's."""
     url = shop.warehouse.replace("hdfs://", "")
     _, _, path = url.partition("/")
     namenode = hadoop_properties({"HADOOP_CONF_DIR": str(shop.conf_dir)})[
@@ -332,4 +332,4 @@ def _is_fresh(shop: Shop) -> bool:
         f"http://{namenode}/webhdfs/v1/{path}/_kindling/leases?op=LISTSTATUS", timeout=30
     ).json()
     times = [item["modificationTime"] for item in answer["FileStatuses"]["FileStatus"]]
-    return time.time() - max(times) / 1000 < 8
+    return time.time() - max(times) / 1000 < 32
