@@ -13,9 +13,8 @@ from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.manifest.harvest import HarvestedModules
 from tests.runner.conftest import Project
-from tests.s3_server import S3Server, s3_server, s3a_class_path
-
-_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+from tests.runner.object_stores.sessions import s3a_session
+from tests.s3_server import S3Server, s3_server
 
 
 @pytest.fixture(scope="session")
@@ -28,25 +27,7 @@ def server() -> Iterator[S3Server]:
 @pytest.fixture(scope="session")
 def spark(server: S3Server) -> Iterator[Any]:
     """A local session that has the server behind ``s3a://``."""
-    from pyspark.sql import SparkSession
-
-    builder = (
-        SparkSession.builder.master("local[2]")
-        .appName("tests of s3a")
-        .config("spark.driver.extraClassPath", s3a_class_path())
-        .config("spark.driver.extraJavaOptions", _JAVA)
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.shuffle.partitions", "1")
-        .config("spark.sql.codegen.wholeStage", "false")
-        .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.log.level", "OFF")
-    )
-    for key, value in server.spark_conf().items():
-        builder = builder.config(key, value)
-    session = builder.getOrCreate()
+    session = s3a_session(server)
     yield session
     session.stop()
 
