@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,8 +20,8 @@ from kindling_airflow.runner.providers.place_check import check_place
 from kindling_airflow.runner.providers.storage import Storage
 from tests.runner.conftest import Project
 from tests.runner.logged_tables import Table, at_once, dies_at_every_step, foreign_files
+from tests.runner.object_stores.conftest import Store
 from tests.runner.test_intervals import APPEND, day, published
-from tests.s3_server import S3Server
 
 ROUNDS = int(os.environ.get("KINDLING_TEST_RACES", "3"))
 READERS_SEE = 6
@@ -146,26 +147,46 @@ def test_runs_of_a_project_go_through_the_log(s3_project: Project, lake: str) ->
 
 
 CHILD = """
-import sys
-from tests.runner.object_stores.sessions import s3a_session
+import json, sys
+from tests.runner.object_stores.sessions import session_of
 from tests.runner.logged_tables import Table
-from tests.s3_server import S3Server
-table = Table(s3a_session(S3Server(sys.argv[1])), sys.argv[2])
-for n in range(1, 1000):
-    table.write("append", [(1, n), (2, n)], instance=f"run{n}")()
+settings, warehouse, driver, runs = sys.argv[1:]
+table = Table(session_of(json.loads(settings)), warehouse)
+for n in range(1, int(runs) + 1):
+    table.write("append", [(1, n), (int(driver), n)], instance=f"{driver}-{n}")()
     print("run", n, flush=True)
 """
 
 
-def test_a_driver_that_is_killed_loses_nothing(table: Table, server: S3Server) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", CHILD, server.address, table.warehouse],
+def started(store: Store, table: Table, driver: int, runs: int) -> subprocess.Popen[str]:
+    """Start a driver with its own Java that appends to a table, run by run."""
+    settings = json.dumps(dict(store.settings))
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, settings, table.warehouse, str(driver), str(runs)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
         cwd=Path(__file__).parents[3],
         start_new_session=True,  # its Java, too, is killed at once
     )
+
+
+def test_two_drivers_that_append_all_the_time_lose_nothing(table: Table, store: Store) -> None:
+    drivers = [started(store, table, driver, ROUNDS) for driver in (2, 3)]
+    try:
+        told = [driver.communicate()[0].count("run ") for driver in drivers]
+    finally:
+        for driver in drivers:
+            driver.kill()
+    assert told == [ROUNDS, ROUNDS]
+    runs = range(1, ROUNDS + 1)
+    assert table.rows() == sorted(
+        [*((1, n) for n in runs for _ in range(2)), *((d, n) for d in (2, 3) for n in runs)]
+    )
+
+
+def test_a_driver_that_is_killed_loses_nothing(table: Table, store: Store) -> None:
+    process = started(store, table, 2, 1000)
     told = 0
     assert process.stdout is not None
     try:
@@ -182,5 +203,5 @@ def test_a_driver_that_is_killed_loses_nothing(table: Table, server: S3Server) -
     rows = sorted((d, n) for n in range(1, told + 1) for d in (1, 2))
     more = sorted([*rows, (1, told + 1), (2, told + 1)])
     assert table.rows() in (rows, more)
-    table.write("append", [(1, told + 1), (2, told + 1)], instance=f"run{told + 1}")()
+    table.write("append", [(1, told + 1), (2, told + 1)], instance=f"2-{told + 1}")()
     assert table.rows() == more

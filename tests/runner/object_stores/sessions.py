@@ -1,24 +1,22 @@
-"""A Spark session that has an S3 server behind ``s3a://``."""
+"""A Spark session that has a store behind it, as its settings say."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from tests.s3_server import S3Server, s3a_class_path
+__all__ = ["session_of"]
 
-__all__ = ["s3a_session"]
-
-_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Djdk.lang.Process.launchMechanism=VFORK"
 
 
-def s3a_session(server: S3Server) -> Any:
+def session_of(settings: Mapping[str, str]) -> Any:
     """Return a small local session; the process must not have had one before."""
     from pyspark.sql import SparkSession
 
     builder = (
         SparkSession.builder.master("local[2]")
-        .appName("tests of s3a")
-        .config("spark.driver.extraClassPath", s3a_class_path())
+        .appName("tests of stores")
         .config("spark.driver.extraJavaOptions", _JAVA)
         .config("spark.ui.enabled", "false")
         .config("spark.sql.shuffle.partitions", "1")
@@ -29,6 +27,6 @@ def s3a_session(server: S3Server) -> Any:
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.log.level", "OFF")
     )
-    for key, value in server.spark_conf().items():
+    for key, value in settings.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
