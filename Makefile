@@ -86,6 +86,8 @@ soak: env ## two minutes of parsing; 100,000 records through streams; 5,000 colu
 	$(RUN) KINDLING_STORED_EXAMPLES=5000 $(PY) -m pytest -m system -n 2 --dist loadfile \
 		tests/runner/test_format_parquet.py tests/runner/test_format_delta.py \
 		tests/runner/test_format_iceberg.py
+	$(RUN) KINDLING_TEST_RACES=200 KINDLING_TEST_STORE=s3a $(PY) -m pytest \
+		tests/runner/object_stores/parquet_tests.py -k "two_drivers or twice_at_once"
 	$(RUN) KINDLING_CLOCK_EXAMPLES=5000 $(PY) -m pytest tests/common/test_schedule_times.py
 
 ui-at-size: env ## times and pictures of a DAG of 1,211 pipes in the real UI

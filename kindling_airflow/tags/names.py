@@ -8,6 +8,7 @@ from __future__ import annotations
 # How an entity is stored.
 PROVIDER_TYPE_TAG = "provider_type"
 PATH_TAG = "provider.path"
+GRACE_TAG = "provider.grace_period"
 EXTRA_COLUMNS_TAG = "provider.extra_columns"
 NEW_COLUMNS_TAG = "provider.new_columns"
 OPTION_TAGS = "provider.option."  # a family: a name follows

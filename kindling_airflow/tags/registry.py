@@ -115,6 +115,14 @@ REGISTRY: tuple[Tag, ...] = (
             "(`..`). Absolute paths and URIs are taken as they are. For {types}.",
         ),
         _row(
+            n.GRACE_TAG,
+            DURATION,
+            "`1d`",
+            "How long files stay that a publish has taken out of the table, for readers that have "
+            "begun, such as `12h`. Only where the table is published by a log, as on "
+            "[object stores](how-to/object-stores.md). For {types}.",
+        ),
+        _row(
             n.EXTRA_COLUMNS_TAG,
             choice("fail", "ignore"),
             "`fail`",

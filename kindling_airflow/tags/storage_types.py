@@ -29,6 +29,7 @@ from kindling_airflow.tags.names import (
     DRIVER_TAG,
     EXTRA_COLUMNS_TAG,
     FORMAT_TAG,
+    GRACE_TAG,
     KEY_TAG,
     MALFORMED_TAG,
     NEW_COLUMNS_TAG,
@@ -112,7 +113,8 @@ class StorageType:
         needs: what it needs of the file system that it is written to, so that no driver can lose
             what another has published (:mod:`kindling_airflow.tags.storage_needs`): ``listing``
             (consistent lists alone), ``rename`` (atomic renames, but not where a catalog has the
-            table), ``log_store`` (a safe log store of Delta); "" for nothing.
+            table), ``log`` (these, or files that are created only if absent), ``log_store`` (a safe
+            log store of Delta); "" for nothing.
     """
 
     provider: str
@@ -212,7 +214,7 @@ STORAGE_TYPES: dict[str, StorageType] = {
     "memory": StorageType(f"{_PROVIDERS}.memory:MemoryProvider", takes_options=False),
     "parquet": StorageType(
         f"{_PROVIDERS}.parquet.provider:ParquetProvider",
-        (EXTRA_COLUMNS_TAG, PATH_TAG),
+        (EXTRA_COLUMNS_TAG, GRACE_TAG, PATH_TAG),
         place="folder",
         partitions_are_folders=True,
         write_modes=("overwrite", "overwrite_interval", "append"),
@@ -222,7 +224,7 @@ STORAGE_TYPES: dict[str, StorageType] = {
             replaced_by_streams=("complete",),
         ),
         stream_modes=("append", "complete"),
-        needs="rename",
+        needs="log",
     ),
     "rate": StorageType(
         f"{_PROVIDERS}.rate:RateProvider", is_written=False, source=StreamSource(by_row=True)

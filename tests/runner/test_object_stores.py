@@ -1,7 +1,8 @@
-"""What holds on object stores, in a process whose Spark has S3A, with a real S3 server."""
+"""What holds on S3 and on HDFS: real servers, in processes whose Spark has what they need."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,18 +12,20 @@ import pytest
 pytestmark = pytest.mark.system
 
 _FOLDER = Path(__file__).parent / "object_stores"
+_TESTS = {"s3a": ("storage_tests.py", "parquet_tests.py"), "hdfs": ("hdfs_tests.py",)}
 
 
-def test_what_is_promised_holds_on_s3() -> None:
+@pytest.mark.parametrize("store", _TESTS)
+def test_what_is_promised_holds(store: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
-    files = sorted(map(str, _FOLDER.glob("*_tests.py")))
     ran = subprocess.run(
-        [*command, *files],
+        [*command, *(str(_FOLDER / name) for name in _TESTS[store])],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
         cwd=_FOLDER.parents[2],
+        env={**os.environ, "KINDLING_TEST_STORE": store},
     )
     assert ran.returncode == 0, ran.stdout[-20_000:]
     assert " passed" in ran.stdout

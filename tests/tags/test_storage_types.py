@@ -110,7 +110,8 @@ SHOP = {"provider_type": "jdbc", "provider_connection": "shop", "provider_table"
             {"provider_pth": "x"},
             (
                 "provider_type 'parquet' has no tag 'provider.pth'. Did you mean 'provider.path'?\n"
-                "  Fix: use one of provider.extra_columns, provider.path, provider.option.NAME."
+                "  Fix: use one of provider.extra_columns, provider.grace_period, "
+                "provider.path, provider.option.NAME."
             ),
         ),
         (
@@ -118,7 +119,8 @@ SHOP = {"provider_type": "jdbc", "provider_connection": "shop", "provider_table"
             (
                 "provider_type 'parquet' has no tag 'provider.option.'. "
                 "Did you mean 'provider.option.NAME'?\n"
-                "  Fix: use one of provider.extra_columns, provider.path, provider.option.NAME."
+                "  Fix: use one of provider.extra_columns, provider.grace_period, "
+                "provider.path, provider.option.NAME."
             ),
         ),
         (

@@ -151,7 +151,8 @@ def test_a_provider_s_unknown_tag_may_have_been_meant_for_another_one() -> None:
     assert "\n".join(found) == (
         "entity 'a': provider_type 'parquet' has no tag 'provider.typ'. "
         "Did you mean 'provider_type'?\n"
-        "  Fix: use one of provider.extra_columns, provider.path, provider.option.NAME."
+        "  Fix: use one of provider.extra_columns, provider.grace_period, "
+        "provider.path, provider.option.NAME."
     )
 
 

@@ -132,6 +132,23 @@ class Storage:
             found.append(str(listed.next().getPath().toUri().getPath())[len(root) + 1 :])
         return sorted(found)
 
+    def times(self, folder: str) -> dict[str, int]:
+        """Return the relative paths of the files in a folder and the folders in it.
+
+        Each with the time of its last change in milliseconds, by the clock of the storage.
+        """
+        if not self.exists(folder):
+            return {}
+        system = self._system(folder)
+        root = system.makeQualified(self._path(folder)).toUri().getPath().rstrip("/")
+        found: dict[str, int] = {}
+        listed = system.listFiles(self._path(folder), True)
+        while listed.hasNext():
+            status = listed.next()
+            name = str(status.getPath().toUri().getPath())[len(root) + 1 :]
+            found[name] = int(status.getModificationTime())
+        return found
+
     def has_file(self, folder: str, passed_over: Callable[[str], bool]) -> bool:
         """Return whether there is a file that is not empty in a folder or the folders in it."""
         system, pending = self._system(folder), [self._path(folder)]

@@ -1,64 +1,66 @@
-"""A Spark session with S3A, and an S3 server, made once for all tests of a process."""
+"""A real store, and a Spark session that uses it, made once for all tests of a process."""
 
 from __future__ import annotations
 
+import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from demo.services import Hadoop, S3Server
 from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.manifest.harvest import HarvestedModules
 from tests.runner.conftest import Project
-from tests.s3_server import S3Server, s3_server, s3a_class_path
+from tests.runner.object_stores.sessions import session_of
 
-_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
+@dataclass(frozen=True)
+class Store:
+    """A store that runs.
+
+    Attributes:
+        root: a URI beneath which tests write.
+        settings: Spark's, with which it is found.
+    """
+
+    root: str
+    settings: Mapping[str, str]
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[S3Server]:
-    """The server."""
-    with s3_server() as running:
-        yield running
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """The store whose tests run in this process."""
+    folder = tmp_path_factory.mktemp("store")
+    if os.environ["KINDLING_TEST_STORE"] == "hdfs":
+        with Hadoop(folder, yarn=False) as hadoop:
+            yield Store(hadoop.url, hadoop.client_settings())
+    else:
+        with S3Server(folder) as s3:
+            s3.create_bucket("lake")
+            yield Store("s3a://lake", s3.spark_settings())
 
 
 @pytest.fixture(scope="session")
-def spark(server: S3Server) -> Iterator[Any]:
-    """A local session that has the server behind ``s3a://``."""
-    from pyspark.sql import SparkSession
-
-    builder = (
-        SparkSession.builder.master("local[2]")
-        .appName("tests of s3a")
-        .config("spark.driver.extraClassPath", s3a_class_path())
-        .config("spark.driver.extraJavaOptions", _JAVA)
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.shuffle.partitions", "1")
-        .config("spark.sql.codegen.wholeStage", "false")
-        .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.log.level", "OFF")
-    )
-    for key, value in server.spark_conf().items():
-        builder = builder.config(key, value)
-    session = builder.getOrCreate()
+def spark(store: Store) -> Iterator[Any]:
+    """A local session that uses the store."""
+    session = session_of(store.settings)
     yield session
     session.stop()
 
 
 @pytest.fixture
-def lake() -> str:
-    """A warehouse on the server that no other test has."""
-    return f"s3a://lake/{uuid.uuid4().hex}"
+def lake(store: Store) -> str:
+    """A warehouse in the store that no other test has."""
+    return f"{store.root}/{uuid.uuid4().hex}"
 
 
 @pytest.fixture
 def s3_project(spark: Any, lake: str) -> Project:
-    """An empty project whose warehouse is on the server."""
+    """An empty project whose warehouse is in the store."""
     declared = HarvestedModules(DataPipesRegistry(), DataEntityRegistry())
     return Project(spark, Path(lake), declared)

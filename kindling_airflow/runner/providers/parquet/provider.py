@@ -15,9 +15,7 @@ columns: ``month=01`` would come back as the integer 1.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from pyspark.sql import DataFrame, DataFrameReader
 from pyspark.sql.streaming.query import StreamingQuery
@@ -36,6 +34,7 @@ from kindling_airflow.runner.providers.interface import (
     Write,
 )
 from kindling_airflow.runner.providers.parquet.foreign import read_foreign
+from kindling_airflow.runner.providers.parquet.logged import LoggedTable, is_logged
 from kindling_airflow.runner.providers.parquet.stream import (
     create_empty,
     has_data,
@@ -57,6 +56,7 @@ from kindling_airflow.runner.providers.publishing.sidecar import (
     check_time_zone,
     in_order,
     read_sidecar,
+    same_columns,
     sidecar_text,
 )
 from kindling_airflow.runner.providers.publishing.sliced_table import SlicedTable, partition_values
@@ -93,13 +93,22 @@ class ParquetProvider:
 
         A folder of others that has no file yet is one where a schema says what will be in it.
         """
+        logged = self._logged(entity)
+        if logged is not None and logged.state() is not None:
+            return True
         path = readable(self._storage, self._context.location_of(entity))
+        if logged is not None and path is not None:
+            return self._storage.any_data(literal_path(path))  # and not what is only staged
         if path is None or entity.schema is not None or self._storage.exists(f"{path}/{SIDECAR}"):
             return path is not None
         return self._storage.any_data(literal_path(path))
 
     def read(self, entity: EntityMetadata) -> DataFrame:
         """Return the table's rows, in the schema in which they were written."""
+        logged = self._logged(entity)
+        state = None if logged is None else logged.state()
+        if logged is not None and (state is not None or not self.exists(entity)):
+            return logged.read(state) if state is not None else self._missing(entity)
         return self._log(entity).consistent(lambda: self._look(entity))
 
     def count(self, entity: EntityMetadata, frame: DataFrame) -> int:  # noqa: ARG002 (interface)
@@ -108,6 +117,15 @@ class ParquetProvider:
 
     def read_gained(self, entity: EntityMetadata, output: EntityMetadata, instance: str) -> Gained:
         """Return the rows of the runs that no other run has taken into an output."""
+        logged, taken = self._logged(entity), self._logged(output)
+        if logged is not None and taken is not None:
+            return logged.gained(taken, instance)
+        if logged is not None or taken is not None:
+            raise PipeRunError(
+                f"entities {entity.entityid!r} and {output.entityid!r} are on different kinds of "
+                "storage, so what one has gained is not recorded with the other\n"
+                "  Fix: put both on one kind of storage, or read all of it (use_watermark: false)."
+            )
         table = self._table(entity)
 
         def look() -> Gained:
@@ -117,7 +135,7 @@ class ParquetProvider:
             files = [name for group in groups.values() for name in group.files]
             if files:
                 reader = self._reader(entity, read_sidecar(self._storage, table.folder))
-                reader = reader.option("basePath", literal_path(table.folder)).schema(rows.schema)
+                reader = reader.option("basePath", table.folder).schema(rows.schema)
                 paths = [literal_path(f"{table.folder}/{name}") for name in files]
                 return Gained(in_order(reader.parquet(*paths), rows.schema), tuple(groups))
             return Gained(rows.limit(0), tuple(groups))
@@ -133,14 +151,19 @@ class ParquetProvider:
         """
         location = self._context.location_of(entity)
         refuse_publish(entity, self._storage, location)
-        area = area_of(location, "staging")
         check_columns_storable(entity, "parquet", frame.schema, is_new=write.replaces_all)
-        self._log(entity).settled()  # a publish that was decided still needs its staged files
-        self._storage.delete_attempts(area, write.instance)
+        logged = self._logged(entity)
+        if logged is None:
+            area = area_of(location, "staging")
+            self._log(entity).settled()  # a publish that was decided still needs its staged files
+            self._storage.delete_attempts(area, write.instance)
+            path = f"{area}/{write.instance}-{write.attempt}"
+        else:
+            path = logged.new_place(write, frame.columns)
         if not write.replaces_all:
             self._check_columns(entity, frame)
-            check_time_zone(entity, self._storage, location, frame.schema)
-        path = f"{area}/{write.instance}-{write.attempt}"
+            if logged is None:
+                check_time_zone(entity, self._storage, location, frame.schema)
         texts = partition_checks(entity, "parquet", self._storage, location)
         options = {**self._context.options_of(entity), **FOLDER_OPTIONS}
         writer = texts.marked(frame).write.options(**options)
@@ -148,7 +171,7 @@ class ParquetProvider:
             with refusals_of(entity, "parquet"):
                 writer.partitionBy(*entity.partition_columns).parquet(path)
             texts.refuse_marked(frame, self._storage, path)
-            if write.replaces_all and not has_data(self._storage, path):
+            if logged is None and write.replaces_all and not has_data(self._storage, path):
                 # Without a row there is no partition, and without a file no schema.
                 frame.limit(0).write.mode("overwrite").parquet(path)
         else:
@@ -157,6 +180,8 @@ class ParquetProvider:
         if write.slice is not None and write.mode == "overwrite_interval":
             self._check_slice(entity, frame, path, write.slice)
         self._storage.write_text(f"{path}/{SIDECAR}", sidecar_text(frame.schema))
+        if logged is not None and not has_data(self._storage, path):
+            return Staged(path, 0, self._spark.createDataFrame([], frame.schema))
         staged = self._load(entity, path)
         return Staged(path, count_rows(staged), staged)
 
@@ -169,6 +194,10 @@ class ParquetProvider:
         """
         location = self._context.location_of(entity)
         refuse_publish(entity, self._storage, location)
+        logged = self._logged(entity)
+        if logged is not None:
+            logged.publish(staged, write, _lies_in(write.slice, staged.frame.schema))
+            return
         table, log = self._table(entity), self._log(entity)
         if write.mode == "overwrite":
             log.settled()
@@ -210,6 +239,10 @@ class ParquetProvider:
                 "from which to create an empty one for the stream that reads it\n"
                 "  Fix: declare the entity's schema, or run the pipe that writes it first."
             )
+        logged = self._logged(entity)
+        if logged is not None:
+            logged.create_empty(schema)
+            return
         create_empty(self._storage, location, schema)
 
     def read_stream(self, entity: EntityMetadata, read: StreamRead) -> DataFrame:
@@ -221,6 +254,13 @@ class ParquetProvider:
             EntityError: nothing says what columns the files will have.
         """
         location = self._context.location_of(entity)
+        logged = self._logged(entity)
+        if logged is not None and logged.state() is not None:
+            raise PipeRunError(
+                f"entity {entity.entityid!r}: the table at {location!r} is published by a log, "
+                "which a stream cannot follow\n"
+                "  Fix: store it as iceberg in a catalog (provider.table: catalog.database.table)."
+            )
         streamed = is_streamed(self._storage, location)
         published = self._storage.exists(f"{location}/{SIDECAR}") and has_data(
             self._storage, location
@@ -265,7 +305,7 @@ class ParquetProvider:
         new, stored = self._storage.read_text(f"{staged}/{SIDECAR}"), table.sidecar()
         if stored is None or write.replaces_all:
             return new
-        if _columns_in(stored) != _columns_in(new):
+        if not same_columns(stored, new):
             raise EntityError(
                 f"entity {entity.entityid!r}: the table's columns changed while its slice was "
                 "computed; nothing was published\n  Fix: none needed if it is retried."
@@ -334,6 +374,16 @@ class ParquetProvider:
             return None
         return self._storage.relative_to(table, rows.inputFiles())
 
+    def _logged(self, entity: EntityMetadata) -> LoggedTable | None:
+        """Return the table where it is published by a log of immutable files; else None."""
+        if not is_logged(self._storage, self._context.location_of(entity)):
+            return None
+        return LoggedTable(self._context, entity)
+
+    def _missing(self, entity: EntityMetadata) -> DataFrame:
+        location = self._context.location_of(entity)
+        raise EntityError(f"entity {entity.entityid!r}: no table at {location!r}")
+
     def _log(self, entity: EntityMetadata) -> PublishLog:
         return PublishLog(self._storage, self._context.location_of(entity))
 
@@ -385,21 +435,3 @@ def _lies_in(
     return lambda values: (
         part.contains_text(values[part.column], kind) if part.column in values else None
     )
-
-
-def _columns_in(sidecar: str) -> Any:
-    """Return the columns that a sidecar names, whatever their order and whether they may be null.
-
-    What is not of this version is compared by its text.
-    """
-    document = json.loads(sidecar)
-    return _without_order(document["schema"]) if "schema" in document else sidecar
-
-
-def _without_order(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return sorted(map(_without_order, schema), key=lambda field: str(field.get("name")))
-    if not isinstance(schema, dict):
-        return schema
-    irrelevant = ("nullable", "containsNull", "valueContainsNull", "metadata")
-    return {key: _without_order(v) for key, v in schema.items() if key not in irrelevant}

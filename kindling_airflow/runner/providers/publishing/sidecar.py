@@ -60,12 +60,40 @@ def read_sidecar(storage: Storage, table: str) -> Sidecar | None:
     path = f"{table}/{SIDECAR}"
     if not storage.exists(path):
         return None
-    document: Any = json.loads(storage.read_text(path))
+    return parse_sidecar(storage.read_text(path))
+
+
+def parse_sidecar(text: str) -> Sidecar | None:
+    """Read the text of such a file; None of what another version has."""
+    document: Any = json.loads(text)
     if document.get("version") != SIDECAR_VERSION:
         return None
     zone = document.get(_TIME_ZONE)
     options = {} if zone is None else {"timeZone": str(zone)}
     return Sidecar(StructType.fromJson(document["schema"]), options)
+
+
+def same_columns(one: str, another: str) -> bool:
+    """Return whether two such texts name the same columns.
+
+    Their order, and whether they may be null, does not count. What is not of this version is
+    compared by its text.
+    """
+    return bool(_columns_in(one) == _columns_in(another))
+
+
+def _columns_in(sidecar: str) -> Any:
+    document = json.loads(sidecar)
+    return _without_order(document["schema"]) if "schema" in document else sidecar
+
+
+def _without_order(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return sorted(map(_without_order, schema), key=lambda field: str(field.get("name")))
+    if not isinstance(schema, dict):
+        return schema
+    irrelevant = ("nullable", "containsNull", "valueContainsNull", "metadata")
+    return {key: _without_order(v) for key, v in schema.items() if key not in irrelevant}
 
 
 def in_order(frame: DataFrame, schema: StructType) -> DataFrame:
