@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from kindling_airflow.deployment.jars import FORMATS
@@ -15,8 +16,13 @@ __all__ = ["session_for"]
 _JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Djdk.lang.Process.launchMechanism=VFORK"
 
 
-def session_for(kind: str) -> Any:
-    """Return a small local session; the process must not have had one before."""
+def session_for(kind: str, more: Mapping[str, str] | None = None) -> Any:
+    """Return a small local session; the process must not have had one before.
+
+    Args:
+        kind: the formats, joined by a plus; ``postgresql`` stands for its driver.
+        more: further properties.
+    """
     from pyspark.sql import SparkSession
 
     kinds = kind.split("+")
@@ -38,6 +44,6 @@ def session_for(kind: str) -> Any:
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.log.level", "OFF")
     )
-    for key, value in settings_for(set(kinds), lambda _key: None).items():
+    for key, value in {**settings_for(set(kinds), lambda _key: None), **(more or {})}.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
