@@ -11,7 +11,7 @@ import pytest
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import EntityError
 from kindling_airflow.protocol.connections import variable_name
-from kindling_airflow.runner.providers.tables.catalogs import catalog_settings, is_in_folders
+from kindling_airflow.runner.providers.tables.catalogs import catalog_settings
 
 LAKE = "spark.sql.catalog.lake"
 SPARK_CATALOG = "org.apache.iceberg.spark.SparkCatalog"
@@ -149,9 +149,3 @@ def test_a_connection_that_is_no_catalog_is_refused() -> None:
             "w",
             {}.get,
         )
-
-
-def test_catalogs_in_folders_are_known() -> None:
-    assert is_in_folders("hadoop", None)
-    assert is_in_folders(None, "org.apache.iceberg.hadoop.HadoopCatalog")
-    assert not is_in_folders("jdbc", None)

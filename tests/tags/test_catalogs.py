@@ -99,8 +99,8 @@ def test_a_connection_without_a_catalog_is_refused() -> None:
     )
     assert entity_tag_problems(made) == [
         (
-            "entity 'orders': tag provider.connection names the connection of a catalog, and none is "
-            "configured\n"
+            "entity 'orders': tag provider.connection names the connection of a catalog, and none "
+            "is configured\n"
             "  Fix: name the catalog: provider.catalog: lake; or remove provider.connection."
         )
     ]

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.deployment.jars import FORMATS
+from kindling_airflow.protocol.connections import Connection, variable_name
 from kindling_airflow.runner.providers.session_properties import settings_for
+from kindling_airflow.runner.providers.tables.catalogs import catalog_settings
 from tests.runner.jars import format_jars
 
-__all__ = ["session_for"]
+__all__ = ["catalog_conf", "session_for"]
 
 # Hadoop starts a process for each file whose rights it sets on a local disk; a copied address space
 # is most of what that costs.
@@ -47,3 +50,16 @@ def session_for(kind: str, more: Mapping[str, str] | None = None) -> Any:
     for key, value in {**settings_for(set(kinds), lambda _key: None), **(more or {})}.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
+
+
+def catalog_conf(name: str, address: str, warehouse: str) -> dict[str, str]:
+    """Return the properties of a session for a catalog in a database, by its JDBC URL."""
+    connection = Connection(conn_type="jdbc", host=address)
+    entity = EntityMetadata("any", tags=_in_catalog(name))
+    environment = {variable_name("catalog"): connection.dumps()}
+    return catalog_settings([entity], environment, warehouse, lambda _key: None)
+
+
+def _in_catalog(name: str) -> dict[str, str]:
+    kind = {"provider_type": "iceberg", "provider.connection": "catalog"}
+    return {**kind, "provider.catalog": name}

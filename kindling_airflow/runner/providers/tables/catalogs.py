@@ -25,7 +25,7 @@ from kindling_airflow.tags.names import CONNECTION_TAG
 from kindling_airflow.tags.paths import is_named, table_name_of
 from kindling_airflow.tags.storage_types import provider_type_of
 
-__all__ = ["CATALOG_CLASS", "catalog_settings", "connection_settings", "is_in_folders"]
+__all__ = ["CATALOG_CLASS", "catalog_settings", "connection_settings"]
 
 CATALOG_CLASS = "org.apache.iceberg.spark.SparkCatalog"
 
@@ -129,8 +129,3 @@ def _redaction(found: Mapping[str, str], configured: str | None) -> dict[str, st
     if not missing:
         return {}
     return {_REDACTION: "|".join((known, *(re.escape(key) for key in missing)))}
-
-
-def is_in_folders(kind: str | None, implementation: str | None) -> bool:
-    """Return whether a catalog keeps its tables in folders alone, with no catalog beside them."""
-    return kind == "hadoop" or (implementation or "").endswith(".HadoopCatalog")
