@@ -52,6 +52,13 @@ WAYS = [
 IDS = ["append", "merge", "overwrite", "slice by files", "slice in mixed files"]
 
 
+@pytest.fixture(autouse=True)
+def kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an older attempt keep what it has staged, which the newer one clears away as a rule."""
+    where = "kindling_airflow.runner.providers.storage.Storage.delete_attempts"
+    monkeypatch.setattr(where, lambda *_arguments: None)
+
+
 class Held:
     """An older attempt's question; while it is asked the first time, something else happens."""
 
