@@ -80,7 +80,7 @@ dist: env ## build sdist and wheel, install the wheel in a clean environment, ru
 bench: env ## speed, as ratios against references measured in the same run
 	$(RUN) $(PY) -m benchmarks
 
-soak: env ## two minutes of parsing; 100,000 records through streams; 5,000 columns of values; clocks
+soak: env ## two minutes of parsing; 100,000 records through streams; 5,000 columns of values; races; clocks
 	$(RUN) KINDLING_SOAK_SECONDS=120 $(PY) -m pytest -m system tests/system/test_stable_version.py
 	$(RUN) KINDLING_STREAM_RECORDS=100000 $(PY) -m pytest -m system tests/system/test_streams.py
 	$(RUN) KINDLING_STORED_EXAMPLES=5000 $(PY) -m pytest -m system -n 2 --dist loadfile \
@@ -88,6 +88,7 @@ soak: env ## two minutes of parsing; 100,000 records through streams; 5,000 colu
 		tests/runner/test_format_iceberg.py
 	$(RUN) KINDLING_TEST_RACES=200 KINDLING_TEST_STORE=s3a $(PY) -m pytest \
 		tests/runner/object_stores/parquet_tests.py -k "two_drivers or twice_at_once"
+	$(RUN) KINDLING_RACE_ROUNDS=200 $(PY) -m pytest -m system tests/cluster/test_races.py
 	$(RUN) KINDLING_CLOCK_EXAMPLES=5000 $(PY) -m pytest tests/common/test_schedule_times.py
 
 ui-at-size: env ## times and pictures of a DAG of 1,211 pipes in the real UI

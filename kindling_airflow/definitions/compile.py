@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.definitions.catalog import in_catalog
 from kindling_airflow.definitions.definition import Definition, check_package, wrapped
 from kindling_airflow.definitions.operator_arguments import argument_name_problems
 from kindling_airflow.definitions.options import options_of
@@ -118,7 +119,8 @@ def _manifests(definition: Definition, manifest: Manifest | None) -> tuple[Manif
     """Return a project's declarations as its modules make them, and under the settings."""
     base = project_manifest(definition) if manifest is None else manifest
     layers = read_settings(definition.project_root, definition.settings)
-    return base, base.with_settings(layers) if layers else base
+    effective = base.with_settings(layers) if layers else base
+    return base, in_catalog(effective, definition.catalog)
 
 
 def compile_definition(

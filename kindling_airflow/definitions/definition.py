@@ -92,6 +92,8 @@ class Definition:
             :class:`~kindling_airflow.translator.TaskSettings`.
         overrides: further layers, by pattern over the pipe ids.
         assets: what the identifiers of the entities' assets begin with, or None for no assets.
+        catalog: the catalog of the Iceberg tables that name no place themselves, or it with the
+            connection that has its address and account.
         lifetime: the lifetime of the streams of a run, where it is set.
         duration: how many seconds those of a bounded run live.
         checkpoints: the root of the streams' checkpoints, or None for the default.
@@ -135,6 +137,7 @@ class Definition:
     task: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: EMPTY)
     assets: str | None = "warehouse"
+    catalog: str | Mapping[str, str] | None = None
     warehouse: str | None = None
     lifetime: Lifetime | None = None
     duration: float | None = None

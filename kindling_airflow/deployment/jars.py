@@ -84,6 +84,12 @@ FORMATS: Mapping[str, Mapping[str, tuple[Jar, ...]]] = {
             "3123c3798af642dd537230923548e013ef41cc28b6626e5225808cf5670a0f82",
         )
     },
+    "postgresql": {
+        "4.1": _jars(
+            "org.postgresql postgresql 42.7.4",
+            "188976721ead8e8627eb6d8389d500dccc0c9bebd885268a3047180274a6031e",
+        )
+    },
     "kafka": {
         "4.1": _jars(
             "org.apache.spark spark-sql-kafka-0-10_2.13 4.1.1",

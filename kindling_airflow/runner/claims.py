@@ -41,8 +41,9 @@ from kindling_airflow.runner.standstill import Standstill
 if TYPE_CHECKING:
     from kindling_airflow.runner.providers.storage import Storage
 
-__all__ = ["Claim"]
+__all__ = ["Claim", "order_of"]
 
+_ORDER_DIGITS = 15  # of 4 bits: what 64 bits with a sign hold
 _KEPT_MILLISECONDS = 30 * 24 * 3600 * 1000
 _PAUSE_SECONDS = 3.0
 
@@ -215,3 +216,19 @@ class Claim:
 
 def _reason(error: Exception) -> str:
     return storage_refusal(error) or str(error).partition("\n")[0]
+
+
+def order_of(request: RunRequest) -> int:
+    """Return the order of an attempt as a number of at most 60 bits; 0 where it has none.
+
+    Airflow's ids of attempts begin with the time.
+
+    >>> from kindling_airflow.protocol.contracts import RunRequest
+    >>> order_of(RunRequest("k", "p", "", (), "", attempt_order="019306a0-7b2c-7000-8000-00000000"))
+    7090106371589888
+    """
+    text = request.attempt_order.replace("-", "")[:_ORDER_DIGITS]
+    try:
+        return int(text, 16) if text else 0
+    except ValueError:
+        return 0

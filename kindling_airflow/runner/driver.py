@@ -35,7 +35,11 @@ from kindling_airflow.runner.pipe.run_pipe import (
 from kindling_airflow.runner.project_folder import with_project_in_place
 from kindling_airflow.runner.providers.storage import Storage
 from kindling_airflow.runner.redaction import hides_secrets, report_without_secrets
-from kindling_airflow.runner.session.properties import declared_early, settings_of_run
+from kindling_airflow.runner.session.properties import (
+    declared_early,
+    settings_of_run,
+    start_java,
+)
 from kindling_airflow.runner.standstill import Standstill
 from kindling_airflow.runner.streaming import run_stream
 
@@ -76,7 +80,9 @@ def _run_driver(
         builder = SparkSession.builder.appName(request.pipe_id)
         builder = builder.config(WORKER_PATH, import_path_of_workers(request))
         configured = SparkConf().get
-        for key, value in settings_of_run(request, declared, configured).items():
+        needed = settings_of_run(request, declared, configured)
+        start_java(needed)
+        for key, value in needed.items():
             builder = builder.config(key, value)
         spark = builder.getOrCreate()
     except Exception as error:

@@ -13,6 +13,7 @@ EXTRA_COLUMNS_TAG = "provider.extra_columns"
 NEW_COLUMNS_TAG = "provider.new_columns"
 OPTION_TAGS = "provider.option."  # a family: a name follows
 TABLE_TAG = "provider.table"
+CATALOG_TAG = "provider.catalog"
 FORMAT_TAG = "provider.format"
 CONNECTION_TAG = "provider.connection"
 URL_TAG = "provider.url"

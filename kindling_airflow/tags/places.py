@@ -24,6 +24,7 @@ from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.tags.kafka import topic_of
 from kindling_airflow.tags.names import (
+    CATALOG_TAG,
     CONNECTION_TAG,
     PATH_TAG,
     PROVIDER_TYPE_TAG,
@@ -31,12 +32,12 @@ from kindling_airflow.tags.names import (
     TABLE_TAG,
     TOPIC_TAG,
 )
-from kindling_airflow.tags.paths import is_absolute, table_name_of
+from kindling_airflow.tags.paths import is_absolute, is_named, table_name_of
 from kindling_airflow.tags.storage_types import storage_type_of
 
 __all__ = ["place_problems", "places_of"]
 
-_TAGS = frozenset({PROVIDER_TYPE_TAG, PATH_TAG, TABLE_TAG})
+_TAGS = frozenset({CATALOG_TAG, PROVIDER_TYPE_TAG, PATH_TAG, TABLE_TAG})
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(?://([^/]*))?(.*)", re.DOTALL)
 _SAME_SCHEMES = {"s3a": "s3", "s3n": "s3"}
 _GLOB = re.compile(r"[{}\[\]*?\\]")
@@ -194,7 +195,7 @@ def _nested(
 def _places(entity: EntityMetadata, home: _Warehouse, is_written: bool) -> Iterator[Place]:
     known, path = storage_type_of(entity), entity.tags.get(PATH_TAG)
     kind = "folder" if known is None else known.place
-    named = kind == "table" or (known is not None and TABLE_TAG in entity.tags and kind == "folder")
+    named = kind == "table" or (known is not None and is_named(entity) and kind == "folder")
     if kind == "topic":
         servers = str(entity.tags.get(SERVERS_TAG, entity.tags.get(CONNECTION_TAG, "")))
         where = ",".join(sorted(servers.casefold().split(",")))

@@ -16,6 +16,7 @@ from kindling_airflow.data_pipes.expectations import EXAMPLES_TAG, MOST_EXAMPLES
 from kindling_airflow.data_pipes.sql_inputs import CHECK_TAG
 from kindling_airflow.tags import names as n
 from kindling_airflow.tags.intervals import LOOKBACK, READS, TIME_ZONE, WRITE_MODES
+from kindling_airflow.tags.paths import is_catalog_name
 from kindling_airflow.tags.values import (
     ANY,
     BOOLEAN,
@@ -199,7 +200,25 @@ REGISTRY: tuple[Tag, ...] = (
     *_rows(
         "entity",
         "iceberg",
-        _row(n.TABLE_TAG, _NAME, "", "`catalog.database.table`, in place of a folder."),
+        _row(
+            n.CATALOG_TAG,
+            Value("the name of a catalog", _TEXT.schema, is_catalog_name),
+            "the definition's `catalog`",
+            "The catalog that has the table, under a name that follows from the entity's id: "
+            "`silver.orders` in the catalog `lake` is `lake.silver.orders`.",
+        ),
+        _row(
+            n.TABLE_TAG,
+            _NAME,
+            "",
+            "`catalog.database.table`, in place of a folder or of `provider.catalog`.",
+        ),
+        _row(
+            n.CONNECTION_TAG,
+            _TEXT,
+            "the definition's `catalog`",
+            "The Airflow connection with the address of the catalog and the account.",
+        ),
         types=("iceberg",),
     ),
     *_rows(

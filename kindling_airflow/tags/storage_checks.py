@@ -16,6 +16,7 @@ from kindling_airflow.common.redaction import without_secrets
 from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.tags.names import (
+    CATALOG_TAG,
     CONNECTION_TAG,
     DRIVER_TAG,
     MALFORMED_TAG,
@@ -40,6 +41,7 @@ __all__ = [
 
 _LONGEST_NAME = 3  # catalog, database, table
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+")
+_LONGEST_PART = 255
 _SHORTEST_ICEBERG_NAME = 2  # catalog, table
 _ICEBERG_METADATA_TABLES = frozenset(
     (
@@ -125,6 +127,14 @@ def table_problems(entity: EntityMetadata) -> Iterator[str]:
 def iceberg_problems(entity: EntityMetadata) -> Iterator[str]:
     """Yield what is wrong with the place of an Iceberg table."""
     name, path = entity.tags.get(TABLE_TAG), entity.tags.get(PATH_TAG)
+    if CONNECTION_TAG in entity.tags and CATALOG_TAG not in entity.tags and name is None:
+        yield (
+            f"tag {CONNECTION_TAG} names the connection of a catalog, and none is configured\n"
+            f"  Fix: name the catalog: {CATALOG_TAG}: lake; or remove {CONNECTION_TAG}."
+        )
+    if CATALOG_TAG in entity.tags:
+        yield from _catalog_problems(entity)
+        return
     if name is None:
         folder = entity.entityid if path is None else str(path).rstrip("/").rpartition("/")[2]
         if folder.lower() in _ICEBERG_METADATA_TABLES:
@@ -144,6 +154,24 @@ def iceberg_problems(entity: EntityMetadata) -> Iterator[str]:
         yield (
             f"tag {TABLE_TAG} {thaw(name)!r} is not a valid name of a catalog table\n"
             "  Fix: write catalog.database.table, or a list of these names."
+        )
+
+
+def _catalog_problems(entity: EntityMetadata) -> Iterator[str]:
+    """Yield what is wrong with a table whose name follows from the entity's id."""
+    for tag in (PATH_TAG, TABLE_TAG):
+        if tag in entity.tags:
+            yield (
+                f"the catalog of {CATALOG_TAG} determines the name and location of the table\n"
+                f"  Fix: remove one of {CATALOG_TAG} and {tag}."
+            )
+    longest = max(map(len, table_name_of(entity)))
+    if longest > _LONGEST_PART and TABLE_TAG not in entity.tags:
+        yield (
+            f"the name of its table in the catalog would have {longest} characters, more than "
+            f"{_LONGEST_PART}\n"
+            f"  Fix: name the table: {TABLE_TAG}: catalog.database.table, in place of "
+            f"{CATALOG_TAG}."
         )
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.tags.names import PATH_TAG, TABLE_TAG
-from kindling_airflow.tags.paths import is_absolute
+from kindling_airflow.tags.names import CATALOG_TAG, PATH_TAG, TABLE_TAG
+from kindling_airflow.tags.paths import is_absolute, is_named, table_name_of
 from kindling_airflow.tags.storage_types import provider_type_of, storage_type_of
 from kindling_airflow.tags.storages import (
     StorageAbilities,
@@ -36,7 +36,7 @@ Conf = Mapping[str, str]
 _RENAMES = "a rename there is not one step that fails where the target exists"
 _CREATES = "of two drivers that create one file there at once, both may believe that they did"
 _LISTS = "a list of files there may lack some that are complete"
-_CATALOG = f"as iceberg in a catalog ({TABLE_TAG}: catalog.database.table)"
+_CATALOG = f"as iceberg in a catalog ({CATALOG_TAG}: lake)"
 _LOG_STORE = (
     "configure a log store for several drivers (spark.delta.logStore.s3a.impl), or store it "
     f"{_CATALOG}"
@@ -81,8 +81,12 @@ def storage_problem(
     need = "" if known is None else known.needs
     if not need:
         return None
-    if need == "rename" and TABLE_TAG in entity.tags:  # files of a table that a catalog has
-        need = "listing"
+    if need == "rename" and is_named(entity):
+        folders = _catalog_folder(entity, place, conf or {})
+        if folders is None:  # files of a table that a catalog has
+            need = "listing"
+        else:
+            place, abilities = folders, None
     can = abilities_of(place) if abilities is None else abilities
     is_sink = stream is not None and stream.output_mode == "append"
     remedy = f"store it {_CATALOG}, or use HDFS"
@@ -183,6 +187,15 @@ def local_places(
 def _is_in_catalog(entity: EntityMetadata) -> bool:
     known = storage_type_of(entity)
     return known is not None and known.needs == "rename" and TABLE_TAG in entity.tags
+
+
+def _catalog_folder(entity: EntityMetadata, place: str, conf: Conf) -> str | None:
+    """Return where a catalog has its folders that is nothing else; None of any other catalog."""
+    prefix = f"spark.sql.catalog.{table_name_of(entity)[0]}"
+    in_folders = str(conf.get(f"{prefix}.catalog-impl") or "").endswith(".HadoopCatalog")
+    if not in_folders and conf.get(f"{prefix}.type") != "hadoop":
+        return None
+    return str(conf.get(f"{prefix}.warehouse") or place)
 
 
 def _checkpoint_place(name: str, checkpoints: str | None, warehouse: str | None) -> str | None:

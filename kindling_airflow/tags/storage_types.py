@@ -25,6 +25,7 @@ from kindling_airflow.tags import storage_checks as checks
 from kindling_airflow.tags.intervals import WRITE_MODES
 from kindling_airflow.tags.kafka import kafka_problems
 from kindling_airflow.tags.names import (
+    CATALOG_TAG,
     CONNECTION_TAG,
     DRIVER_TAG,
     EXTRA_COLUMNS_TAG,
@@ -173,7 +174,7 @@ STORAGE_TYPES: dict[str, StorageType] = {
     ),
     "iceberg": StorageType(
         f"{_PROVIDERS}.tables.iceberg:IcebergProvider",
-        (EXTRA_COLUMNS_TAG, NEW_COLUMNS_TAG, PATH_TAG, TABLE_TAG),
+        (CATALOG_TAG, CONNECTION_TAG, EXTRA_COLUMNS_TAG, NEW_COLUMNS_TAG, PATH_TAG, TABLE_TAG),
         checks.iceberg_problems,
         place="folder",
         write_modes=WRITE_MODES,
@@ -186,6 +187,11 @@ STORAGE_TYPES: dict[str, StorageType] = {
         stream_modes=("append", "update", "complete"),
         appends_by_batch=True,
         reread_by_streams=True,
+        session={
+            "spark.sql.extensions": (
+                "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
+            ),
+        },
         jars="iceberg",
         needs="rename",
     ),

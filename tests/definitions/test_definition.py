@@ -71,6 +71,7 @@ on_success_callback: notes:note
 overrides:
   gold.**: {pool: heavy, pool_slots: null, priority: 9, spark: {conf: {x: null, y: true}}}
 assets: lake/tables/
+catalog: {name: lake, connection: lake_db}
 warehouse: "s3a://lake/{{ ds }}"
 spark:
   conn_id: spark_cluster
@@ -228,6 +229,7 @@ def test_every_key_arrives(base: Path) -> None:
             }
         },
         assets="lake/tables",
+        catalog={"name": "lake", "connection": "lake_db"},
         warehouse="s3a://lake/{{ ds }}",
         folder=base,
     )

@@ -59,7 +59,7 @@ def test_what_a_deployment_has_set_stays() -> None:
         "spark.sql.extensions": "shop.Extension,io.delta.sql.DeltaSparkSessionExtension"
     }
     assert settings_missing(DELTA, dict(DELTA).get) == {}
-    assert settings_for({"iceberg", "parquet"}, nothing) == {}
+    assert settings_for({"iceberg", "parquet"}, nothing) == dict(STORAGE_TYPES["iceberg"].session)
 
 
 def test_a_project_that_does_not_import_leaves_nothing_half_imported(tmp_path: Path) -> None:

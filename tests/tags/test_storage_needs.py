@@ -58,7 +58,7 @@ def test_the_refusal_says_what_is_missing_and_what_helps() -> None:
     assert problem("iceberg", "s3a://lake/orders") == (
         "entity 'orders', iceberg in folders, cannot be written to 's3a://lake/orders' without "
         f"losing rows: {RENAMES}\n"
-        "  Fix: store it as iceberg in a catalog (provider.table: catalog.database.table), or use "
+        "  Fix: store it as iceberg in a catalog (provider.catalog: lake), or use "
         "HDFS."
     )
 
@@ -74,7 +74,7 @@ def test_of_an_unknown_scheme_nothing_is_expected() -> None:
     assert problem("table", "oss://lake/orders") == (
         "entity 'orders', table, cannot be written to 'oss://lake/orders' without losing rows: "
         f"{LISTS} (nothing is known of oss://)\n"
-        "  Fix: store it as iceberg in a catalog (provider.table: catalog.database.table), or use "
+        "  Fix: store it as iceberg in a catalog (provider.catalog: lake), or use "
         "HDFS."
     )
 
@@ -86,7 +86,7 @@ def test_delta_depends_on_its_log_store() -> None:
         "entity 'orders', delta, cannot be written to 's3a://lake/x' without losing rows: Delta's "
         "log store for s3a:// gives one version to two drivers that commit at once\n"
         "  Fix: configure a log store for several drivers (spark.delta.logStore.s3a.impl), or "
-        "store it as iceberg in a catalog (provider.table: catalog.database.table)."
+        "store it as iceberg in a catalog (provider.catalog: lake)."
     )
     conf = {"spark.delta.logStore.s3a.impl": "io.delta.storage.S3DynamoDBLogStore"}
     assert problem("delta", "s3a://lake/x", conf=conf) is None
@@ -102,7 +102,7 @@ def test_a_log_needs_files_that_are_created_once() -> None:
     assert problem("logged", "s3a://lake/x", abilities=can) == (
         "entity 'orders', logged, cannot be written to 's3a://lake/x' without losing rows: of two "
         "drivers that create one file there at once, both may believe that they did\n"
-        "  Fix: store it as iceberg in a catalog (provider.table: catalog.database.table), or use "
+        "  Fix: store it as iceberg in a catalog (provider.catalog: lake), or use "
         "HDFS."
     )
 
@@ -207,3 +207,35 @@ def test_local_places_are_named_once(entities: DataEntityRegistry) -> None:
     assert local_places(pipes[3:], entities, "s3a://lake", ["b"], "/c") == ["/c"]
     assert local_places(pipes[3:], entities, "s3a://lake", ["b"], "hdfs://nn/c") == []
     assert local_places(pipes[3:], entities, "lake", ["b"]) == []
+
+
+@pytest.mark.parametrize(
+    ("conf", "refused"),
+    [
+        ({}, None),
+        ({"type": "jdbc"}, None),
+        ({"type": "hadoop"}, "s3a://lake/orders"),
+        ({"type": "hadoop", "warehouse": "hdfs://nn/lake"}, None),
+        (
+            {"catalog-impl": "org.apache.iceberg.hadoop.HadoopCatalog", "warehouse": "s3a://o"},
+            "s3a://o",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "tags", [{"provider.catalog": "c"}, {"provider.table": "c.shop.orders"}], ids=["id", "name"]
+)
+def test_a_catalog_of_folders_alone_is_none(
+    tags: dict[str, str], conf: dict[str, str], refused: str | None
+) -> None:
+    entity = EntityMetadata("orders", tags={"provider_type": "iceberg", **tags})
+    given = {f"spark.sql.catalog.c.{key}": value for key, value in conf.items()}
+    text = storage_problem(entity, "s3a://lake/orders", conf=given)
+    assert text is None if refused is None else f"cannot be written to {refused!r}" in str(text)
+
+
+def test_a_catalog_whose_tables_are_in_the_warehouse_is_on_its_disk() -> None:
+    declared = DataEntityRegistry()
+    tags = {"provider_type": "iceberg", "provider.catalog": "c"}
+    declared.register_entity("orders", tags=tags)
+    assert local_places([pipe("a", "orders")], declared, "/data") == ["/data"]

@@ -61,6 +61,7 @@ KEYS: Mapping[str, tuple[Held, str]] = {
         Held.DIFFERENT,
         "a relative path starts from the working directory; `--checkpoints` overrides it",
     ),
+    "catalog": (Held.OBEYED, "its connection is read from the environment"),
     "warehouse": (Held.DIFFERENT, _FROM_HERE),
     "on_error": (Held.OBEYED, "`--on-error` overrides it"),
     "barrier": (Held.DIFFERENT, "a generation always waits for the previous one"),

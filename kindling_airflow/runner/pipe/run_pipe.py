@@ -28,6 +28,7 @@ from kindling_airflow.errors import KindlingAirflowError, PipeRunError
 from kindling_airflow.manifest.harvest import HarvestedModules
 from kindling_airflow.protocol.claims import instance_name
 from kindling_airflow.protocol.contracts import RunReport, RunRequest
+from kindling_airflow.runner.claims import order_of
 from kindling_airflow.runner.failures.failure import describe
 from kindling_airflow.runner.failures.retryable import is_permanent, java_causes
 from kindling_airflow.runner.pipe.inputs import ReadInput, RunPart, read_entity, read_inputs
@@ -197,7 +198,15 @@ def _read_and_publish(
         return report("skipped", reason=inputs.idle)
     result = call_pipe(pipe, inputs.frames, RunContext.of(request, spark))
     attempt = escape_component(request.attempt_key)
-    write = Write(instance, attempt, mode, part, inputs.taken)
+    write = Write(
+        instance,
+        attempt,
+        mode,
+        part,
+        order=order_of(request),
+        check=lambda: hooks.before_publish(location),
+        taken=inputs.taken,
+    )
     where = Destination(pipe, output, provider)
     published, outcomes = publish_result(
         where,

@@ -15,7 +15,7 @@ it keeps nothing between calls. What only some formats can do is a separate prot
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -118,6 +118,10 @@ class EntityDescription:
         return {"location": self.location, "format": self.format, **thaw(self.details)}
 
 
+def _wanted() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """One attempt to write an entity.
@@ -129,6 +133,11 @@ class Write:
         mode: how the table becomes the new one. Only modes that the provider can do come here.
         slice: what ``overwrite_interval`` replaces; None in a run without an interval, which
             replaces everything.
+        order: the place of this attempt among those of its task instance, greater for a later one;
+            0 where that is not known. Formats that can keep it in their commits let none of an
+            earlier attempt follow one of a later attempt.
+        check: raises if the attempt is not wanted any more; formats call it between the look at the
+            table on which a commit stands, and the commit.
         taken: by input entity, what :class:`Gained` named: it is kept with what is published, so
             that no other run gets it. Only for providers that can be asked what was gained.
     """
@@ -137,6 +146,8 @@ class Write:
     attempt: str
     mode: WriteMode = "overwrite"
     slice: IntervalSlice | None = None
+    order: int = 0
+    check: Callable[[], None] = field(default=_wanted, compare=False, repr=False)
     taken: Mapping[str, Sequence[str]] = field(default_factory=lambda: EMPTY)
 
     @property

@@ -126,16 +126,24 @@ def _lacks_driver(error: Exception) -> bool:
 
 def _url_of(entity: EntityMetadata, connection: Connection) -> str:
     """Return the URL that a connection stands for; the kind ``jdbc`` has it in its host."""
+    url = jdbc_url(connection)
+    if url is None:
+        raise EntityError(
+            f"entity {entity.entityid!r}: no JDBC URL can be derived from its connection of type "
+            f"{connection.conn_type!r}\n"
+            f"  Fix: set provider.url, or use one of the types {', '.join(sorted(_URLS))}, or "
+            "'jdbc' with the full URL as its host."
+        )
+    return url
+
+
+def jdbc_url(connection: Connection) -> str | None:
+    """Return the URL that a connection stands for, or None."""
     host, kind = connection.host, connection.conn_type
     if host.startswith("jdbc:"):
         return host
     if kind not in _URLS:
-        raise EntityError(
-            f"entity {entity.entityid!r}: no JDBC URL can be derived from its connection of type "
-            f"{kind!r}\n"
-            f"  Fix: set provider.url, or use one of the types {', '.join(sorted(_URLS))}, or "
-            "'jdbc' with the full URL as its host."
-        )
+        return None
     place = host if connection.port is None else f"{host}:{connection.port}"
     path = f"/{connection.schema}" if kind == "sqlite" and connection.schema else host
     return _URLS[kind].format(place=place, host=host or path, schema=connection.schema)

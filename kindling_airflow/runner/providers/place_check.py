@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import DeclarationError
 from kindling_airflow.runner.providers.storage import Storage, area_of
+from kindling_airflow.tags.paths import is_named, table_name_of
 from kindling_airflow.tags.storage_needs import checkpoint_problem, place_of, storage_problem
 from kindling_airflow.tags.storage_types import provider_type_of, storage_type_of
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from kindling_airflow.runner.providers.interface import ProviderContext
     from kindling_airflow.tags.stream_settings import StreamSettings
 
+_OF_CATALOGS = ("catalog-impl", "type", "warehouse")
 _LOG_STORES = ("spark.delta.logStore.{}.impl", "spark.delta.logStore.class")
 
 
@@ -41,6 +43,8 @@ def check_place(
     place, storage = context.location_of(entity), context.storage
     can, scheme = storage.abilities(place), storage.scheme(place)
     keys = [key.format(scheme) for key in _LOG_STORES]
+    if is_named(entity):
+        keys += [f"spark.sql.catalog.{table_name_of(entity)[0]}.{key}" for key in _OF_CATALOGS]
     named = {key: context.spark.conf.get(key, None) for key in keys}
     conf = {key: value for key, value in named.items() if value}
     shown = place if scheme in place.partition("/")[0] else f"{scheme}:{place}"
@@ -52,7 +56,7 @@ def check_place(
                 f"entity {entity.entityid!r}, {provider_type_of(entity)}, cannot be written to "
                 f"{place!r} without losing rows: {wrong}\n"
                 "  Fix: use a store that keeps conditional puts, or store it as iceberg in a "
-                "catalog (provider.table: catalog.database.table)."
+                "catalog (provider.catalog: lake)."
             )
     if problem is not None:
         raise DeclarationError([problem])

@@ -68,3 +68,19 @@ def check_jars(spark: SparkSession, provider_type: str, class_name: str) -> None
             "setting spark.jars for the definition."
         )
         raise DeclarationError([problem])
+
+
+def check_settings(spark: SparkSession, provider_type: str, name: str) -> None:
+    """Check that a session, which may have been created elsewhere, has a format's properties.
+
+    Raises:
+        DeclarationError: it lacks some.
+    """
+    missing = settings_for({provider_type}, lambda key: spark.conf.get(key, None))
+    if missing:
+        lines = "\n".join(f"        {key}: {value}" for key, value in missing.items())
+        problem = (
+            f"provider_type {provider_type!r}: the Spark session lacks settings that {name} needs\n"
+            f"  Fix: add to the definition\n    spark:\n      conf:\n{lines}"
+        )
+        raise DeclarationError([problem])

@@ -82,18 +82,17 @@ def _start(request: Any, properties: Mapping[str, str]) -> SessionPipeRunner:
     from kindling_airflow.runner.imported_code import ImportedCode
     from kindling_airflow.runner.pipe.pipe_call import declarations_of
     from kindling_airflow.runner.pipe.run_pipe import WORKER_PATH, import_path_of_workers
-    from kindling_airflow.runner.providers.session_properties import settings_for
-    from kindling_airflow.runner.session.properties import formats_of
+    from kindling_airflow.runner.session.properties import session_settings, start_java
     from kindling_airflow.runner.session.runner import SessionPipeRunner
 
     code = ImportedCode.of(request)
     declared = declarations_of(request, None)
     builder = SparkSession.builder.appName(request.run_id or "kindling-airflow run")
     pipes = filter(None, map(declared.pipes.get_pipe_definition, declared.pipes.get_pipe_ids()))
-    formats = formats_of(pipes, declared.entities)
+    needed = session_settings(pipes, declared.entities, request.warehouse, properties.get)
     workers = {WORKER_PATH: import_path_of_workers(request, properties.get(WORKER_PATH))}
-    properties = {**properties, **settings_for(formats, properties.get), **workers}
-    _start_java(properties)
+    properties = {**properties, **needed, **workers}
+    start_java(properties)
     for key, value in properties.items():
         builder = builder.config(key, value)
     return SessionPipeRunner(
@@ -110,25 +109,6 @@ def _start(request: Any, properties: Mapping[str, str]) -> SessionPipeRunner:
         checkpoints=str(request.stream.get("checkpoints") or ""),
         on_missing_interval=request.on_missing_interval,
     )
-
-
-def _start_java(properties: Mapping[str, str]) -> None:
-    """Start Java before the session where a property is secret.
-
-    pyspark would put it on Java's command line, which other users of the machine can read.
-    """
-    from pyspark import SparkConf, SparkContext
-
-    from kindling_airflow.common.redaction import document_without_secrets
-
-    shown = document_without_secrets(properties)
-    if shown == properties or SparkContext._gateway is not None:
-        return
-    conf = SparkConf(loadDefaults=False)
-    for key, value in properties.items():
-        if shown[key] == value or key.endswith("JavaOptions"):  # Java itself needs these
-            conf.set(key, value)
-    SparkContext._ensure_initialized(conf=conf)
 
 
 class _Answers:

@@ -20,6 +20,7 @@ from kindling_airflow.runner.providers.interface import Write
 from kindling_airflow.runner.streaming.checkpoint import Checkpoint
 from kindling_airflow.tags.intervals import WriteMode
 
+_ONCE = 1  # tries of one batch have the same rows: the first that commits stands
 WRITE_MODES: dict[str, WriteMode] = {"append": "append", "update": "merge", "complete": "overwrite"}
 
 
@@ -84,7 +85,7 @@ class BatchPublisher:
         self._query_id = self._query_id or self._checkpoint.query_id()
         text = "\0".join((self._checkpoint.path, self._query_id, str(batch_id)))
         instance = hashlib.sha256(text.encode()).hexdigest()[:16]
-        write = Write(instance, self._attempt, self._mode)
+        write = Write(instance, self._attempt, self._mode, order=_ONCE, check=self._before_publish)
         published, self.expectations = publish_result(
             self._where,
             frame,

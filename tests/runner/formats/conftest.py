@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,34 +11,46 @@ from typing import Any
 import pytest
 
 from kindling_airflow.runner.providers.contract import Case
-from tests.runner.formats.sessions import session_for
+from tests.runner.formats.sessions import catalog_conf, session_for
 
 
 @pytest.fixture(scope="session")
 def kind() -> str:
     """The format whose tests run in this process."""
-    return os.environ["KINDLING_TEST_FORMAT"]
+    return os.environ["KINDLING_TEST_FORMAT"].partition("+")[0]
 
 
 @pytest.fixture(scope="session")
-def spark(kind: str) -> Iterator[Any]:
+def spark() -> Iterator[Any]:
     """A local session with the format's jars, and with what the runner gives a session for it."""
-    session = session_for(kind)
+    session = session_for(os.environ["KINDLING_TEST_FORMAT"])
     yield session
     session.stop()
 
 
 @pytest.fixture
-def case(spark: Any, kind: str, tmp_path: Path) -> Case:
-    """An entity that does not exist yet."""
-    return Case(spark, str(tmp_path / "ware house"), {"provider_type": kind})
+def stored_in(spark: Any, kind: str, tmp_path: Path) -> dict[str, Any]:
+    """The tags of entities: of tables in folders, or in a catalog that no other test has."""
+    address = os.environ.get("KINDLING_TEST_CATALOG")
+    if address is None:
+        return {"provider_type": kind}
+    name = f"c{uuid.uuid4().hex}"
+    for key, value in catalog_conf(name, address, str(tmp_path / "catalog")).items():
+        spark.conf.set(key, value)
+    return {"provider_type": kind, "provider.catalog": name}
 
 
 @pytest.fixture
-def tagged(spark: Any, kind: str, tmp_path: Path) -> Callable[..., Case]:
+def case(spark: Any, stored_in: dict[str, Any], tmp_path: Path) -> Case:
+    """An entity that does not exist yet."""
+    return Case(spark, str(tmp_path / "ware house"), stored_in)
+
+
+@pytest.fixture
+def tagged(spark: Any, stored_in: dict[str, Any], tmp_path: Path) -> Callable[..., Case]:
     """Return a function that makes an entity with further tags, all in one warehouse."""
 
     def made(**tags: Any) -> Case:
-        return Case(spark, str(tmp_path / "ware house"), {"provider_type": kind, **tags})
+        return Case(spark, str(tmp_path / "ware house"), {**stored_in, **tags})
 
     return made

@@ -24,8 +24,10 @@ Rows = list[tuple[Any, ...]]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_contract(rule: Callable[[Case], None], spark: Any, kind: str, tmp_path: Path) -> None:
-    rule(Case(spark, str(tmp_path / "ware 'house' ä"), {"provider_type": kind}))
+def test_contract(
+    rule: Callable[[Case], None], spark: Any, stored_in: dict[str, Any], tmp_path: Path
+) -> None:
+    rule(Case(spark, str(tmp_path / "ware 'house' ä"), stored_in))
 
 
 def day(n: int) -> date:

@@ -16,6 +16,7 @@ _OF_TABLES = (
     "stream_tests.py",
     "stream_pipe_tests.py",
     "killed_driver_tests.py",
+    "fence_tests.py",
     "fault_tests.py",
     "empty_tests.py",
     "name_tests.py",
@@ -23,13 +24,19 @@ _OF_TABLES = (
 )
 
 
-def assert_format_holds(kind: str) -> None:
-    """Run what is tested of ``delta``, ``iceberg``, ``kafka``, ``parquet``, or of two together."""
+def assert_format_holds(kind: str, **variables: str) -> None:
+    """Run what is tested of ``delta``, ``iceberg``, ``kafka``, ``parquet``, or of two together.
+
+    Args:
+        kind: the format, or two with a plus.
+        variables: of the environment.
+    """
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
     own = {
         "kafka": ("kafka_tests.py",),
         "parquet": ("fault_tests.py", "empty_tests.py", "stored_values_tests.py"),
         "delta+iceberg": ("query_tests.py",),
+        "iceberg+postgresql": ("format_tests.py", "fence_tests.py", "catalog_tests.py"),
     }
     names = own.get(kind, (f"{kind}_tests.py", *_OF_TABLES))
     files = [str(_FOLDER / name) for name in names]
@@ -40,7 +47,7 @@ def assert_format_holds(kind: str) -> None:
         text=True,
         check=False,
         cwd=_FOLDER.parents[2],
-        env={**os.environ, "KINDLING_TEST_FORMAT": kind},
+        env={**os.environ, **variables, "KINDLING_TEST_FORMAT": kind},
     )
     assert ran.returncode == 0, ran.stdout[-20_000:]
     assert " passed" in ran.stdout

@@ -40,7 +40,8 @@ from kindling_airflow.runner.schema.differences import (
 )
 from kindling_airflow.runner.schema.interval_column import interval_kind
 from kindling_airflow.tags.intervals import IntervalSlice
-from kindling_airflow.tags.names import NEW_COLUMNS_TAG, TABLE_TAG
+from kindling_airflow.tags.names import NEW_COLUMNS_TAG
+from kindling_airflow.tags.paths import is_named
 
 T = TypeVar("T")
 
@@ -82,7 +83,7 @@ def stage_beside(
 
 def own_folder(context: ProviderContext, entity: EntityMetadata) -> str | None:
     """Return where a table lies; None where a catalog decides."""
-    return None if TABLE_TAG in entity.tags else context.location_of(entity)
+    return None if is_named(entity) else context.location_of(entity)
 
 
 def new_columns(entity: EntityMetadata, stored: StructType, result: StructType) -> list[str]:
@@ -135,7 +136,7 @@ def retry_conflicts(
     Raises:
         EntityError: others were in the way each time.
     """
-    with _alone(context.storage, context.location_of(entity)):
+    with _alone(context.storage, own_folder(context, entity)):
         for n in range(_TRIES):
             try:
                 return act()
@@ -158,9 +159,9 @@ def java_names(error: Exception) -> list[str]:
 
 
 @contextmanager
-def _alone(storage: Storage, location: str) -> Iterator[None]:
-    """Wait for other publishes of a table where its file system is this machine's own disk."""
-    found = storage.local_path(f"{area_of(location, 'locks')}.lock")
+def _alone(storage: Storage, folder: str | None) -> Iterator[None]:
+    """Wait for other publishes of a table where its folder is on this machine's own disk."""
+    found = folder and storage.local_path(f"{area_of(folder, 'locks')}.lock")
     if found is None or os.name != "posix":
         yield
         return

@@ -4,8 +4,12 @@
 |---|---|---|
 | overwrite | overwrite, columns included | the same rows again |
 | overwrite_interval | overwrite with ``replaceWhere``: the slice | the same rows again |
-| append | append with ``txnAppId`` and ``txnVersion``: the run | dropped by the log |
+| append | append | dropped: the log has the run |
 | merge | MERGE on ``merge_columns`` | the same rows again |
+
+Each has ``txnAppId``, which names the task instance, and ``txnVersion``, the order of the attempt.
+Delta drops a transaction if its log has the same or a greater number for the name, and fails one
+that has begun before such a commit: no attempt is published over a later one of its task.
 
 A stream is written by Delta's own sink, each batch with the query and its own number in the place
 of ``txnAppId`` and ``txnVersion``.
@@ -26,7 +30,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.types import TimestampType
 
 from kindling_airflow.data_entities import EntityMetadata
-from kindling_airflow.errors import DeclarationError, EntityError, PipeRunError
+from kindling_airflow.errors import EntityError, PipeRunError
 from kindling_airflow.runner.providers.interface import (
     ProviderContext,
     StreamRead,
@@ -38,14 +42,16 @@ from kindling_airflow.runner.providers.publishing.staging import (
     java_names,
     new_columns,
 )
-from kindling_airflow.runner.providers.session_properties import check_jars, settings_for
+from kindling_airflow.runner.providers.session_properties import check_jars, check_settings
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.providers.tables.logged_table import LoggedTableProvider
 from kindling_airflow.runner.schema.differences import quoted
 
 _CONFLICT = re.compile(r"\.(Concurrent\w+|MetadataChanged|ProtocolChanged)Exception$")
 _REPARTITIONS = "spark.databricks.delta.merge.repartitionBeforeWrite.enabled"
-_TRANSACTION = "1"  # a run appends once; txnAppId names it
+_APP_ID = "spark.databricks.delta.write.txnAppId"
+_VERSION = "spark.databricks.delta.write.txnVersion"
+_ONCE = 1  # a run appends once, whatever the order of its attempts
 
 
 class DeltaProvider(LoggedTableProvider):
@@ -69,14 +75,7 @@ class DeltaProvider(LoggedTableProvider):
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
         check_jars(self._spark, "delta", "io.delta.tables.DeltaTable")
-        missing = settings_for({"delta"}, lambda key: self._spark.conf.get(key, None))
-        if missing:
-            lines = "\n".join(f"        {key}: {value}" for key, value in missing.items())
-            problem = (
-                "provider_type 'delta': the Spark session lacks settings that Delta needs\n"
-                f"  Fix: add to the definition\n    spark:\n      conf:\n{lines}"
-            )
-            raise DeclarationError([problem])
+        check_settings(self._spark, "delta", "Delta")
 
     def exists(self, entity: EntityMetadata) -> bool:
         """Return whether the folder has a table's log."""
@@ -155,19 +154,35 @@ class DeltaProvider(LoggedTableProvider):
         return self._spark._jsparkSession
 
     def _has_appended(self, entity: EntityMetadata, write: Write) -> bool:
+        return self._newest(entity, write) is not None
+
+    def _newest(self, entity: EntityMetadata, write: Write) -> int | None:
+        """Return the number of the latest attempt of a task instance that the log has."""
         self.read(entity)  # brings what is known of the log up to date
         jvm: Any = self._spark._jvm
         location = self._context.location_of(entity)
         log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self._session, location)
-        return bool(log.unsafeVolatileSnapshot().transactions().contains(_name_of(write)))
+        found = log.unsafeVolatileSnapshot().transactions().get(_name_of(write))
+        return int(found.get()) if found.isDefined() else None
+
+    def _check_newest(self, entity: EntityMetadata, write: Write) -> None:
+        if write.order and self.exists(entity):
+            newest = self._newest(entity, write)
+            if newest is not None and newest > write.order:
+                raise EntityError(
+                    f"entity {entity.entityid!r}: a later attempt of this task has published it; "
+                    "the result of this attempt was dropped\n"
+                    "  Fix: none needed: the later attempt's result stands."
+                )
 
     def _write(self, entity: EntityMetadata, rows: DataFrame, write: Write) -> None:
         location = self._context.location_of(entity)
         options = self._context.options_of(entity)
         writer = rows.write.format("delta").options(**options)
-        if write.mode == "append":
+        if write.mode == "append" or write.order:
             writer = writer.option("txnAppId", _name_of(write))
-            writer = writer.option("txnVersion", _TRANSACTION)
+            writer = writer.option("txnVersion", str(write.order or _ONCE))
+        write.check()
         exists = self.exists(entity)
         if write.replaces_all or not exists:
             if entity.partition_columns:
@@ -181,7 +196,7 @@ class DeltaProvider(LoggedTableProvider):
         check_columns(entity, stored, rows.schema)
         grows = bool(new_columns(entity, stored, rows.schema))
         if write.mode == "merge":
-            self._merge(entity, rows, location, grows)
+            self._merge(entity, rows, write, grows)
             return
         if grows:
             writer = writer.option("mergeSchema", "true")
@@ -192,30 +207,36 @@ class DeltaProvider(LoggedTableProvider):
         condition = write.slice.condition(kind)
         writer.mode("overwrite").option("replaceWhere", condition).save(location)
 
-    def _merge(self, entity: EntityMetadata, rows: DataFrame, location: str, grows: bool) -> None:
+    def _merge(self, entity: EntityMetadata, rows: DataFrame, write: Write, grows: bool) -> None:
         jvm: Any = self._spark._jvm
-        table = jvm.io.delta.tables.DeltaTable.forPath(self._session, location)
+        # A merge takes its transaction's name from the session: one that no other thread uses.
+        session = self._session.cloneSession() if write.order else self._session
+        if write.order:
+            session.conf().set(_APP_ID, _name_of(write))
+            session.conf().set(_VERSION, str(write.order))
+        location = self._context.location_of(entity)
+        table = jvm.io.delta.tables.DeltaTable.forPath(session, location)
         names = map(quoted, entity.merge_columns)
         condition = " AND ".join(f"target.{name} = source.{name}" for name in names)
         merge = getattr(table, "as")("target").merge(rows.alias("source")._jdf, condition)
         # In place of updateAll() and insertAll(), which take a backquote in a name for a quote.
         values = self._to_java({quoted(n): f"source.{quoted(n)}" for n in rows.columns})
         merge = merge.whenMatched().updateExpr(values).whenNotMatched().insertExpr(values)
-        with self._parts_as_they_are(entity):
+        with self._parts_as_they_are(entity, session):
             (merge.withSchemaEvolution() if grows else merge).execute()
 
     @contextmanager
-    def _parts_as_they_are(self, entity: EntityMetadata) -> Iterator[None]:
+    def _parts_as_they_are(self, entity: EntityMetadata, session: Any) -> Iterator[None]:
         """Let a merge not sort rows by partitions whose names Delta would not quote for that."""
         if not any("." in name or "`" in name for name in entity.partition_columns):
             yield
             return
         before = self._spark.conf.get(_REPARTITIONS, None)
-        self._spark.conf.set(_REPARTITIONS, "false")
+        session.conf().set(_REPARTITIONS, "false")
         try:
             yield
         finally:
-            self._spark.conf.set(_REPARTITIONS, before or "true")
+            session.conf().set(_REPARTITIONS, before or "true")
 
     def _to_java(self, texts: dict[str, str]) -> Any:
         gateway: Any = self._spark.sparkContext._gateway
@@ -230,5 +251,5 @@ class DeltaProvider(LoggedTableProvider):
 
 
 def _name_of(write: Write) -> str:
-    """Return the name under which the table's log keeps an append."""
+    """Return the name under which the table's log keeps the commits of a task instance."""
     return f"kindling-{write.instance}"

@@ -1,17 +1,25 @@
 """Iceberg tables: what was staged is taken over by one commit of the table's catalog.
 
-| write mode | commit | if retried |
-|---|---|---|
-| overwrite | overwrite of all rows; a new table if columns change | the same rows again |
-| overwrite_interval | overwrite of the slice: whole files, else by MERGE | the same rows again |
-| append | append, with the run's name in the snapshot's summary | not done: the name is looked up |
-| merge | MERGE on ``merge_columns`` | the same rows again |
+| write mode | commit | stands on | if retried |
+|---|---|---|---|
+| overwrite | overwrite of all rows | the snapshot looked at | the same rows again |
+| the same, other columns | a new table | nothing | the same rows again |
+| overwrite_interval | overwrite of the slice, by whole files | the slice | the same rows again |
+| the same, mixed files | MERGE on a branch, as below | the snapshot | the same rows again |
+| append | append on a branch, taken over | no append of the same run | not done |
+| merge | MERGE on a branch, which becomes the table | the snapshot | the same rows again |
+
+A commit looks at the table, asks whether its attempt is still wanted, and then fails by a conflict
+if what it stands on has changed: so a driver that was held up between question and commit does not
+undo or repeat what a later attempt has committed. The snapshot names the run (``kindling.run``; an
+append also as ``wap.id``, which Iceberg lets in once).
 
 A stream is written by Iceberg's own sink, each batch by one append that names the query and the
 batch's number, and is looked up before it is retried.
 
-An entity with ``provider.table`` is a table of a catalog that the session is configured with.
-Without it, the table is a folder of the warehouse, in a catalog of type ``hadoop`` that is made
+An entity with ``provider.catalog`` or ``provider.table`` is a table of a catalog that the session
+is configured with (:mod:`kindling_airflow.runner.providers.tables.catalogs`).
+Without them, the table is a folder of the warehouse, in a catalog of type ``hadoop`` that is made
 here: it needs a file system whose renames do not replace files, and no object store.
 """
 
@@ -20,6 +28,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timezone
 from typing import Any
 
@@ -43,14 +53,14 @@ from kindling_airflow.runner.providers.publishing.staging import (
     java_names,
     new_columns,
 )
-from kindling_airflow.runner.providers.session_properties import check_jars
+from kindling_airflow.runner.providers.session_properties import check_jars, check_settings
 from kindling_airflow.runner.providers.stream_writer import stream_writer
+from kindling_airflow.runner.providers.tables.catalogs import CATALOG_CLASS
 from kindling_airflow.runner.providers.tables.logged_table import LoggedTableProvider
 from kindling_airflow.runner.schema.differences import quoted, sql_type
-from kindling_airflow.tags.names import TABLE_TAG
-from kindling_airflow.tags.paths import table_name_of
+from kindling_airflow.tags.names import CATALOG_TAG
+from kindling_airflow.tags.paths import is_named, table_name_of
 
-_CATALOG_CLASS = "org.apache.iceberg.spark.SparkCatalog"
 _RUN = "kindling.run"
 _ICEBERG = "org.apache.iceberg.exceptions."
 _CONFLICTS = frozenset(
@@ -58,10 +68,13 @@ _CONFLICTS = frozenset(
         f"{_ICEBERG}AlreadyExistsException",
         f"{_ICEBERG}CommitFailedException",
         f"{_ICEBERG}CommitStateUnknownException",
+        f"{_ICEBERG}DuplicateWAPCommitException",
         f"{_ICEBERG}ValidationException",
         "org.apache.spark.sql.catalyst.analysis.TableAlreadyExistsException",
     )
 )
+_INTEGRITY, _SERIALIZATION = "23", "40"  # classes of SQLSTATE
+_PUBLISHED, _STAGED = "published-wap-id", "wap.id"
 _HALF_A_FILE = "Cannot delete file where some, but not all, rows match filter"
 
 
@@ -69,7 +82,7 @@ class IcebergProvider(LoggedTableProvider):
     """Reads and writes Iceberg tables by their names in a catalog.
 
     Raises:
-        DeclarationError: the session lacks Iceberg's jar.
+        DeclarationError: the session lacks Iceberg's jar or its extension.
     """
 
     kind = "iceberg"
@@ -85,7 +98,8 @@ class IcebergProvider(LoggedTableProvider):
 
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
-        check_jars(self._spark, "iceberg", _CATALOG_CLASS)
+        check_jars(self._spark, "iceberg", CATALOG_CLASS)
+        check_settings(self._spark, "iceberg", "Iceberg")
 
     def exists(self, entity: EntityMetadata) -> bool:
         """Return whether the catalog has the table."""
@@ -126,6 +140,7 @@ class IcebergProvider(LoggedTableProvider):
 
     def _create(self, entity: EntityMetadata, rows: DataFrame) -> None:
         """Create the table without a snapshot: a stream takes one that adds nothing for an end."""
+        self._make_namespace(entity)
         columns = self._as_stored(rows)._jdf.schema().toDDL()
         parts = ", ".join(map(quoted, entity.partition_columns))
         self._spark.sql(
@@ -141,14 +156,17 @@ class IcebergProvider(LoggedTableProvider):
         if parts:
             partitioned = writer.partitionedBy(*map(_partition, parts))
         if not self.exists(entity):
+            self._make_namespace(entity)
+            write.check()
             partitioned.create()
             return
         stored = self.read(entity).schema
         if write.replaces_all:
             same = stored.simpleString() == rows.schema.simpleString()
             if same and (not parts or self._partitions(name) == parts):
-                writer.overwrite(F.lit(True))
+                self._standing_on(name, writer, write).overwrite(F.lit(True))
             else:
+                write.check()
                 partitioned.createOrReplace()
             return
         check_columns(entity, stored, rows.schema)
@@ -158,17 +176,64 @@ class IcebergProvider(LoggedTableProvider):
             condition = " AND ".join(f"target.{key} = source.{key}" for key in names)
             self._merge(name, rows, write, condition, matched="WHEN MATCHED THEN UPDATE SET *")
         elif write.slice is None:
-            writer.append()
+            self._append(entity, name, rows, write)
         else:
             kind = rows.schema[write.slice.column].dataType.simpleString()
             self._replace(name, rows, writer, write, write.slice.condition(kind))
+
+    def _standing_on(self, name: str, writer: Any, write: Write) -> Any:
+        """Return a writer whose overwrite conflicts with what changes the same rows from now on."""
+        base = self._table(name).currentSnapshot()
+        write.check()
+        writer = writer.option("isolation-level", "serializable")
+        return (
+            writer
+            if base is None
+            else writer.option("validate-from-snapshot-id", str(base.snapshotId()))
+        )
+
+    def _append(self, entity: EntityMetadata, name: str, rows: DataFrame, write: Write) -> None:
+        """Add rows on a branch, and let the table take them over unless it has those of the run."""
+        with self._branch(name, write) as branch:
+            write.check()
+            table = self._table(name)
+            table.manageSnapshots().createBranch(branch).commit()  # of the snapshot now, or none
+            writer = rows.writeTo(f"{name}.branch_{branch}")
+            writer = writer.options(**self._context.options_of(entity))
+            writer = writer.option(f"snapshot-property.{_RUN}", write.instance)
+            writer.option(f"snapshot-property.{_STAGED}", _name_of(write)).append()
+            table.refresh()
+            staged = table.refs().get(branch).snapshotId()
+            table.manageSnapshots().cherrypick(staged).removeBranch(branch).commit()
+
+    @contextmanager
+    def _branch(self, name: str, write: Write) -> Iterator[str]:
+        """Yield a name for a branch; remove it, and what earlier attempts of the task have left."""
+        start = f"kindling_{write.instance}_"
+        branch = start + hashlib.sha256(write.attempt.encode()).hexdigest()[:12]
+        self._remove_branches(name, start)
+        try:
+            yield branch
+        except BaseException:
+            with suppress(Exception):  # the error counts; the next attempt removes what is left
+                self._remove_branches(name, branch)
+            raise
+
+    def _remove_branches(self, name: str, start: str) -> None:
+        table = self._table(name)
+        found = [str(ref) for ref in table.refs().keySet() if str(ref).startswith(start)]
+        if found:
+            change = table.manageSnapshots()
+            for ref in found:
+                change = change.removeBranch(ref)
+            change.commit()
 
     def _replace(
         self, name: str, rows: DataFrame, writer: Any, write: Write, condition: str
     ) -> None:
         """Replace the rows of a slice: whole files, or else the rows of those that are mixed."""
         try:
-            writer.overwrite(F.expr(condition))
+            self._standing_on(name, writer, write).overwrite(F.expr(condition))
         except Exception as error:  # py4j and Spark wrap it
             if not any(_HALF_A_FILE in str(java.getMessage()) for java in java_causes(error)):
                 raise
@@ -185,15 +250,40 @@ class IcebergProvider(LoggedTableProvider):
         matched: str = "",
         unmatched: str = "",
     ) -> None:
-        view = f"kindling_staged_{write.attempt}"
-        rows.createOrReplaceTempView(quoted(view))
+        """Merge on a branch of the snapshot looked at, and let it become the table."""
+        with self._branch(name, write) as branch:
+            table = self._table(name)
+            base = table.currentSnapshot()
+            write.check()
+            if base is not None:
+                table.manageSnapshots().createBranch(branch, base.snapshotId()).commit()
+            target = name if base is None else f"{name}.branch_{branch}"
+            view = f"kindling_staged_{write.attempt}"
+            rows.createOrReplaceTempView(quoted(view))
+            try:
+                self._spark.sql(
+                    f"MERGE INTO {target} AS target USING {quoted(view)} AS source ON {condition} "
+                    f"{matched} WHEN NOT MATCHED THEN INSERT * {unmatched}"
+                )
+            finally:
+                self._spark.catalog.dropTempView(quoted(view))
+            if base is not None:
+                self._become(name, branch, base.snapshotId())
+
+    def _become(self, name: str, branch: str, base: int) -> None:
+        """Make a branch the table, if the table still is what the branch began with.
+
+        Raises:
+            _MovedError: it is not.
+        """
+        change = self._table(name).manageSnapshots()
         try:
-            self._spark.sql(
-                f"MERGE INTO {name} AS target USING {quoted(view)} AS source ON {condition} "
-                f"{matched} WHEN NOT MATCHED THEN INSERT * {unmatched}"
-            )
-        finally:
-            self._spark.catalog.dropTempView(quoted(view))
+            change.fastForwardBranch("main", branch).removeBranch(branch).commit()
+        except Exception as error:  # py4j wraps whatever Iceberg throws
+            now = self._table(name).currentSnapshot()
+            if now is None or now.snapshotId() != base:
+                raise _MovedError(str(error).partition("\n")[0]) from error
+            raise
 
     def _add_columns(self, entity: EntityMetadata, rows: DataFrame) -> None:
         added = [
@@ -209,7 +299,9 @@ class IcebergProvider(LoggedTableProvider):
         table = self._table(self._name(entity))
         snapshot = table.currentSnapshot()
         while snapshot is not None:
-            if snapshot.summary().get(_RUN) == write.instance:
+            summary = snapshot.summary()
+            names = (summary.get(_RUN), summary.get(_PUBLISHED))
+            if names[0] == write.instance or names[1] == _name_of(write):
                 return True
             parent = snapshot.parentId()
             snapshot = None if parent is None else table.snapshot(parent)
@@ -237,7 +329,7 @@ class IcebergProvider(LoggedTableProvider):
 
     def _name(self, entity: EntityMetadata) -> str:
         """Return the table's name as SQL takes it; its catalog is there."""
-        if TABLE_TAG in entity.tags:
+        if is_named(entity):
             parts = table_name_of(entity)
             self._check_catalog(entity, parts[0])
             return ".".join(map(quoted, parts))
@@ -248,8 +340,20 @@ class IcebergProvider(LoggedTableProvider):
             self._spark.conf.set(f"{key}.type", "hadoop")
             self._spark.conf.set(f"{key}.warehouse", folder or "/")
             self._spark.conf.set(f"{key}.cache-enabled", "false")
-            self._spark.conf.set(key, _CATALOG_CLASS)
+            self._spark.conf.set(key, CATALOG_CLASS)
         return f"{catalog}.{quoted(name)}"
+
+    def _make_namespace(self, entity: EntityMetadata) -> None:
+        """Create the namespace of a table whose name follows from its entity's id."""
+        if CATALOG_TAG not in entity.tags:
+            return
+        catalog, namespace, _ = table_name_of(entity)
+        name = f"{catalog}.{quoted(namespace)}"
+        try:
+            self._spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {name}")
+        except Exception:  # a catalog may find out late that a concurrent run has created it
+            if not self._spark.catalog.databaseExists(name):
+                raise
 
     def _check_catalog(self, entity: EntityMetadata, catalog: str) -> None:
         if self._spark.conf.get(f"spark.sql.catalog.{catalog}", None) is None:
@@ -257,14 +361,31 @@ class IcebergProvider(LoggedTableProvider):
             problem = (
                 f"entity {entity.entityid!r}: the Spark session has no catalog {catalog!r}\n"
                 "  Fix: add to the definition, with the values of your catalog\n"
-                f"    spark:\n      conf:\n        {key}: {_CATALOG_CLASS}\n"
+                f"    spark:\n      conf:\n        {key}: {CATALOG_CLASS}\n"
                 f"        {key}.type: rest\n        {key}.uri: https://..."
             )
             raise DeclarationError([problem])
 
     @staticmethod
     def _is_conflict(error: Exception) -> bool:
-        return not _CONFLICTS.isdisjoint(java_names(error))
+        if isinstance(error, _MovedError) or not _CONFLICTS.isdisjoint(java_names(error)):
+            return True
+        states = (str(java.getSQLState()) for java in java_causes(error) if _is_of_database(java))
+        return any(state.startswith((_INTEGRITY, _SERIALIZATION)) for state in states)
+
+
+class _MovedError(Exception):
+    """A table has another snapshot than the one that a commit stands on."""
+
+
+def _is_of_database(java: Any) -> bool:
+    name = str(java.getClass().getName())
+    return name.endswith("SQLException") and not name.startswith("org.apache.iceberg.")
+
+
+def _name_of(write: Write) -> str:
+    """Return the name under which Iceberg lets in an append once."""
+    return f"kindling-{write.instance}"
 
 
 def _partition(name: str) -> Column:

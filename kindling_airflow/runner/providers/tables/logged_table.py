@@ -117,6 +117,7 @@ class LoggedTableProvider(ABC):
 
         def commit() -> Published | None:
             exists = self.exists(entity)
+            self._check_newest(entity, write)
             if write.mode == "append" and exists and self._has_appended(entity, write):
                 return Published(
                     0,
@@ -127,6 +128,7 @@ class LoggedTableProvider(ABC):
                 self._add_nothing(entity, staged.frame)
             else:
                 self._write(entity, staged.frame, write)
+                self._check_newest(entity, write)
             return None
 
         problem = (
@@ -244,9 +246,21 @@ class LoggedTableProvider(ABC):
     def _has_appended(self, entity: EntityMetadata, write: Write) -> bool:
         """Return whether the log of a table that exists has an append of the run."""
 
+    def _check_newest(self, entity: EntityMetadata, write: Write) -> None:  # noqa: ARG002
+        """Raise if the table has a commit of a later attempt of the same task instance.
+
+        Raises:
+            EntityError: it has.
+        """
+        return
+
     @abstractmethod
     def _write(self, entity: EntityMetadata, rows: DataFrame, write: Write) -> None:
-        """Take rows over by one commit, which gives the same table when it is repeated."""
+        """Take rows over by one commit, which gives the same table when it is repeated.
+
+        It calls ``write.check`` first, and fails by a conflict if the table has got a commit since
+        that would make it undo, or repeat, what a later attempt has done.
+        """
 
     @staticmethod
     @abstractmethod

@@ -1,0 +1,190 @@
+"""Two drivers, each with its own Java, that publish the same tables at the same moment.
+
+    parent                        driver 0                driver 1
+      round 1  ------------------>  append, slice           append, slice
+               <------------------  "published"             "published"
+      round 2  ...
+    at the end: what is in the tables, against what was reported
+
+Every round, both append to one table, and both replace one slice of another.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from kindling_airflow.errors import KindlingAirflowError
+from kindling_airflow.runner.providers.contract import Case
+from kindling_airflow.runner.providers.interface import Write
+from kindling_airflow.tags.intervals import IntervalSlice
+from tests.runner.formats.sessions import session_for
+
+__all__ = ["ROUNDS", "Place", "race"]
+
+ROUNDS = int(os.environ.get("KINDLING_RACE_ROUNDS", "3"))
+
+_ROOT = Path(__file__).resolve().parents[2]
+_DRIVERS, _ROWS = 2, 3
+_SCHEMA = "day DATE, driver INT, n INT"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the tables are.
+
+    Attributes:
+        kind: the format.
+        warehouse: a path or URI.
+        conf: properties of the session.
+        tags: further tags of the entities.
+    """
+
+    kind: str
+    warehouse: str
+    conf: Mapping[str, str]
+    tags: Mapping[str, str]
+
+    def session(self) -> Any:
+        """Return a session for the place."""
+        jars = "+postgresql" if "provider.catalog" in self.tags else ""
+        return session_for(f"{self.kind}{jars}", self.conf)
+
+    def tables(self, spark: Any) -> tuple[Case, Case]:
+        """Return the table that is appended to, and the one that is written by slices."""
+        tags = {"provider_type": self.kind, **self.tags}
+        return (
+            Case(spark, self.warehouse, tags, "race.appended"),
+            Case(spark, self.warehouse, tags, "race.slices"),
+        )
+
+
+def race(place: Place, rounds: int = ROUNDS) -> list[str]:
+    """Let two drivers publish side by side; return what is wrong with the tables afterwards."""
+    told: list[tuple[int, int, str, str]] = []
+    with _driver(place, 0) as first, _driver(place, 1) as second:
+        for number in range(rounds):
+            for driver in (first, second):
+                driver.stdin.write(f"{number}\n")
+                driver.stdin.flush()
+            for which, driver in enumerate((first, second)):
+                answer = _answer(driver)
+                told += [(number, which, table, answer[table]) for table in ("append", "slice")]
+        for driver in (first, second):
+            driver.stdin.write("read\n")
+            driver.stdin.flush()
+        found = _answer(first)
+        other = _answer(second)
+    problems = [f"{n}, driver {d}, {table}: {end}" for n, d, table, end in told if end]
+    problems += [] if found == other else ["the drivers read different tables"]
+    return [*problems, *_wrong(told, rounds, found)]
+
+
+def _wrong(
+    told: list[tuple[int, int, str, str]], rounds: int, found: Mapping[str, Any]
+) -> Iterator[str]:
+    published = {(n, d) for n, d, table, end in told if table == "append" and not end}
+    for number in range(rounds):
+        for driver in range(_DRIVERS):
+            rows = [row for row in found["append"] if row[:2] == [str(_day(number)), driver]]
+            expected = _listed(number, driver) if (number, driver) in published else []
+            if sorted(rows) != expected:
+                yield f"round {number}: driver {driver} appended {expected}, and there is {rows}"
+        slices = sorted(row for row in found["slice"] if row[0] == str(_day(number)))
+        if slices not in [_listed(number, driver) for driver in range(_DRIVERS)]:
+            yield f"round {number}: the slice is that of neither driver: {slices}"
+    if len(found["append"]) != len(published) * _ROWS:
+        yield f"{len(found['append'])} rows were appended"
+
+
+def _day(number: int) -> date:
+    return date(2013, 1, 1) + timedelta(days=number)
+
+
+def _rows(number: int, driver: int) -> list[tuple[date, int, int]]:
+    return [(_day(number), driver, n) for n in range(_ROWS)]
+
+
+def _listed(number: int, driver: int) -> list[list[Any]]:
+    return [[str(day), *rest] for day, *rest in _rows(number, driver)]
+
+
+@contextmanager
+def _driver(place: Place, number: int) -> Iterator[Any]:
+    spec = json.dumps(
+        {
+            "kind": place.kind,
+            "warehouse": place.warehouse,
+            "conf": dict(place.conf),
+            "tags": dict(place.tags),
+        }
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.cluster.races", str(number)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=_ROOT,
+        env={**os.environ, "KINDLING_RACE": spec},  # not on a command line: it may hold keys
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _answer(driver: Any) -> Any:
+    for line in driver.stdout:
+        if line.startswith("{"):
+            return json.loads(line)
+    raise AssertionError(f"a driver of the race has ended with status {driver.wait()}")
+
+
+def _serve(place: Place, driver: int) -> None:
+    spark = place.session()
+    appended, slices = place.tables(spark)
+    entities = appended.entity(), slices.entity(partition_columns=("day",))
+    for line in sys.stdin:
+        if line.strip() == "read":
+            answer: dict[str, Any] = {}
+            for name, case, entity in zip(
+                ("append", "slice"), (appended, slices), entities, strict=True
+            ):
+                rows = case.provider(entity).read(entity).select("day", "driver", "n").collect()
+                answer[name] = sorted([str(row[0]), row[1], row[2]] for row in rows)
+        else:
+            number = int(line)
+            start = datetime.combine(_day(number), time(), timezone.utc)
+            part = IntervalSlice("day", start, start + timedelta(days=1))
+            run = f"{number * _DRIVERS + driver:016x}"
+            answer = {}
+            for name, case, entity, write in (
+                ("append", appended, entities[0], Write(run, f"a{driver}", "append")),
+                (
+                    "slice",
+                    slices,
+                    entities[1],
+                    Write(run, f"a{driver}", "overwrite_interval", part),
+                ),
+            ):
+                frame = spark.createDataFrame(_rows(number, driver), _SCHEMA)
+                try:
+                    staged = case.provider(entity).stage(entity, frame, write)
+                    case.provider(entity).publish(entity, staged, write)
+                    answer[name] = ""
+                except KindlingAirflowError as error:
+                    answer[name] = str(error)
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    _serve(Place(**json.loads(os.environ["KINDLING_RACE"])), int(sys.argv[1]))
