@@ -3,8 +3,8 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help env demo demo-streams test extended quick system one lowest lint fmt docs dist bench soak lock \
-	screenshots ui-at-size clean
+.PHONY: help env demo demo-streams cluster-demo test extended cluster quick system one lowest lint fmt docs dist \
+	bench soak lock screenshots ui-at-size clean
 
 # With the Java that bootstrap found.
 RUN := . $(VENV)/java.env &&
@@ -34,6 +34,9 @@ demo: env ## run the flights pipeline on a real Airflow and keep its UI running 
 demo-streams: env ## run the streams sample on a real Airflow until Ctrl-C (DEMO_ONCE=1: end)
 	@$(RUN) $(PY) -m demo.streams
 
+cluster-demo: env ## run flights on Celery hosts, PostgreSQL, Redis, S3 and Iceberg (DEMO_ONCE=1: end)
+	@$(RUN) $(PY) -m demo.cluster
+
 test: env lint ## a quarter of an hour: lint, types, import rules, tests, the main ones on Airflow and Spark
 	$(RUN) $(PY) -m pytest $(QUICK) --cov
 	$(RUN) $(PY) -m pytest $(SLOW) --durations=25
@@ -50,6 +53,9 @@ system: env ## the tests with a real scheduler and real Spark that are part of '
 
 one: env ## one test, file or folder: make one T=tests/...; or by a word: make one T="-k watermark"
 	$(RUN) $(PY) -m pytest -x --showlocals $(or $(T),$(error Name a test: make one T=tests/...))
+
+cluster: env ## tests of what is lost on the way: YARN, Celery hosts, schedulers; the cluster demo
+	$(RUN) $(PY) -m pytest -m cluster --durations=10
 
 lowest: env ## the tests that need Airflow, with the lowest supported releases
 	@bash .ci/bootstrap $(LOWEST) requirements-lowest.lock

@@ -38,6 +38,13 @@ class AirflowApi:
         parts = ("metadatabase", "scheduler", "dag_processor")
         return all(health.get(part, {}).get("status") == "healthy" for part in parts)
 
+    def answers(self) -> bool:
+        """Return whether the API server answers, whatever it says of the others."""
+        try:
+            return self._client.get("/api/v2/version").is_success
+        except httpx.HTTPError:
+            return False
+
     def dag(self, dag_id: str) -> dict[str, Any] | None:
         """Return a DAG, or None if it does not exist yet."""
         return self._call("GET", f"/dags/{_part(dag_id)}", missing_is_none=True)
@@ -66,6 +73,10 @@ class AirflowApi:
     def unpause(self, dag_id: str) -> None:
         """Unpause a DAG."""
         self._call("PATCH", f"/dags/{_part(dag_id)}", {"is_paused": False})
+
+    def pause(self, dag_id: str) -> None:
+        """Pause a DAG."""
+        self._call("PATCH", f"/dags/{_part(dag_id)}", {"is_paused": True})
 
     def trigger(self, dag_id: str, run_id: str | None = None) -> str:
         """Start a run and return its id."""

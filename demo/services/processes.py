@@ -21,6 +21,7 @@ __all__ = ["Daemon", "ServiceError", "free_ports", "is_listening", "wait_until"]
 
 _UP_SECONDS = 180.0
 _GRACE_SECONDS = 10.0
+_GONE_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 _TAIL_CHARACTERS = 5000
 _SET_PARENT_DEATH_SIGNAL = 1
@@ -109,6 +110,11 @@ class Daemon:
         """Whether the process was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def answers(self) -> bool:
+        """Whether the service says that it is up."""
+        return self._ready()
+
     def launch(self) -> None:
         """Start the process without waiting for the service."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +168,7 @@ class Daemon:
         for member in family:
             with suppress(psutil.NoSuchProcess):
                 member.kill()
-        psutil.wait_procs(family, timeout=grace)
+        psutil.wait_procs(family, timeout=_GONE_SECONDS)
         if process.poll() is None:
             process.kill()
         process.wait()
