@@ -41,8 +41,6 @@ class Archive:
     """An archive that matches this machine.
 
     Attributes:
-        path: the file.
-        installation: its Java and Spark.
         made: whether it was created now.
         classes: how many classes a JVM loads from it at its start.
     """
@@ -166,15 +164,7 @@ def _submit(
     *,
     configured: bool = False,
 ) -> None:
-    """Call spark-submit with these options of its JVM.
-
-    Args:
-        installation: its Java and Spark.
-        environment: its variables.
-        options: the options.
-        arguments: its arguments.
-        configured: use the deployment's own configuration of Spark.
-    """
+    """Call spark-submit with options of its JVM; ``configured`` keeps the deployment's settings."""
     kept = {k: v for k, v in environment.items() if configured or not k.startswith("SPARK_")}
     own = {
         "PYSPARK_PYTHON": sys.executable,

@@ -47,11 +47,7 @@ class Times(Protocol):
 
 
 class PeriodTimes:
-    """The ends of periods of a fixed length, counted from 1970 in UTC.
-
-    Args:
-        length: of a period; more than nothing.
-    """
+    """The ends of periods of a fixed length, counted from 1970 in UTC."""
 
     def __init__(self, length: timedelta) -> None:
         self.length = length
@@ -80,10 +76,6 @@ class CronTimes:
     >>> nights = CronTimes("0 2 * * *", ZoneInfo("Europe/Zurich"))
     >>> nights.after(datetime(2026, 3, 28, 1, tzinfo=timezone.utc)).isoformat()  # 03:00 there
     '2026-03-29T01:00:00+00:00'
-
-    Args:
-        expression: a cron expression that croniter knows.
-        zone: the time zone of its hours and days.
     """
 
     def __init__(self, expression: str, zone: tzinfo) -> None:

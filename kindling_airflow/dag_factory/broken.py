@@ -24,13 +24,7 @@ __all__ = ["BrokenDefinition"]
 
 
 class BrokenDefinition(DAG):
-    """Stands for a definition file with an error; never reaches the scheduler.
-
-    Args:
-        path: the definition file.
-        factory: the DAG file that is being parsed.
-        error: what is wrong.
-    """
+    """Stands for a definition file with an error; never reaches the scheduler."""
 
     _beside: PurePath
     _place: PurePath

@@ -53,11 +53,7 @@ class TaskKind:
         self._copies: _Copies | None = None
 
     def task(self, own: dict[str, Any]) -> Any:
-        """Return the task of one pipe, in its DAG and its group.
-
-        Args:
-            own: the arguments that are the pipe's own, by the same names for every task of a kind.
-        """
+        """Return the task of one pipe, in its DAG and its group."""
         if self._copies is not None and _is_usual(own):
             return self._copies.task(own)
         task = KindlingPipeOperator(**fresh({**self._arguments, **own}))
@@ -72,13 +68,7 @@ class TaskKind:
 
 
 class _Copies:
-    """Copies of a task.
-
-    Args:
-        state: the attributes of the task.
-        own: the arguments that are a pipe's own.
-        named: the tasks are named after their pipes.
-    """
+    """Copies of a task."""
 
     def __init__(self, state: dict[str, Any], own: Mapping[str, Any], *, named: bool) -> None:
         self._named = named

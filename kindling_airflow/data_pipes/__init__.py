@@ -80,11 +80,7 @@ class PipeIds:
 
 
 class DataPipes:
-    """The front door: declares into the active registry, by default the process's own.
-
-    Attributes:
-        ids: the ids of the pipes that are declared, as attributes.
-    """
+    """The front door: declares into the active registry, by default the process's own."""
 
     ids: ClassVar[PipeIds] = PipeIds()
     _own: ClassVar[DataPipesRegistry] = DataPipesRegistry()

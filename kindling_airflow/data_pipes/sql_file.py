@@ -17,11 +17,7 @@ __all__ = ["read_sql_file"]
 
 
 def read_sql_file(name: object, module: Mapping[str, Any]) -> tuple[str, Path]:
-    """Return a file's text (UTF-8), and where it lies.
-
-    Args:
-        name: the file, relative.
-        module: the globals of the module that names it.
+    """Return a file's text (UTF-8), and where it lies; ``module`` are the globals that name it.
 
     Raises:
         DeclarationError: the name is not a relative path, the file is not found, or not valid

@@ -158,9 +158,6 @@ class Definition:
 
         Continuous streams do so unless the definition has a schedule or ``schedule: null``; they
         restart by themselves after any end.
-
-        Args:
-            lifetime: of its streams; None if it has none.
         """
         return lifetime == "continuous" if self.continuous is None else self.continuous
 
@@ -190,9 +187,7 @@ class Definition:
     ) -> Definition:
         """Return the definition in a file that has been read; relative paths start beside it.
 
-        Args:
-            read: the file.
-            more: keys from elsewhere that take the place of the file's.
+        Keys in ``more`` take the place of the file's.
 
         Raises:
             DefinitionError: listing every problem.
@@ -213,12 +208,7 @@ class Definition:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], *, base: Path, source: str) -> Definition:
-        """Return the definition that a document makes.
-
-        Args:
-            document: the keys of a definition file.
-            base: the folder that relative paths start from.
-            source: what messages call the document.
+        """Return the definition that a document makes; relative paths start from ``base``.
 
         Raises:
             DefinitionError: listing every problem.
@@ -257,10 +247,7 @@ def wrapped(definition: Definition) -> Iterator[None]:
 def check_package(definition: Definition, manifest: str, sources: Mapping[str, str]) -> None:
     """Refuse a package of another state of the project; one behind a URI is the driver's to check.
 
-    Args:
-        definition: the definition, with or without a package.
-        manifest: the digest of the project's manifest.
-        sources: SHA-256 of the project's files.
+    Its state is the digest of its manifest, and the SHA-256 of each of its files.
 
     Raises:
         PackageError: the package is missing, or of another state.

@@ -25,10 +25,7 @@ __all__ = ["outside_module_problems"]
 def outside_module_problems(definition: Definition, sources: Iterable[str]) -> list[str]:
     """Return the modules that the files of a project import and its drivers would not find.
 
-    Args:
-        definition: the definition; one that gives its drivers Python files or an import path of
-            their own is taken at its word.
-        sources: the project's Python files, from its folder on.
+    A definition that gives its drivers Python files or an import path is taken at its word.
     """
     if _brings_its_own(definition):
         return []

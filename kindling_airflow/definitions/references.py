@@ -34,11 +34,7 @@ __all__ = ["References", "reference_problems"]
 
 
 class References:
-    """Resolves the references of one definition; each is imported once.
-
-    Args:
-        definition: the definition that contains them.
-    """
+    """Resolves the references of one definition; each is imported once."""
 
     def __init__(self, definition: Definition) -> None:
         self._definition = definition

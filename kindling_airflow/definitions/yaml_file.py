@@ -58,7 +58,6 @@ class DefinitionFile:
     """The content of a definition file.
 
     Attributes:
-        path: the file.
         source: what messages call it.
         keys: its keys, as JSON has them.
         lines: the line of each key and item, by its way from the root.
@@ -83,11 +82,7 @@ def read_definition_file(
 ) -> DefinitionFile:
     """Read a definition file as far as YAML goes.
 
-    Args:
-        path: the file.
-        source: what messages call it; default: its path.
-        what: what messages call such a file.
-        start: what messages say that such a file starts with.
+    Messages call it ``source`` and ``what``, and say that it starts with ``start``.
 
     Raises:
         DefinitionError: it cannot be read, is not UTF-8 or not YAML, or does not hold a mapping.

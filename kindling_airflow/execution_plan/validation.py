@@ -19,10 +19,7 @@ __all__ = ["rule_problems"]
 def rule_problems(plan: ExecutionPlan, numbers_of: Callable[[], Mapping[str, int]]) -> list[str]:
     """Return which rules of its strategy a plan breaks; ``ExecutionPlan.validate`` lists them.
 
-    Args:
-        plan: the plan.
-        numbers_of: makes the number of each pipe's generation, the first one of a pipe in several;
-            called only where it is needed.
+    ``numbers_of`` makes the number of each pipe's (first) generation; it is called only if needed.
     """
     if _is_sound(plan, numbers_of):
         return []

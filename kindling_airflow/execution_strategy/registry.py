@@ -47,9 +47,7 @@ def resolve_strategy(
 
     Classes are called without arguments, but for a ``logger_provider`` where they take one.
 
-    Args:
-        strategy: the object, the class or the name.
-        logger_provider: what a class is made with; None leaves that out where it is optional.
+    A logger provider of None is left out where it is optional.
 
     Raises:
         GraphValidationError: it is nothing of these, the name is unknown, or what is behind it
@@ -64,10 +62,6 @@ def strategy_by_name(name: str, logger_provider: Any = None) -> ExecutionStrateg
     """Return a strategy by its name: a built-in one, else that of an entry point.
 
     Hyphens in a name are as good as underscores.
-
-    Args:
-        name: the name.
-        logger_provider: what it is made with.
 
     Raises:
         GraphValidationError: the name is unknown (the message lists the known ones), two
@@ -118,13 +112,7 @@ def _loaded(name: str, entry: EntryPoint) -> Any:
 
 
 def _made(strategy: object, what: str, logger_provider: Any) -> ExecutionStrategy:
-    """Return the object of a strategy that is given as such, or as a class.
-
-    Args:
-        strategy: the object or the class.
-        what: what messages call it.
-        logger_provider: what a class is made with, if it takes one.
-    """
+    """Return the object of a strategy that is given as such, or as a class."""
     made = strategy
     if isinstance(strategy, type) and issubclass(strategy, ExecutionStrategy):
         try:

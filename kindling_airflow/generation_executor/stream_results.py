@@ -46,7 +46,6 @@ class StreamResults:
 
     Attributes:
         streams: those that are starting or have started, in that order.
-        results: of pipes that have ended.
     """
 
     def __init__(self, plan: ExecutionPlan, threads: Threads, events: Events) -> None:

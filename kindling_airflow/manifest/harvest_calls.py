@@ -75,10 +75,7 @@ def harvest_all(
 
     What the projects print comes out on standard output, shortened.
 
-    Args:
-        orders: the projects.
-        seconds: how long all of them may take; each gets its share.
-        channel: what forked children share with this process.
+    All projects together may take so many seconds; each gets its share.
     """
     calls = [
         Call("kindling_airflow.manifest.harvest:harvest_document", _arguments(order), order.seconds)

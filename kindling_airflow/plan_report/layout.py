@@ -172,9 +172,7 @@ def _barycentre(
 def spread(wanted: Sequence[float], distance: float) -> list[float]:
     """Return the places nearest to those wanted (least squares), at least a distance apart.
 
-    Args:
-        wanted: places in ascending order.
-        distance: what there must be between one place and the next.
+    The wanted places are in ascending order.
 
     >>> spread([0.0, 0.0, 10.0], 4)
     [-2.0, 2.0, 10.0]

@@ -43,12 +43,7 @@ class Schedule:
 
 
 def list_schedule(work: Work, width: int) -> Schedule:
-    """Return the schedule at a width, in O((V + E) log V).
-
-    Args:
-        work: jobs without a cycle.
-        width: how many jobs run at once, at least 1.
-    """
+    """Return the schedule of jobs without a cycle at a width, in O((V + E) log V)."""
     lengths, followers = work.lengths, work.followers
     waiting = list(work.waiting)
     ready = [job for job, count in enumerate(waiting) if not count]  # sorted, and so a heap

@@ -41,10 +41,7 @@ def settings_by_pipe(
 ) -> tuple[dict[str, TaskSettings], list[str]]:
     """Return what holds for each pipe, and what is wrong with it.
 
-    Args:
-        options: the deployment's options.
-        tags: each pipe's own tags, in the order of the plan.
-        defaults: settings of some pipes that everything else comes before.
+    Everything else comes before the ``defaults`` of a pipe.
 
     Returns:
         the settings by pipe, empty if there are problems; and the problems.
@@ -61,10 +58,7 @@ def resolved_settings(
 ) -> dict[str, TaskSettings]:
     """Return what holds for each pipe, from layers that are known to be valid.
 
-    Args:
-        options: the deployment's options.
-        tags: as for :func:`settings_by_pipe`; only those in ``TAGS`` count.
-        defaults: as for :func:`settings_by_pipe`.
+    Only tags in ``TAGS`` count.
     """
     made: dict[object, TaskSettings] = {}
     found = {}

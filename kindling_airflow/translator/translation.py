@@ -49,10 +49,7 @@ def translate(
 ) -> DagSpec:
     """Compile a plan. Same plan and options, same specification.
 
-    Args:
-        plan: a plan in forward order.
-        options: the deployment's options.
-        streaming: the streaming part of the plan under these options, where it is known already.
+    The streaming part of the plan under these options is worked out where it is not given.
 
     Raises:
         TranslationError: the plan is empty, broken or of no order at all; a tag, an option or an

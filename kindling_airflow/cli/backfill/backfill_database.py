@@ -16,9 +16,7 @@ def stored_dag(
 ) -> tuple[StoredDag, Mapping[str, tuple[str, Mapping[str, Any]]]]:
     """Return a DAG as stored, and the states and confs of its runs in a range.
 
-    Args:
-        dag_id: the DAG.
-        slots: the range; of several runs of one date or partition the newest counts.
+    Of several runs of one date or partition the newest counts.
 
     Raises:
         SQLAlchemyError: the database is not available.

@@ -114,9 +114,7 @@ def checked_interval(
 ) -> tuple[str, str] | None:
     """Return the interval of ``--interval`` in UTC, or None.
 
-    Args:
-        args: the command's arguments.
-        zone: the time zone of timestamps without an offset.
+    Timestamps without an offset are of ``zone``.
 
     Raises:
         WrongCallError: these are not two timestamps in order.

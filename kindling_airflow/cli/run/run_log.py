@@ -13,11 +13,7 @@ __all__ = ["RunLog"]
 
 
 class RunLog:
-    """A logger, and its provider, that appends to a file which other processes append to.
-
-    Args:
-        path: the file.
-    """
+    """A logger, and its provider, that appends to a file which other processes append to."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -65,14 +65,7 @@ def _stopped(args: argparse.Namespace) -> _Stopping:
 
 
 class _Stopping:
-    """Stops runs and follows them to their ends.
-
-    Args:
-        dag: their DAG.
-        seconds: how long to wait; None: no limit.
-        restarts: whether the DAG may start again.
-        say: prints a line.
-    """
+    """Stops runs and follows them to their ends, for so many seconds; None: no limit."""
 
     def __init__(
         self,

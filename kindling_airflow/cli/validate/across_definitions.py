@@ -37,9 +37,7 @@ class Waiting:
     """An asset that a DAG waits for.
 
     Attributes:
-        dag_id: the DAG.
         mode: ``all`` or ``any`` of its assets.
-        asset: the asset.
         writers: the DAGs that update it.
     """
 
@@ -129,7 +127,6 @@ class _Touched:
     """The tables of one definition's plan, by place.
 
     Attributes:
-        source: the definition.
         tables: the declarations.
         written: those that the plan writes.
         streamed: of them, those that streams write; see ``notes_together`` in ``notes.py``.

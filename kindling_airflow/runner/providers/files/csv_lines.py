@@ -36,11 +36,7 @@ def misread_lines(
 ) -> DataFrame:
     """Return the lines of files that Spark would misread, with the reason.
 
-    Args:
-        lines: Spark's reading of them as text.
-        options: of Spark's CSV reader.
-        width: the number of columns.
-        only_silent: leave out lines of which the reader itself says that they are malformed.
+    ``only_silent`` leaves out lines that the reader itself reports as malformed.
     """
     lowered = {key.lower(): value for key, value in options.items()}
     value = F.col("value")
