@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["COMMANDS", "Argument", "Command"]
-
 
 @dataclass(frozen=True, slots=True)
 class Argument:

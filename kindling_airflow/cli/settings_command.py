@@ -14,8 +14,6 @@ from kindling_airflow.errors import WrongCallError
 if TYPE_CHECKING:
     from kindling_airflow.translator.setting_sources import SettingSource
 
-__all__ = ["show_settings"]
-
 
 def show_settings(args: argparse.Namespace) -> int:
     """Print the effective settings of a pipe's task, each with its source."""

@@ -28,8 +28,6 @@ from kindling_airflow.deployment.start_profile import (
 )
 from kindling_airflow.errors import StartProfileError
 
-__all__ = ["Archive", "warm", "warm_archive"]
-
 _WARM_UP = Path(__file__).resolve().parent.parent / "runner" / "warm_up.py"
 _TIMEOUT_SECONDS = 900  # a busy machine is not an error
 _FROM_ARCHIVE = "shared objects file (top)"

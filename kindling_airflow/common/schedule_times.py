@@ -19,8 +19,6 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 
-__all__ = ["CronTimes", "PeriodTimes", "Times"]
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SECOND = timedelta(seconds=1)
 _NEAR = timedelta(hours=25)

@@ -26,8 +26,6 @@ from airflow.sdk.definitions.param import ParamsDict
 from kindling_airflow.operators.driver.hidden_values import HiddenValue
 from kindling_airflow.operators.pipe import KindlingPipeOperator, application_name
 
-__all__ = ["TaskKind"]
-
 # Only for what goes to the constructor, which then says what is wrong with it.
 _KEY = re.compile(r"[\w.-]{1,250}")
 _WEIGHTS = range(-(2**31), 2**31)

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from kindling_airflow.dag_factory.stream_tasks import StreamTasks
     from kindling_airflow.definitions.compile import Compiled
 
-__all__ = ["TaskBuilder"]
-
 
 class TaskBuilder:
     """Builds the tasks of one compiled definition.

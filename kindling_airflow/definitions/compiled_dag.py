@@ -59,8 +59,6 @@ from kindling_airflow.translator.task_settings import STREAM_DEFAULTS, TAGS
 if TYPE_CHECKING:
     from kindling_airflow.definitions.compile import Compiled
 
-__all__ = ["read_compiled_task", "write_compiled"]
-
 _START = f'{DAG_PART}    "guard": '
 _END = "\n    }\n  }\n}\n"
 _KINDS: Mapping[str, type[NodeSpec]] = {

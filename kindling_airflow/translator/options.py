@@ -9,31 +9,18 @@ from enum import Enum
 from typing import Any
 
 from kindling_airflow.common.immutable import EMPTY, freeze
-from kindling_airflow.common.shared_ids import DEFAULT_POOL
+from kindling_airflow.common.shared_ids import DEFAULT_POOL, ErrorStrategy
 from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_entities import id_problems
 from kindling_airflow.errors import TranslationError
 from kindling_airflow.tags.stream_settings import LIFETIMES, Lifetime
 from kindling_airflow.translator.task_settings import merged, setting_problems
 
-__all__ = ["UNLIMITED", "Barrier", "Closing", "OnError", "TranslateOptions"]
-
 _GROUP_BY = re.compile(r"generation|tag:.*\S.*", re.DOTALL)
 UNLIMITED = 2**31 - 1
 
 
-class OnError(str, Enum):
-    """What a failed pipe means for the others; the error strategies of ``GenerationExecutor``.
-
-    A pipe that was skipped because it had nothing to do stops no other under any of them.
-    """
-
-    FAIL_FAST = "fail_fast"
-    """Nothing more is started; what runs may end."""
-    CONTINUE = "continue"
-    """Everything runs, whatever failed."""
-    SKIP_DEPENDENTS = "skip_dependents"
-    """What depends on it, directly or not, is not run; everything else is."""
+OnError = ErrorStrategy
 
 
 class Barrier(str, Enum):

@@ -23,14 +23,6 @@ from kindling_airflow.translator.task_settings import (
     tag_settings,
 )
 
-__all__ = [
-    "override_problems",
-    "resolved_settings",
-    "setting_tag_problems",
-    "settings_by_pipe",
-    "unmatched_patterns",
-]
-
 _Tags = Mapping[str, Mapping[str, Any]]
 
 

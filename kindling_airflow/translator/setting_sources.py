@@ -17,8 +17,6 @@ from kindling_airflow.common.redaction import document_without_secrets
 from kindling_airflow.translator.options import TranslateOptions
 from kindling_airflow.translator.task_settings import TAGS, spark_property, tag_settings
 
-__all__ = ["SettingSource", "layers_of", "setting_sources"]
-
 _Path = tuple[str, ...]
 _Layers = Sequence[tuple[str, Mapping[str, Any]]]
 _MERGED: tuple[_Path, ...] = (

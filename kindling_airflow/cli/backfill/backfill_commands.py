@@ -27,8 +27,6 @@ from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.common.shared_ids import SELECT_PARAM
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 
-__all__ = ["show_backfill"]
-
 
 def show_backfill(args: argparse.Namespace) -> int:
     """Print the plan; the status is 1 if Airflow would reject the backfill."""

@@ -16,8 +16,6 @@ from kindling_airflow.common.wording import counted
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.tags.intervals import interval_column_of, write_mode_of
 
-__all__ = ["BackfillPlan", "Request", "Slot", "StoredDag", "Write", "plan_backfill", "writes_of"]
-
 _MOST_SHOWN = 12
 _AIRFLOWS_MAX_RUNS = 10
 _HOW = {

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from kindling_airflow.definitions.compile import Planned
     from kindling_airflow.definitions.definition import Definition
 
-__all__ = ["Project", "Source", "definition_in", "existing_path", "read_durations", "read_source"]
-
 _SHOWN = 5
 
 

@@ -32,8 +32,6 @@ from kindling_airflow.common.wording import first_of
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 from kindling_airflow.triggers.run_states import ended, named
 
-__all__ = ["stop_streams"]
-
 _POLL_SECONDS = 0.5
 _SETTLE_SECONDS = 3.0  # for a scheduler that read the DAG just before it was paused
 _IN_HAND = frozenset({"queued", "running", "deferred", "restarting"})  # paused DAG or not

@@ -26,8 +26,6 @@ from kindling_airflow.tags.places import places_of
 from kindling_airflow.tags.storage_types import provider_type_of
 from kindling_airflow.translator.streams import streaming_part
 
-__all__ = ["Waiting", "notes_across", "same_dag_id", "waiting_dags"]
-
 _SHOWN = 5
 _FIELDS = ("schema", "partition_columns", "merge_columns", "cluster_columns")
 

@@ -14,8 +14,6 @@ from kindling_airflow.tags.storage_types import provider_type_of
 from kindling_airflow.tags.stream_settings import is_stream
 from kindling_airflow.translator.streams import streaming_part
 
-__all__ = ["notes_on", "notes_together"]
-
 _STEPS = (("minute", 60, "hour"), ("hour", 24, "day"))
 _MANY_ASSETS = 300  # Airflow's Graph then opens in some ten seconds; with 1,000, in minutes
 

@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, Protocol
 
-__all__ = ["Call", "Channel", "Child", "Outcome"]
-
 _FRESH = (
     "import json, sys; request = json.loads(sys.stdin.buffer.read()); "
     "sys.path[:] = request['path']; "

@@ -19,8 +19,6 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
-__all__ = ["answer_of", "run_and_exit", "serve"]
-
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _FATAL = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTERM", "SIGALRM", "SIGCHLD")
 _parents: list[Any] = []
