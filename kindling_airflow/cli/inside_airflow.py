@@ -14,7 +14,12 @@ T = TypeVar("T")
 def asked_quietly(
     args: argparse.Namespace, what: str, answer: Callable[[argparse.Namespace], T]
 ) -> T:
-    """Return the answer of a function that needs Airflow, for ``what`` the error says.
+    """Return the answer of a function that needs Airflow.
+
+    Args:
+        args: the command's arguments.
+        what: what the command needs Airflow for, for the error.
+        answer: the function.
 
     Raises:
         WrongCallError: Airflow is not installed.

@@ -39,6 +39,8 @@ class Archive:
     """An archive that matches this machine.
 
     Attributes:
+        path: the file.
+        installation: its Java and Spark.
         made: whether it was created now.
         classes: how many classes a JVM loads from it at its start.
     """

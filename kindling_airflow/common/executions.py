@@ -21,6 +21,7 @@ class Execution:
     """One execution of a module's code, or of a cell's.
 
     Attributes:
+        module: the module's name.
         code: what is executed; compiled again by each further execution.
     """
 

@@ -222,7 +222,11 @@ def digest_problems(
     The document is taken as it stands, fields of later releases included; one that was written by
     hand may do without a digest.
 
-    Fields that follow from others (``implied``) are no part of the digest.
+    Args:
+        document: the document.
+        what: what messages call it.
+        remedy: what to do where the digest is another.
+        implied: fields that follow from the others, and are no part of the digest.
     """
     stored = document.get("digest")
     left_out = ("schema_version", "digest", *implied)

@@ -46,7 +46,11 @@ class Times(ABC):
 
 
 class PeriodTimes(Times):
-    """The ends of periods of a fixed length, counted from 1970 in UTC."""
+    """The ends of periods of a fixed length, counted from 1970 in UTC.
+
+    Args:
+        length: of a period; more than nothing.
+    """
 
     def __init__(self, length: timedelta) -> None:
         self.length = length
@@ -67,6 +71,10 @@ class CronTimes(Times):
     >>> nights = CronTimes("0 2 * * *", ZoneInfo("Europe/Zurich"))
     >>> nights.after(datetime(2026, 3, 28, 1, tzinfo=timezone.utc)).isoformat()  # 03:00 there
     '2026-03-29T01:00:00+00:00'
+
+    Args:
+        expression: a cron expression that croniter knows.
+        zone: the time zone of its hours and days.
     """
 
     def __init__(self, expression: str, zone: tzinfo) -> None:

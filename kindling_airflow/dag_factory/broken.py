@@ -22,7 +22,13 @@ from kindling_airflow.errors import KindlingAirflowError
 
 
 class BrokenDefinition(DAG):
-    """Stands for a definition file with an error; never reaches the scheduler."""
+    """Stands for a definition file with an error; never reaches the scheduler.
+
+    Args:
+        path: the definition file.
+        factory: the DAG file that is being parsed.
+        error: what is wrong.
+    """
 
     _beside: PurePath
     _place: PurePath

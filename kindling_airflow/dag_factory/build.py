@@ -36,7 +36,10 @@ _RUN_CALLBACKS = ("on_failure_callback", "on_success_callback")
 def build_dag(compiled: Compiled, only_task: str | None = None) -> DAG:
     """Return the DAG of a compiled definition.
 
-    With ``only_task``, as a worker needs it, the DAG has that task alone; all if it is unknown.
+    Args:
+        compiled: the definition and what follows from it.
+        only_task: build the DAG with this task alone, as a worker needs it. An id that is not in
+            the plan builds the whole DAG.
 
     Raises:
         DefinitionError: a reference of the definition cannot be resolved.

@@ -51,7 +51,11 @@ class TaskKind:
         self._copies: _Copies | None = None
 
     def task(self, own: dict[str, Any]) -> Any:
-        """Return the task of one pipe, in its DAG and its group."""
+        """Return the task of one pipe, in its DAG and its group.
+
+        Args:
+            own: the arguments that are the pipe's own, by the same names for every task of a kind.
+        """
         if self._copies is not None and _is_usual(own):
             return self._copies.task(own)
         task = KindlingPipeOperator(**fresh({**self._arguments, **own}))

@@ -36,6 +36,9 @@ def load_dags(dag_file: str | Path) -> dict[str, DAG]:
     which DAG and task it wants (a worker does), only that DAG is built, with that task alone. A
     broken definition becomes an import error under its own name; the others are built all the same.
 
+    Args:
+        dag_file: ``__file__`` of the DAG file.
+
     Raises:
         DefinitionError: the task that a worker wants is of a broken definition, or the DAG file
             is in a zip.

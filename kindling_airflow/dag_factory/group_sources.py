@@ -27,7 +27,12 @@ def planned_source(
 ) -> Planned:
     """Return the plan of a task group with the definition that goes with it.
 
-    ``keys`` are keys of a definition that take the place of a file's.
+    Args:
+        plan: where the plan comes from.
+        keys: keys of a definition that take the place of a file's.
+        base: the folder that relative paths start from.
+        dag_id: the DAG that the group is in.
+        group_id: the group.
 
     Raises:
         DefinitionError: listing everything that is wrong.

@@ -25,7 +25,11 @@ Guard = Callable[[Any], None]
 def run_guard(parts: DagParts, group_id: str = "", then: Guard | None = None) -> Guard:
     """Return one function for all tasks of a definition.
 
-    In a group, which is part of another DAG, the selection is ``select.<group_id>``.
+    Args:
+        parts: the definition with the parts of its DAG.
+        group_id: the group that the tasks are in, if they are part of another DAG; its selection
+            is ``select.<group_id>``.
+        then: what the definition sets to be called before a pipe.
     """
     prefix = f"{group_id}." if group_id else ""
     outline = parts.outline
@@ -46,6 +50,11 @@ def stream_guard(parts: DagParts, group_id: str = "", then: Guard | None = None)
     """Return one function for all streams of a definition that run until they are stopped.
 
     A retried stream starts whatever else failed in the run; it drains if the run is to stop.
+
+    Args:
+        parts: the definition with the parts of its DAG.
+        group_id: the group that the tasks are in, if they are part of another DAG.
+        then: what the definition sets to be called before a pipe.
     """
     guards = [reject_selection(_choice(group_id), parts.outline.first_pipe)]
     return _all([*guards, identify_code(parts.code)], then)

@@ -19,7 +19,12 @@ _SHARED = ("queue", "executor", "owner")
 
 
 class StreamTasks:
-    """Makes the tasks of streams of one compiled definition, and those that watch them."""
+    """Makes the tasks of streams of one compiled definition, and those that watch them.
+
+    Args:
+        parts: the definition with the parts of its DAG.
+        prefix: of the ids of all of its tasks.
+    """
 
     def __init__(self, parts: DagParts, prefix: str) -> None:
         outline, definition = parts.outline, parts.definition
@@ -33,7 +38,12 @@ class StreamTasks:
         self._arguments = {key: layer[key] for key in _SHARED if layer.get(key) is not None}
 
     def task(self, arguments: Mapping[str, Any], stream: StreamTask) -> Any:
-        """Return the task of a stream."""
+        """Return the task of a stream.
+
+        Args:
+            arguments: those of a pipe's operator.
+            stream: what makes it the task of a stream.
+        """
         return KindlingStreamOperator(
             **fresh(dict(arguments)),
             lifetime=stream.lifetime,
@@ -47,7 +57,12 @@ class StreamTasks:
         )
 
     def watching(self, spec: GateSpec | StopSpec, arguments: Mapping[str, Any]) -> Any:
-        """Return a gate, or the task that stops the streams."""
+        """Return a gate, or the task that stops the streams.
+
+        Args:
+            spec: the task.
+            arguments: its id, its rule, and where it goes.
+        """
         shared = {
             **arguments,
             **self._arguments,

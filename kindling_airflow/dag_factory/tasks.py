@@ -55,6 +55,9 @@ class TaskBuilder:
     def build_all(self, compiled: Compiled) -> None:
         """Build every group and task, and every edge between them.
 
+        Args:
+            compiled: the definition that the parts are of.
+
         Raises:
             DefinitionError: one place in the warehouse has two ids, or is on storage that does not
                 fit.

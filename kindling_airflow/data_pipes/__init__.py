@@ -80,7 +80,11 @@ class PipeIds:
 
 
 class DataPipes:
-    """The front door: declares into the active registry, by default the process's own."""
+    """The front door: declares into the active registry, by default the process's own.
+
+    Attributes:
+        ids: the ids of the pipes that are declared, as attributes.
+    """
 
     ids: ClassVar[PipeIds] = PipeIds()
     _own: ClassVar[DataPipesRegistry] = DataPipesRegistry()

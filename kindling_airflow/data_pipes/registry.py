@@ -270,6 +270,9 @@ class DataPipesRegistry:
 
         The short way for what nearly every pipe is; a manifest may have 100,000 of them.
 
+        Args:
+            entry: the pipe as a JSON object.
+
         Returns:
             whether it is declared now; if not, :meth:`register_pipe` reports why.
         """
@@ -392,7 +395,11 @@ def read_query(
 ) -> tuple[Any, Path | None]:
     """Return the query of a declaration, and the file that contains it.
 
-    ``module`` are the names of the module that declares it, among them ``__file__``.
+    Args:
+        pipeid: the pipe, for messages.
+        module: the names of the module that declares it, among them ``__file__``.
+        sql: the query itself, or None.
+        sql_file: the file that it names, or None.
 
     Raises:
         DeclarationError: it has both or neither, or the file cannot be read.

@@ -15,7 +15,11 @@ from kindling_airflow.errors import DeclarationError
 
 
 def read_sql_file(name: object, module: Mapping[str, Any]) -> tuple[str, Path]:
-    """Return a file's text (UTF-8), and where it lies; ``module`` are the globals that name it.
+    """Return a file's text (UTF-8), and where it lies.
+
+    Args:
+        name: the file, relative.
+        module: the globals of the module that names it.
 
     Raises:
         DeclarationError: the name is not a relative path, the file is not found, or not valid

@@ -36,6 +36,7 @@ class TableName:
     Attributes:
         parts: its name, as the query writes it without backquotes; one part, or several with dots
             between them.
+        line: where it is named first, from 1 on.
     """
 
     parts: tuple[str, ...]

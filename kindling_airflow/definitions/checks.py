@@ -21,7 +21,13 @@ _NAMED_REFERENCES = ("queued_at", "logical_date", "average_runtime")
 def meaning_problems(
     sound: Mapping[str, Any], given: Collection[str], pool: str
 ) -> Iterator[Problem]:
-    """Yield what is wrong with the keys that fit the schema; ``given`` are all keys."""
+    """Yield what is wrong with the valid keys of a definition.
+
+    Args:
+        sound: the keys that fit the schema.
+        given: all keys.
+        pool: the pool of the definition.
+    """
     if pool in sound.get("pools", {}):
         text = f"{pool!r} is the definition's own pool\n  Fix: set its slots with 'width: ...'."
         yield ("pools", pool), text

@@ -44,6 +44,7 @@ class Planned:
     """A definition with its plan.
 
     Attributes:
+        definition: the definition.
         base: the declarations as the project's modules make them.
         manifest: the declarations under the deployment's settings.
         plan: the plan of the chosen pipes.
@@ -57,13 +58,21 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Compiled(Planned):
-    """A definition with everything that follows from it."""
+    """A definition with everything that follows from it.
+
+    Attributes:
+        spec: the plan, compiled.
+    """
 
     spec: DagSpec
 
 
 def plan_definition(definition: Definition, manifest: Manifest | None = None) -> Planned:
-    """Plan a definition: settings, selection and strategy applied to its manifest, given or found.
+    """Plan a definition: settings, selection and strategy applied.
+
+    Args:
+        definition: what to plan.
+        manifest: the project's manifest, where the caller has it already.
 
     Raises:
         DefinitionError: wrapping whatever is wrong on the way, with the definition's name.
@@ -227,7 +236,13 @@ def plan_of(
 ) -> ExecutionPlan:
     """Return the validated plan of the chosen pipes.
 
-    The warehouse, as far as it is known, is the root of the entities' relative paths.
+    Args:
+        manifest: the declarations.
+        strategy: the name of the strategy.
+        pipes: ids of pipes; default: all.
+        select: which of these, in the selection grammar; default: all.
+        exclude: which of these not.
+        warehouse: the root of the entities' relative paths, as far as it is known.
 
     Raises:
         SelectionError: what is selected or excluded matches nothing, or leaves nothing.

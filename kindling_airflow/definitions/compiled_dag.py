@@ -76,6 +76,11 @@ def write_compiled(path: Path, read: DefinitionFile, manifest: Manifest) -> None
     A plan by a strategy of another distribution follows from code that has no digest here: its
     manifest is written without the DAG.
 
+    Args:
+        path: the file.
+        read: the definition file.
+        manifest: the declarations of its project.
+
     Raises:
         DefinitionError: the definition cannot be compiled.
         ManifestError: the file cannot be written.
@@ -125,6 +130,10 @@ def _lines(compiled: Compiled) -> Iterator[str]:
 
 def read_compiled_task(read: DefinitionFile, task_id: str) -> tuple[DagParts, NodeSpec] | None:
     """Return one task of a definition from its compiled manifest, with what its DAG needs.
+
+    Args:
+        read: the definition file.
+        task_id: the task.
 
     Returns:
         None where the definition has to be compiled: there is no compiled DAG, anything that it

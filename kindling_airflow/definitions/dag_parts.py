@@ -96,6 +96,7 @@ class DagParts:
     """A definition with the parts of its DAG.
 
     Attributes:
+        definition: the definition.
         outline: what the DAG and all of its tasks share.
         of_pipe: the parts of a pipe's task.
         upstream: ids of the tasks that a task waits for, by its id.

@@ -147,6 +147,9 @@ class Definition:
 
         Continuous streams do so unless the definition has a schedule or ``schedule: null``; they
         restart by themselves after any end.
+
+        Args:
+            lifetime: of its streams; None if it has none.
         """
         return lifetime == "continuous" if self.continuous is None else self.continuous
 
@@ -176,7 +179,9 @@ class Definition:
     ) -> Definition:
         """Return the definition in a file that has been read; relative paths start beside it.
 
-        Keys in ``more`` take the place of the file's.
+        Args:
+            read: the file.
+            more: keys from elsewhere that take the place of the file's.
 
         Raises:
             DefinitionError: listing every problem.
@@ -197,7 +202,12 @@ class Definition:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], *, base: Path, source: str) -> Definition:
-        """Return the definition that a document makes; relative paths start from ``base``.
+        """Return the definition that a document makes.
+
+        Args:
+            document: the keys of a definition file.
+            base: the folder that relative paths start from.
+            source: what messages call the document.
 
         Raises:
             DefinitionError: listing every problem.
@@ -236,7 +246,10 @@ def wrapped(definition: Definition) -> Iterator[None]:
 def check_package(definition: Definition, manifest: str, sources: Mapping[str, str]) -> None:
     """Refuse a package of another state of the project; one behind a URI is the driver's to check.
 
-    Its state is the digest of its manifest, and the SHA-256 of each of its files.
+    Args:
+        definition: the definition, with or without a package.
+        manifest: the digest of the project's manifest.
+        sources: SHA-256 of the project's files.
 
     Raises:
         PackageError: the package is missing, or of another state.

@@ -52,6 +52,10 @@ def _configured(section: str, key: str) -> float | None:
 def time_limit(seconds: float, what: str) -> Iterator[None]:
     """Raise if the block takes too long; an alarm that is set, and comes earlier, stays.
 
+    Args:
+        seconds: how long it may take.
+        what: what the error says that takes so long.
+
     Raises:
         LateHarvestError: the time is over.
     """

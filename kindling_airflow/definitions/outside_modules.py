@@ -23,7 +23,10 @@ from kindling_airflow.definitions.definition import Definition
 def outside_module_problems(definition: Definition, sources: Iterable[str]) -> list[str]:
     """Return the modules that the files of a project import and its drivers would not find.
 
-    A definition that gives its drivers Python files or an import path is taken at its word.
+    Args:
+        definition: the definition; one that gives its drivers Python files or an import path of
+            their own is taken at its word.
+        sources: the project's Python files, from its folder on.
     """
     if _brings_its_own(definition):
         return []

@@ -33,7 +33,12 @@ def param_parts(said: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def param_problems(params: Mapping[str, Any], is_scheduled: bool) -> Iterator[Problem]:
-    """Yield what is wrong with parameters of a definition; scheduled runs need their defaults."""
+    """Yield what is wrong with the parameters of a definition.
+
+    Args:
+        params: as the definition says them.
+        is_scheduled: whether runs start without anybody who could be asked.
+    """
     from jsonschema import Draft202012Validator, FormatChecker, SchemaError
 
     for name, said in params.items():

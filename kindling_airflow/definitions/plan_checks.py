@@ -54,7 +54,11 @@ def stream_key_problems(
 ) -> Iterator[Problem]:
     """Yield the keys of a definition that do not fit the streams of its plan, or the lack of them.
 
-    In a group, the plan goes into a DAG that is not the definition's.
+    Args:
+        definition: the definition.
+        plan: its plan.
+        streaming: the streams of the plan.
+        is_group: the plan goes into a DAG that is not the definition's.
     """
     if streaming is None:
         yield from _without_streams(definition, plan)
@@ -109,7 +113,12 @@ def stream_type_problems(
 
 
 def query_param_problems(plan: ExecutionPlan, params: Collection[str]) -> list[str]:
-    """Return a text for each named parameter of a query that no run of the DAG need have."""
+    """Return a text for each named parameter of a query that no run of the DAG need have.
+
+    Args:
+        plan: the plan.
+        params: the parameters that the DAG declares.
+    """
     known = (*params, *_OF_THE_RUN)
     pipes = (node.metadata for node in plan.graph.nodes.values())
     return [

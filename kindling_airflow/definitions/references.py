@@ -32,7 +32,11 @@ from kindling_airflow.translator import CALLBACKS
 
 
 class References:
-    """Resolves the references of one definition; each is imported once."""
+    """Resolves the references of one definition; each is imported once.
+
+    Args:
+        definition: the definition that contains them.
+    """
 
     def __init__(self, definition: Definition) -> None:
         self._definition = definition

@@ -25,6 +25,11 @@ def operator_arguments(
 ) -> dict[str, Any]:
     """Return the arguments that settings make; what is not set is left to Airflow.
 
+    Args:
+        settings: what holds for a task.
+        references: resolve its callbacks.
+        objects: what references to objects from Python stand for.
+
     Raises:
         DefinitionError: a callback cannot be imported.
     """

@@ -14,7 +14,13 @@ _BACKTICKS = re.compile("`+")
 
 
 def stream_text(pipe: PipeMetadata, checkpoints: str | None, output: EntityMetadata) -> str:
-    """Return the documentation of a stream's query, with a note where rows may be duplicated."""
+    """Return the documentation of a stream's query, with a note where rows may be duplicated.
+
+    Args:
+        pipe: the pipe.
+        checkpoints: the root of checkpoints, as far as the deployment says.
+        output: what it writes.
+    """
     root = checkpoints or "<warehouse>/_kindling/checkpoints"
     text = f"Stream: {StreamSettings.of(pipe).text(root)}."
     if provider_type_of(output) != "kafka":
@@ -27,6 +33,10 @@ def task_doc(pipe: PipeMetadata, stream: str = "") -> dict[str, str]:
     """Return the documentation arguments of a pipe's operator.
 
     A query is shown as it is: neither Jinja nor Markdown changes the fenced text.
+
+    Args:
+        pipe: the pipe.
+        stream: its documentation as a stream.
     """
     reads = ", ".join(pipe.input_entity_ids) or "nothing"
     promises = pipe.promises()

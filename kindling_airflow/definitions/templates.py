@@ -45,7 +45,9 @@ _FILTERS = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
 def template_problems(definition: Definition, *, is_group: bool = False) -> Iterator[Problem]:
     """Yield the templates of a definition that could not be rendered in any run.
 
-    A group is part of a DAG that is not known here, and may have macros and filters.
+    Args:
+        definition: the definition.
+        is_group: it is part of a DAG that is not known here, and may have macros and filters.
     """
     for where, text in templates_of(definition):
         problem = _problem(text, is_group)

@@ -48,6 +48,7 @@ class DefinitionFile:
     """The content of a definition file.
 
     Attributes:
+        path: the file.
         source: what messages call it.
         keys: its keys, as JSON has them.
         lines: the line of each key and item, by its way from the root.
@@ -72,7 +73,11 @@ def read_definition_file(
 ) -> DefinitionFile:
     """Read a definition file as far as YAML goes.
 
-    Messages call it ``source`` and ``what``, and say that it starts with ``start``.
+    Args:
+        path: the file.
+        source: what messages call it; default: its path.
+        what: what messages call such a file.
+        start: what messages say that such a file starts with.
 
     Raises:
         DefinitionError: it cannot be read, is not UTF-8 or not YAML, or does not hold a mapping.

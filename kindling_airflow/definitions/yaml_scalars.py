@@ -74,7 +74,9 @@ def as_written(value: Any, text: str) -> Any:
 def reading_problems(root: Any) -> tuple[Any, list[tuple[_Where, str]]]:
     """Return a document with a value in place of each scalar, and what is read differently.
 
-    It has a :class:`Scalar` where its text may count, and is not deeper than a reader allows.
+    Args:
+        root: mappings, lists and values, with a :class:`Scalar` where its text may count; no
+            deeper than a reader allows.
     """
     problems: list[tuple[_Where, str]] = []
 

@@ -99,7 +99,9 @@ def flow_within(graph: PipeGraph, pipe_ids: Sequence[str]) -> DataFlow:
 def critical_path(flow: DataFlow, remaining: Mapping[str, int]) -> tuple[str, ...]:
     """Return the longest way through a plan; of equally long ones, the one that is named first.
 
-    ``remaining`` is of the same flow, for positive weights.
+    Args:
+        flow: the data flow.
+        remaining: of the same flow, for positive weights.
     """
     return tuple(_steepest(flow.order, flow.consumers, remaining))
 

@@ -47,7 +47,9 @@ def plan_content(
 
     The edges are left out: they follow from the pipes.
 
-    ``gather`` takes the pipes; with ``iter`` they are made one by one, on demand.
+    Args:
+        plan: the plan.
+        gather: what the pipes are gathered into; ``iter`` makes them one by one, on demand.
     """
     graph = plan.graph
     return {

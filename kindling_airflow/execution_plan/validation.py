@@ -19,7 +19,10 @@ __all__ = ["rule_problems"]
 def rule_problems(plan: ExecutionPlan, numbers_of: Callable[[], Mapping[str, int]]) -> list[str]:
     """Return which rules of its strategy a plan breaks; ``ExecutionPlan.validate`` lists them.
 
-    ``numbers_of`` makes the number of each pipe's (first) generation; it is called only if needed.
+    Args:
+        plan: the plan.
+        numbers_of: makes the number of each pipe's generation, the first one of a pipe in several;
+            called only where it is needed.
     """
     if _is_sound(plan, numbers_of):
         return []

@@ -23,6 +23,9 @@ class ExecutionStrategy(ABC):
 
     Args:
         logger_provider: anything with ``get_logger(name)``; by default the standard logging.
+
+    Attributes:
+        logger_provider: the same.
     """
 
     def __init__(self, logger_provider: Any = None) -> None:

@@ -47,7 +47,9 @@ def resolve_strategy(
 
     Classes are called without arguments, but for a ``logger_provider`` where they take one.
 
-    A logger provider of None is left out where it is optional.
+    Args:
+        strategy: the object, the class or the name.
+        logger_provider: what a class is made with; None leaves that out where it is optional.
 
     Raises:
         GraphValidationError: it is nothing of these, the name is unknown, or what is behind it
@@ -62,6 +64,10 @@ def strategy_by_name(name: str, logger_provider: Any = None) -> ExecutionStrateg
     """Return a strategy by its name: a built-in one, else that of an entry point.
 
     Hyphens in a name are as good as underscores.
+
+    Args:
+        name: the name.
+        logger_provider: what it is made with.
 
     Raises:
         GraphValidationError: the name is unknown (the message lists the known ones), two

@@ -46,7 +46,12 @@ _MOST_CAUSES = 10  # in a wide plan, thousands of pipes may have thousands of ca
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A reason to start nothing more beside a run ("" for none), looked for at least this often."""
+    """Something beside a run that may be a reason to start nothing more.
+
+    Attributes:
+        trouble: returns the reason, or "".
+        every_seconds: how often it is called, at least.
+    """
 
     trouble: Callable[[], str]
     every_seconds: float

@@ -20,7 +20,9 @@ from kindling_airflow.generation_executor.signals import (
 class Log:
     """A log of any make: its methods take one text, and may be missing.
 
-    Without a provider it is the standard library's.
+    Args:
+        provider: anything with ``get_logger(name)``; None for the standard library's logging.
+        name: the logger's name.
     """
 
     def __init__(self, provider: Any, name: str) -> None:

@@ -45,6 +45,7 @@ class PipeResult:
     """The outcome of a pipe.
 
     Attributes:
+        pipe_id: the pipe.
         status: how it ended.
         duration_seconds: from its first start to its end, waits between attempts included.
         error: why it failed, else None.
@@ -136,6 +137,7 @@ class GenerationResult(PipeResults):
     """The outcome of a generation.
 
     Attributes:
+        generation_number: its number in the plan.
         pipe_results: its pipes, in the plan's order.
         duration_seconds: from its start to its end; 0 where none of its pipes was started.
     """
@@ -163,8 +165,10 @@ class ExecutionResult(PipeResults):
     """The outcome of a plan.
 
     Attributes:
+        plan: the plan.
         generation_results: its generations, in the plan's order, those that were not run included.
         duration_seconds: from start to end.
+        run_id: names this execution.
         streaming_queries: the handles of a streaming execution, by pipe.
         cache_metrics: ``hits``, ``misses``, and ``entities`` with ``level``, ``hits`` and
             ``misses`` of each entity that was shared.

@@ -82,7 +82,12 @@ def _entry_problems(entry: Any) -> list[str]:
 class SharedEntities:
     """The shared entities of one execution.
 
-    With a runner without :class:`SharedReads` nothing is shared, and a warning is logged.
+    Args:
+        reads: what the plan recommends.
+        run_pipe: the runner; without :class:`SharedReads` nothing is shared, and a warning logged.
+        apply: whether recommendations are applied.
+        events: sends the signals.
+        post: takes the messages of the pipes' threads.
     """
 
     def __init__(

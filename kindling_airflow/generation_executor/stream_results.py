@@ -38,6 +38,7 @@ class StreamResults(RunRecord):
 
     Attributes:
         streams: those that are starting or have started, in that order.
+        results: of pipes that have ended.
     """
 
     def __init__(self, plan: ExecutionPlan, threads: Threads, events: Events) -> None:

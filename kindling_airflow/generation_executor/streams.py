@@ -46,6 +46,10 @@ class StreamingExecution:
     """The streams of a plan, running; leaving its ``with`` block stops them in order.
 
     Created by ``GenerationExecutor.execute_streaming``. May be used by several threads.
+
+    Attributes:
+        plan: the plan.
+        run_id: names the execution.
     """
 
     def __init__(

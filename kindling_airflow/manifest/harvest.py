@@ -251,7 +251,11 @@ def _is_machinery(frame: traceback.FrameSummary) -> bool:
 def is_current(manifest: Manifest, root: Path, modules: Sequence[str] | None = None) -> bool:
     """Return whether a harvest of the project would give this manifest again.
 
-    ``modules`` is as for :func:`harvest`; None leaves them out, so that a new file goes unnoticed.
+    Args:
+        manifest: a manifest of the project.
+        root: the project's folder.
+        modules: what a harvest would import, as for :func:`harvest`; None leaves that out of the
+            comparison, so that a new file goes unnoticed.
     """
     return is_unchanged(root, manifest.modules, manifest.sources, modules)
 
@@ -264,8 +268,11 @@ def is_unchanged(
 ) -> bool:
     """Return whether a project is unchanged since it was harvested.
 
-    ``sources`` has the SHA-256 of each file that was read; ``modules`` is as for
-    :func:`is_current`.
+    Args:
+        root: the project's folder.
+        harvested: the modules that were imported.
+        sources: SHA-256 of each file that was read, by path relative to the folder.
+        modules: as for :func:`is_current`.
     """
     if modules is not None and tuple(modules or project_modules(root)) != harvested:
         return False

@@ -73,7 +73,10 @@ def harvest_all(
 
     What the projects print comes out on standard output, shortened.
 
-    All projects together may take so many seconds; each gets its share.
+    Args:
+        orders: the projects.
+        seconds: how long all of them may take; each gets its share.
+        channel: what forked children share with this process.
     """
     calls = [
         Call("kindling_airflow.manifest.harvest:harvest_document", _arguments(order), order.seconds)

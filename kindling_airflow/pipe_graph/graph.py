@@ -143,8 +143,9 @@ class PipeGraph:
     ) -> tuple[tuple[str, ...], ...]:
         """Return some pipes by generation, as if the graph had no others.
 
-        They have the given order in a generation. In reverse each comes as early as its consumers
-        allow.
+        Args:
+            pipe_ids: pipes of the graph, in the order that they have in a generation.
+            reverse: each pipe comes as early as its consumers, not its producers, allow.
         """
         if not reverse and self.is_all(pipe_ids):
             return self.generations

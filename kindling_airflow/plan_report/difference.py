@@ -32,6 +32,7 @@ class Change:
     Attributes:
         what: the name of the value; ``tags.layer`` for a tag, ``expectations.unique(id)`` for an
             expectation.
+        kind: what happened to it.
         old: the value before; None where it was added.
         new: the value after; None where it was removed.
     """
@@ -64,7 +65,10 @@ class Figures:
     """A plan in figures.
 
     Attributes:
+        strategy: its name.
+        total_pipes, total_generations, max_parallelism: those of the plan.
         critical_path: the longest way through it; empty where pipes do not run to their end.
+        critical_path_seconds: its length.
     """
 
     strategy: str
@@ -80,6 +84,8 @@ class PlanDiff:
     """What differs between two plans; each list in the order of the plan that has what it lists.
 
     Attributes:
+        old_digest, new_digest: the plans.
+        before, after: their figures.
         pipes_added, pipes_removed: pipes that only one of the plans has.
         pipes_changed: pipes whose declaration changed; functions are not compared.
         edges_added, edges_removed: data edges that only one of them has.
@@ -130,7 +136,13 @@ class PlanDiff:
 def diff(
     old: ExecutionPlan, new: ExecutionPlan, durations: Mapping[str, float] | None = None
 ) -> PlanDiff:
-    """Compare two plans; see :func:`~kindling_airflow.plan_report.durations_of` for durations.
+    """Compare two plans.
+
+    Args:
+        old: the plan before.
+        new: the plan after.
+        durations: seconds by pipe id, for the critical paths; see
+            :func:`~kindling_airflow.plan_report.durations_of`.
 
     Raises:
         ForecastError: a duration is not a positive number.

@@ -76,6 +76,7 @@ class Ticks:
     the order of addition: a pipe without slack has a slack of 0, not of 1e-16.
 
     Attributes:
+        by_pipe: the ticks of each pipe.
         per_second: how many ticks a second has.
 
     >>> Ticks.of({"a": 0.5, "b": 3.0})
@@ -103,6 +104,8 @@ class Times:
     """When pipes can start, and how long the ways through a plan are.
 
     Attributes:
+        flow: the data flow.
+        ticks: how long each pipe takes.
         until, remaining: the longest way to each pipe and from it on, the pipe included, in ticks.
         whole: the longest way through the plan, in ticks.
     """

@@ -25,8 +25,11 @@ class ChainStep:
     """One pipe of a chain of waiting.
 
     Attributes:
+        pipe_id: the pipe.
+        generation: where it is.
         tie: how it hangs on the step before: it ``reads`` what that one writes, or ``writes`` what
             that one reads; None at the beginning.
+        entities: what is read or written.
     """
 
     pipe_id: str
@@ -40,6 +43,7 @@ class InputOrigin:
     """Where an input comes from.
 
     Attributes:
+        entity: the entity.
         origin: a ``pipe`` of the plan, the pipe's ``own output`` (the state of its last run), a
             pipe that is known but ``not in the plan``, or ``external``.
         producer: the pipe that writes it; None for an external one.
@@ -55,8 +59,10 @@ class Timing:
     """What a pipe means for the length of a run.
 
     Attributes:
+        seconds: how long it takes.
         earliest_start_seconds: when it could start, were there room for everything.
         longest_path: the longest way through the plan that this pipe is on.
+        longest_path_seconds: its length.
         slack_seconds: how much longer the pipe could take before the whole run does; 0 on the
             critical path.
     """
@@ -73,6 +79,8 @@ class Explanation:
     """Why a pipe is where it is.
 
     Attributes:
+        pipe_id: the pipe.
+        strategy, direction: of the plan.
         generation: the pipe's generation, out of ``total_generations``.
         companions: the other pipes of its generation.
         chain: the longest chain of waiting that ends with the pipe.
@@ -125,7 +133,10 @@ def explain(
 ) -> Explanation:
     """Explain a pipe's place in a valid plan.
 
-    For durations see :func:`~kindling_airflow.plan_report.durations_of`.
+    Args:
+        plan: the plan.
+        pipe_id: one of its pipes.
+        durations: seconds by pipe id; see :func:`~kindling_airflow.plan_report.durations_of`.
 
     Raises:
         GraphValidationError: the plan has no such pipe.

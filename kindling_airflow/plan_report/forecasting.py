@@ -47,6 +47,8 @@ class WidthForecast:
     """What a width is worth.
 
     Attributes:
+        width: pipes at once.
+        makespan_seconds: how long the run takes.
         utilisation: the part of the slots' time that is used, from 0 to 1.
     """
 
@@ -61,9 +63,11 @@ class Forecast:
 
     Attributes:
         width: pipes at once; None where nothing limits them.
+        makespan_seconds: how long the run takes.
         lower_bound_seconds: what no order of the pipes can undercut at this width. The makespan is
             at most (2 - 1 / width) times as long.
         work_seconds: the durations of all pipes together.
+        critical_path: the longest way through the plan.
         critical_path_seconds: its length, which is the makespan without a limit.
         peak: the most pipes at once.
         utilisation: the part of the slots' time that is used; of ``peak`` slots without a width.
@@ -98,7 +102,12 @@ class Forecast:
 def forecast(
     plan: ExecutionPlan, width: int | None = None, durations: Mapping[str, float] | None = None
 ) -> Forecast:
-    """Forecast a run of a valid plan whose pipes run to their end, at a width (None: no limit).
+    """Forecast a run of a plan.
+
+    Args:
+        plan: a valid plan whose pipes run to their end.
+        width: how many pipes run at once; None for no limit.
+        durations: seconds by pipe id; see :func:`~kindling_airflow.plan_report.durations_of`.
 
     Raises:
         ForecastError: the plan is not a forward plan, the width is not a positive whole number,

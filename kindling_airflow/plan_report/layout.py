@@ -170,7 +170,9 @@ def _barycentre(
 def spread(wanted: Sequence[float], distance: float) -> list[float]:
     """Return the places nearest to those wanted (least squares), at least a distance apart.
 
-    The wanted places are in ascending order.
+    Args:
+        wanted: places in ascending order.
+        distance: what there must be between one place and the next.
 
     >>> spread([0.0, 0.0, 10.0], 4)
     [-2.0, 2.0, 10.0]

@@ -41,7 +41,12 @@ class Schedule:
 
 
 def list_schedule(work: Work, width: int) -> Schedule:
-    """Return the schedule of jobs without a cycle at a width, in O((V + E) log V)."""
+    """Return the schedule at a width, in O((V + E) log V).
+
+    Args:
+        work: jobs without a cycle.
+        width: how many jobs run at once, at least 1.
+    """
     lengths, followers = work.lengths, work.followers
     waiting = list(work.waiting)
     ready = [job for job, count in enumerate(waiting) if not count]  # sorted, and so a heap

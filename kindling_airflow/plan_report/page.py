@@ -35,7 +35,10 @@ def plan_page(
 ) -> str:
     """Return a valid plan as an HTML page; same plan, same page.
 
-    For durations see :func:`~kindling_airflow.plan_report.durations_of`.
+    Args:
+        plan: the plan.
+        title: the page's title; a general one when not given.
+        durations: seconds by pipe id; see :func:`~kindling_airflow.plan_report.durations_of`.
 
     Raises:
         ForecastError: a duration is not a positive number.

@@ -18,6 +18,10 @@ _CLEARANCE = 6  # between an edge and the boxes that it passes
 def lanes_of(tops: Iterable[int], height: int) -> list[Lane]:
     """Return the free spaces above, between and below the rows of a generation, top to bottom.
 
+    Args:
+        tops: where its boxes begin; those of one row begin at one place.
+        height: of every box.
+
     >>> lanes_of([0, 40], 26)
     [(-inf, -6.0), (32.0, 34.0), (72.0, inf)]
     """
@@ -37,7 +41,10 @@ def lanes_of(tops: Iterable[int], height: int) -> list[Lane]:
 def route(start: float, end: float, passed: Sequence[Sequence[Lane]]) -> tuple[int, ...]:
     """Return the heights at which an edge passes generations, as near to a straight line as can be.
 
-    The lanes are those of each generation on its way.
+    Args:
+        start: the height at which it begins.
+        end: the height at which it ends.
+        passed: the lanes of each generation on its way.
     """
     heights = []
     here = start

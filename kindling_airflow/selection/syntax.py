@@ -34,6 +34,7 @@ class Word:
     """Selects the pipes that match by themselves.
 
     Attributes:
+        kind: what is looked at.
         glob: matches the pipe's id, the tag's key, or the entity's id.
         value: matches the tag's value; None where the key is enough.
     """
@@ -91,7 +92,11 @@ Step = Word | Around | Rebuild | Combine
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """A parsed selector; its ``str()`` is its canonical text, which parses to an equal one."""
+    """A parsed selector; its ``str()`` is its canonical text, which parses to an equal one.
+
+    Attributes:
+        steps: the tree in postfix order.
+    """
 
     steps: tuple[Step, ...]
 

@@ -40,6 +40,7 @@ class TaskSpec:
 
     Attributes:
         task_id: derived from the pipe id alone.
+        pipe_id: the pipe.
         upstream: task ids that it waits for: its data edges, and the barrier before it.
         priority_weight: the longest remaining path through the plan, this pipe included, or what an
             override says.
@@ -81,7 +82,10 @@ class EmptySpec:
 
     Attributes:
         task_id: an id that no pipe's task has.
+        label: what the UI calls it.
         upstream: task ids that it waits for.
+        trigger_rule: Airflow's name of the rule.
+        doc: what it is there for.
     """
 
     task_id: str
@@ -97,9 +101,12 @@ class GateSpec:
 
     Attributes:
         task_id: an id that no pipe's task has.
+        label: what the UI calls it.
         upstream: the gate before it.
+        trigger_rule: Airflow's name of the rule.
         streams: task ids of the streams that it waits for.
         timeout_seconds: how long they may take.
+        doc: what it is there for.
         earlier: task ids of the streams of the generations before; none of them may have failed.
     """
 
@@ -119,8 +126,12 @@ class StopSpec:
 
     Attributes:
         task_id: an id that no pipe's task has.
+        label: what the UI calls it.
+        trigger_rule: Airflow's name of the rule.
         streams: task ids of all streams: when they have ended, so has it.
         after_seconds: when it ends by itself; None: no limit.
+        doc: what it is there for.
+        upstream: nothing.
     """
 
     task_id: str
@@ -162,13 +173,16 @@ class DagSpec:
     """A plan, compiled.
 
     Attributes:
+        dag_id: the DAG's id.
         groups: in the order in which the UI shows them.
         barriers: the tasks between generations, in order; none without a barrier.
         outcome: the task behind all pipes that fails if a pipe did, where there is one.
         pool: the pool of the tasks that no override puts elsewhere.
+        width: the pool's slots.
         pools: the slots of every pool that a task is in, the pool above included; Airflow's
             ``default_pool`` has as many as Airflow says.
         on_error: what a failed pipe means for the others.
+        plan_digest: the plan that it was compiled from.
         lifetime: the lifetime of its streams; None for a DAG without any.
         stop: the task that stops its streams, where they do not end by themselves.
     """

@@ -36,7 +36,13 @@ class Grouped:
 
 
 def grouped(plan: ExecutionPlan, flow: DataFlow, options: TranslateOptions) -> Iterator[Grouped]:
-    """Yield the groups of a plan; each pipe is in exactly one."""
+    """Yield the groups of a plan; each pipe is in exactly one.
+
+    Args:
+        plan: a valid plan.
+        flow: its data flow.
+        options: says by what the pipes are grouped.
+    """
     if options.group_by == "generation":
         for generation in plan.generations:
             number, pipe_ids = generation.number, generation.pipe_ids

@@ -33,7 +33,10 @@ def settings_by_pipe(
 ) -> tuple[dict[str, TaskSettings], list[str]]:
     """Return what holds for each pipe, and what is wrong with it.
 
-    Everything else comes before the ``defaults`` of a pipe.
+    Args:
+        options: the deployment's options.
+        tags: each pipe's own tags, in the order of the plan.
+        defaults: settings of some pipes that everything else comes before.
 
     Returns:
         the settings by pipe, empty if there are problems; and the problems.
@@ -50,7 +53,10 @@ def resolved_settings(
 ) -> dict[str, TaskSettings]:
     """Return what holds for each pipe, from layers that are known to be valid.
 
-    Only tags in ``TAGS`` count.
+    Args:
+        options: the deployment's options.
+        tags: as for :func:`settings_by_pipe`; only those in ``TAGS`` count.
+        defaults: as for :func:`settings_by_pipe`.
     """
     made: dict[object, TaskSettings] = {}
     found = {}

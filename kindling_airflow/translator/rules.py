@@ -73,7 +73,10 @@ def outcome(
 ) -> EmptySpec | None:
     """Return the task behind all pipes that fails if one did, where one is needed or wanted.
 
-    ``sinks`` are the pipes that no other pipe of the plan reads from.
+    Args:
+        ids: the task ids by pipe id.
+        sinks: the pipes that no other pipe of the plan reads from.
+        options: the deployment's options.
     """
     swallows = options.on_error == OnError.CONTINUE
     # Behind a barrier that passes after any outcome, a pipe without readers is not a leaf.

@@ -58,7 +58,14 @@ def layers_of(
     tags: Mapping[str, Any],
     defaults: Mapping[str, Any],
 ) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the layers of settings of a pipe, the weakest first, each with its name."""
+    """Return the layers of settings of a pipe, the weakest first, each with its name.
+
+    Args:
+        options: the deployment's options.
+        pipe_id: the pipe.
+        tags: its tags.
+        defaults: what everything else comes before.
+    """
     own = {"pool": options.pool, "pool_slots": 1, **defaults}
     layers: list[tuple[str, Mapping[str, Any]]] = [("default", own)]
     layers += [
@@ -76,7 +83,8 @@ def layers_of(
 def setting_sources(layers: _Layers) -> tuple[SettingSource, ...]:
     """Return the settings that layers make, sorted by their keys.
 
-    The weakest layer comes first; null takes away what weaker ones say.
+    Args:
+        layers: the weakest first, each with its name; null takes away what weaker ones say.
     """
     said: dict[_Path, list[tuple[str, Any]]] = {}
     for source, layer in layers:

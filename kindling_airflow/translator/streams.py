@@ -44,6 +44,8 @@ class Wired:
 
     Attributes:
         plan: the order in which the generations are shown.
+        edges: of each pipe.
+        outcome: the task behind all pipes, where there is one.
         barriers: the tasks between generations of batch pipes.
         gates: the tasks behind generations of streams, by the group that they are in.
         stop: the task that stops streams.
@@ -62,8 +64,10 @@ class Streaming:
     """The streams of a plan.
 
     Attributes:
+        lifetime: how long they run.
         seconds: of a bounded lifetime.
         settings: what each says of its query, in the order of the plan.
+        problems: what is wrong with that.
     """
 
     lifetime: Lifetime
@@ -90,13 +94,21 @@ class Streaming:
     def task(self, pipe_id: str, producers: tuple[str, ...] = ()) -> StreamTask:
         """Return what makes a pipe's task the task of a stream.
 
-        ``producers`` are the tasks that write what it reads, where streams keep running.
+        Args:
+            pipe_id: the stream.
+            producers: the ids of the tasks that write what it reads, where streams keep running.
         """
         own = self.settings[pipe_id]
         return StreamTask(producers, self.lifetime, own.ready_timeout, own.silence_timeout)
 
     def wired(self, plan: ExecutionPlan, flow: DataFlow, ids: Mapping[str, str]) -> Wired:
-        """Return what waits for what where streams run until they are stopped."""
+        """Return what waits for what where streams run until they are stopped.
+
+        Args:
+            plan: a valid plan.
+            flow: its data flow.
+            ids: the task ids by pipe id.
+        """
         gates = self._gates(plan, ids)
         gate_of = {
             pipe_id: gates[number]

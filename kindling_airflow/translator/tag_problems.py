@@ -15,7 +15,11 @@ Tags = Mapping[str, Mapping[str, Any]]
 
 
 def pipe_tag_problems(tags: Tags) -> Iterator[str]:
-    """Yield unknown tags, and what is wrong with the tags that say how a pipe is run."""
+    """Yield unknown tags, and what is wrong with how long, how urgent and how often a pipe is run.
+
+    Args:
+        tags: each pipe's own tags.
+    """
     for pipe_id, own in tags.items():
         yield from (f"pipe {pipe_id!r}: {text}" for text in unknown_tag_problems("pipe", own))
     yield from setting_tag_problems(tags)

@@ -47,7 +47,10 @@ def translate(
 ) -> DagSpec:
     """Compile a plan. Same plan and options, same specification.
 
-    The streaming part of the plan under these options is worked out where it is not given.
+    Args:
+        plan: a plan in forward order.
+        options: the deployment's options.
+        streaming: the streaming part of the plan under these options, where it is known already.
 
     Raises:
         TranslationError: the plan is empty, broken or of no order at all; a tag, an option or an

@@ -14,7 +14,9 @@ def stored_dag(
 ) -> tuple[StoredDag, Mapping[str, tuple[str, Mapping[str, Any]]]]:
     """Return a DAG as stored, and the states and confs of its runs in a range.
 
-    Of several runs of one date or partition the newest counts.
+    Args:
+        dag_id: the DAG.
+        slots: the range; of several runs of one date or partition the newest counts.
 
     Raises:
         SQLAlchemyError: the database is not available.

@@ -86,6 +86,8 @@ class StoredDag:
     """A DAG in Airflow's database.
 
     Attributes:
+        is_known: it is stored there.
+        is_paused: it is paused.
         backfill: the id of its running backfill, or None.
         waits_for_past: it has tasks with ``depends_on_past``.
     """
@@ -101,10 +103,12 @@ class BackfillPlan:
     """What a backfill will do.
 
     Attributes:
+        request: the arguments.
         runs: the runs of the backfill, in their order.
         left: the existing runs that are not re-run.
         pipes: the pipes that run in each.
         others: how many pipes are skipped in each.
+        writes: what they write.
         refusals: why Airflow would reject it; empty if it would not.
         notes: what Airflow ignores, and other notes.
         commands: the commands, to be run one after the other.

@@ -158,7 +158,9 @@ def is_template(value: Any) -> bool:
 def notes_on_keys(definition: Definition, *, has_long_streams: bool = False) -> list[str]:
     """Return the set keys that are ignored in one process, each with the reason.
 
-    Streams that run until they are stopped are not retried.
+    Args:
+        definition: the definition.
+        has_long_streams: whether streams run until they are stopped, and are not retried.
     """
     return [
         *_ignored(definition),

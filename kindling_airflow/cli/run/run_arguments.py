@@ -129,7 +129,9 @@ def checked_interval(
 ) -> tuple[str, str] | None:
     """Return the interval of ``--interval`` in UTC, or None.
 
-    Timestamps without an offset are of ``zone``.
+    Args:
+        args: the command's arguments.
+        zone: the time zone of timestamps without an offset.
 
     Raises:
         WrongCallError: these are not two timestamps in order.

@@ -11,7 +11,11 @@ from kindling_airflow.common.redaction import without_secrets
 
 
 class RunLog:
-    """A logger, and its provider, that appends to a file which other processes append to."""
+    """A logger, and its provider, that appends to a file which other processes append to.
+
+    Args:
+        path: the file.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -25,7 +25,12 @@ _AIRFLOWS_FACTOR = 2.0  # the meaning of true
 def run_options(
     source: Source, args: argparse.Namespace, pipe_ids: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the arguments of :meth:`GenerationExecutor.execute` for pipes that run to completion.
+    """Return the arguments of :meth:`GenerationExecutor.execute`.
+
+    Args:
+        source: the source.
+        args: the command's arguments.
+        pipe_ids: the pipes that run to completion.
 
     Raises:
         TranslationError: settings of the definition are invalid; lists every problem.

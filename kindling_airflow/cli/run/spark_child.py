@@ -43,6 +43,9 @@ class SparkChild:
         log_path: the file for the output of Spark and the pipes.
         catching_up: the pipes that run as streams which process the available data.
         environment: added to the session's environment.
+
+    Attributes:
+        streams: the started streams, by pipe.
     """
 
     def __init__(

@@ -60,7 +60,13 @@ def run_streams(
 ) -> StreamEnd:
     """Run streams until they end, until Ctrl-C or for their time, and drain them.
 
-    The batch pipes of a hybrid plan run with ``batch_options`` while its streams run.
+    Args:
+        console: shows the progress.
+        child: the session.
+        executor: runs pipes on it.
+        life: a streaming or hybrid plan, and the lifetime of its streams.
+        batch_options: options of the batch pipes of a hybrid plan.
+        run_id: the id of the run.
     """
     seconds = life.seconds
     with interruptible(), _screen(console, child, life.plan):

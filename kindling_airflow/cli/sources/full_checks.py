@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 def check_in_full(plan: ExecutionPlan, declared: Manifest | None) -> None:
     """Check tags and streams of a plan without a definition, as compiling one would.
 
+    Args:
+        plan: the plan.
+        declared: the manifest of the plan, if there is one.
+
     Raises:
         DeclarationError: lists every problem.
     """

@@ -19,6 +19,11 @@ from kindling_airflow.manifest.harvest import harvest, is_current
 def project_of(path: Path, manifest: Manifest, args: argparse.Namespace) -> Path | None:
     """Return the folder that a manifest's modules are imported from.
 
+    Args:
+        path: the manifest's file.
+        manifest: the manifest.
+        args: the command's arguments.
+
     Returns:
         the folder of ``--project``, else the one that has all files of the manifest; None if there
         is none, or the command does not run pipes.

@@ -27,7 +27,11 @@ _PIPE_FIELDS = (*PIPE_FIELDS, "expectations", "sql", "sql_file")
 
 
 def manifest_of_records(path: Path, records: Sequence[Any]) -> Manifest:
-    """Return the manifest of a list of records; paths of query files start beside their file.
+    """Return the manifest of a list of records.
+
+    Args:
+        path: their file; paths of query files are relative to its folder.
+        records: the list.
 
     Raises:
         DeclarationError: lists the problems of all records; queries are checked if there are none.

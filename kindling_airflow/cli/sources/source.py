@@ -51,6 +51,8 @@ class Source:
     """The content of a source.
 
     Attributes:
+        path: its path.
+        plan: its plan.
         project: the declarations; None where the source is a plan.
         definition: the definition, where the source is one, with the strategy and the further
             settings of the command.

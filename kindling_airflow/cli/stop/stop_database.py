@@ -19,7 +19,10 @@ class StreamingDag:
     """A DAG with long-running streams.
 
     Attributes:
+        dag_id: its id.
         stops: the tasks whose end asks the streams to stop.
+        streams: the tasks of the streams.
+        is_paused: whether it is paused.
         empties: the tasks that Airflow ends without a worker.
     """
 
@@ -69,7 +72,12 @@ def streaming_dag(dag_id: str) -> StreamingDag:
 
 
 def running_runs(dag_id: str, run_ids: Sequence[str] | None = None) -> list[StreamingRun]:
-    """Return runs with the states of their tasks: all running ones, or these in any state."""
+    """Return runs with the states of their tasks.
+
+    Args:
+        dag_id: the DAG.
+        run_ids: runs in any state; None: all running ones.
+    """
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session

@@ -35,7 +35,9 @@ class Waiting:
     """An asset that a DAG waits for.
 
     Attributes:
+        dag_id: the DAG.
         mode: ``all`` or ``any`` of its assets.
+        asset: the asset.
         writers: the DAGs that update it.
     """
 

@@ -37,7 +37,12 @@ def in_children(
     are no more calls than slots, else ``slots / calls`` of it, so that some that hang leave time to
     the others.
 
-    They are forks only if a fork of this process is as good as a fresh interpreter (untouched).
+    Args:
+        calls: what to call.
+        seconds: how long all of them may take.
+        slots: how many run at once.
+        is_untouched: whether a fork of this process is as good as a fresh interpreter.
+        channel: what forked children share with this process.
     """
     waiting = list(enumerate(calls))
     outcomes: dict[int, Outcome] = {}

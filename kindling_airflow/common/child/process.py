@@ -119,7 +119,14 @@ def _above_standard(descriptor: int) -> int:
 
 
 class Child:
-    """A call that is running in its own process."""
+    """A call that is running in its own process.
+
+    Args:
+        call: what to call.
+        limit: how many seconds it may take.
+        forks: whether the process is a fork of this one; else it is a fresh interpreter.
+        channel: what a fork shares with this process.
+    """
 
     def __init__(
         self,

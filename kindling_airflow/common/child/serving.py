@@ -26,7 +26,12 @@ _ORPHANED_AFTER = 5.0  # seconds over the limit: then nothing is left that would
 
 
 def answer_of(function: str, arguments: Mapping[str, Any]) -> bytes:
-    """Call a function and return a JSON document with what it returned or raised."""
+    """Call a function and return a JSON document with what it returned or raised.
+
+    Args:
+        function: ``module:name``.
+        arguments: its keyword arguments.
+    """
     dumps, trace = json.dumps, traceback.format_exc
     try:
         module, _, name = function.partition(":")
@@ -47,8 +52,13 @@ def run_and_exit(
 ) -> NoReturn:
     """Call a function in this process, which is a fresh child, and end the process.
 
-    ``answer`` gets the answer behind its length in eight bytes, ``output`` what is printed, and
-    ``trace`` where the function is, shortly before its time is over.
+    Args:
+        function: as for :func:`answer_of`.
+        arguments: as for :func:`answer_of`.
+        answer: descriptor that gets the answer behind its length in eight bytes.
+        output: descriptor that gets what the function prints.
+        trace: descriptor that gets where the function is, shortly before its time is over.
+        seconds: how long it may take.
     """
     write, leave, own, pid = os.write, os._exit, os.getpid, os.getpid()
     to_bytes = int.to_bytes

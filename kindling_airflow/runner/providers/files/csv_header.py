@@ -121,7 +121,10 @@ def header_problems(
 ) -> list[str]:
     """Return how a header differs from the declared columns: by names, else by their order.
 
-    Without ``declares`` the columns are those of another file.
+    Args:
+        declared: the columns.
+        found: the names in the header.
+        declares: whether the columns are declared; else they are those of another file.
 
     >>> header_problems(["id", "name"], ["ID", "name"])
     []

@@ -35,7 +35,11 @@ def misread_lines(
 ) -> DataFrame:
     """Return the lines of files that Spark would misread, with the reason.
 
-    ``only_silent`` leaves out lines that the reader itself reports as malformed.
+    Args:
+        lines: Spark's reading of them as text.
+        options: of Spark's CSV reader.
+        width: the number of columns.
+        only_silent: leave out lines of which the reader itself says that they are malformed.
     """
     given, value = lowered(options), F.col("value")
     reason = F.when(F.lit(False), F.lit(""))

@@ -61,7 +61,15 @@ def with_kept_texts(
     declared: StructType | None,
     load: Callable[[StructType], DataFrame],
 ) -> DataFrame:
-    """Return files of others, with the values in the names of their folders as they are."""
+    """Return files of others, with the values in the names of their folders as they are.
+
+    Args:
+        frame: what Spark makes of them.
+        storage: the files.
+        location: their folder, or a pattern.
+        declared: what the entity declares; None if nothing.
+        load: reads them in a schema.
+    """
     root = _PATTERN.split(location, maxsplit=1)[0]
     root = location if root == location else root.rpartition("/")[0]
     found = [uri for uri in one_of_each_folder(frame.inputFiles()) if "=" in uri]

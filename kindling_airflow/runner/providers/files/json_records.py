@@ -83,6 +83,11 @@ def is_one_value(
     object: nothing has to be parsed again. Any other one is parsed as the elements of an array.
         They are counted first, which is quick; what only a reader's options make valid has to be
         read.
+
+    Args:
+        text: the text.
+        is_object: whether an object was read from its beginning.
+        options: of Spark's JSON reader.
     """
     trimmed = F.rtrim(text, F.lit(_BLANKS))
     is_flat = is_object & (F.locate("}", trimmed) == F.char_length(trimmed))

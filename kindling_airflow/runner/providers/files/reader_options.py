@@ -15,7 +15,7 @@ def lowered(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def separator_of(options: Mapping[str, str]) -> str:
-    """Return what stands between the fields of a CSV file; the names are in lower case."""
+    """Return the separator of the fields of a CSV file; the names are in lower case."""
     return options.get("sep", options.get("delimiter", ",")).replace("\\t", "\t")
 
 

@@ -92,6 +92,6 @@ def folder_columns(frame: DataFrame) -> list[str]:
 
 
 def fields_without(schema: StructType, names: Iterable[str]) -> StructType:
-    """Return a schema of its own, without the columns of these names in any case."""
+    """Return a new schema without the columns of these names, in any case."""
     gone = {name.casefold() for name in names}
     return StructType([field for field in schema if field.name.casefold() not in gone])
