@@ -64,7 +64,7 @@ def resolved_settings(
         own = {**defaults[pipe_id], **tagged} if pipe_id in defaults else tagged
         kind = (patterns, canonical_json(own) if own else "")
         if kind not in made:
-            layers = [options.task_settings, *(options.overrides[pattern] for pattern in patterns)]
+            layers = [options.settings, *(options.overrides[pattern] for pattern in patterns)]
             said: Mapping[str, Any] = own
             for layer in layers:
                 said = merged(said, layer)

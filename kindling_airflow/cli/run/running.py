@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timezone, tzinfo
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,9 @@ def run_plan(args: argparse.Namespace) -> int:
         )
     if args.project is not None and (source.path.is_dir() or source.definition is not None):
         raise WrongCallError(f"--project applies to a manifest, and {args.source!r} is not one")
-    interval = checked_interval(args, _zone(source))
+    definition = source.definition
+    zone = timezone.utc if definition is None else zone_named(definition.timezone)
+    interval = checked_interval(args, zone)
     life = read_lifetime(source, args)
     batch = tuple(p for p in source.plan.pipe_ids if not life.lives_on or p not in life.streams)
     if batch:
@@ -168,11 +170,6 @@ def _check(args: argparse.Namespace) -> None:
     for pair in args.conf or ():
         if "=" not in pair:
             raise WrongCallError(f"--conf {pair!r}: must be KEY=VALUE")
-
-
-def _zone(source: Source) -> tzinfo:
-    """Return the time zone of timestamps without an offset."""
-    return timezone.utc if source.definition is None else zone_named(source.definition.timezone)
 
 
 def _notes(source: Source, args: argparse.Namespace, life: StreamLifetime) -> Iterator[str]:

@@ -117,15 +117,3 @@ def _close_terminal() -> None:
     os.dup2(nothing, _STDIN)
     if nothing != _STDIN:
         os.close(nothing)
-
-
-def serve(request: Mapping[str, Any]) -> NoReturn:
-    """Do what a parent has asked of an interpreter that it has started for it."""
-    run_and_exit(
-        request["function"],
-        request["arguments"],
-        answer=request["answer"],
-        output=_STDOUT,
-        trace=request["trace"],
-        seconds=request["seconds"],
-    )

@@ -107,7 +107,9 @@ class CsvReading(FileReading):
                 f"columns\n{listed}\n  Fix: correct the declared schema, or rewrite the file."
             )
         if any("Unescaped quote" in message for message in messages):
-            return self._first(names or files, self._stray_quotes)
+            return self._first(
+                names or files, lambda name: stray_quotes(self.spark, name, self.options)
+            )
         if names and any("MALFORMED_RECORD" in message for message in messages):
             return self._first(names, self._unread_lines)
         return None
@@ -116,9 +118,6 @@ class CsvReading(FileReading):
         """Return what is wrong with the first of some files in which it is found."""
         found = next(filter(None, map(look, names)), None)
         return malformed_text(self.entity, self.spark, found) if found else None
-
-    def _stray_quotes(self, name: str) -> Found:
-        return stray_quotes(self.spark, name, self.options)
 
     def _unread_lines(self, name: str) -> Found:
         lenient = {**self.options, "mode": "PERMISSIVE", "enforceSchema": "true"}
