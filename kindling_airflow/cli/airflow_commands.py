@@ -10,8 +10,6 @@ from kindling_airflow.cli.command_table import COMMANDS, Command
 if TYPE_CHECKING:
     from airflow.cli.cli_config import CLICommand
 
-__all__ = ["get_kindling_cli_commands"]
-
 
 def get_kindling_cli_commands() -> list[CLICommand]:
     """Return the group ``kindling`` with its commands; they are imported when they run."""

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["COMMANDS", "Argument", "Command"]
-
 
 @dataclass(frozen=True, slots=True)
 class Argument:
@@ -35,53 +33,55 @@ class Command:
     arguments: tuple[Argument, ...]
 
 
-def _argument(*flags: str, **options: Any) -> Argument:
-    return Argument(flags, options)
+def _value(
+    flags: str, metavar: str | tuple[str, str] | None, help_text: str, **options: Any
+) -> Argument:
+    """Return an argument with a value; several flags of one are separated by spaces."""
+    named = {} if metavar is None else {"metavar": metavar}
+    return Argument(tuple(flags.split()), {**named, "help": help_text, **options})
+
+
+def _flag(flag: str, help_text: str) -> Argument:
+    return Argument((flag,), {"action": "store_true", "help": help_text})
 
 
 _SOURCE_HELP = (
     "a definition (*.kindling.yaml), a project folder, a manifest or plan (*.json), or a JSON list "
     "of records"
 )
-_SOURCE = _argument("source", metavar="SOURCE", help=_SOURCE_HELP)
-_MODULE = _argument(
-    *("-m", "--module"),
+_SOURCE = _value("source", "SOURCE", _SOURCE_HELP)
+_MODULE = _value(
+    "-m --module",
+    "NAME",
+    "a module of the project folder to import; may be repeated; default: all",
     action="append",
-    metavar="NAME",
     dest="modules",
-    help="a module of the project folder to import; may be repeated; default: all",
 )
-_SETTINGS = _argument(
-    *("-s", "--settings"),
+_SETTINGS = _value(
+    "-s --settings",
+    "FILE",
+    "a YAML file of settings over the declarations; may be repeated, the last one wins",
     action="append",
-    metavar="FILE",
-    help="a YAML file of settings over the declarations; may be repeated, the last one wins",
 )
-_SELECT = _argument(
+_SELECT = _value(
     "--select",
+    "WHICH",
+    "pipes by id, glob, tag:, entity:, +x, x+; of a definition, among those that it selects",
     action="append",
-    metavar="WHICH",
-    help="pipes by id, glob, tag:, entity:, +x, x+; of a definition, among those that it selects",
 )
-_EXCLUDE = _argument(
-    "--exclude", action="append", metavar="WHICH", help="pipes to exclude, in the same grammar"
-)
-_STRATEGY = _argument(
-    "--strategy", metavar="NAME", help="execution strategy; default: the definition's, or batch"
-)
-_JSON = _argument("--json", action="store_true", help="print a JSON document instead of text")
-_OUTPUT = _argument(
-    "-o", "--output", metavar="FILE", help="write to this file instead of standard output"
-)
-_DURATIONS = _argument(
+_EXCLUDE = _value("--exclude", "WHICH", "pipes to exclude, in the same grammar", action="append")
+_STRATEGY = _value("--strategy", "NAME", "execution strategy; default: the definition's, or batch")
+_JSON = _flag("--json", "print a JSON document instead of text")
+_OUTPUT = _value("-o --output", "FILE", "write to this file instead of standard output")
+_DURATIONS = _value(
     "--durations",
-    metavar="FILE",
-    help="a JSON object of pipe ids and seconds; default: the duration_hint tags, else 1",
+    "FILE",
+    "a JSON object of pipe ids and seconds; default: the duration_hint tags, else 1",
 )
-_MEMORY_BUDGET = _argument(
+_MEMORY_BUDGET = _value(
     "--memory-budget",
-    metavar="AMOUNT",
-    help="memory for entities that several pipes read, such as 8g; default: no limit",
+    "AMOUNT",
+    "memory for entities that several pipes read, such as 8g; default: no limit",
 )
 _PLANNED = (_SOURCE, _MODULE, _SETTINGS, _SELECT, _EXCLUDE, _STRATEGY, _JSON)
 
@@ -96,7 +96,7 @@ COMMANDS: tuple[Command, ...] = (
         (
             _SOURCE,
             _MODULE,
-            _argument("-o", "--output", metavar="FILE", help="where to write the manifest"),
+            _value("-o --output", "FILE", "where to write the manifest"),
             _JSON,
         ),
     ),
@@ -114,7 +114,7 @@ COMMANDS: tuple[Command, ...] = (
         "Shows the longest chain that determines the generation of a pipe, its upstream pipes and "
         "its downstream pipes.",
         "reading.explain_pipe",
-        (*_PLANNED, _DURATIONS, _argument("pipe", metavar="PIPE", help="the id of the pipe")),
+        (*_PLANNED, _DURATIONS, _value("pipe", "PIPE", "the id of the pipe")),
     ),
     Command(
         "settings",
@@ -124,9 +124,9 @@ COMMANDS: tuple[Command, ...] = (
         "overrides. Secrets are hidden.",
         "settings_command.show_settings",
         (
-            _argument("source", metavar="DEFINITION", help="a definition (*.kindling.yaml)"),
+            _value("source", "DEFINITION", "a definition (*.kindling.yaml)"),
             *(_MODULE, _SETTINGS, _SELECT, _EXCLUDE, _STRATEGY, _JSON),
-            _argument("pipe", metavar="PIPE", help="the id of the pipe"),
+            _value("pipe", "PIPE", "the id of the pipe"),
         ),
     ),
     Command(
@@ -136,10 +136,10 @@ COMMANDS: tuple[Command, ...] = (
         "whether or not the plans differ, unless --exit-code is given.",
         "reading.show_difference",
         (
-            _argument("old", metavar="OLD", help=_SOURCE_HELP),
-            _argument("new", metavar="NEW", help=_SOURCE_HELP),
+            _value("old", "OLD", _SOURCE_HELP),
+            _value("new", "NEW", _SOURCE_HELP),
             *(_MODULE, _SETTINGS, _SELECT, _EXCLUDE, _STRATEGY, _DURATIONS, _JSON),
-            _argument("--exit-code", action="store_true", help="exit with status 1 if they differ"),
+            _flag("--exit-code", "exit with status 1 if they differ"),
         ),
     ),
     Command(
@@ -150,16 +150,17 @@ COMMANDS: tuple[Command, ...] = (
         "reading.draw_plan",
         (
             *_PLANNED,
-            _argument(
-                *("-f", "--format"),
+            _value(
+                "-f --format",
+                None,
+                "default: mermaid",
                 choices=("mermaid", "dot", "html"),
                 default="mermaid",
-                help="default: mermaid",
             ),
-            _argument(
+            _value(
                 "--durations",
-                metavar="FILE",
-                help="for html: a JSON object of pipe ids and seconds; default: the duration_hint "
+                "FILE",
+                "for html: a JSON object of pipe ids and seconds; default: the duration_hint "
                 "tags, else 1",
             ),
             _OUTPUT,
@@ -173,7 +174,7 @@ COMMANDS: tuple[Command, ...] = (
         "which asset. Exits with status 1 if any source is invalid.",
         "validate.compiling.validate_sources",
         (
-            _argument("sources", metavar="SOURCE", nargs="+", help=_SOURCE_HELP),
+            _value("sources", "SOURCE", _SOURCE_HELP, nargs="+"),
             *(_MODULE, _SETTINGS, _SELECT, _EXCLUDE, _STRATEGY, _JSON),
         ),
     ),
@@ -185,7 +186,7 @@ COMMANDS: tuple[Command, ...] = (
         "reading.show_forecast",
         (
             *_PLANNED,
-            _argument("-w", "--width", type=int, metavar="N", help="number of slots of the pool"),
+            _value("-w --width", "N", "number of slots of the pool", type=int),
             _DURATIONS,
         ),
     ),
@@ -199,85 +200,72 @@ COMMANDS: tuple[Command, ...] = (
         (
             *_PLANNED,
             _MEMORY_BUDGET,
-            _argument(
+            _value(
                 "--project",
-                metavar="FOLDER",
-                help="folder of the modules of a manifest; default: that of the same name beside "
-                "it, or its own",
+                "FOLDER",
+                "folder of the modules of a manifest; default: that of the same name beside it, "
+                "or its own",
             ),
-            _argument(
-                "--warehouse", metavar="PATH", help="root of the tables; default: ./warehouse"
-            ),
-            _argument(
-                *("-j", "--workers"),
-                type=int,
-                default=1,
-                metavar="N",
-                help="number of concurrent pipes",
-            ),
-            _argument(
+            _value("--warehouse", "PATH", "root of the tables; default: ./warehouse"),
+            _value("-j --workers", "N", "number of concurrent pipes", type=int, default=1),
+            _value(
                 "--on-error",
-                choices=("skip_dependents", "continue", "fail_fast"),
-                help="what happens to other pipes when one fails; default: the definition's, or "
+                None,
+                "what happens to other pipes when one fails; default: the definition's, or "
                 "skip_dependents",
+                choices=("skip_dependents", "continue", "fail_fast"),
             ),
-            _argument(
+            _value(
                 "--retries",
+                "N",
+                "how often a failed pipe is retried; default: the definition's, or 0",
                 type=int,
-                metavar="N",
-                help="how often a failed pipe is retried; default: the definition's, or 0",
             ),
-            _argument(
+            _value(
                 "--timeout",
+                "SECONDS",
+                "time limit of one try of a pipe; default: the definition's, or none",
                 type=float,
-                metavar="SECONDS",
-                help="time limit of one try of a pipe; default: the definition's, or none",
             ),
-            _argument(
+            _value(
                 "--param",
-                action="append",
-                metavar="KEY=VALUE",
-                dest="params",
-                help="a parameter of the run, as JSON or text; may be repeated; default: those of "
+                "KEY=VALUE",
+                "a parameter of the run, as JSON or text; may be repeated; default: those of "
                 "the definition",
+                action="append",
+                dest="params",
             ),
-            _argument(
+            _value(
                 "--interval",
+                ("START", "END"),
+                "the run's data interval: two ISO 8601 timestamps, by default in the time zone "
+                "of the definition, or UTC; default: none",
                 nargs=2,
-                metavar=("START", "END"),
-                help="the run's data interval: two ISO 8601 timestamps, by default in the time "
-                "zone of the definition, or UTC; default: none",
             ),
-            _argument(
+            _value(
                 "--run-id",
-                metavar="ID",
-                help="the name of the run: a second run of the same name replaces what the first "
-                "has appended; default: one name for each interval, or a new one without interval",
+                "ID",
+                "the name of the run: a second run of the same name replaces what the first has "
+                "appended; default: one name for each interval, or a new one without interval",
             ),
-            _argument(
+            _value(
                 "--for",
-                dest="run_for",
-                metavar="DURATION",
-                help="run streams for this long (90s, 10m), then drain them; default: the "
+                "DURATION",
+                "run streams for this long (90s, 10m), then drain them; default: the "
                 "definition's, else until Ctrl-C",
+                dest="run_for",
             ),
-            _argument(
+            _flag(
                 "--available-now",
-                action="store_true",
-                help="let each stream process the available data and end, producers first",
+                "let each stream process the available data and end, producers first",
             ),
-            _argument(
+            _value(
                 "--checkpoints",
-                metavar="PATH",
-                help="root of the streams' checkpoints; default: the definition's, else "
+                "PATH",
+                "root of the streams' checkpoints; default: the definition's, else "
                 "_kindling/checkpoints in the warehouse",
             ),
-            _argument(
-                "--conf",
-                action="append",
-                metavar="KEY=VALUE",
-                help="a Spark property; may be repeated",
-            ),
+            _value("--conf", "KEY=VALUE", "a Spark property; may be repeated", action="append"),
         ),
     ),
     Command(
@@ -288,19 +276,17 @@ COMMANDS: tuple[Command, ...] = (
         "definition's key 'package', else beside the source.",
         "packaging.package_project",
         (
-            _argument("source", metavar="SOURCE", help="a definition or a project folder"),
+            _value("source", "SOURCE", "a definition or a project folder"),
             _MODULE,
-            _argument("-o", "--output", metavar="FILE", help="where to write the zip"),
-            _argument(
+            _value("-o --output", "FILE", "where to write the zip"),
+            _value(
                 "--to",
-                metavar="URI",
-                help="put the zip into this folder or object store (s3://[conn_id@]bucket/path) "
+                "URI",
+                "put the zip into this folder or object store (s3://[conn_id@]bucket/path) "
                 "under a name that contains its digest, unless it is there; prints the name",
             ),
-            _argument(
-                "--check",
-                action="store_true",
-                help="write nothing; exit with status 1 if the zip does not match the project",
+            _flag(
+                "--check", "write nothing; exit with status 1 if the zip does not match the project"
             ),
             _JSON,
         ),
@@ -313,17 +299,13 @@ COMMANDS: tuple[Command, ...] = (
         "wait forever because a pool is missing or too small.",
         "pool_commands.show_pools",
         (
-            _argument(
+            _value(
                 "folders",
+                "FOLDER",
+                "folders of definitions; default: the deployment's DAG folders",
                 nargs="*",
-                metavar="FOLDER",
-                help="folders of definitions; default: the deployment's DAG folders",
             ),
-            _argument(
-                "--apply",
-                action="store_true",
-                help="create missing pools; existing ones are never changed",
-            ),
+            _flag("--apply", "create missing pools; existing ones are never changed"),
             _JSON,
         ),
     ),
@@ -337,18 +319,11 @@ COMMANDS: tuple[Command, ...] = (
         "data; the next run continues from there.",
         "stop.stopping.stop_streams",
         (
-            _argument("dag_id", metavar="DAG_ID", help="the DAG"),
-            _argument("--run-id", metavar="ID", help="one run; default: all active runs"),
-            _argument(
-                "--restart",
-                action="store_true",
-                help="do not pause the DAG: a continuous one starts again",
-            ),
-            _argument(
-                "--wait",
-                type=float,
-                metavar="SECONDS",
-                help="time limit of waiting for the end; default: none",
+            _value("dag_id", "DAG_ID", "the DAG"),
+            _value("--run-id", "ID", "one run; default: all active runs"),
+            _flag("--restart", "do not pause the DAG: a continuous one starts again"),
+            _value(
+                "--wait", "SECONDS", "time limit of waiting for the end; default: none", type=float
             ),
             _JSON,
         ),
@@ -361,15 +336,9 @@ COMMANDS: tuple[Command, ...] = (
         "Prints the Spark setting that uses them. Jars that exist are not fetched again.",
         "jars.fetch",
         (
-            _argument(
-                "formats", nargs="*", metavar="FORMAT", help="delta, iceberg, kafka; default: all"
-            ),
-            _argument(
-                "--folder", metavar="FOLDER", default="jars", help="target folder; default: jars"
-            ),
-            _argument(
-                "--spark", metavar="X.Y", default="4.1", help="release of Spark; default: 4.1"
-            ),
+            _value("formats", "FORMAT", "delta, iceberg, kafka; default: all", nargs="*"),
+            _value("--folder", "FOLDER", "target folder; default: jars", default="jars"),
+            _value("--spark", "X.Y", "release of Spark; default: 4.1", default="4.1"),
             _JSON,
         ),
     ),
@@ -382,24 +351,20 @@ COMMANDS: tuple[Command, ...] = (
         "reject it.",
         "backfill.backfill_commands.show_backfill",
         (
-            _argument("source", metavar="DEFINITION", help="a definition (*.kindling.yaml)"),
-            _argument("--from-date", required=True, metavar="DATE", help="first date or timestamp"),
-            _argument("--to-date", required=True, metavar="DATE", help="last date or timestamp"),
+            _value("source", "DEFINITION", "a definition (*.kindling.yaml)"),
+            _value("--from-date", "DATE", "first date or timestamp", required=True),
+            _value("--to-date", "DATE", "last date or timestamp", required=True),
             _SELECT,
-            _argument(
-                "--max-active-runs",
-                type=int,
-                metavar="N",
-                help="concurrent runs; default: Airflow's",
-            ),
-            _argument(
+            _value("--max-active-runs", "N", "concurrent runs; default: Airflow's", type=int),
+            _value(
                 "--reprocess-behavior",
+                None,
+                "which existing runs are re-run; default: none",
                 choices=("none", "failed", "completed"),
                 default="none",
-                help="which existing runs are re-run; default: none",
             ),
-            _argument("--run-backwards", action="store_true", help="latest run first"),
-            _argument("--dag-run-conf", metavar="JSON", help="parameters of the runs"),
+            _flag("--run-backwards", "latest run first"),
+            _value("--dag-run-conf", "JSON", "parameters of the runs"),
             _JSON,
         ),
     ),
@@ -411,12 +376,12 @@ COMMANDS: tuple[Command, ...] = (
         "status 1 if it could not be created.",
         "warming.warm",
         (
-            _argument(
+            _value(
                 "--folder",
-                metavar="FOLDER",
-                help="folder of the archives; default: [kindling] start_profile_folder",
+                "FOLDER",
+                "folder of the archives; default: [kindling] start_profile_folder",
             ),
-            _argument("--force", action="store_true", help="create it even if one exists"),
+            _flag("--force", "create it even if one exists"),
             _JSON,
         ),
     ),

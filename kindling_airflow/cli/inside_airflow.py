@@ -8,8 +8,6 @@ from typing import TypeVar
 
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 
-__all__ = ["asked_of_database", "asked_quietly"]
-
 T = TypeVar("T")
 
 

@@ -6,8 +6,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["INTERRUPTED", "interruptible"]
-
 INTERRUPTED = 130  # exit status of a command that Ctrl-C ended
 
 

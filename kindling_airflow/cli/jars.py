@@ -22,8 +22,6 @@ from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.deployment.jars import FORMATS, Jar, packages_setting, spark_jars_setting
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 
-__all__ = ["fetch", "fetch_jars", "is_whole"]
-
 _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 _TIMEOUT_SECONDS = 600
 _SHOWN_LINES = 15

@@ -18,8 +18,6 @@ from kindling_airflow import __version__
 from kindling_airflow.cli.command_table import COMMANDS, Command
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError, problems_of
 
-__all__ = ["main", "run_command"]
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in ``arguments`` (default: the process's own); return its exit status."""

@@ -24,8 +24,6 @@ from kindling_airflow.deployment.project_package import (
 from kindling_airflow.errors import KindlingAirflowError, PackageError, WrongCallError
 from kindling_airflow.manifest import Manifest
 
-__all__ = ["package_project"]
-
 # Imports the project from the zip alone, as a driver on a cluster does, and prints its digest.
 _TRIAL = """
 import sys

@@ -24,8 +24,6 @@ from kindling_airflow.pools.needs import (
     compare,
 )
 
-__all__ = ["show_pools"]
-
 _STYLES = {PoolState.OK: "green", PoolState.NARROWER: "yellow"}
 
 

@@ -13,8 +13,6 @@ from kindling_airflow.cli.sources.source import read_durations, read_source
 from kindling_airflow.common.atomic_write import write_whole
 from kindling_airflow.errors import WrongCallError
 
-__all__ = ["draw_plan", "explain_pipe", "show_difference", "show_forecast", "show_plan"]
-
 
 def show_plan(args: argparse.Namespace) -> int:
     """Print the plan, in the layout of the user's document or as JSON."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kindling_airflow.cli.sources.source import read_source
 from kindling_airflow.common.immutable import EMPTY
@@ -14,8 +14,6 @@ from kindling_airflow.errors import WrongCallError
 if TYPE_CHECKING:
     from kindling_airflow.translator.setting_sources import SettingSource
 
-__all__ = ["show_settings"]
-
 
 def show_settings(args: argparse.Namespace) -> int:
     """Print the effective settings of a pipe's task, each with its source."""
@@ -23,7 +21,6 @@ def show_settings(args: argparse.Namespace) -> int:
     from kindling_airflow.definitions.options import options_of
     from kindling_airflow.translator import TaskSpec
     from kindling_airflow.translator.setting_sources import layers_of, setting_sources
-    from kindling_airflow.translator.streams import streaming_part
 
     source = read_source(args.source, args)
     definition = source.definition
@@ -40,7 +37,7 @@ def show_settings(args: argparse.Namespace) -> int:
         for node in compiled.spec.nodes()
         if isinstance(node, TaskSpec) and node.pipe_id == args.pipe
     )
-    streaming = streaming_part(source.plan, definition.lifetime)
+    streaming = source.streaming()
     defaults = {} if streaming is None else streaming.defaults()
     tags = source.plan.graph.nodes[args.pipe].tags
     found = setting_sources(
@@ -71,8 +68,6 @@ def show_settings(args: argparse.Namespace) -> int:
 
 def _row(setting: SettingSource) -> tuple[str, str, str]:
     covers = f" (overrides {', '.join(setting.covers)})" if setting.covers else ""
-    return ".".join(setting.key), _text(setting.value), f"{setting.source}{covers}"
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    value = setting.value
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return ".".join(setting.key), text, f"{setting.source}{covers}"

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 
-__all__ = ["printed_to_stderr"]
-
 _STDOUT, _STDERR = 1, 2
 
 

@@ -9,8 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 from kindling_airflow import __version__
 
-__all__ = ["show_version"]
-
 _PACKAGES = (
     *("apache-airflow", "apache-airflow-providers-apache-spark", "networkx", "pyspark"),
     *("pyspark-client", "sqlglot"),

@@ -28,8 +28,6 @@ from kindling_airflow.deployment.start_profile import (
 )
 from kindling_airflow.errors import StartProfileError
 
-__all__ = ["Archive", "warm", "warm_archive"]
-
 _WARM_UP = Path(__file__).resolve().parent.parent / "runner" / "warm_up.py"
 _TIMEOUT_SECONDS = 900  # a busy machine is not an error
 _FROM_ARCHIVE = "shared objects file (top)"
@@ -166,15 +164,7 @@ def _submit(
     *,
     configured: bool = False,
 ) -> None:
-    """Call spark-submit with these options of its JVM.
-
-    Args:
-        installation: its Java and Spark.
-        environment: its variables.
-        options: the options.
-        arguments: its arguments.
-        configured: use the deployment's own configuration of Spark.
-    """
+    """Call spark-submit with options of its JVM; ``configured`` keeps the deployment's settings."""
     kept = {k: v for k, v in environment.items() if configured or not k.startswith("SPARK_")}
     own = {
         "PYSPARK_PYTHON": sys.executable,

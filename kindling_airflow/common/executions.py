@@ -12,8 +12,6 @@ import sys
 from dataclasses import dataclass
 from types import CodeType, FrameType
 
-__all__ = ["Execution", "current_execution"]
-
 _PACKAGE = f"{__package__.partition('.')[0]}."
 _INTERACTIVE = "__main__"  # of notebooks and prompts; each cell or statement is compiled anew
 

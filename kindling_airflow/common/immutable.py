@@ -9,21 +9,6 @@ from itertools import islice
 from math import isfinite
 from typing import Any, NoReturn
 
-__all__ = [
-    "DEEPEST",
-    "EMPTY",
-    "TOO_DEEP",
-    "FrozenDict",
-    "FrozenJson",
-    "canonical_json",
-    "digest_of",
-    "digest_problems",
-    "freeze",
-    "json_problems",
-    "same_json",
-    "thaw",
-]
-
 DEEPEST = 100
 """How deep lists and mappings may be nested in tags and in a plan's metadata."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 
-__all__ = ["escape_component"]
-
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]")
 _LONGEST = 150
 

@@ -21,17 +21,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-__all__ = [
-    "MASK",
-    "document_without_secrets",
-    "is_secret_key",
-    "secret_values",
-    "secrets_in",
-    "spans_of_secrets",
-    "text_has_secret",
-    "without_secrets",
-]
-
 MASK = "***"
 
 _SHORTEST = 5  # shorter or common values would be found everywhere

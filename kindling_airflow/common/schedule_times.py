@@ -14,11 +14,10 @@ follows 03:00, and 28 March is lost.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone, tzinfo
-from typing import Any, Protocol
-
-__all__ = ["CronTimes", "PeriodTimes", "Times"]
+from typing import Any
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SECOND = timedelta(seconds=1)
@@ -26,27 +25,27 @@ _NEAR = timedelta(hours=25)
 """No clock changes by more than a day: what is farther away cannot touch a time."""
 
 
-class Times(Protocol):
+class Times(ABC):
     """Instants in order, endless in both directions; all in UTC."""
 
+    @abstractmethod
     def after(self, instant: datetime) -> datetime:
         """Return the first time later than an instant."""
-        ...
 
+    @abstractmethod
     def before(self, instant: datetime) -> datetime:
         """Return the last time earlier than an instant."""
-        ...
 
     def at_or_after(self, instant: datetime) -> datetime:
         """Return the first time that is not earlier than an instant."""
-        ...
+        return self.after(_plain(instant) - timedelta.resolution)
 
     def at_or_before(self, instant: datetime) -> datetime:
         """Return the last time that is not later than an instant."""
-        ...
+        return self.before(_plain(instant) + timedelta.resolution)
 
 
-class PeriodTimes:
+class PeriodTimes(Times):
     """The ends of periods of a fixed length, counted from 1970 in UTC.
 
     Args:
@@ -58,22 +57,14 @@ class PeriodTimes:
 
     def after(self, instant: datetime) -> datetime:
         """Return the first time later than an instant."""
-        return self.at_or_before(instant) + self.length
+        return _plain(instant) - _since_epoch(instant) % self.length + self.length
 
     def before(self, instant: datetime) -> datetime:
         """Return the last time earlier than an instant."""
-        return self.at_or_after(instant) - self.length
-
-    def at_or_after(self, instant: datetime) -> datetime:
-        """Return the first time that is not earlier than an instant."""
-        return _plain(instant) + (-_since_epoch(instant)) % self.length
-
-    def at_or_before(self, instant: datetime) -> datetime:
-        """Return the last time that is not later than an instant."""
-        return _plain(instant) - _since_epoch(instant) % self.length
+        return _plain(instant) + (-_since_epoch(instant)) % self.length - self.length
 
 
-class CronTimes:
+class CronTimes(Times):
     """The instants at which a cron expression is due.
 
     >>> from zoneinfo import ZoneInfo
@@ -118,14 +109,6 @@ class CronTimes:
         while slack and (reading := next(readings)) >= least:
             found += [at for at in self._due(*self._instants(reading)) if at < instant]
         return max(found)
-
-    def at_or_after(self, instant: datetime) -> datetime:
-        """Return the first time that is not earlier than an instant."""
-        return self.after(_plain(instant) - timedelta.resolution)
-
-    def at_or_before(self, instant: datetime) -> datetime:
-        """Return the last time that is not later than an instant."""
-        return self.before(_plain(instant) + timedelta.resolution)
 
     def due_from(self, reading: datetime) -> datetime:
         """Return the first instant at which a reading of the zone's clock counts, in UTC."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["is_struct", "schema_text"]
-
 
 def is_struct(schema: Any) -> bool:
     """Return whether this is a ``StructType``, the class itself left out."""

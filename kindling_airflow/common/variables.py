@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["variable_problem"]
-
 _VARIABLE = re.compile(r"\$\{[^{}]*\}|(?:^|(?<=[/:=,]))\$[A-Za-z_]\w*")
 _HOME = re.compile(r"~[\w.-]*(?=/|$)")
 

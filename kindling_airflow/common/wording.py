@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from heapq import nlargest
 
-__all__ = ["counted", "did_you_mean", "first_of", "listed", "shortened", "some_pipes"]
-
 _MOST_LISTED = 20
 
 

@@ -20,8 +20,6 @@ from airflow.sdk import DAG
 
 from kindling_airflow.errors import KindlingAirflowError
 
-__all__ = ["BrokenDefinition"]
-
 
 class BrokenDefinition(DAG):
     """Stands for a definition file with an error; never reaches the scheduler.

@@ -28,12 +28,8 @@ from kindling_airflow.translator import NodeSpec
 if TYPE_CHECKING:
     from kindling_airflow.definitions.compile import Compiled
 
-__all__ = ["build_dag", "build_task"]
-
 sdk: Any = airflow_sdk  # names that it resolves when they are used are unknown to type checkers
-_MOST_FAILURES = (
-    3  # of runs that begin as soon as the one before is over, endlessly if nobody looks
-)
+_MOST_FAILURES = 3  # of runs that begin as soon as the one before is over, endlessly
 _RUN_CALLBACKS = ("on_failure_callback", "on_success_callback")
 
 

@@ -26,8 +26,6 @@ from airflow.sdk.definitions.param import ParamsDict
 from kindling_airflow.operators.driver.hidden_values import HiddenValue
 from kindling_airflow.operators.pipe import KindlingPipeOperator, application_name
 
-__all__ = ["TaskKind"]
-
 # Only for what goes to the constructor, which then says what is wrong with it.
 _KEY = re.compile(r"[\w.-]{1,250}")
 _WEIGHTS = range(-(2**31), 2**31)
@@ -72,13 +70,7 @@ class TaskKind:
 
 
 class _Copies:
-    """Copies of a task.
-
-    Args:
-        state: the attributes of the task.
-        own: the arguments that are a pipe's own.
-        named: the tasks are named after their pipes.
-    """
+    """Copies of a task."""
 
     def __init__(self, state: dict[str, Any], own: Mapping[str, Any], *, named: bool) -> None:
         self._named = named

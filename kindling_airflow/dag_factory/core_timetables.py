@@ -47,22 +47,22 @@ class _Counting:
         return coerce_datetime(self.times.at_or_before(current))
 
 
-class KindlingCronTimetable(_Counting, CronDataIntervalTimetable):
+class _CountingByCron(_Counting):
+    _expression: Any
+    _timezone: Any
+
+    @property
+    def times(self) -> CronTimes:
+        """The times of the expression."""
+        return CronTimes(self._expression, self._timezone)
+
+
+class KindlingCronTimetable(_CountingByCron, CronDataIntervalTimetable):
     """A run for each interval of a cron expression, when it is over."""
 
-    @property
-    def times(self) -> CronTimes:
-        """The times of the expression."""
-        return CronTimes(self._expression, self._timezone)
 
-
-class KindlingPartitionTimetable(_Counting, CronPartitionTimetable):
+class KindlingPartitionTimetable(_CountingByCron, CronPartitionTimetable):
     """A run for each partition of a cron expression, when it is over."""
-
-    @property
-    def times(self) -> CronTimes:
-        """The times of the expression."""
-        return CronTimes(self._expression, self._timezone)
 
     def iter_partition_dagrun_infos(self, *, earliest: datetime, latest: datetime) -> Any:
         """Yield the partitions of a backfill; of an hour that comes twice, both."""

@@ -15,8 +15,6 @@ from typing import Any
 
 from kindling_airflow.definitions.definition import DEFINITION_SUFFIXES
 
-__all__ = ["definition_files", "is_ignored"]
-
 log = logging.getLogger(__name__)
 
 _IGNORE = ".airflowignore"

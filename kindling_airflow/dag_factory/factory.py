@@ -17,7 +17,7 @@ from kindling_airflow.dag_factory.broken import BrokenDefinition
 from kindling_airflow.dag_factory.build import build_dag, build_task
 from kindling_airflow.dag_factory.definition_files import definition_files
 from kindling_airflow.definitions.compiled_dag import read_compiled_task
-from kindling_airflow.definitions.definition import DEFINITION_SUFFIX, Definition, wrapped
+from kindling_airflow.definitions.definition import Definition, wrapped
 from kindling_airflow.definitions.yaml_file import DefinitionFile, located, read_definition_file
 from kindling_airflow.errors import DefinitionError, KindlingAirflowError
 from kindling_airflow.manifest.harvest import refuse_in_harvest
@@ -25,8 +25,6 @@ from kindling_airflow.manifest.harvest import refuse_in_harvest
 if TYPE_CHECKING:
     from kindling_airflow.definitions.compile import Compiled
     from kindling_airflow.definitions.project_manifests import ProjectManifest
-
-__all__ = ["DEFINITION_SUFFIX", "definition_files", "kindling_dag", "load_dags", "try_out"]
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +79,6 @@ class _Made:
     """The DAGs of a DAG file that are made so far.
 
     Attributes:
-        factory: the DAG file.
         dags: the DAGs by id, stand-ins for definitions with an error among them.
         is_worker: whether a worker wants one of their tasks.
     """
@@ -144,10 +141,9 @@ def _definition_files(factory: Path) -> Iterator[tuple[Path, DefinitionFile | De
     """Yield each definition file as read, or with what is wrong; each dag_id is taken once."""
     if factory.parent.is_file():
         problem = (
-            f"the DAG file is in the zip {str(factory.parent)!r}, from which definitions cannot "
-            "be read\n"
-            "  Fix: unpack the zip into the DAGs folder, or put the DAG file and its definitions "
-            "there."
+            f"the DAG file is in the zip {str(factory.parent)!r}, from which definitions cannot be "
+            "read\n  Fix: unpack the zip into the DAGs folder, or put the DAG file and its "
+            "definitions there."
         )
         raise DefinitionError([problem])
     owners: dict[str, str] = {}

@@ -19,8 +19,6 @@ from kindling_airflow.errors import DefinitionError, ProblemsError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.manifest import Manifest
 
-__all__ = ["PlanSource", "planned_source"]
-
 PlanSource = str | os.PathLike[str] | Manifest | ExecutionPlan
 
 

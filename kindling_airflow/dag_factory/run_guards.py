@@ -19,8 +19,6 @@ from kindling_airflow.translator import OnError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["run_guard", "stream_guard"]
-
 Guard = Callable[[Any], None]
 
 

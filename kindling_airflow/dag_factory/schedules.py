@@ -12,8 +12,6 @@ from kindling_airflow.definitions.times import CONTINUOUS
 if TYPE_CHECKING:
     from airflow.sdk import Asset
 
-__all__ = ["airflow_schedule"]
-
 
 def airflow_schedule(definition: Definition, outline: Outline) -> Any:
     """Return the ``schedule`` argument of a definition's DAG; None where it has no schedule."""

@@ -15,8 +15,6 @@ from kindling_airflow.operators.stop_streams import StopStreamsOperator
 from kindling_airflow.operators.stream import KindlingStreamOperator
 from kindling_airflow.translator import GateSpec, StopSpec, StreamTask
 
-__all__ = ["StreamTasks"]
-
 _SHARED = ("queue", "executor", "owner")
 
 

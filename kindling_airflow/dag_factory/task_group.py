@@ -37,8 +37,6 @@ from kindling_airflow.manifest.harvest import refuse_in_harvest
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 from kindling_airflow.translator import Closing, task_id
 
-__all__ = ["PlanTaskGroup", "kindling_task_group"]
-
 log = logging.getLogger(__name__)
 _LONGEST_ID = 250  # Airflow's own limit
 _WATCHING = ("ReadyGateOperator", "StopStreamsOperator")  # by name: most DAGs have no use for them
@@ -246,8 +244,7 @@ def _check_room(group: PlanTaskGroup, compiled: Compiled) -> None:
     if living and needed > dag.max_active_tasks:
         problems.append(
             f"{where}: DAG {dag.dag_id!r} may have {dag.max_active_tasks} tasks active at once, "
-            f"and {living} long-running streams need {needed}: some would wait "
-            "forever\n"
+            f"and {living} long-running streams need {needed}: some would wait forever\n"
             f"  Fix: give the DAG max_active_tasks={needed} at least."
         )
     if problems:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from kindling_airflow.dag_factory.stream_tasks import StreamTasks
     from kindling_airflow.definitions.compile import Compiled
 
-__all__ = ["TaskBuilder"]
-
 
 class TaskBuilder:
     """Builds the tasks of one compiled definition.
@@ -70,7 +68,9 @@ class TaskBuilder:
         for group_spec in spec.groups:
             group = TaskGroup(
                 group_id=group_spec.group_id,
-                group_display_name=_label(group_spec.group_id, group_spec.label),
+                group_display_name=""
+                if group_spec.label == group_spec.group_id
+                else group_spec.label,
                 prefix_group_id=False,
                 tooltip=group_spec.tooltip,
                 dag=self._dag,
@@ -202,7 +202,3 @@ class TaskBuilder:
         if found is None:
             found = self._assets[identifier] = Asset(name=identifier, uri=identifier)
         return found
-
-
-def _label(group_id: str, label: str) -> str:
-    return "" if label == group_id else label

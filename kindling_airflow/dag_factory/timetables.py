@@ -21,35 +21,25 @@ from airflow.sdk import (
 __all__ = ["KindlingCronTimetable", "KindlingPartitionTimetable", "KindlingPeriodTimetable"]
 
 
-class KindlingCronTimetable(CronDataIntervalTimetable):
+class _CountedByScheduler:
+    """Becomes the timetable of the same name that the scheduler counts with."""
+
+    @classmethod
+    def deserialize(cls, data: Mapping[str, Any]) -> Any:
+        """Return what the scheduler counts with."""
+        # Not imported with this module: a worker that starts a task has no need of it.
+        from kindling_airflow.dag_factory import core_timetables
+
+        return getattr(core_timetables, cls.__name__).deserialize(data)
+
+
+class KindlingCronTimetable(_CountedByScheduler, CronDataIntervalTimetable):
     """A run for each interval of a cron expression, when it is over."""
 
-    @classmethod
-    def deserialize(cls, data: Mapping[str, Any]) -> Any:
-        """Return what the scheduler counts with."""
-        return _core().KindlingCronTimetable.deserialize(data)
 
-
-class KindlingPartitionTimetable(CronPartitionTimetable):
+class KindlingPartitionTimetable(_CountedByScheduler, CronPartitionTimetable):
     """A run for each partition of a cron expression, when it is over."""
 
-    @classmethod
-    def deserialize(cls, data: Mapping[str, Any]) -> Any:
-        """Return what the scheduler counts with."""
-        return _core().KindlingPartitionTimetable.deserialize(data)
 
-
-class KindlingPeriodTimetable(DeltaDataIntervalTimetable):
+class KindlingPeriodTimetable(_CountedByScheduler, DeltaDataIntervalTimetable):
     """A run for each interval of a fixed length, counted from 1970 in UTC, when it is over."""
-
-    @classmethod
-    def deserialize(cls, data: Mapping[str, Any]) -> Any:
-        """Return what the scheduler counts with."""
-        return _core().KindlingPeriodTimetable.deserialize(data)
-
-
-def _core() -> Any:
-    # Not imported with this module: a worker that starts a task has no need of it.
-    from kindling_airflow.dag_factory import core_timetables
-
-    return core_timetables

@@ -13,15 +13,6 @@ from collections.abc import Iterable, Sequence
 
 from kindling_airflow.data_pipes.sql_query import query_problems
 
-__all__ = [
-    "are_plain",
-    "argument_name",
-    "argument_problems",
-    "finish_problems",
-    "signature_problems",
-    "table_problems",
-]
-
 
 def argument_name(entity_id: str) -> str:
     """Return the keyword under which a pipe's function receives an entity.

@@ -33,6 +33,7 @@ from kindling_airflow.data_pipes.checks import (
     table_problems,
 )
 from kindling_airflow.data_pipes.expectations import (
+    ON_VIOLATION_TAG,
     Expectation,
     quality_tag_problems,
     read_expectations,
@@ -119,6 +120,11 @@ class PipeMetadata:
     def awaits_inputs(self) -> bool:
         """Whether its inputs are to be derived from its query, which has not been done."""
         return self.input_entity_ids is FROM_QUERY
+
+    def promises(self) -> tuple[str, ...]:
+        """Return what is expected of its output, and what happens otherwise."""
+        stern = self.tags.get(ON_VIOLATION_TAG)
+        return tuple(expected.promise(stern) for expected in self.expectations)
 
 
 class DataPipesRegistry:

@@ -16,8 +16,6 @@ from kindling_airflow.common.wording import did_you_mean
 if TYPE_CHECKING:
     from sqlglot.optimizer.scope import Scope
 
-__all__ = ["unknown_columns"]
-
 Columns = frozenset[str] | None  # None: any
 _WITHOUT_PARENTHESES = frozenset(
     (

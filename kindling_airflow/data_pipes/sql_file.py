@@ -13,8 +13,6 @@ from typing import Any
 
 from kindling_airflow.errors import DeclarationError
 
-__all__ = ["read_sql_file"]
-
 
 def read_sql_file(name: object, module: Mapping[str, Any]) -> tuple[str, Path]:
     """Return a file's text (UTF-8), and where it lies.

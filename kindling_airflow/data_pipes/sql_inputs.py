@@ -23,8 +23,6 @@ from kindling_airflow.data_pipes.sql_query import (
 )
 from kindling_airflow.errors import DeclarationError
 
-__all__ = ["CHECK_TAG", "check_queries", "derive_inputs"]
-
 CHECK_TAG = "sql.check"
 
 

@@ -23,17 +23,6 @@ from kindling_airflow.data_pipes.sql_flaws import PIECES, comma_problems, templa
 if TYPE_CHECKING:
     from sqlglot import exp
 
-__all__ = [
-    "Query",
-    "TableName",
-    "bare_query",
-    "query_problems",
-    "query_text",
-    "query_tree",
-    "read_query",
-    "sql_parser_is_installed",
-]
-
 _FIRST_WORDS = ("SELECT", "WITH", "FROM", "VALUES", "TABLE")
 _BEFORE_FIRST_WORD = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/|\()*", re.DOTALL)
 _WORD = re.compile(r"\w*")

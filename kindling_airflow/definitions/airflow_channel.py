@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Channel"]
-
 _PATIENCE = 1.0  # seconds that Airflow has to answer a child that is to be ended
 
 

@@ -12,8 +12,6 @@ from kindling_airflow.definitions.python_objects import OBJECTS
 from kindling_airflow.definitions.yaml_file import Problem, Where
 from kindling_airflow.translator.task_settings import argument_problems
 
-__all__ = ["meaning_problems"]
-
 _PLACES = ("warehouse", "checkpoints", "assets")
 _NAMES = ("pool", "queue", "executor", "owner")
 _HANDED_ON = ("conf", "env_vars", "name")

@@ -14,6 +14,7 @@ from kindling_airflow.definitions.plan_checks import (
     query_param_problems,
     schedule_problems,
     stream_key_problems,
+    stream_type_problems,
 )
 from kindling_airflow.definitions.project_manifests import project_manifest
 from kindling_airflow.definitions.references import reference_problems
@@ -30,7 +31,6 @@ from kindling_airflow.manifest import Manifest
 from kindling_airflow.selection import select as select_pipes
 from kindling_airflow.tags.plan_checks import check_entities, memory_problems
 from kindling_airflow.tags.storage_needs import plan_storage_problems
-from kindling_airflow.tags.stream_checks import check_streams
 from kindling_airflow.translator import (
     Closing,
     DagSpec,
@@ -39,17 +39,6 @@ from kindling_airflow.translator import (
 )
 from kindling_airflow.translator.overrides import unmatched_patterns
 from kindling_airflow.translator.streams import Streaming, streaming_part
-
-__all__ = [
-    "Compiled",
-    "Planned",
-    "compile_definition",
-    "compile_planned",
-    "compiled_storage_problems",
-    "plan_definition",
-    "plan_of",
-    "planned_as",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +100,9 @@ def planned_as(definition: Definition, plan: ExecutionPlan) -> Planned:
     """
     with wrapped(definition):
         base, effective = _manifests(definition, None)
-        check_entities(_pipes_of(plan, effective), effective.entities, definition.warehouse)
+        check_entities(
+            effective.definitions_of(plan.pipe_ids), effective.entities, definition.warehouse
+        )
     return Planned(definition, base, effective, plan)
 
 
@@ -159,14 +150,10 @@ def compile_planned(
     with wrapped(definition):
         base = planned.base
         check_package(definition, base.digest if definition.package else "", base.sources)
-        pipes = _pipes_of(plan, planned.manifest)
-        problems = memory_problems(pipes, planned.manifest.entities)
+        declared = planned.manifest
+        problems = memory_problems(declared.definitions_of(plan.pipe_ids), declared.entities)
         problems += query_param_problems(plan, definition.params)
-        streams = () if streaming is None else tuple(streaming.settings)
-        consumers_first = streaming is not None and streaming.lives_on
-        problems += check_streams(
-            pipes, planned.manifest.entities, streams, consumers_first=consumers_first
-        )
+        problems += stream_type_problems(plan, declared, streaming)
         spec = _translated(plan, options_of(definition, closing), streaming, problems)
         compiled = Compiled(definition, planned.base, planned.manifest, plan, spec)
         problems = compiled_storage_problems(compiled, definition.warehouse)
@@ -186,7 +173,7 @@ def compiled_storage_problems(compiled: Compiled, warehouse: str | None) -> list
     streaming = streaming_part(compiled.plan, definition.lifetime, definition.duration)
     tasks = {task.pipe_id: task for task in compiled.spec.tasks()}
     return plan_storage_problems(
-        _pipes_of(compiled.plan, compiled.manifest),
+        compiled.manifest.definitions_of(compiled.plan.pipe_ids),
         compiled.manifest.entities,
         warehouse,
         streams={} if streaming is None else streaming.settings,
@@ -270,10 +257,5 @@ def plan_of(
         graph = generator.graph_builder.build_graph(pipes)
         pipes = select_pipes(graph, select or "**", exclude)
     plan = generator.generate_plan(pipes, strategy)
-    check_entities(_pipes_of(plan, manifest), manifest.entities, warehouse)
+    check_entities(manifest.definitions_of(plan.pipe_ids), manifest.entities, warehouse)
     return plan
-
-
-def _pipes_of(plan: ExecutionPlan, manifest: Manifest) -> list[PipeMetadata]:
-    found = map(manifest.get_pipe_definition, plan.pipe_ids)
-    return [pipe for pipe in found if pipe is not None]

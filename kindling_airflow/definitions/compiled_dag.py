@@ -59,8 +59,6 @@ from kindling_airflow.translator.task_settings import STREAM_DEFAULTS, TAGS
 if TYPE_CHECKING:
     from kindling_airflow.definitions.compile import Compiled
 
-__all__ = ["read_compiled_task", "write_compiled"]
-
 _START = f'{DAG_PART}    "guard": '
 _END = "\n    }\n  }\n}\n"
 _KINDS: Mapping[str, type[NodeSpec]] = {
@@ -216,12 +214,8 @@ def _settings_digests(definition: Definition) -> list[str | None]:
 
 def _value(data: bytes, start: int) -> Any:
     """Return the value on the line that starts at a place: it follows the first colon."""
-    return json.loads(_line(data, data.index(b": ", start) + 2))
-
-
-def _line(data: bytes, start: int) -> bytes:
-    end = data.find(b"\n", start)
-    return data[start:end].rstrip(b",")
+    start = data.index(b": ", start) + 2
+    return json.loads(data[start : data.find(b"\n", start)].rstrip(b","))
 
 
 def _guard(text: bytes) -> dict[str, Any] | None:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from kindling_airflow.pipe_graph import PipeGraph
     from kindling_airflow.tags.stream_settings import Lifetime
 
-__all__ = ["DagParts", "Outline", "PipeParts", "code_of", "dag_parts"]
-
 
 @dataclass(frozen=True, slots=True)
 class Outline:
@@ -91,10 +89,6 @@ class PipeParts:
     doc: Mapping[str, str]
     connections: tuple[str, ...]
     settings: Mapping[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the parts as a JSON document."""
-        return {item.name: thaw(getattr(self, item.name)) for item in fields(self)}
 
 
 @dataclass(frozen=True, slots=True)

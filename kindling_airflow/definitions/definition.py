@@ -46,17 +46,6 @@ from kindling_airflow.tags.stream_settings import Lifetime
 from kindling_airflow.translator import asset_namespace
 from kindling_airflow.translator.task_settings import TASK_KEYS, merged
 
-__all__ = [
-    "DEFINITION_SUFFIX",
-    "DEFINITION_SUFFIXES",
-    "Definition",
-    "bare_name",
-    "check_package",
-    "manifest_beside",
-    "manifest_of",
-    "wrapped",
-]
-
 DEFINITION_SUFFIX = ".kindling.yaml"
 DEFINITION_SUFFIXES = (DEFINITION_SUFFIX, ".kindling.yml")
 

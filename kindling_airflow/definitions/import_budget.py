@@ -18,8 +18,6 @@ from typing import Any
 
 from kindling_airflow.errors import LateHarvestError
 
-__all__ = ["seconds_for_all", "seconds_for_one", "time_limit"]
-
 _PART = 0.8  # the rest is for making the DAGs
 _AIRFLOWS = 30.0
 

@@ -23,8 +23,6 @@ from kindling_airflow.errors import ManifestError
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.manifest.harvest import is_current
 
-__all__ = ["last_harvested", "last_manifest", "remember"]
-
 _KEPT = 30 * 86_400  # seconds
 
 

@@ -16,8 +16,6 @@ from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.yaml_file import Problem
 
-__all__ = ["argument_name_problems", "known_arguments"]
-
 _CLASSES = (
     ("apache-airflow-task-sdk", "airflow/sdk/bases/operator.py", "BaseOperator"),
     (

@@ -5,8 +5,6 @@ from __future__ import annotations
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.translator import Barrier, Closing, OnError, TranslateOptions
 
-__all__ = ["options_of"]
-
 
 def options_of(definition: Definition, closing: Closing = Closing.AS_NEEDED) -> TranslateOptions:
     """Return a definition's options of the translation of its plan."""

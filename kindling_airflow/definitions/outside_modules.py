@@ -19,8 +19,6 @@ from typing import Any
 
 from kindling_airflow.definitions.definition import Definition
 
-__all__ = ["outside_module_problems"]
-
 
 def outside_module_problems(definition: Definition, sources: Iterable[str]) -> list[str]:
     """Return the modules that the files of a project import and its drivers would not find.

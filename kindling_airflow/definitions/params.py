@@ -17,8 +17,6 @@ from kindling_airflow.common.immutable import thaw
 from kindling_airflow.definitions.python_objects import OBJECTS
 from kindling_airflow.definitions.yaml_file import Problem
 
-__all__ = ["param_parts", "param_problems"]
-
 _ITSELF = ("default", "description")
 
 

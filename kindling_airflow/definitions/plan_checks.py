@@ -9,13 +9,13 @@ from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.params import param_problems
 from kindling_airflow.definitions.yaml_file import Problem
+from kindling_airflow.tags.stream_checks import check_streams
 from kindling_airflow.translator.assets import asset_identifier
 
 if TYPE_CHECKING:
     from kindling_airflow.execution_plan import ExecutionPlan
+    from kindling_airflow.manifest import Manifest
     from kindling_airflow.translator.streams import Streaming
-
-__all__ = ["input_assets", "query_param_problems", "schedule_problems", "stream_key_problems"]
 
 # What every run has; whether a run has an interval shows when it runs.
 _OF_THE_RUN = ("interval_end", "interval_start", "pipe_id", "run_id")
@@ -98,6 +98,18 @@ def _with_living_streams(definition: Definition, streaming: Streaming) -> Iterat
         )
     if definition.continuous is None and definition.runs_continuously(streaming.lifetime):
         yield from param_problems(definition.params, True)
+
+
+def stream_type_problems(
+    plan: ExecutionPlan, declared: Manifest, streaming: Streaming | None
+) -> list[str]:
+    """Return which inputs and outputs of a plan's streams cannot be streamed."""
+    return check_streams(
+        declared.definitions_of(plan.pipe_ids),
+        declared.entities,
+        () if streaming is None else tuple(streaming.settings),
+        consumers_first=streaming is not None and streaming.lives_on,
+    )
 
 
 def query_param_problems(plan: ExecutionPlan, params: Collection[str]) -> list[str]:

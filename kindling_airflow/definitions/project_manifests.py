@@ -21,8 +21,6 @@ from kindling_airflow.manifest import Manifest
 from kindling_airflow.manifest.harvest import harvest, is_current
 from kindling_airflow.manifest.harvest_calls import HarvestOrder, harvest_all
 
-__all__ = ["ProjectManifest", "current_manifest", "project_manifest", "project_manifests"]
-
 log = logging.getLogger(__name__)
 
 _Project = tuple[str, tuple[str, ...]]

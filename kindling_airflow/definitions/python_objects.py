@@ -19,8 +19,6 @@ from typing import Any
 from kindling_airflow.definitions.yaml_file import DEEPEST, MOST_VALUES
 from kindling_airflow.translator import CALLBACKS
 
-__all__ = ["OBJECTS", "put_back", "set_aside"]
-
 OBJECTS = "kindling_objects"
 
 _PLACES = frozenset((*CALLBACKS, "overrides", "params", "dag_run", "executor_config", "arguments"))

@@ -30,8 +30,6 @@ from kindling_airflow.manifest.harvest import isolated_imports
 from kindling_airflow.manifest.harvest_calls import something_was_declared
 from kindling_airflow.translator import CALLBACKS
 
-__all__ = ["References", "reference_problems"]
-
 
 class References:
     """Resolves the references of one definition; each is imported once.

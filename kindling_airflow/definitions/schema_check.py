@@ -21,15 +21,6 @@ from kindling_airflow.common.redaction import MASK, is_secret_key, secret_values
 from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.definitions.yaml_file import DEEPEST, MOST_VALUES, Problem, Where
 
-__all__ = [
-    "as_json",
-    "dag_arguments",
-    "definition_schema",
-    "keys_of_level",
-    "resolved",
-    "schema_problems",
-]
-
 _TYPES = {
     "array": "a list",
     "boolean": "true or false",

@@ -10,8 +10,6 @@ from kindling_airflow.common.redaction import is_secret_key, secret_values, text
 from kindling_airflow.common.redaction import without_secrets as text_without_secrets
 from kindling_airflow.definitions.yaml_file import Problem, Where
 
-__all__ = ["hides_secrets_of", "secret_problems"]
-
 _PLACES = ("warehouse", "checkpoints", "assets")  # each becomes part of names, reports and requests
 _PASSWORD = re.compile(r"(?i)(passw(or)?d|passphrase|pwd|(api|access|secret|private)[._-]?key)$")
 _CONNECTION = "keep it in an Airflow connection"

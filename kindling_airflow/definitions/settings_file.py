@@ -9,8 +9,6 @@ from kindling_airflow.definitions.yaml_file import located, read_definition_file
 from kindling_airflow.errors import DefinitionError, SettingsError
 from kindling_airflow.manifest.project_settings import SettingsLayer
 
-__all__ = ["SETTINGS_NAME", "read_settings", "settings_files"]
-
 SETTINGS_NAME = "kindling.settings.yaml"  # in the project's folder, it is the first layer
 
 

@@ -12,8 +12,6 @@ from kindling_airflow.definitions.python_objects import put_back
 from kindling_airflow.definitions.references import References
 from kindling_airflow.translator import CALLBACKS, TaskSettings
 
-__all__ = ["operator_arguments"]
-
 _PLAIN = ("pool", "pool_slots", "queue", "executor", "owner", "retries")
 _PAUSES = {
     "retry_delay_seconds": "retry_delay",

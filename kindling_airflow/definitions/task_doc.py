@@ -6,12 +6,9 @@ import re
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
-from kindling_airflow.data_pipes.expectations import ON_VIOLATION_TAG
 from kindling_airflow.data_pipes.sql_query import query_text
 from kindling_airflow.tags.storage_types import provider_type_of
 from kindling_airflow.tags.stream_settings import StreamSettings
-
-__all__ = ["stream_text", "task_doc"]
 
 _BACKTICKS = re.compile("`+")
 
@@ -42,8 +39,7 @@ def task_doc(pipe: PipeMetadata, stream: str = "") -> dict[str, str]:
         stream: its documentation as a stream.
     """
     reads = ", ".join(pipe.input_entity_ids) or "nothing"
-    stern = pipe.tags.get(ON_VIOLATION_TAG)
-    promises = [expected.promise(stern) for expected in pipe.expectations]
+    promises = pipe.promises()
     if pipe.sql is None:
         summary = f"Pipe {pipe.pipeid}: reads {reads}; writes {pipe.output_entity_id}."
         lines = [summary, stream, *(f"Expects: {promise}" for promise in promises)]

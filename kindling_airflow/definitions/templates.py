@@ -14,8 +14,6 @@ from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.definitions.definition import Definition
 from kindling_airflow.definitions.yaml_file import Problem, Where
 
-__all__ = ["NAMES_OF_A_DATE", "NAMES_OF_A_RUN", "names_in", "template_problems", "templates_of"]
-
 _TEMPLATED = frozenset(
     {
         *("application", "conf", "files", "py_files", "jars", "driver_class_path", "packages"),

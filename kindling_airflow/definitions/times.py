@@ -19,19 +19,6 @@ from zoneinfo import ZoneInfo
 from kindling_airflow.common.durations import iso_datetime
 from kindling_airflow.definitions.yaml_file import Problem
 
-__all__ = [
-    "ASSETS",
-    "CONTINUOUS",
-    "CONTINUOUS_START",
-    "cron_of",
-    "duration_of",
-    "every_of",
-    "partitions_of",
-    "start_of",
-    "time_problems",
-    "updates_of",
-]
-
 ASSETS = "assets"  # a schedule that follows from the plan
 CONTINUOUS = "@continuous"
 CONTINUOUS_START = datetime(2000, 1, 1, tzinfo=timezone.utc)
@@ -87,10 +74,8 @@ def updates_of(schedule: Any) -> tuple[str, tuple[str, ...]] | None:
 
 def time_problems(sound: Mapping[str, Any], given: Collection[str]) -> Iterator[Problem]:
     """Yield what is wrong with the valid keys about time, and which keys are missing."""
-    zone = sound.get("timezone", "UTC")
-    try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):
+    zone = str(sound.get("timezone", "UTC"))
+    if _known_zone(zone) != zone:
         text = f"unknown time zone {zone!r}\n  Fix: use an IANA name, such as 'Europe/Berlin'."
         yield ("timezone",), text
     try:
@@ -128,13 +113,12 @@ def _schedule_problems(
     else:
         period = every_of(sound["schedule"])
         if period is not None and start is not None:
-            start = start_of({**sound, "timezone": _known_zone(sound)})
+            start = start_of({**sound, "timezone": _known_zone(sound.get("timezone", "UTC"))})
             yield from _grid_problems(sound, period, start)
 
 
-def _known_zone(sound: Mapping[str, Any]) -> str:
-    """Return the time zone, or UTC where it is unknown, which is reported elsewhere."""
-    zone = str(sound.get("timezone", "UTC"))
+def _known_zone(zone: str) -> str:
+    """Return a time zone, or UTC where it is unknown."""
     try:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError):

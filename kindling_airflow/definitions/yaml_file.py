@@ -21,16 +21,6 @@ from kindling_airflow.common.redaction import MASK, is_secret_key
 from kindling_airflow.definitions.yaml_scalars import as_written, reading_problems
 from kindling_airflow.errors import DefinitionError
 
-__all__ = [
-    "DEEPEST",
-    "MOST_VALUES",
-    "DefinitionFile",
-    "Problem",
-    "Where",
-    "located",
-    "read_definition_file",
-]
-
 Where = tuple[str | int, ...]
 Problem = tuple[Where, str]
 

@@ -21,8 +21,6 @@ from typing import Any
 from kindling_airflow.common.redaction import MASK, is_secret_key
 from kindling_airflow.tags.names import OPTION_TAGS, STREAM_OPTION_TAGS
 
-__all__ = ["Scalar", "as_written", "reading_problems"]
-
 _Where = tuple[str | int, ...]
 
 _TEXTS_IN_SPARK = ("conf", "env_vars")

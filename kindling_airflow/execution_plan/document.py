@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from kindling_airflow.common.immutable import TOO_DEEP, digest_problems, freeze
 from kindling_airflow.data_entities import tag_problems
-from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
+from kindling_airflow.data_pipes import DataPipesRegistry
 from kindling_airflow.errors import DeclarationError, GraphValidationError, PlanValidationError
 from kindling_airflow.pipe_graph import PipeEdge, PipeGraph, PipeNode
 
@@ -191,12 +191,8 @@ def _nodes(document: Mapping[str, Any], problems: list[str]) -> Iterator[tuple[s
         except DeclarationError as error:
             problems += [f"{where}: {problem}" for problem in error.problems]
             continue
-        yield pipe.pipeid, _node(pipe, written)
-
-
-def _node(pipe: PipeMetadata, written: str | None) -> PipeNode:
-    declared = pipe if written is not None else None
-    return PipeNode(pipe.pipeid, pipe.input_entity_ids, written, declared)
+        declared = pipe if written is not None else None
+        yield pipe.pipeid, PipeNode(pipe.pipeid, pipe.input_entity_ids, written, declared)
 
 
 def _edges(document: Mapping[str, Any], problems: list[str]) -> Iterator[PipeEdge]:

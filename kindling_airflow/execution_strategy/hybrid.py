@@ -108,11 +108,7 @@ def _columns(
 ) -> list[list[str]]:
     """Return the pipes of one half by layer: each in the first after all of its half before it.
 
-    Args:
-        pipe_ids: the pipes of both halves, in the order that they have in a layer.
-        order: the same pipes, each after those that it waits for.
-        waits_for: what each pipe waits for, in either half.
-        half: the pipes to place.
+    ``order`` has each pipe behind those that it waits for.
     """
     depths: dict[str, int] = {}  # pipes of this half on the longest way here, this one included
     for pipe_id in order:

@@ -118,13 +118,7 @@ def _loaded(name: str, entry: EntryPoint) -> Any:
 
 
 def _made(strategy: object, what: str, logger_provider: Any) -> ExecutionStrategy:
-    """Return the object of a strategy that is given as such, or as a class.
-
-    Args:
-        strategy: the object or the class.
-        what: what messages call it.
-        logger_provider: what a class is made with, if it takes one.
-    """
+    """Return the object of a strategy that is given as such, or as a class."""
     made = strategy
     if isinstance(strategy, type) and issubclass(strategy, ExecutionStrategy):
         try:

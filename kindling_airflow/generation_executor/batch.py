@@ -24,18 +24,15 @@ from kindling_airflow.generation_executor.options import BatchOptions, ErrorStra
 from kindling_airflow.generation_executor.results import (
     ExecutionInterrupted,
     ExecutionResult,
-    GenerationResult,
     PipeResult,
     PipeStatus,
     with_class,
 )
+from kindling_airflow.generation_executor.run_record import INTERRUPTED, RunRecord
 from kindling_airflow.generation_executor.runners import PipeRunner
 from kindling_airflow.generation_executor.shared_reads import SharedEntities
 from kindling_airflow.generation_executor.signals import (
     execution_started,
-    generation_completed,
-    generation_failed,
-    generation_started,
     pipe_completed,
     pipe_failed,
     pipe_retrying,
@@ -44,7 +41,6 @@ from kindling_airflow.generation_executor.signals import (
 )
 from kindling_airflow.generation_executor.threads import Threads
 
-_INTERRUPTED = "the execution was interrupted"
 _MOST_CAUSES = 10  # in a wide plan, thousands of pipes may have thousands of causes
 
 
@@ -89,23 +85,20 @@ class BatchRun:
             on_retry=self._retrying,
             on_message=shared_reads.reported,
         )
-        self._began = threads.now()
-        self._results: dict[str, PipeResult] = {}
+        self._record = RunRecord(plan, threads, events)
         self._causes: dict[str, tuple[str, ...]] = {}  # by pipe that is not available to others
         self._stop = ""  # why nothing more is started
-        self._current: tuple[Generation, float] | None = None
-        self._seconds: dict[int, float] = {}  # by generation
         self._watch: Watch | None = None
 
     @property
     def results(self) -> Mapping[str, PipeResult]:
         """The results of the pipes that have ended, or will not run."""
-        return self._results
+        return self._record.results
 
     @property
     def seconds(self) -> Mapping[int, float]:
         """How long the generations took that have ended, by number."""
-        return self._seconds
+        return self._record.seconds
 
     def run(self) -> ExecutionResult:
         """Run the plan and return the result of every pipe.
@@ -152,8 +145,7 @@ class BatchRun:
         ready = deque(self._admitted(generation))
         if not ready:
             return
-        self._current = (generation, self._threads.now())
-        self._events.send(generation_started, generation=generation, pipe_ids=tuple(ready))
+        self._record.generation_begins(generation, ready)
         self._shared_reads.before(ready)
         while ready or self._attempts.any_left():
             self._attempts.resume()
@@ -165,12 +157,12 @@ class BatchRun:
                 None if self._watch is None else self._watch.every_seconds
             )
             if end is not None:
-                self._record(end)
+                self._ended(end)
             if self._watch is not None and not self._stop:
                 self._stop = self._watch.trouble()
             if self._stop:
                 self._drop(ready)
-        self._generation_ended()
+        self._record.generation_ends()
 
     def _drop(self, ready: deque[str]) -> None:
         for pipe_id in ready:
@@ -178,45 +170,19 @@ class BatchRun:
         ready.clear()
         self._attempts.stop_retrying(self._stop)
 
-    def _generation_ended(self) -> None:
-        if self._current is None:
-            return
-        generation, began = self._current
-        self._current = None
-        self._seconds[generation.number] = self._threads.now() - began
-        result = self._generation_result(generation)
-        signal = generation_completed if result.all_succeeded else generation_failed
-        self._events.send(signal, generation=generation, result=result)
-
     def _wind_down(self) -> None:
         """End in order: every pipe gets a result, every start signal its counterpart."""
-        self._stop = _INTERRUPTED
-        self._attempts.abandon(_INTERRUPTED)
+        self._stop = INTERRUPTED
+        self._attempts.abandon(INTERRUPTED)
         for end in self._attempts.ends():
-            self._record(end)
+            self._ended(end)
         for pipe_id in self._plan.pipe_ids:
-            if pipe_id not in self._results:
-                self._not_run(pipe_id, _INTERRUPTED)
-        self._generation_ended()
+            if pipe_id not in self.results:
+                self._not_run(pipe_id, INTERRUPTED)
+        self._record.generation_ends()
 
     def _finish(self) -> ExecutionResult:
-        result = ExecutionResult(
-            plan=self._plan,
-            generation_results=tuple(map(self._generation_result, self._plan.generations)),
-            duration_seconds=self._threads.now() - self._began,
-            run_id=self._events.run_id,
-            cache_metrics=self._shared_reads.metrics(),
-        )
-        self._events.send_end(result)
-        return result
-
-    def _generation_result(self, generation: Generation) -> GenerationResult:
-        missing = PipeStatus.NOT_RUN  # only if the interrupt was itself interrupted
-        results = tuple(
-            self._results.get(p) or PipeResult(p, missing, reason=_INTERRUPTED) for p in generation
-        )
-        seconds = self._seconds.get(generation.number, 0.0)
-        return GenerationResult(generation.number, results, seconds)
+        return self._record.finish(cache_metrics=self._shared_reads.metrics())
 
     def _admitted(self, generation: Generation) -> list[str]:
         """Return the pipes of a generation that are to run; the others are recorded."""
@@ -239,7 +205,7 @@ class BatchRun:
         found = {cause: None for p in producers for cause in self._causes.get(p, ())}
         return tuple(found)[:_MOST_CAUSES]
 
-    def _record(self, end: PipeEnd) -> None:
+    def _ended(self, end: PipeEnd) -> None:
         outcome = end.outcome
         result = PipeResult(
             pipe_id=end.pipe_id,
@@ -251,7 +217,7 @@ class BatchRun:
             report=outcome.report,
             reason=end.reason,
         )
-        self._results[end.pipe_id] = result
+        self._record.results[end.pipe_id] = result
         log = self._events.log
         if result.status is PipeStatus.FAILED:
             log.failure(f"pipe {end.pipe_id!r} failed: {result.error_text}", outcome.exception)
@@ -271,10 +237,8 @@ class BatchRun:
         self._shared_reads.ended(end.pipe_id)
 
     def _not_run(self, pipe_id: str, reason: str) -> None:
-        result = PipeResult(pipe_id, PipeStatus.NOT_RUN, reason=reason)
-        self._results[pipe_id] = result
         self._events.log.warning(f"pipe {pipe_id!r} was not run: {reason}")
-        self._events.send_of_pipe(pipe_skipped, pipe_id, result=result)
+        self._record.not_run(pipe_id, reason)
         self._shared_reads.ended(pipe_id)
 
     def _retrying(self, retry: Retry) -> None:

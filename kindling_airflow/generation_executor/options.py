@@ -19,11 +19,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, TypeVar
 
 from kindling_airflow.common.durations import seconds_of
 from kindling_airflow.common.immutable import EMPTY
+from kindling_airflow.common.shared_ids import ErrorStrategy
 from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.errors import ExecutionError
 from kindling_airflow.execution_plan import ExecutionPlan
@@ -45,17 +45,6 @@ __all__ = [
 T = TypeVar("T")
 
 _DAY = 86_400.0
-
-
-class ErrorStrategy(str, Enum):
-    """What a failed pipe means for the others."""
-
-    FAIL_FAST = "fail_fast"
-    """Nothing more is started; what runs may end."""
-    CONTINUE = "continue"
-    """Everything runs, whatever failed."""
-    SKIP_DEPENDENTS = "skip_dependents"
-    """What depends on it, directly or not, is not run; everything else is."""
 
 
 @dataclass(frozen=True, slots=True)

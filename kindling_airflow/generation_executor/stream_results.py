@@ -7,25 +7,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from blinker import Signal
-
 from kindling_airflow.common.immutable import freeze
-from kindling_airflow.execution_plan import ExecutionPlan, Generation
+from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.generation_executor.events import Events
-from kindling_airflow.generation_executor.results import (
-    ExecutionResult,
-    GenerationResult,
-    PipeResult,
-    PipeStatus,
-)
+from kindling_airflow.generation_executor.results import ExecutionResult, PipeResult, PipeStatus
+from kindling_airflow.generation_executor.run_record import RunRecord
 from kindling_airflow.generation_executor.runners import ReportingStream, StreamHandle
 from kindling_airflow.generation_executor.signals import (
     generation_completed,
     generation_failed,
-    generation_started,
     pipe_completed,
     pipe_failed,
-    pipe_skipped,
     pipe_started,
 )
 from kindling_airflow.generation_executor.threads import Threads
@@ -41,7 +33,7 @@ class Stream:
     ready: bool = False
 
 
-class StreamResults:
+class StreamResults(RunRecord):
     """The streams of an execution, and the results of its pipes.
 
     Attributes:
@@ -50,14 +42,8 @@ class StreamResults:
     """
 
     def __init__(self, plan: ExecutionPlan, threads: Threads, events: Events) -> None:
-        self._plan = plan
-        self._threads = threads
-        self._events = events
-        self._began = threads.now()
-        self._seconds: dict[int, float] = {}
-        self._starting: tuple[Generation, float] | None = None  # and since when
+        super().__init__(plan, threads, events)
         self.streams: dict[str, Stream] = {}
-        self.results: dict[str, PipeResult] = {}
 
     @property
     def handles(self) -> Mapping[str, StreamHandle]:
@@ -75,22 +61,9 @@ class StreamResults:
         self._events.send_of_pipe(pipe_started, pipe_id)
         return stream
 
-    def generation_begins(self, generation: Generation) -> None:
-        """Record that a generation is starting."""
-        if generation.pipe_ids:
-            self._starting = (generation, self._threads.now())
-            self._events.send(
-                generation_started, generation=generation, pipe_ids=generation.pipe_ids
-            )
-
     def generation_is_ready(self) -> None:
         """Record that all streams of the generation that was started are ready."""
-        self._generation_ends(generation_completed)
-
-    def add_seconds(self, seconds: Mapping[int, float]) -> None:
-        """Record how long generations took, by number."""
-        for number, more in seconds.items():
-            self._seconds[number] = self._seconds.get(number, 0.0) + more
+        self.generation_ends(generation_completed)
 
     def record(
         self,
@@ -127,34 +100,9 @@ class StreamResults:
         """Record that all other pipes were not run, and return the whole result."""
         for pipe_id in self._plan.pipe_ids:
             if pipe_id not in self.results:
-                result = PipeResult(pipe_id, PipeStatus.NOT_RUN, reason=reason)
-                self.results[pipe_id] = result
-                self._events.send_of_pipe(pipe_skipped, pipe_id, result=result)
-        self._generation_ends(generation_failed)
-        whole = ExecutionResult(
-            plan=self._plan,
-            generation_results=tuple(map(self._generation_result, self._plan.generations)),
-            duration_seconds=self._threads.now() - self._began,
-            run_id=self._events.run_id,
-            streaming_queries=self.handles,
-        )
-        self._events.send_end(whole)
-        return whole
-
-    def _generation_ends(self, signal: Signal) -> None:
-        if self._starting is None:
-            return
-        generation, began = self._starting
-        self._starting = None
-        self.add_seconds({generation.number: self._threads.now() - began})
-        result = self._generation_result(generation)
-        self._events.send(signal, generation=generation, result=result)
-
-    def _generation_result(self, generation: Generation) -> GenerationResult:
-        """Return the result of a generation so far; every pipe of it has begun or ended."""
-        results = tuple(self.results.get(p) or self._running(p) for p in generation)
-        seconds = self._seconds.get(generation.number, 0.0)
-        return GenerationResult(generation.number, results, seconds)
+                self.not_run(pipe_id, reason)
+        self.generation_ends(generation_failed)
+        return self.finish(streaming_queries=self.handles)
 
     def _report_of(self, stream: Stream) -> Any:
         if not isinstance(stream.handle, ReportingStream):
@@ -167,7 +115,8 @@ class StreamResults:
             )
             return None
 
-    def _running(self, pipe_id: str) -> PipeResult:
+    def _unfinished(self, pipe_id: str) -> PipeResult:
+        """Return the result of a stream that runs: every pipe has begun or ended."""
         stream = self.streams[pipe_id]
         seconds = self._threads.now() - stream.began
         return PipeResult(

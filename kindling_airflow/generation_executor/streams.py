@@ -25,13 +25,12 @@ from kindling_airflow.generation_executor.results import (
     PipeResult,
     PipeStatus,
 )
+from kindling_airflow.generation_executor.run_record import INTERRUPTED
 from kindling_airflow.generation_executor.runners import StreamHandle, StreamStarter
 from kindling_airflow.generation_executor.signals import execution_started
 from kindling_airflow.generation_executor.stream_calls import Started, Starting, trouble_in
 from kindling_airflow.generation_executor.stream_results import Stream, StreamResults
 from kindling_airflow.generation_executor.threads import Threads
-
-_INTERRUPTED = "the execution was interrupted"
 
 
 class _StreamFailed(Exception):  # noqa: N818 (becomes a StreamError)
@@ -112,7 +111,7 @@ class StreamingExecution:
             except KeyboardInterrupt as interrupt:
                 raise ExecutionInterrupted(self._wind_up_interrupted()) from interrupt
             except BaseException:
-                self._wind_up(_INTERRUPTED)
+                self._wind_up(INTERRUPTED)
                 raise
 
     def _failure(self, failed: _StreamFailed) -> StreamError:
@@ -177,7 +176,7 @@ class StreamingExecution:
         self.stop()
 
     def _start_generation(self, generation: Generation) -> None:
-        self._streams.generation_begins(generation)
+        self._streams.generation_begins(generation, generation.pipe_ids)
         for pipe_id in generation:
             self._start(self._streams.open(pipe_id))
         self._await_ready([self._streams.streams[pipe_id] for pipe_id in generation])
@@ -279,10 +278,10 @@ class StreamingExecution:
     def _wind_up_interrupted(self) -> ExecutionResult:
         """Stop what runs, even after another interrupt: streams must not be left running."""
         try:
-            return self._wind_up(_INTERRUPTED)
+            return self._wind_up(INTERRUPTED)
         except KeyboardInterrupt:
             self._skips_draining = True
-            return self._wind_up(_INTERRUPTED)
+            return self._wind_up(INTERRUPTED)
 
     def _stop(self, stream: Stream, reason: str) -> None:
         """Drain and stop a stream within its time limits, and record how it ended."""

@@ -199,6 +199,10 @@ class Manifest:
         """Return a pipe's declaration, or None where there is none."""
         return self.pipes.get_pipe_definition(pipeid)
 
+    def definitions_of(self, pipe_ids: Iterable[str]) -> list[PipeMetadata]:
+        """Return the declarations of these pipes, as far as there are any."""
+        return [pipe for pipe in map(self.get_pipe_definition, pipe_ids) if pipe is not None]
+
     @property
     def digest(self) -> str:
         """``sha256:<hex>`` of the content."""

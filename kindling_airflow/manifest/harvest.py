@@ -108,7 +108,8 @@ def harvest_here(root: Path, modules: Sequence[str] = ()) -> Manifest:
         check_queries(found.pipes, entity_ids, declared_columns(found.entities))
         files = [module.__file__ for module in imported().values()]
         files += [str(path) for path in found.pipes.sql_files.values() if root in path.parents]
-        sources = {_relative(root, file): _sha256(Path(file)) for file in files if file}
+        paths = [Path(file) for file in files if file]
+        sources = {path.relative_to(root).as_posix(): _sha256(path) for path in paths}
     return Manifest.from_registries(found.pipes, found.entities, modules=names, sources=sources)
 
 
@@ -284,10 +285,6 @@ def is_unchanged(
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _relative(root: Path, file: str) -> str:
-    return Path(file).relative_to(root).as_posix()
 
 
 def _places(module: object) -> list[str]:

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from kindling_airflow import errors
-from kindling_airflow.common.child.calls import Call, Outcome, in_children
-from kindling_airflow.common.child.process import Channel
+from kindling_airflow.common.child.calls import in_children
+from kindling_airflow.common.child.process import Call, Channel, Outcome
 from kindling_airflow.data_entities import DataEntities
 from kindling_airflow.data_pipes import DataPipes
 from kindling_airflow.errors import HarvestError, LateHarvestError, ManifestError, ProblemsError
 from kindling_airflow.manifest import Manifest
-
-__all__ = ["HarvestOrder", "harvest_all", "something_was_declared"]
 
 _LONGEST = 20_000  # characters of a problem
 _FIX_OF_LATE = (

@@ -13,8 +13,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["declarations_passed_over", "project_modules"]
-
 log = logging.getLogger(__name__)
 
 _FACTORIES = ("load_dags", "kindling_dag", "kindling_task_group")

@@ -23,8 +23,6 @@ from kindling_airflow.pipe_graph.structure import (
     written_by,
 )
 
-__all__ = ["PipeGraphBuilder", "PipeSource"]
-
 
 class PipeSource(Protocol):
     """Where a builder finds declarations: a registry of pipes, or a manifest."""

@@ -30,8 +30,6 @@ from kindling_airflow.pipe_graph.structure import (
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["PipeGraph"]
-
 
 @dataclass(frozen=True, eq=False)
 class PipeGraph:

@@ -16,20 +16,6 @@ from kindling_airflow.data_pipes import PipeMetadata
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = [
-    "Neighbours",
-    "PipeEdge",
-    "PipeNode",
-    "Reads",
-    "Written",
-    "digraph_of",
-    "edges_of",
-    "readers_of",
-    "reads_of",
-    "within",
-    "written_by",
-]
-
 Neighbours = Mapping[str, tuple[str, ...]]
 Written = Mapping[str, tuple[str, FrozenDict]]
 """For each entity its writer, and the attributes that all edges of this entity share."""

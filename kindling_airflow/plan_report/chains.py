@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 from kindling_airflow.execution_plan import ExecutionPlan
 
-__all__ = ["Link", "chain_of", "longest_chains"]
-
 
 class Link(NamedTuple):
     """A pipe's place on its longest chain.

@@ -302,10 +302,11 @@ def _change_text(change: Change) -> str:
         return f"+ {change.what}: {_shown(new)}"
     if change.kind == "removed":
         return f"- {change.what}: {_shown(old)}"
-    if isinstance(old, list) and isinstance(new, list) and _as_sets_differ(old, new):
+    if isinstance(old, list) and isinstance(new, list):
         come = [f"+ {_shown(item)}" for item in new if item not in old]
         gone = [f"- {_shown(item)}" for item in old if item not in new]
-        return f"~ {change.what}: {', '.join([*come, *gone])}"
+        if come or gone:
+            return f"~ {change.what}: {', '.join([*come, *gone])}"
     return f"~ {change.what}: {_shown(old)} -> {_shown(new)}"
 
 
@@ -314,10 +315,6 @@ def _shown(value: object) -> str:
     text = repr(value)
     is_object = isinstance(value, (dict, list)) and "{" in text[:2]
     return f"{text[:_LONGEST_OBJECT]}..." if is_object and len(text) > _LONGEST_OBJECT else text
-
-
-def _as_sets_differ(old: Sequence[object], new: Sequence[object]) -> bool:
-    return any(item not in new for item in old) or any(item not in old for item in new)
 
 
 def _path_lines(before: Sequence[str], after: Sequence[str]) -> list[str]:

@@ -9,12 +9,10 @@ from typing import Any, Literal
 from kindling_airflow.common.drawing import printable
 from kindling_airflow.common.immutable import thaw
 from kindling_airflow.common.wording import counted, did_you_mean, listed
-from kindling_airflow.data_pipes.expectations import ON_VIOLATION_TAG
 from kindling_airflow.data_pipes.sql_query import query_text
 from kindling_airflow.errors import GraphValidationError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import is_forward
-from kindling_airflow.pipe_graph import PipeNode
 from kindling_airflow.plan_report.chains import chain_of, longest_chains
 from kindling_airflow.plan_report.durations import Times, seconds_text
 from kindling_airflow.tags.stream_settings import read_settings
@@ -153,6 +151,7 @@ def explain(
         )
         raise GraphValidationError([problem])
     graph, node = plan.graph, plan.graph.nodes[pipe_id]
+    declared = node.metadata
     readers = tuple(
         p for p in graph.get_dependents(pipe_id) if plan.find_pipe_generation(p) is not None
     )
@@ -169,11 +168,11 @@ def explain(
         waited_for_by=tuple(p for p in near if (plan.find_pipe_generation(p) or 0) > number),
         inputs=tuple(_origin(plan, pipe_id, entity) for entity in node.input_entities),
         output=node.output_entity,
-        expectations=_promises(node),
+        expectations=declared.promises() if declared is not None else (),
         readers=readers,
         timing=_timing(plan, pipe_id, durations) if is_forward(plan) else None,
-        sql=node.metadata.sql if node.metadata is not None else None,
-        sql_file=node.metadata.sql_file if node.metadata is not None else None,
+        sql=declared.sql if declared is not None else None,
+        sql_file=declared.sql_file if declared is not None else None,
         stream=_stream(plan, pipe_id),
     )
 
@@ -183,14 +182,6 @@ def _stream(plan: ExecutionPlan, pipe_id: str) -> str | None:
         return None
     settings, _ = read_settings(pipe_id, plan.graph.nodes[pipe_id].tags)
     return settings.text()
-
-
-def _promises(node: PipeNode) -> tuple[str, ...]:
-    pipe = node.metadata
-    if pipe is None:
-        return ()
-    stern = pipe.tags.get(ON_VIOLATION_TAG)
-    return tuple(expected.promise(stern) for expected in pipe.expectations)
 
 
 def _chain(plan: ExecutionPlan, pipe_id: str) -> Iterator[ChainStep]:

@@ -16,8 +16,6 @@ from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import data_flow
 from kindling_airflow.plan_report.routing import lanes_of, route
 
-__all__ = ["BAND_GAP", "BOX_HEIGHT", "Band", "Layout", "Place", "layout_of"]
-
 BOX_HEIGHT = 26
 _ROW = 38  # from row to row
 _COLUMN_GAP = 22  # between the columns of a band

@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-__all__ = ["Schedule", "Work", "list_schedule"]
-
 
 @dataclass(frozen=True, slots=True)
 class Work:

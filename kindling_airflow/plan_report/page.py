@@ -44,9 +44,10 @@ def plan_page(
         ForecastError: a duration is not a positive number.
     """
     style, script = _asset("page.css"), _script()
+    name = one_line(title or f"Execution plan ({plan.strategy})")
     parts = {
         "policy": _policy(style, script),
-        "title": _as_html(title or f"Execution plan ({plan.strategy})"),
+        "title": html.escape(name).encode("ascii", "xmlcharrefreplace").decode(),
         "style": style,
         "plan": json.dumps(page_data(plan, durations), separators=(",", ":")).translate(_INERT),
         "script": script,
@@ -75,7 +76,3 @@ def _policy(style: str, script: str) -> str:
         f"default-src 'none'; style-src {named(style)}; script-src {named(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def _as_html(text: str) -> str:
-    return html.escape(one_line(text)).encode("ascii", "xmlcharrefreplace").decode()

@@ -18,8 +18,6 @@ from kindling_airflow.plan_report.chains import longest_chains
 from kindling_airflow.plan_report.durations import Times, seconds_text
 from kindling_airflow.plan_report.layout import BAND_GAP, BOX_HEIGHT, layout_of
 
-__all__ = ["one_line", "page_data"]
-
 _LONGEST_VALUE = 160
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
-__all__ = ["Lane", "lanes_of", "route"]
-
 Lane = tuple[float, float]
 
 _CLEARANCE = 6  # between an edge and the boxes that it passes

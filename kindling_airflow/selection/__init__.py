@@ -4,7 +4,8 @@
 
     text -- parser --> Selector -- matching: its words, evaluation: its operators --> pipe ids
 
-Nothing recurses and nothing backtracks, so a text from outside can be wrong but cannot do harm.
+Nothing backtracks, and nothing recurses deeper than a hundred parentheses, so a text from outside
+can be wrong but cannot do harm.
 """
 
 from __future__ import annotations

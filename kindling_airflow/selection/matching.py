@@ -13,8 +13,6 @@ from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.pipe_graph import PipeGraph
 from kindling_airflow.selection.syntax import Kind, Word
 
-__all__ = ["pipes_matching", "tag_texts", "unmatched_problems"]
-
 _PREFIXES = [kind.value for kind in Kind if kind.value]
 _MOST_COMPARISONS = 100_000
 """How many ids are compared with misspelt words, all in all: a second or two of work."""

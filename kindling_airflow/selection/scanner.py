@@ -12,8 +12,6 @@ import unicodedata
 from kindling_airflow.common.id_globs import Glob
 from kindling_airflow.selection.syntax import SPECIAL, Kind, Word
 
-__all__ = ["A_WORD", "Scanner", "UnreadableError"]
-
 A_WORD = "write an id, a glob, tag:KEY, tag:KEY=VALUE, entity:ID, reads:ID or writes:ID."
 _A_VALUE = 'write tag:KEY where any value will do, tag:KEY="" for the empty text.'
 _AN_ESCAPE = 'inside double quotes write \\" for a double quote and \\\\ for a backslash.'

@@ -15,8 +15,6 @@ from enum import Enum
 
 from kindling_airflow.common.id_globs import Glob
 
-__all__ = ["SPECIAL", "Around", "Combine", "How", "Kind", "Rebuild", "Selector", "Step", "Word"]
-
 SPECIAL = r'\s,()!+@"'
 """What ends an unquoted word, as the inside of a character class."""
 

@@ -18,8 +18,6 @@ from collections.abc import Callable
 
 from kindling_airflow.translator.task_ids import escaped
 
-__all__ = ["asset_identifier", "asset_namespace"]
-
 _URI = re.compile(r"([a-z][a-z0-9+.\-]*)://(.+)", re.DOTALL)
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.\-/:@]")
 _SECRET = re.compile(r"^[^/@]*:[^/@]*@")  # user and password in front of a host

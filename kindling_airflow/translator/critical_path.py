@@ -14,8 +14,6 @@ from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import DataFlow, data_flow, duration_hint
 from kindling_airflow.translator.options import Barrier
 
-__all__ = ["priority_weights"]
-
 _LARGEST_WEIGHT = 2**31 - 1  # Airflow's database column
 
 

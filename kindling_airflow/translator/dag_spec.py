@@ -15,17 +15,6 @@ from kindling_airflow.tags.stream_settings import Lifetime
 from kindling_airflow.translator.options import OnError
 from kindling_airflow.translator.task_settings import TaskSettings
 
-__all__ = [
-    "DagSpec",
-    "EmptySpec",
-    "GateSpec",
-    "GroupSpec",
-    "NodeSpec",
-    "StopSpec",
-    "StreamTask",
-    "TaskSpec",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class StreamTask:

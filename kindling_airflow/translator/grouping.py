@@ -24,8 +24,6 @@ from kindling_airflow.execution_plan.critical_path import DataFlow
 from kindling_airflow.translator.options import TranslateOptions
 from kindling_airflow.translator.task_ids import group_id, tag_group_id
 
-__all__ = ["Grouped", "grouped"]
-
 
 @dataclass(frozen=True, slots=True)
 class Grouped:

@@ -9,31 +9,18 @@ from enum import Enum
 from typing import Any
 
 from kindling_airflow.common.immutable import EMPTY, freeze
-from kindling_airflow.common.shared_ids import DEFAULT_POOL
+from kindling_airflow.common.shared_ids import DEFAULT_POOL, ErrorStrategy
 from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.data_entities import id_problems
 from kindling_airflow.errors import TranslationError
 from kindling_airflow.tags.stream_settings import LIFETIMES, Lifetime
-from kindling_airflow.translator.task_settings import merged, setting_problems
-
-__all__ = ["UNLIMITED", "Barrier", "Closing", "OnError", "TranslateOptions"]
+from kindling_airflow.translator.task_settings import setting_problems
 
 _GROUP_BY = re.compile(r"generation|tag:.*\S.*", re.DOTALL)
 UNLIMITED = 2**31 - 1
 
 
-class OnError(str, Enum):
-    """What a failed pipe means for the others; the error strategies of ``GenerationExecutor``.
-
-    A pipe that was skipped because it had nothing to do stops no other under any of them.
-    """
-
-    FAIL_FAST = "fail_fast"
-    """Nothing more is started; what runs may end."""
-    CONTINUE = "continue"
-    """Everything runs, whatever failed."""
-    SKIP_DEPENDENTS = "skip_dependents"
-    """What depends on it, directly or not, is not run; everything else is."""
+OnError = ErrorStrategy
 
 
 class Barrier(str, Enum):
@@ -62,14 +49,11 @@ class TranslateOptions:
         dag_id: the DAG's id.
         pool: the pool that limits how many pipes run at once.
         width: the pool's slots, at least 1.
-        pool_slots: slots that one pipe takes; None: what its tag says, else 1.
-        retries: how often a failed task is tried again; None: what its tag says, else 0.
-        retry_delay_seconds: pause before a retry; None: what its tag says, else 300.
         on_error: what a failed pipe means for the others.
         barrier: what a pipe waits for beyond its own inputs.
         group_by: what the UI shows as groups: ``generation``, or ``tag:<name>``.
         pools: the slots of further pools that overrides name.
-        settings: further settings of every task, see
+        settings: the settings of every task, see
             :class:`~kindling_airflow.translator.task_settings.TaskSettings`.
         overrides: settings by glob over the pipe ids; the more specific pattern wins.
         assets: what the identifiers of the entities' assets begin with; None for no assets.
@@ -85,9 +69,6 @@ class TranslateOptions:
     dag_id: str
     pool: str
     width: int = 4
-    pool_slots: int | None = None
-    retries: int | None = None
-    retry_delay_seconds: float | None = None
     on_error: OnError = OnError.SKIP_DEPENDENTS
     barrier: Barrier = Barrier.NONE
     group_by: str = "generation"
@@ -100,8 +81,9 @@ class TranslateOptions:
     duration_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        problems = [*_id_problems(self), *_slot_problems(self), *_word_problems(self)]
-        problems += setting_problems(self.task_settings)
+        problems = [*id_problems("dag_id", self.dag_id), *id_problems("pool", self.pool)]
+        problems += [*_slot_problems(self), *_word_problems(self)]
+        problems += setting_problems(self.settings)
         problems += [
             f"overrides: {pattern!r} must be a mapping of settings, not {said!r}\n"
             "  Fix: write them as a mapping, such as {'retries': 2}."
@@ -115,12 +97,6 @@ class TranslateOptions:
         for name in ("pools", "settings", "overrides"):
             object.__setattr__(self, name, freeze(getattr(self, name)))
 
-    @property
-    def task_settings(self) -> Mapping[str, Any]:
-        """What is set for every pipe, as one layer of settings."""
-        plain = {name: getattr(self, name) for name in _PLAIN}
-        return merged({k: v for k, v in plain.items() if v is not None}, self.settings)
-
     def width_of(self, pool: str) -> int | None:
         """Return how many slots a pool has, as far as the deployment sets it."""
         if pool == self.pool:
@@ -128,12 +104,7 @@ class TranslateOptions:
         return self.pools.get(pool, UNLIMITED if pool == DEFAULT_POOL else None)
 
 
-_PLAIN = ("pool_slots", "retries", "retry_delay_seconds")
 _WORDS: Mapping[str, type[Enum]] = {"on_error": OnError, "barrier": Barrier, "closing": Closing}
-
-
-def _id_problems(options: TranslateOptions) -> list[str]:
-    return [*id_problems("dag_id", options.dag_id), *id_problems("pool", options.pool)]
 
 
 def _slot_problems(options: TranslateOptions) -> list[str]:

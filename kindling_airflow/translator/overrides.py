@@ -23,14 +23,6 @@ from kindling_airflow.translator.task_settings import (
     tag_settings,
 )
 
-__all__ = [
-    "override_problems",
-    "resolved_settings",
-    "setting_tag_problems",
-    "settings_by_pipe",
-    "unmatched_patterns",
-]
-
 _Tags = Mapping[str, Mapping[str, Any]]
 
 
@@ -72,7 +64,7 @@ def resolved_settings(
         own = {**defaults[pipe_id], **tagged} if pipe_id in defaults else tagged
         kind = (patterns, canonical_json(own) if own else "")
         if kind not in made:
-            layers = [options.task_settings, *(options.overrides[pattern] for pattern in patterns)]
+            layers = [options.settings, *(options.overrides[pattern] for pattern in patterns)]
             said: Mapping[str, Any] = own
             for layer in layers:
                 said = merged(said, layer)

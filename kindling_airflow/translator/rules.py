@@ -27,8 +27,6 @@ from kindling_airflow.translator.dag_spec import EmptySpec
 from kindling_airflow.translator.options import Barrier, Closing, OnError, TranslateOptions
 from kindling_airflow.translator.task_ids import OUTCOME_ID, join_id
 
-__all__ = ["ALL_SUCCESS", "NONE_FAILED", "ONE_SUCCEEDED", "barriers", "outcome", "pipe_rule"]
-
 NONE_FAILED = "none_failed"
 _ALL_DONE = "all_done"
 ALL_SUCCESS = "all_success"

@@ -17,8 +17,6 @@ from kindling_airflow.common.redaction import document_without_secrets
 from kindling_airflow.translator.options import TranslateOptions
 from kindling_airflow.translator.task_settings import TAGS, spark_property, tag_settings
 
-__all__ = ["SettingSource", "layers_of", "setting_sources"]
-
 _Path = tuple[str, ...]
 _Layers = Sequence[tuple[str, Mapping[str, Any]]]
 _MERGED: tuple[_Path, ...] = (
@@ -73,7 +71,7 @@ def layers_of(
     layers += [
         (f"tag {tag!r}", {TAGS[tag]: tag_settings(tags)[TAGS[tag]]}) for tag in TAGS if tag in tags
     ]
-    layers.append(("definition", options.task_settings))
+    layers.append(("definition", options.settings))
     layers += [
         (f"override {pattern!r}", options.overrides[pattern])
         for pattern in sorted(options.overrides, key=glob_specificity)
@@ -98,8 +96,8 @@ def setting_sources(layers: _Layers) -> tuple[SettingSource, ...]:
                 shown = spark_property(value) if path[:2] in _PROPERTIES else thaw(value)
                 said.setdefault(path, []).append((source, shown))
     return tuple(
-        SettingSource(path, _shown(path, found[-1][1]), found[-1][0], _covered(found))
-        for path, found in sorted(said.items())
+        SettingSource(path, _shown(path, value), source, tuple([name for name, _ in covered]))
+        for path, (*covered, (source, value)) in sorted(said.items())
     )
 
 
@@ -110,10 +108,6 @@ def _flat(layer: Mapping[str, Any], path: _Path) -> Iterator[tuple[_Path, Any]]:
             yield from _flat(value, inner)
         else:
             yield inner, value
-
-
-def _covered(found: Sequence[tuple[str, Any]]) -> tuple[str, ...]:
-    return tuple(source for source, _ in found[:-1])
 
 
 def _shown(path: _Path, value: Any) -> Any:

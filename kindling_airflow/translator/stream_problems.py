@@ -16,8 +16,6 @@ from kindling_airflow.translator.options import UNLIMITED, Barrier, OnError, Tra
 from kindling_airflow.translator.streams import Streaming
 from kindling_airflow.translator.task_settings import TaskSettings
 
-__all__ = ["lifetime_problem", "option_problems", "task_problems", "trigger_problems"]
-
 
 def lifetime_problem(
     plan: ExecutionPlan, lifetime: Lifetime | None, streaming: Streaming | None
@@ -48,22 +46,19 @@ def option_problems(
     has_batch = len(streaming.settings) < len(plan.pipe_ids)
     if said != usual and not (has_batch and said == OnError.FAIL_FAST):
         yield (
-            f"on_error {said.value!r} is not supported here: once a stream has failed "
-            "permanently, all "
-            "streams of the run are stopped\n"
+            f"on_error {said.value!r} is not supported here: once a stream has failed permanently, "
+            "all streams of the run are stopped\n"
             f"  Fix: use {usual.value!r}, the default."
         )
     if options.barrier != Barrier.NONE:
         yield (
             f"barrier {options.barrier.value!r} is not supported here: streams do not end, and "
-            "each "
-            "generation of them has a gate\n  Fix: remove it."
+            "each generation of them has a gate\n  Fix: remove it."
         )
     if options.group_by != "generation":
         yield (
-            f"group_by {options.group_by!r} is not supported with streams: each generation of "
-            "them has "
-            "its gate\n  Fix: use group_by 'generation'."
+            f"group_by {options.group_by!r} is not supported with streams: each generation of them "
+            "has its gate\n  Fix: use group_by 'generation'."
         )
     yield from trigger_problems(streaming)
 
@@ -100,8 +95,7 @@ def task_problems(
     if in_clusters:
         yield (
             f"{some_pipes(in_clusters)} would run in cluster mode, where a driver can neither "
-            "report "
-            "that its stream is ready nor be asked to stop\n"
+            "report that its stream is ready nor be asked to stop\n"
             "  Fix: set deploy_mode: client for streams; their executors may be anywhere."
         )
     for limit, pipe_ids in limited.items():

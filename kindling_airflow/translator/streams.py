@@ -34,8 +34,6 @@ from kindling_airflow.translator.rules import ALL_SUCCESS, NONE_FAILED, ONE_SUCC
 from kindling_airflow.translator.task_ids import OUTCOME_ID, gate_id, group_id
 from kindling_airflow.translator.task_settings import STREAM_DEFAULTS
 
-__all__ = ["Edges", "Streaming", "Wired", "forward_plan", "streaming_part"]
-
 Edges = tuple[tuple[str, ...], str, StreamTask | None]
 """What a pipe's task waits for, its trigger rule, and what makes it the task of a stream."""
 

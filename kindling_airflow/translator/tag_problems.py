@@ -11,8 +11,6 @@ from kindling_airflow.tags.registry import value_problems
 from kindling_airflow.tags.unknown_tags import unknown_tag_problems
 from kindling_airflow.translator.overrides import setting_tag_problems
 
-__all__ = ["measure_problems", "pipe_tag_problems"]
-
 Tags = Mapping[str, Mapping[str, Any]]
 
 

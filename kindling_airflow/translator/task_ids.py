@@ -19,16 +19,6 @@ import re
 
 from kindling_airflow.common.shared_ids import STOP_ID
 
-__all__ = [
-    "OUTCOME_ID",
-    "escaped",
-    "gate_id",
-    "group_id",
-    "join_id",
-    "tag_group_id",
-    "task_id",
-]
-
 OUTCOME_ID = "kindling_outcome"
 
 _LONGEST = 200  # Airflow allows 250; what is built from a task id wants room

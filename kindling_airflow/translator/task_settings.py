@@ -26,20 +26,6 @@ from kindling_airflow.tags.names import (
 from kindling_airflow.tags.registry import read_task_tags, tag_row
 from kindling_airflow.tags.values import COUNT, LIMIT, TEXT, Value
 
-__all__ = [
-    "CALLBACKS",
-    "STREAM_DEFAULTS",
-    "TAGS",
-    "TASK_KEYS",
-    "TaskSettings",
-    "argument_problems",
-    "frozen_settings",
-    "merged",
-    "setting_problems",
-    "spark_property",
-    "tag_settings",
-]
-
 CALLBACKS = (
     *("on_execute_callback", "on_failure_callback", "on_retry_callback"),
     *("on_skipped_callback", "on_success_callback"),

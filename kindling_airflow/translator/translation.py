@@ -41,8 +41,6 @@ from kindling_airflow.translator.tag_problems import measure_problems
 from kindling_airflow.translator.task_ids import task_id
 from kindling_airflow.translator.task_settings import TaskSettings
 
-__all__ = ["translate"]
-
 
 def translate(
     plan: ExecutionPlan, options: TranslateOptions, streaming: Streaming | None = None

@@ -22,9 +22,6 @@ def test_only_the_ids_are_indispensable() -> None:
         "dag_id": "shop",
         "pool": "shop_pool",
         "width": 4,
-        "pool_slots": None,
-        "retries": None,
-        "retry_delay_seconds": None,
         "on_error": OnError.SKIP_DEPENDENTS,
         "barrier": Barrier.NONE,
         "group_by": "generation",
@@ -39,8 +36,9 @@ def test_only_the_ids_are_indispensable() -> None:
 
 
 def test_the_least_values_are_allowed() -> None:
-    least = TranslateOptions("d", "p", width=1, pool_slots=1, retries=0, retry_delay_seconds=0)
-    assert (least.width, least.retry_delay_seconds) == (1, 0)
+    settings = {"pool_slots": 1, "retries": 0, "retry_delay_seconds": 0}
+    least = TranslateOptions("d", "p", width=1, settings=settings)
+    assert (least.width, least.settings) == (1, settings)
 
 
 def test_options_cannot_change() -> None:
@@ -80,9 +78,8 @@ def test_what_is_handed_over_can_change_and_the_options_do_not() -> None:
 
 
 def test_all_problems_are_reported_at_once() -> None:
-    text = refusal(
-        " shop", "", width=0, pool_slots=True, retries=-1, retry_delay_seconds=float("nan")
-    )
+    settings = {"pool_slots": True, "retries": -1, "retry_delay_seconds": float("nan")}
+    text = refusal(" shop", "", width=0, settings=settings)
     assert text == (
         "6 problems in the translation of the plan:\n"
         "1. DAG ' shop': dag_id must be a non-empty string without surrounding spaces: ' shop'\n"
@@ -98,21 +95,22 @@ def test_all_problems_are_reported_at_once() -> None:
 @pytest.mark.parametrize("value", [0, -1, 2.0, "2", True])
 @pytest.mark.parametrize("name", ["width", "pool_slots"])
 def test_slots_are_whole_numbers_from_one_on(name: str, value: object) -> None:
-    assert refusal(**{name: value}) == (
+    said = {name: value}
+    assert refusal(**(said if name == "width" else {"settings": said})) == (
         f"DAG 'shop': {name} must be a whole number of at least 1, not {value!r}"
     )
 
 
 @pytest.mark.parametrize("value", [-1, 1.0, "1", False])
 def test_retries_are_a_whole_number(value: object) -> None:
-    assert refusal(retries=value) == (
+    assert refusal(settings={"retries": value}) == (
         f"DAG 'shop': retries must be a whole number of at least 0, not {value!r}"
     )
 
 
 @pytest.mark.parametrize("value", [-0.1, float("inf"), "5", True])
 def test_retry_delay_is_a_number_of_seconds(value: object) -> None:
-    assert refusal(retry_delay_seconds=value) == (
+    assert refusal(settings={"retry_delay_seconds": value}) == (
         "DAG 'shop': retry_delay_seconds must be a number of seconds from 0 to a year, "
         f"not {value!r}"
     )

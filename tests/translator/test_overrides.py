@@ -42,13 +42,13 @@ class TestLayers:
         assert TaskSettings(pool="main").to_json() == {"pool": "main", "pool_slots": 1}
 
     def test_what_is_said_of_all_holds_for_all(self) -> None:
-        assert set(said("retries", retries=2).values()) == {2}
+        assert set(said("retries", settings={"retries": 2}).values()) == {2}
         assert set(said("queue", settings={"queue": "night"}).values()) == {"night"}
 
     def test_tags_yield_to_the_definition_and_the_definition_to_an_override(self) -> None:
         tags = {"a": {"retry.attempts": 5}, "b": {"retry.attempts": 5}}
         assert said("retries", "a, b, c", tags) == {"a": 5, "b": 5, "c": None}
-        assert said("retries", "a, b, c", tags, retries=1) == {"a": 1, "b": 1, "c": 1}
+        assert said("retries", "a, b, c", tags, settings={"retries": 1}) == {"a": 1, "b": 1, "c": 1}
         over = {"b": {"retries": 7}}
         assert said("retries", "a, b, c", tags, overrides=over) == {"a": 5, "b": 7, "c": None}
 
@@ -71,7 +71,9 @@ class TestLayers:
         assert said(name, tags=tags, overrides=over)["bronze.orders"] is None
 
     def test_slots_that_are_taken_away_are_one_again(self) -> None:
-        found = said("pool_slots", pool_slots=2, overrides={"gold.*": {"pool_slots": None}})
+        found = said(
+            "pool_slots", settings={"pool_slots": 2}, overrides={"gold.*": {"pool_slots": None}}
+        )
         assert (found["gold.orders"], found["silver.orders"]) == (1, 2)
 
     def test_a_weight_may_take_the_place_of_the_critical_paths(self) -> None:
@@ -217,7 +219,7 @@ class TestPools:
         assert said("pool_slots", "a", pools={"heavy": 3}, overrides={"a": over["a"]}) == {"a": 3}
 
     def test_many_pipes_of_one_kind_are_one_problem(self) -> None:
-        assert refusal("a, b, c", width=1, pool_slots=2) == (
+        assert refusal("a, b, c", width=1, settings={"pool_slots": 2}) == (
             "DAG 'shop': pipe 'a' (and 2 more) takes 2 slots, but pool 'main' has a width of 1: "
             "no such task could ever start\n"
             "  Fix: raise the width, or lower the slots per pipe."

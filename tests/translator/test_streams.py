@@ -237,7 +237,9 @@ def test_a_stream_that_lives_on_is_tried_again_and_again_unless_somebody_says_ot
     assert (found["alert"].retries, found["alert"].retry_delay_seconds) == (3, 10)
     assert (found["clean"].retries, found["clean"].retry_delay_seconds) == (1, 10)
     assert found["daily"].retries is None
-    assert {task.settings.retries for task in spec(hybrid(), retries=2).tasks()} == {2}
+    assert {task.settings.retries for task in spec(hybrid(), settings={"retries": 2}).tasks()} == {
+        2
+    }
     ending = spec(hybrid(), lifetime="available_now")
     assert {task.settings.retries for task in ending.tasks()} == {None}
 
@@ -355,7 +357,9 @@ def test_a_limit_of_time_is_refused_where_a_stream_lives_longer() -> None:
     assert refusal(limited, lifetime="bounded", duration_seconds=60) == (text.format("60 s"),)
     assert spec(limited, lifetime="bounded", duration_seconds=59).lifetime == "bounded"
     assert spec(limited, lifetime="available_now").lifetime == "available_now"
-    assert spec(plan(HYBRID, "hybrid", streams("ingest", "clean", "alert")), retries=1)
+    assert spec(
+        plan(HYBRID, "hybrid", streams("ingest", "clean", "alert")), settings={"retries": 1}
+    )
 
 
 def test_options_that_make_no_sense_for_streams_are_refused_at_once() -> None:

@@ -176,7 +176,8 @@ class TestEdges:
 
 class TestTasks:
     def test_options_are_carried_through_to_every_task(self) -> None:
-        dag = spec(DIAMOND, width=6, pool_slots=3, retries=2, retry_delay_seconds=1.5)
+        settings = {"pool_slots": 3, "retries": 2, "retry_delay_seconds": 1.5}
+        dag = spec(DIAMOND, width=6, settings=settings)
         assert (dag.dag_id, dag.pool, dag.width) == ("shop", "shop_pool", 6)
         for task in dag.tasks():
             assert (task.settings.pool, task.settings.pool_slots) == ("shop_pool", 3)

@@ -27,8 +27,6 @@ from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.common.shared_ids import SELECT_PARAM
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 
-__all__ = ["show_backfill"]
-
 
 def show_backfill(args: argparse.Namespace) -> int:
     """Print the plan; the status is 1 if Airflow would reject the backfill."""
@@ -124,7 +122,9 @@ def _slots(compiled: Any, request: Request, now: datetime) -> Iterator[Slot]:
         interval = info.data_interval
         if interval is not None:
             if interval.end < now:  # Airflow omits intervals that have not ended
-                yield Slot(_utc(info.logical_date), interval.start, interval.end)
+                day: Any = info.logical_date
+                key = day.astimezone(timezone.utc).isoformat()
+                yield Slot(key, interval.start, interval.end)
             continue
         run = SimpleNamespace(
             partition_key=info.partition_key, partition_date=getattr(info, "partition_date", None)
@@ -206,7 +206,3 @@ def _date(text: str) -> datetime:
     if zone == "system":
         return date.astimezone()
     return date.replace(tzinfo=timezone.utc if zone.lower() == "utc" else ZoneInfo(zone))
-
-
-def _utc(time: Any) -> str:
-    return str(time.astimezone(timezone.utc).isoformat())

@@ -8,8 +8,6 @@ from typing import Any
 
 from kindling_airflow.cli.backfill.backfill_plan import Slot, StoredDag
 
-__all__ = ["stored_dag"]
-
 
 def stored_dag(
     dag_id: str, slots: Sequence[Slot]

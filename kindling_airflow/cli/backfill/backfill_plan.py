@@ -16,8 +16,6 @@ from kindling_airflow.common.wording import counted
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.tags.intervals import interval_column_of, write_mode_of
 
-__all__ = ["BackfillPlan", "Request", "Slot", "StoredDag", "Write", "plan_backfill", "writes_of"]
-
 _MOST_SHOWN = 12
 _AIRFLOWS_MAX_RUNS = 10
 _HOW = {
@@ -264,7 +262,7 @@ def _schedule_notes(
 
 
 def _table_notes(request: Request, runs: Sequence[Slot], writes: Sequence[Write]) -> Iterator[str]:
-    several = _at_once(request) > 1
+    several = (request.at_once or _AIRFLOWS_MAX_RUNS) > 1
     interval = "the earliest interval" if request.backwards else "the latest interval"
     stays = "the run that publishes last" if several else interval
     replaced = ", ".join(repr(w.entity_id) for w in writes if w.mode == "overwrite")
@@ -279,10 +277,6 @@ def _table_notes(request: Request, runs: Sequence[Slot], writes: Sequence[Write]
             f"runs of this range had a selection of pipes ({kept}), which Airflow would keep; the "
             "command below removes it"
         )
-
-
-def _at_once(request: Request) -> int:
-    return request.at_once or _AIRFLOWS_MAX_RUNS
 
 
 _Part = tuple[Mapping[str, Any] | None, Sequence[Slot]]

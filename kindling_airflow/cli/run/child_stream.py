@@ -7,8 +7,6 @@ from typing import Any
 
 from kindling_airflow.common.immutable import EMPTY
 
-__all__ = ["ChildStream"]
-
 _NOT_YET: Mapping[str, Any] = {"active": True, "ready": False, "error": None}
 
 

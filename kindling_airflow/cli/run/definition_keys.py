@@ -16,8 +16,6 @@ from kindling_airflow.common.immutable import thaw
 if TYPE_CHECKING:
     from kindling_airflow.definitions.definition import Definition
 
-__all__ = ["KEYS", "Held", "is_template", "kind_of", "notes_on_keys"]
-
 
 class Held(str, Enum):
     """How a key applies in one process."""

@@ -6,13 +6,12 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone, tzinfo
+from pathlib import Path
 from typing import Any
 
 from kindling_airflow.cli.sources.source import Source
 from kindling_airflow.common.durations import iso_datetime
 from kindling_airflow.errors import WrongCallError
-
-__all__ = ["check_has_interval", "checked_interval", "run_name", "run_parameters"]
 
 
 def run_parameters(source: Source, args: argparse.Namespace) -> dict[str, Any]:
@@ -92,6 +91,22 @@ def run_name(
     if interval is None:
         return f"run of {source.path.name} at {now.isoformat()}"
     return f"run of {source.path.name} for {interval[0]} to {interval[1]}"
+
+
+def chosen_place(key: str, source: Source, args: argparse.Namespace, default: str = "") -> str:
+    """Return the ``warehouse`` or ``checkpoints`` of the command, else that of the definition.
+
+    Raises:
+        WrongCallError: that of the definition is a template.
+    """
+    given = getattr(args, key)
+    root: str = given or getattr(source.definition, key, None) or default
+    if given is None and "{{" in root:
+        raise WrongCallError(
+            f"the definition's {key} {root!r} is a template, which only Airflow can render: "
+            f"set --{key}"
+        )
+    return root if not root or "://" in root else str(Path(root).resolve())
 
 
 def check_has_interval(source: Source, interval: tuple[str, str] | None) -> None:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from kindling_airflow.common.redaction import without_secrets
 
-__all__ = ["RunLog"]
-
 
 class RunLog:
     """A logger, and its provider, that appends to a file which other processes append to.

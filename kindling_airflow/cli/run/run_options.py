@@ -18,8 +18,6 @@ from kindling_airflow.tags.names import ATTEMPTS_TAG, RETRY_INTERVAL_TAG, TIMEOU
 from kindling_airflow.translator import TaskSettings, TranslateOptions
 from kindling_airflow.translator.overrides import settings_by_pipe, unmatched_patterns
 
-__all__ = ["run_options"]
-
 _DEFAULT_RETRY_DELAY = 30.0
 _AIRFLOWS_FACTOR = 2.0  # the meaning of true
 

@@ -17,8 +17,6 @@ from kindling_airflow.cli.run.definition_keys import is_template
 from kindling_airflow.cli.sources.source import Source
 from kindling_airflow.common.immutable import EMPTY
 
-__all__ = ["session_environment", "session_properties"]
-
 _DEFAULTS = {
     "spark.master": "local[*]",
     "spark.ui.enabled": "false",

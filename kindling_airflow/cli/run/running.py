@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timezone, tzinfo
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ from kindling_airflow.cli.run.definition_keys import notes_on_keys
 from kindling_airflow.cli.run.run_arguments import (
     check_has_interval,
     checked_interval,
+    chosen_place,
     run_name,
     run_parameters,
 )
@@ -39,7 +40,13 @@ from kindling_airflow.cli.run.run_options import run_options
 from kindling_airflow.cli.run.run_session import session_environment, session_properties
 from kindling_airflow.cli.run.spark_child import SparkChild
 from kindling_airflow.cli.run.stream_lifetime import StreamLifetime, read_lifetime
-from kindling_airflow.cli.run.stream_run import STYLES, StreamEnd, run_streams, undrained
+from kindling_airflow.cli.run.stream_run import (
+    STYLES,
+    StreamEnd,
+    change_line,
+    run_streams,
+    undrained,
+)
 from kindling_airflow.cli.sources.source import Source, read_source
 from kindling_airflow.common.immutable import freeze
 from kindling_airflow.errors import DeclarationError, WrongCallError
@@ -55,8 +62,6 @@ if TYPE_CHECKING:
     from kindling_airflow.execution_plan import ExecutionPlan
     from kindling_airflow.generation_executor.results import ExecutionResult
     from kindling_airflow.manifest import Manifest
-
-__all__ = ["run_plan"]
 
 _YEAR = 31_536_000
 
@@ -74,7 +79,9 @@ def run_plan(args: argparse.Namespace) -> int:
         )
     if args.project is not None and (source.path.is_dir() or source.definition is not None):
         raise WrongCallError(f"--project applies to a manifest, and {args.source!r} is not one")
-    interval = checked_interval(args, _zone(source))
+    definition = source.definition
+    zone = timezone.utc if definition is None else zone_named(definition.timezone)
+    interval = checked_interval(args, zone)
     life = read_lifetime(source, args)
     batch = tuple(p for p in source.plan.pipe_ids if not life.lives_on or p not in life.streams)
     if batch:
@@ -87,7 +94,7 @@ def run_plan(args: argparse.Namespace) -> int:
         pipe_id="",
         project_root=str(project.root),
         modules=project.base.modules,
-        warehouse=_warehouse(source, args),
+        warehouse=chosen_place("warehouse", source, args, "warehouse"),
         plan_digest=source.plan.digest,
         run_id=run_name(source, args, interval, datetime.now(timezone.utc)),
         interval_start=interval[0] if interval else None,
@@ -121,7 +128,7 @@ def run_plan(args: argparse.Namespace) -> int:
 
 def _check_places(plan: ExecutionPlan, manifest: Manifest, warehouse: str) -> None:
     """Raise if two entities have the same location, now that the warehouse is known."""
-    pipes = filter(None, map(manifest.get_pipe_definition, plan.pipe_ids))
+    pipes = manifest.definitions_of(plan.pipe_ids)
     problems = place_problems(pipes, manifest.entities, warehouse, os.path.realpath)
     if problems:
         raise DeclarationError(problems)
@@ -165,22 +172,6 @@ def _check(args: argparse.Namespace) -> None:
             raise WrongCallError(f"--conf {pair!r}: must be KEY=VALUE")
 
 
-def _warehouse(source: Source, args: argparse.Namespace) -> str:
-    configured = source.definition.warehouse if source.definition is not None else None
-    root: str = args.warehouse or configured or "warehouse"
-    if args.warehouse is None and "{{" in root:
-        raise WrongCallError(
-            f"the definition's warehouse {root!r} is a template, which only Airflow can render: "
-            "set --warehouse"
-        )
-    return root if "://" in root else str(Path(root).resolve())
-
-
-def _zone(source: Source) -> tzinfo:
-    """Return the time zone of timestamps without an offset."""
-    return timezone.utc if source.definition is None else zone_named(source.definition.timezone)
-
-
 def _notes(source: Source, args: argparse.Namespace, life: StreamLifetime) -> Iterator[str]:
     """Yield the keys of the definition that this run ignores, or applies in another way."""
     definition = source.definition
@@ -215,9 +206,7 @@ def _progress(plan: ExecutionPlan, console: Console) -> Iterator[Progress]:
         def ended(_sender: Any, *, pipe_id: str, result: Any, **_: Any) -> None:
             running.pop(pipe_id, None)
             status = result.status.value
-            line = Text(f"  {status:<8} ", style=STYLES.get(status, ""))
-            line.append(f"{pipe_id} ({result.duration_seconds:.1f} s)", style="default")
-            progress.console.print(line)
+            progress.console.print(change_line(status, pipe_id, result.duration_seconds))
             progress.update(bar, advance=1, running=", ".join(running))
 
         with ExitStack() as stack:

@@ -25,8 +25,6 @@ from kindling_airflow.common.redaction import secret_values, without_secrets
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.protocol.contracts import RunRequest
 
-__all__ = ["SparkChild"]
-
 _MAIN = Path(__file__).resolve().parents[2] / "runner" / "session" / "main.py"
 _GRACE_SECONDS = 30.0
 _STATUS_SECONDS = 5.0

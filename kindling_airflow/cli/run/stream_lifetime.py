@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from pathlib import Path
 
+from kindling_airflow.cli.run.run_arguments import chosen_place
 from kindling_airflow.cli.sources.source import Source
 from kindling_airflow.common.durations import seconds_of
-from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.definitions.plan_checks import stream_type_problems
 from kindling_airflow.errors import TranslationError, WrongCallError
 from kindling_airflow.execution_plan import ExecutionPlan
-from kindling_airflow.tags.stream_checks import check_streams
 from kindling_airflow.tags.stream_settings import Lifetime
 from kindling_airflow.translator.stream_problems import trigger_problems
-from kindling_airflow.translator.streams import Streaming, forward_plan, streaming_part
-
-__all__ = ["StreamLifetime", "read_lifetime"]
+from kindling_airflow.translator.streams import forward_plan, streaming_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +58,17 @@ def read_lifetime(source: Source, args: argparse.Namespace) -> StreamLifetime:
                 raise WrongCallError(f"{shown} applies to streams, and the plan has none")
         return StreamLifetime(source.plan)
     streams = tuple(streaming.settings)
-    problems = [*_declared_problems(source, streaming), *trigger_problems(streaming)]
+    plan, project = source.plan, source.project
+    problems = [] if project is None else stream_type_problems(plan, project.manifest, streaming)
+    problems += trigger_problems(streaming)
     if problems:
         raise TranslationError(problems)
-    plan = source.plan
     return StreamLifetime(
         plan if streaming.lives_on else forward_plan(plan),
         streams,
         streaming.lives_on,
         streaming.seconds,
-        _checkpoints(source, args),
+        chosen_place("checkpoints", source, args),
     )
 
 
@@ -88,24 +86,3 @@ def _lifetime(source: Source, args: argparse.Namespace) -> tuple[Lifetime | None
     if source.definition is None:
         return None, None
     return source.definition.lifetime, source.definition.duration
-
-
-def _declared_problems(source: Source, streaming: Streaming) -> list[str]:
-    if source.project is None:
-        return []
-    declared = source.project.manifest
-    found = map(declared.pipes.get_pipe_definition, source.plan.pipe_ids)
-    pipes = [pipe for pipe in found if isinstance(pipe, PipeMetadata)]
-    streams, lives_on = streaming.settings, streaming.lives_on
-    return check_streams(pipes, declared.entities, streams, consumers_first=lives_on)
-
-
-def _checkpoints(source: Source, args: argparse.Namespace) -> str:
-    configured = source.definition.checkpoints if source.definition is not None else None
-    root: str = args.checkpoints or configured or ""
-    if args.checkpoints is None and "{{" in root:
-        raise WrongCallError(
-            f"the definition's checkpoints {root!r} is a template, which only Airflow can render: "
-            "set --checkpoints"
-        )
-    return root if not root or "://" in root else str(Path(root).resolve())

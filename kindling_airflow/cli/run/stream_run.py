@@ -25,8 +25,6 @@ from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.generation_executor import GenerationExecutor, StreamingExecution, signals
 from kindling_airflow.generation_executor.results import ExecutionInterrupted, ExecutionResult
 
-__all__ = ["STYLES", "StreamEnd", "progress_of", "run_streams", "undrained"]
-
 STYLES = {
     "success": "green",
     "failed": "red",
@@ -106,6 +104,12 @@ def _watched(
         return StreamEnd(execution.stop(), interrupted=True)
 
 
+def change_line(status: str, pipe_id: str, seconds: float) -> Text:
+    """Return the line about a change of a pipe's status."""
+    line = Text(f"  {status:<8} ", style=STYLES.get(status, ""))
+    return line.append(f"{pipe_id} ({seconds:.1f} s)", style="default")
+
+
 def undrained(result: ExecutionResult) -> tuple[str, ...]:
     """Return the streams that were stopped before they had processed all available data."""
     return tuple(
@@ -125,18 +129,13 @@ def _screen(console: Console, child: SparkChild, plan: ExecutionPlan) -> Iterato
     """Print the changes of pipes, and on a terminal the state of the streams below."""
     streams = frozenset(plan.streaming_pipes())
 
-    def say(what: str, pipe_id: str, seconds: float) -> None:
-        line = Text(f"  {what:<8} ", style=STYLES.get(what, ""))
-        line.append(f"{pipe_id} ({seconds:.1f} s)", style="default")
-        console.print(line)
-
     def ready(_sender: Any, *, result: Any, **_: Any) -> None:
         for pipe in result.pipe_results:
             if pipe.pipe_id in streams:
-                say("ready", pipe.pipe_id, pipe.duration_seconds)
+                console.print(change_line("ready", pipe.pipe_id, pipe.duration_seconds))
 
     def ended(_sender: Any, *, pipe_id: str, result: Any, **_: Any) -> None:
-        say(result.status.value, pipe_id, result.duration_seconds)
+        console.print(change_line(result.status.value, pipe_id, result.duration_seconds))
 
     with ExitStack() as stack:
         stack.enter_context(signals.generation_completed.connected_to(ready))

@@ -5,20 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kindling_airflow.data_pipes import PipeMetadata
+from kindling_airflow.definitions.plan_checks import stream_type_problems
 from kindling_airflow.deployment.package_content import project_files
 from kindling_airflow.deployment.project_package import package_problems, read_info
 from kindling_airflow.errors import DeclarationError, DefinitionError
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.manifest import Manifest
-from kindling_airflow.tags.stream_checks import check_streams
 from kindling_airflow.translator.streams import streaming_part
 from kindling_airflow.translator.tag_problems import pipe_tag_problems
 
 if TYPE_CHECKING:
     from kindling_airflow.definitions.definition import Definition
-
-__all__ = ["check_in_full", "check_package_files"]
 
 
 def check_in_full(plan: ExecutionPlan, declared: Manifest | None) -> None:
@@ -36,13 +33,7 @@ def check_in_full(plan: ExecutionPlan, declared: Manifest | None) -> None:
     if streaming is not None:
         problems += streaming.problems
     if declared is not None:
-        found = map(declared.get_pipe_definition, plan.pipe_ids)
-        problems += check_streams(
-            [pipe for pipe in found if isinstance(pipe, PipeMetadata)],
-            declared.entities,
-            () if streaming is None else tuple(streaming.settings),
-            consumers_first=streaming is not None and streaming.lives_on,
-        )
+        problems += stream_type_problems(plan, declared, streaming)
     if problems:
         raise DeclarationError(problems)
 

@@ -15,8 +15,6 @@ from kindling_airflow.errors import SourceError, WrongCallError
 from kindling_airflow.manifest import Manifest
 from kindling_airflow.manifest.harvest import harvest, is_current
 
-__all__ = ["project_of"]
-
 
 def project_of(path: Path, manifest: Manifest, args: argparse.Namespace) -> Path | None:
     """Return the folder that a manifest's modules are imported from.

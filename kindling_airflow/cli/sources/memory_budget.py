@@ -11,8 +11,6 @@ from kindling_airflow.common.immutable import freeze
 from kindling_airflow.errors import WrongCallError
 from kindling_airflow.execution_plan import ExecutionPlan
 
-__all__ = ["read_budget", "shared_lines", "with_budget"]
-
 _AMOUNT = re.compile(r"(?P<number>[0-9]+)(?P<unit>[kmgt]?)b?", re.IGNORECASE)
 _RECOMMENDED = "cache_recommendations"
 _COUNTED = "cache_candidate_count"

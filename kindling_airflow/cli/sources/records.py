@@ -23,8 +23,6 @@ from kindling_airflow.errors import DeclarationError
 from kindling_airflow.manifest import ENTITY_FIELDS, PIPE_FIELDS, Manifest
 from kindling_airflow.tags.column_checks import declared_columns
 
-__all__ = ["manifest_of_records"]
-
 _PIPE_FIELDS = (*PIPE_FIELDS, "expectations", "sql", "sql_file")
 
 

@@ -27,8 +27,7 @@ from kindling_airflow.manifest import Manifest
 if TYPE_CHECKING:
     from kindling_airflow.definitions.compile import Planned
     from kindling_airflow.definitions.definition import Definition
-
-__all__ = ["Project", "Source", "definition_in", "existing_path", "read_durations", "read_source"]
+    from kindling_airflow.translator.streams import Streaming
 
 _SHOWN = 5
 
@@ -66,6 +65,13 @@ class Source:
     project: Project | None = None
     definition: Definition | None = None
     chosen: bool = False
+
+    def streaming(self) -> Streaming | None:
+        """Return the streams of its plan under the definition's lifetime; None if it has none."""
+        from kindling_airflow.translator.streams import streaming_part
+
+        lifetime = None if self.definition is None else self.definition.lifetime
+        return streaming_part(self.plan, lifetime)
 
 
 def existing_path(name: str) -> Path:

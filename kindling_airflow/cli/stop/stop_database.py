@@ -11,17 +11,6 @@ from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.common.wording import did_you_mean
 from kindling_airflow.errors import WrongCallError
 
-__all__ = [
-    "StreamingDag",
-    "StreamingRun",
-    "close_run",
-    "request_stop",
-    "running_runs",
-    "set_paused",
-    "streaming_dag",
-    "undrained",
-]
-
 _STOP, _STREAM = "StopStreamsOperator", "KindlingStreamOperator"
 
 

@@ -32,8 +32,6 @@ from kindling_airflow.common.wording import first_of
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 from kindling_airflow.triggers.run_states import ended, named
 
-__all__ = ["stop_streams"]
-
 _POLL_SECONDS = 0.5
 _SETTLE_SECONDS = 3.0  # for a scheduler that read the DAG just before it was paused
 _IN_HAND = frozenset({"queued", "running", "deferred", "restarting"})  # paused DAG or not
@@ -65,14 +63,7 @@ def _stopped(args: argparse.Namespace) -> _Stopping:
 
 
 class _Stopping:
-    """Stops runs and follows them to their ends.
-
-    Args:
-        dag: their DAG.
-        seconds: how long to wait; None: no limit.
-        restarts: whether the DAG may start again.
-        say: prints a line.
-    """
+    """Stops runs and follows them to their ends, for so many seconds; None: no limit."""
 
     def __init__(
         self,

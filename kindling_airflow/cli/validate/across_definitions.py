@@ -24,9 +24,6 @@ from kindling_airflow.data_entities import DataEntityRegistry, EntityMetadata
 from kindling_airflow.tags.names import PROVIDER_TYPE_TAG
 from kindling_airflow.tags.places import places_of
 from kindling_airflow.tags.storage_types import provider_type_of
-from kindling_airflow.translator.streams import streaming_part
-
-__all__ = ["Waiting", "notes_across", "same_dag_id", "waiting_dags"]
 
 _SHOWN = 5
 _FIELDS = ("schema", "partition_columns", "merge_columns", "cluster_columns")
@@ -129,7 +126,6 @@ class _Touched:
     """The tables of one definition's plan, by place.
 
     Attributes:
-        source: the definition.
         tables: the declarations.
         written: those that the plan writes.
         streamed: of them, those that streams write; see ``notes_together`` in ``notes.py``.
@@ -187,9 +183,7 @@ def _named(place: _Place, entity: EntityMetadata, its: EntityMetadata) -> str:
 
 def _streamed(source: Source) -> set[str]:
     """Return the entities that streams write."""
-    lifetime = None if source.definition is None else source.definition.lifetime
-    streaming = streaming_part(source.plan, lifetime)
-    nodes = source.plan.graph.nodes
+    streaming, nodes = source.streaming(), source.plan.graph.nodes
     streams = () if streaming is None else streaming.settings
     return {output for pipe_id in streams if (output := nodes[pipe_id].output_entity)}
 

@@ -25,8 +25,6 @@ from kindling_airflow.errors import (
     problems_of,
 )
 
-__all__ = ["compile_source", "validate_sources"]
-
 
 def compile_source(args: argparse.Namespace) -> int:
     """Check a source in full and write its manifest."""

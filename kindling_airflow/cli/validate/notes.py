@@ -12,9 +12,6 @@ from kindling_airflow.tags.intervals import read_of, write_mode_of
 from kindling_airflow.tags.paths import is_absolute
 from kindling_airflow.tags.storage_types import provider_type_of
 from kindling_airflow.tags.stream_settings import is_stream
-from kindling_airflow.translator.streams import streaming_part
-
-__all__ = ["notes_on", "notes_together"]
 
 _STEPS = (("minute", 60, "hour"), ("hour", 24, "day"))
 _MANY_ASSETS = 300  # Airflow's Graph then opens in some ten seconds; with 1,000, in minutes
@@ -74,9 +71,8 @@ def _assets(source: Source) -> Iterator[str]:
 
 
 def _batch_streams(source: Source) -> Iterator[str]:
-    plan, definition = source.plan, source.definition
-    lifetime = None if definition is None else definition.lifetime
-    if source.project is None or streaming_part(plan, lifetime) is not None:
+    plan = source.plan
+    if source.project is None or source.streaming() is not None:
         return
     tagged = [pipe_id for pipe_id in plan.pipe_ids if is_stream(plan.graph.nodes[pipe_id].tags)]
     if tagged:
@@ -119,7 +115,7 @@ def _without_intervals(source: Source) -> Iterator[str]:
         return
     if definition.cron or definition.every or definition.partitions or definition.continuous:
         return
-    if streaming_part(source.plan, definition.lifetime) is not None:
+    if source.streaming() is not None:
         return
     if definition.on_missing_interval == "fail":
         yield (
@@ -171,9 +167,8 @@ _Places = Mapping[tuple[str, str], str]
 
 
 def _places(source: Source) -> _Places:
-    definition = source.definition
-    streaming = definition and streaming_part(source.plan, definition.lifetime)
-    if definition is None or not streaming:
+    definition, streaming = source.definition, source.streaming()
+    if definition is None or streaming is None:
         return {}
     warehouse = (definition.warehouse or "").rstrip("/")
     root = (definition.checkpoints or f"{warehouse}/_kindling/checkpoints").rstrip("/")

@@ -19,8 +19,6 @@ from collections.abc import Sequence
 
 from kindling_airflow.common.child.process import Call, Channel, Child, Outcome
 
-__all__ = ["Call", "Outcome", "in_children"]
-
 _SLOTS = 8
 _LOOK = 0.1  # seconds between two checks whether a child has ended without an answer
 

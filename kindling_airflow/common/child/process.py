@@ -17,14 +17,12 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, Protocol
 
-__all__ = ["Call", "Channel", "Child", "Outcome"]
-
 _FRESH = (
     "import json, sys; request = json.loads(sys.stdin.buffer.read()); "
-    "sys.path[:] = request['path']; "
-    "from kindling_airflow.common.child.serving import serve; serve(request)"
+    "sys.path[:] = request.pop('path'); "
+    "from kindling_airflow.common.child.serving import run_and_exit; run_and_exit(**request)"
 )
-_STDERR = 2
+_STDOUT, _STDERR = 1, 2
 _CHUNK = 65_536
 _READS = 64
 _KEPT = 65_536  # bytes of what a call prints
@@ -181,6 +179,7 @@ class Child:
             "function": call.function,
             "arguments": dict(call.arguments),
             "answer": self._answer.writer,
+            "output": _STDOUT,
             "trace": self._trace.writer,
             "seconds": self._limit,
         }

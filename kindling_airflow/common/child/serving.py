@@ -19,8 +19,6 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
-__all__ = ["answer_of", "run_and_exit", "serve"]
-
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _FATAL = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTERM", "SIGALRM", "SIGCHLD")
 _parents: list[Any] = []
@@ -119,15 +117,3 @@ def _close_terminal() -> None:
     os.dup2(nothing, _STDIN)
     if nothing != _STDIN:
         os.close(nothing)
-
-
-def serve(request: Mapping[str, Any]) -> NoReturn:
-    """Do what a parent has asked of an interpreter that it has started for it."""
-    run_and_exit(
-        request["function"],
-        request["arguments"],
-        answer=request["answer"],
-        output=_STDOUT,
-        trace=request["trace"],
-        seconds=request["seconds"],
-    )

@@ -17,6 +17,7 @@ from pyspark.sql import DataFrame
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.errors import PipeRunError
 from kindling_airflow.runner.providers.files.lines import beginning
+from kindling_airflow.runner.providers.files.reader_options import lowered, separator_of
 
 _MOST_FILES = 1000
 _MOST_SHOWN = 3
@@ -94,13 +95,12 @@ def header_of(start: bytes, options: Mapping[str, str]) -> list[str] | None:
     >>> header_of(b"", {})
     []
     """
-    lowered = {key.lower(): value for key, value in options.items()}
-    separator = lowered.get("sep", lowered.get("delimiter", ",")).replace("\\t", "\t")
-    quote = lowered.get("quote", '"')
-    if any(key in lowered for key in _OTHERWISE) or len(separator) != 1 or len(quote) > 1:
+    given = lowered(options)
+    separator, quote = separator_of(given), given.get("quote", '"')
+    if any(key in given for key in _OTHERWISE) or len(separator) != 1 or len(quote) > 1:
         return None
-    encoding = lowered.get("encoding", "utf-8-sig")
-    text = start.decode(encoding, errors="replace" if "encoding" not in lowered else "strict")
+    encoding = given.get("encoding", "utf-8-sig")
+    text = start.decode(encoding, errors="replace" if "encoding" not in given else "strict")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     plain = "\n".join(line for line in lines if line.strip())
     if not plain:
@@ -109,9 +109,9 @@ def header_of(start: bytes, options: Mapping[str, str]) -> list[str] | None:
     source = io.StringIO(plain)
     names = csv.reader(source, delimiter=separator, quotechar=quote or '"', quoting=quoting)
     found = next(names)
-    if lowered.get("ignoreleadingwhitespace") == "true":
+    if given.get("ignoreleadingwhitespace") == "true":
         found = [name.lstrip() for name in found]
-    if lowered.get("ignoretrailingwhitespace") == "true":
+    if given.get("ignoretrailingwhitespace") == "true":
         found = [name.rstrip() for name in found]
     return found
 

@@ -13,22 +13,21 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from kindling_airflow.runner.providers.files.json_records import FILE, REASON, RECORD
+from kindling_airflow.runner.providers.files.reader_options import (
+    CORRUPT,
+    LENIENT,
+    is_utf8,
+    lowered,
+    separator_of,
+)
 from kindling_airflow.runner.schema.differences import quoted
 
 REPLACED = "\ufffd"
 _END = "kindling-end"
-_CORRUPT = "_kindling_corrupt"
 _OF_QUOTES = (
     *("quote", "escape", "chartoescapequoteescaping"),
     *("ignoreleadingwhitespace", "ignoretrailingwhitespace", "maxcolumns", "maxcharspercolumn"),
 )
-
-
-def is_utf8(options: Mapping[str, str]) -> bool:
-    """Return whether a reader takes files for UTF-8."""
-    lowered = {key.lower(): value for key, value in options.items()}
-    charset = lowered.get("encoding", lowered.get("charset", "UTF-8"))
-    return charset.upper().replace("_", "-") in ("UTF-8", "UTF8")
 
 
 def misread_lines(
@@ -42,22 +41,20 @@ def misread_lines(
         width: the number of columns.
         only_silent: leave out lines of which the reader itself says that they are malformed.
     """
-    lowered = {key.lower(): value for key, value in options.items()}
-    value = F.col("value")
+    given, value = lowered(options), F.col("value")
     reason = F.when(F.lit(False), F.lit(""))
-    if is_utf8(options) and not only_silent:
+    if is_utf8(given) and not only_silent:
         reason = F.when(~F.is_valid_utf8(value), F.lit("has bytes that are not UTF-8")).when(
             F.contains(value, F.lit("\0")),
             F.lit("has NUL bytes, and is probably UTF-16, not UTF-8"),
         )
-    quote, separator = lowered.get("quote", '"'), _separator(lowered)
-    comment = lowered.get("comment", "")
-    if quote and separator and lowered.get("multiline") != "true":
+    quote, separator = given.get("quote", '"'), separator_of(given)
+    comment = given.get("comment", "")
+    if quote and "\\" not in separator and given.get("multiline") != "true":
         names = [f"c{n}" for n in range(width)]
-        columns = ", ".join(f"{name} STRING" for name in [*names, "last", _CORRUPT])
-        plain = ", ".join(f"{name} STRING" for name in [*names, _CORRUPT])
-        own = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
-        own |= {key: lowered[key] for key in _OF_QUOTES if key in lowered}
+        columns = ", ".join(f"{name} STRING" for name in [*names, "last", CORRUPT])
+        plain = ", ".join(f"{name} STRING" for name in [*names, CORRUPT])
+        own = {**LENIENT, **{key: given[key] for key in _OF_QUOTES if key in given}}
         ended = F.concat(value, F.lit(separator + _END))
         parsed = F.from_csv(ended, columns, {**own, "sep": separator})
         is_line = F.contains(value, F.lit(quote))
@@ -67,7 +64,7 @@ def misread_lines(
         is_open = ~parsed.getField("last").eqNullSafe(_END)
         if only_silent:
             read = F.from_csv(value, plain, {**own, "sep": separator})
-            is_open = is_open & read.getField(_CORRUPT).isNull()
+            is_open = is_open & read.getField(CORRUPT).isNull()
         reason = reason.when(is_line & is_open, F.lit(text))
     return lines.select(
         F.col("_metadata.file_path").alias(FILE), reason.alias(REASON), value.alias(RECORD)
@@ -83,9 +80,3 @@ def has_replaced(frame: DataFrame) -> Column:
                 F.contains(F.col(quoted(name)), F.lit(REPLACED)), F.lit(False)
             )
     return found
-
-
-def _separator(lowered: Mapping[str, str]) -> str:
-    text = lowered.get("sep", lowered.get("delimiter", ","))
-    text = text.replace("\\t", "\t")
-    return "" if "\\" in text else text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -11,9 +10,15 @@ from pyspark.sql.types import StructType
 
 from kindling_airflow.runner.providers.files.lines import digest_of, lines_of, plain_path
 from kindling_airflow.runner.providers.files.malformed import EXAMPLES
+from kindling_airflow.runner.providers.files.reader_options import (
+    CORRUPT,
+    LENIENT,
+    lowered,
+    separator_of,
+)
+from kindling_airflow.runner.providers.files.reading import fields_without
 from kindling_airflow.runner.providers.storage import literal_path
 
-_CORRUPT = "_kindling_corrupt"
 _MISFIT = "does not fit the columns and types (MALFORMED_RECORD_IN_PARSING)"
 
 Found = list[tuple[str, str, str]]
@@ -24,26 +29,21 @@ def unread_lines(
 ) -> Found:
     """Return the first lines of a file that are no rows of a schema: file, digest and reason."""
     strict = ("mode", "enforceschema", "unescapedquotehandling", "columnnameofcorruptrecord")
-    lowered: dict[str, Any] = {k: v for k, v in options.items() if k.lower() not in strict}
-    kind = type(schema)
-    wanted = kind([field for field in schema if field.name != _CORRUPT]).add(_CORRUPT, "string")
-    lowered |= {
-        "mode": "PERMISSIVE",
-        "enforceSchema": "true",
-        "columnNameOfCorruptRecord": _CORRUPT,
-    }
+    lenient = {k: v for k, v in options.items() if k.lower() not in strict}
+    lenient |= {**LENIENT, "enforceSchema": "true"}
+    wanted = fields_without(schema, [CORRUPT]).add(CORRUPT, "string")
     place = literal_path(plain_path(session, name))
-    frame = session.read.schema(wanted).options(**lowered).format("csv").load(place)
+    frame = session.read.schema(wanted).options(**lenient).format("csv").load(place)
     # All columns are read: Spark does not read the malformed records alone.
-    rows = frame.where(F.col(_CORRUPT).isNotNull()).limit(EXAMPLES).collect()
-    return [(name, digest_of(row[_CORRUPT].encode()), _MISFIT) for row in rows]
+    rows = frame.where(F.col(CORRUPT).isNotNull()).limit(EXAMPLES).collect()
+    return [(name, digest_of(row[CORRUPT].encode()), _MISFIT) for row in rows]
 
 
 def stray_quotes(session: SparkSession, name: str, options: Mapping[str, str]) -> Found:
     """Return the first lines of a file that have a quote within quotes."""
-    lowered = {key.lower(): value for key, value in options.items()}
-    separator = lowered.get("sep", lowered.get("delimiter", ",")).replace("\\t", "\t")
-    quote, escape = lowered.get("quote", '"'), lowered.get("escape", "\\")
+    given = lowered(options)
+    separator = separator_of(given)
+    quote, escape = given.get("quote", '"'), given.get("escape", "\\")
     found: Found = []
     for line in lines_of(session, name):
         text = line.decode("utf-8", errors="replace")

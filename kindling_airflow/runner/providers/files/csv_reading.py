@@ -15,10 +15,9 @@ from kindling_airflow.runner.providers.files.csv_header import check_headers
 from kindling_airflow.runner.providers.files.csv_lines import (
     REPLACED,
     has_replaced,
-    is_utf8,
     misread_lines,
 )
-from kindling_airflow.runner.providers.files.csv_problems import stray_quotes, unread_lines
+from kindling_airflow.runner.providers.files.csv_problems import Found, stray_quotes, unread_lines
 from kindling_airflow.runner.providers.files.json_records import FILE, REASON, RECORD
 from kindling_airflow.runner.providers.files.malformed import (
     malformed_text,
@@ -26,13 +25,15 @@ from kindling_airflow.runner.providers.files.malformed import (
     records_text,
     refuse,
 )
-from kindling_airflow.runner.providers.files.reading import FileReading, folder_columns
+from kindling_airflow.runner.providers.files.reader_options import CORRUPT, LENIENT, is_utf8
+from kindling_airflow.runner.providers.files.reading import (
+    FileReading,
+    fields_without,
+    folder_columns,
+)
 from kindling_airflow.runner.schema.differences import quoted
 from kindling_airflow.tags.storage_checks import keeps_aside
 
-Found = list[tuple[str, str, str]]
-
-_CORRUPT = "_kindling_corrupt"
 _WIDE = ("UTF-16", "UTF-32", "UTF16", "UTF32")
 
 
@@ -52,7 +53,7 @@ class CsvReading(FileReading):
         if self.given.get("encoding", "").upper().startswith(_WIDE):
             defaults["multiLine"] = "true"  # Spark would look for the ends of lines byte by byte
         if keeps_aside(self.entity):
-            return {**defaults, "mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
+            return {**defaults, **LENIENT}
         if self.given.get("mode", "").upper() != "PERMISSIVE":
             defaults |= {"mode": "FAILFAST", "unescapedQuoteHandling": "RAISE_ERROR"}
         return defaults
@@ -63,24 +64,24 @@ class CsvReading(FileReading):
         if self.is_permissive:
             return frame
         if keeps_aside(self.entity):
-            rows = frame.where(frame[_CORRUPT].isNull() & ~has_replaced(frame.drop(_CORRUPT)))
-            return rows.drop(_CORRUPT)
-        return frame if is_utf8(self.options) else self._without_replaced(frame)
+            rows = frame.where(frame[CORRUPT].isNull() & ~has_replaced(frame.drop(CORRUPT)))
+            return rows.drop(CORRUPT)
+        return frame if is_utf8(self.given) else self._without_replaced(frame)
 
     def malformed(self) -> DataFrame:
         """Return file, reason and record of lines that are no rows."""
         frame = self._checked()
-        corrupt = frame[_CORRUPT].isNotNull()
-        bad = corrupt | has_replaced(frame.drop(_CORRUPT))
+        corrupt = frame[CORRUPT].isNotNull()
+        bad = corrupt | has_replaced(frame.drop(CORRUPT))
         reason = F.when(corrupt, F.lit("does not fit the columns and types")).otherwise(
             F.lit("has bytes that are not UTF-8")
         )
         # Beside the record, because Spark does not read it alone.
-        values = F.to_json(F.struct(*map(quoted, frame.drop(_CORRUPT).columns)))
+        values = F.to_json(F.struct(*map(quoted, frame.drop(CORRUPT).columns)))
         return frame.where(bad).select(
             F.col("_metadata.file_path").alias(FILE),
             reason.alias(REASON),
-            F.col(_CORRUPT).alias(RECORD),
+            F.col(CORRUPT).alias(RECORD),
             values.alias("values"),
         )
 
@@ -106,7 +107,9 @@ class CsvReading(FileReading):
                 f"columns\n{listed}\n  Fix: correct the declared schema, or rewrite the file."
             )
         if any("Unescaped quote" in message for message in messages):
-            return self._first(names or files, self._stray_quotes)
+            return self._first(
+                names or files, lambda name: stray_quotes(self.spark, name, self.options)
+            )
         if names and any("MALFORMED_RECORD" in message for message in messages):
             return self._first(names, self._unread_lines)
         return None
@@ -116,17 +119,13 @@ class CsvReading(FileReading):
         found = next(filter(None, map(look, names)), None)
         return malformed_text(self.entity, self.spark, found) if found else None
 
-    def _stray_quotes(self, name: str) -> Found:
-        return stray_quotes(self.spark, name, self.options)
-
     def _unread_lines(self, name: str) -> Found:
         lenient = {**self.options, "mode": "PERMISSIVE", "enforceSchema": "true"}
         reader = self.spark.read.format("csv").options(**lenient)
         if self.declared is not None:
             reader = reader.schema(self.declared)
         frame = reader.load(self.pattern)
-        folders = folder_columns(frame)
-        schema = _of(type(frame.schema), frame.schema, without=folders)
+        schema = fields_without(frame.schema, folder_columns(frame))
         return unread_lines(self.spark, name, schema, self.options)
 
     def _frame(self, *, infers_by_file: bool = False) -> DataFrame:
@@ -143,13 +142,12 @@ class CsvReading(FileReading):
             plain = self.spark.read.format("csv").options(**defaults).load(self.pattern)
             if not keeps_aside(self.entity) and not infers_by_file:
                 return self.with_kept_folders(plain, self._in_schema)
-            folders = folder_columns(plain)
-            schema = _of(type(plain.schema), plain.schema, without=[_CORRUPT, *folders])
+            schema = fields_without(plain.schema, [CORRUPT, *folder_columns(plain)])
             if keeps_aside(self.entity):
-                schema = schema.add(_CORRUPT, "string")
+                schema = schema.add(CORRUPT, "string")
             return self.with_kept_folders(self._in_schema(schema), self._in_schema)
         if keeps_aside(self.entity):
-            return self._in_schema(_copy(declared).add(_CORRUPT, "string"))
+            return self._in_schema(fields_without(declared, []).add(CORRUPT, "string"))
         return self._in_schema(declared)
 
     def _in_schema(self, schema: StructType) -> DataFrame:
@@ -165,7 +163,7 @@ class CsvReading(FileReading):
                 raise
             raise PipeRunError(text) from error
         folders = {name.casefold() for name in folder_columns(frame)}
-        columns = [c for c in frame.columns if c.casefold() not in folders and c != _CORRUPT]
+        columns = [c for c in frame.columns if c.casefold() not in folders and c != CORRUPT]
         if self.option("header") == "true" and self.option("enforceSchema") == "false":
             declared = columns if self.declared is not None else []
             headers = check_headers(self.entity, frame, self.options, declared)
@@ -200,11 +198,3 @@ def _failed_files(error: BaseException) -> Iterator[str]:
             parameters = java.getMessageParameters()
             if str(java.getCondition()).startswith("FAILED_READ_FILE"):
                 yield str(parameters.get("path"))
-
-
-def _copy(schema: StructType) -> Any:
-    return _of(type(schema), schema, without=[])
-
-
-def _of(kind: Any, schema: StructType, without: list[str]) -> Any:
-    return kind([field for field in schema if field.name not in without])

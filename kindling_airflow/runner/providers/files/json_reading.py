@@ -7,7 +7,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import StringType, StructField, StructType
 
 from kindling_airflow.errors import PipeRunError
-from kindling_airflow.runner.providers.files.csv_lines import is_utf8
 from kindling_airflow.runner.providers.files.json_records import (
     FILE,
     REASON,
@@ -16,10 +15,13 @@ from kindling_airflow.runner.providers.files.json_records import (
     rows_of,
 )
 from kindling_airflow.runner.providers.files.malformed import raising, records_text, refuse
-from kindling_airflow.runner.providers.files.reading import FileReading, folder_columns
+from kindling_airflow.runner.providers.files.reader_options import CORRUPT, LENIENT, is_utf8
+from kindling_airflow.runner.providers.files.reading import (
+    FileReading,
+    fields_without,
+    folder_columns,
+)
 from kindling_airflow.tags.storage_checks import keeps_aside
-
-_CORRUPT = "_kindling_corrupt"
 
 
 class JsonReading(FileReading):
@@ -59,7 +61,7 @@ class JsonReading(FileReading):
             .schema(_text_schema(declared, folders))
             .load(self.pattern)
         )
-        fields = _without(declared, folders)
+        fields = fields_without(declared, folders)
         records = self._records_in(lines, fields, folders)
         return rows_of(raising(self.entity, records), fields, folders)
 
@@ -73,7 +75,7 @@ class JsonReading(FileReading):
 
     @property
     def _charset(self) -> str | None:
-        if is_utf8(self.options):
+        if is_utf8(self.given):
             return None
         return self.given.get("encoding", self.given.get("charset", "")).upper()
 
@@ -112,7 +114,7 @@ class JsonReading(FileReading):
             schema = _text_schema(type(declared)(typed), folders)
             lines = self._lines(schema)
         fields = self._inferred() if declared is None else declared
-        fields = _without(fields, folders)
+        fields = fields_without(fields, folders)
         return self._records_in(lines, fields, folders), fields, folders
 
     def _records_in(
@@ -126,8 +128,7 @@ class JsonReading(FileReading):
         Raises:
             PipeRunError: keys differ by case alone, or nothing in the files can be read.
         """
-        lenient = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
-        reader = self.spark.read.format("json").options(**{**self.options, **lenient})
+        reader = self.spark.read.format("json").options(**{**self.options, **LENIENT})
         try:
             schema = reader.load(self.pattern).schema
         except AnalysisException as error:
@@ -138,11 +139,11 @@ class JsonReading(FileReading):
                 f"entity {self.entity.entityid!r}: an object has the key {name} twice, or in upper "
                 "and lower case\n  Fix: rewrite the files."
             ) from error
-        fields = StructType([field for field in schema if field.name != _CORRUPT])
-        if _CORRUPT in schema.names and not keeps_aside(self.entity):
+        fields = fields_without(schema, [CORRUPT])
+        if CORRUPT in schema.names and not keeps_aside(self.entity):
             lines = self.text(wholetext=self._whole)
             folders = tuple(folder_columns(lines))
-            records = self._records_in(lines, _without(fields, folders), folders)
+            records = self._records_in(lines, fields_without(fields, folders), folders)
             refuse(self.entity, records.where(records[REASON].isNotNull()))
         return fields
 
@@ -157,8 +158,3 @@ class JsonReading(FileReading):
 def _text_schema(declared: StructType, folders: tuple[str, ...]) -> StructType:
     wanted = [StructField(f.name, f.dataType) for f in declared if f.name in folders]
     return StructType([StructField("value", StringType()), *wanted])
-
-
-def _without(schema: StructType, folders: tuple[str, ...]) -> StructType:
-    gone = {name.casefold() for name in folders}
-    return StructType([field for field in schema if field.name.casefold() not in gone])

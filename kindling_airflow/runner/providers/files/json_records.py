@@ -14,10 +14,11 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from kindling_airflow.runner.providers.files.key_spelling import respelled_key
+from kindling_airflow.runner.providers.files.reader_options import CORRUPT, LENIENT
 from kindling_airflow.runner.schema.differences import nullable, quoted
 
 FILE, RECORD, REASON = "_kindling_file", "_kindling_record", "_kindling_reason"
-_ROW, _CORRUPT = "_kindling_row", "_kindling_corrupt"
+_ROW = "_kindling_row"
 _MARK = "\ufeff"  # what a file may begin with
 _BLANKS = " \t\r\n"
 
@@ -35,9 +36,9 @@ def json_records(
     if charset is not None:
         text = F.decode(text.cast("binary"), charset)
     text = F.ltrim(text, F.lit(_MARK))
-    wanted = StructType([*nullable(fields), StructField(_CORRUPT, StringType())])
+    wanted = StructType([*nullable(fields), StructField(CORRUPT, StringType())])
     own = {key: value for key, value in options.items() if key.lower() not in ("mode", "encoding")}
-    lenient = {**own, "mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
+    lenient = {**own, **LENIENT}
     # The elements as texts: of an array of structs, Spark does not report what it could not read.
     pieces = F.when(
         F.ltrim(text, F.lit(_BLANKS)).startswith("["), F.from_json(text, "ARRAY<STRING>", own)
@@ -59,7 +60,7 @@ def json_records(
     piece, row = F.col(f"{_ROW}.text"), F.col(f"{_ROW}.fields")
     whole = F.col("_kindling_text")
     readable = F.lit(True) if charset is not None else F.is_valid_utf8(F.col(RECORD))
-    is_row = row.isNotNull() & row.getField(_CORRUPT).isNull()
+    is_row = row.isNotNull() & row.getField(CORRUPT).isNull()
     reason = (
         F.when(~readable, F.lit("has bytes that are not UTF-8"))
         .when(~is_one_value(whole, is_row, own), F.lit("is not one valid JSON value"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from pyspark.sql.types import StructType
 
 from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.runner.providers.files.folder_types import with_kept_texts
+from kindling_airflow.runner.providers.files.reader_options import lowered
 from kindling_airflow.runner.providers.interface import ProviderContext
 from kindling_airflow.runner.schema.differences import declared_schema
 
@@ -31,15 +32,14 @@ class FileReading(ABC):
         options: Mapping[str, str],
     ) -> None:
         self.context, self.entity, self.pattern = context, entity, pattern
-        self.given = {key.lower(): value for key, value in options.items()}
+        self.given = lowered(options)
         own = {k: v for k, v in self.defaults().items() if k.lower() not in self.given}
         self.options = {**own, **options}
         self.spark = context.spark
 
     def option(self, name: str, default: str = "") -> str:
         """Return an option's value in lower case, whatever the case of its name."""
-        lowered = {key.lower(): value for key, value in self.options.items()}
-        return lowered.get(name.lower(), default).lower()
+        return lowered(self.options).get(name.lower(), default).lower()
 
     @property
     def is_permissive(self) -> bool:
@@ -89,3 +89,9 @@ def folder_columns(frame: DataFrame) -> list[str]:
     """Return the columns of a plain read that come from the names of folders."""
     plan: Any = frame._jdf.queryExecution().analyzed()
     return list(plan.relation().partitionSchema().fieldNames())
+
+
+def fields_without(schema: StructType, names: Iterable[str]) -> StructType:
+    """Return a new schema without the columns of these names, in any case."""
+    gone = {name.casefold() for name in names}
+    return StructType([field for field in schema if field.name.casefold() not in gone])

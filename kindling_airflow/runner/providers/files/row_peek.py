@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pyspark.sql import DataFrame
 
 from kindling_airflow.runner.providers.files.lines import beginning
+from kindling_airflow.runner.providers.files.reader_options import lowered
 
 _MOST_FILES = 4
 _PLAIN_FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson")
@@ -24,18 +25,13 @@ _HARMLESS = {
 
 def surely_has_rows(frame: DataFrame, options: Mapping[str, str]) -> bool:
     """Return whether a plain read of CSV or JSON files has rows for sure; if not, ask Spark."""
-    lowered = {key.lower(): value.lower() for key, value in options.items()}
-    if not is_plain(options) or lowered.get("mode") == "dropmalformed":
+    given = lowered(options)
+    if not given.keys() <= _HARMLESS or given.get("mode", "").lower() == "dropmalformed":
         return False
-    before = 1 if lowered.get("header") == "true" else 0
+    before = 1 if given.get("header", "").lower() == "true" else 0
     for name in frame.inputFiles()[:_MOST_FILES]:
         if name.lower().endswith(_PLAIN_FILES):
             lines = [line for line in beginning(frame, name).splitlines() if line.strip()]
             if len(lines) > before:
                 return True
     return False
-
-
-def is_plain(options: Mapping[str, str]) -> bool:
-    """Return whether each line is one row, or the header, under a reader's options."""
-    return {key.lower() for key in options} <= _HARMLESS
