@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.definitions.catalog import in_catalog
 from kindling_airflow.definitions.definition import Definition, check_package, wrapped
 from kindling_airflow.definitions.operator_arguments import argument_name_problems
