@@ -11,8 +11,8 @@ from importlib import import_module
 
 from rich.console import Console
 
-BENCHMARKS = ("planning", "compiling", "worker_parse", "makespan")
-ON_A_SCHEDULER = ("overhead", "stream_startup")
+BENCHMARKS = ("planning", "compiling", "worker_parse", "dag_size", "makespan")
+ON_A_SCHEDULER = ("overhead", "stream_startup", "on_postgresql")
 
 
 def main(names: list[str]) -> int:

@@ -17,13 +17,16 @@ __all__ = ["write_dag_folder"]
 _DAG_FILE = Path(__file__).resolve().parent.parent / "dags" / "kindling_dags.py"
 
 
-def write_dag_folder(folder: Path, records: Sequence[Record], dag_id: str = "bench") -> Path:
+def write_dag_folder(
+    folder: Path, records: Sequence[Record], dag_id: str = "bench", more: str = ""
+) -> Path:
     """Write a DAG folder and return its definition file.
 
     Args:
         folder: it does not exist yet.
         records: the pipes; they become functions of one module.
         dag_id: the id of its DAG.
+        more: further lines of the definition.
     """
     project = folder / "project"
     project.mkdir(parents=True)
@@ -35,7 +38,7 @@ def write_dag_folder(folder: Path, records: Sequence[Record], dag_id: str = "ben
     shutil.copy(_DAG_FILE, folder / "dags.py")
     path = folder / f"{dag_id}{DEFINITION_SUFFIX}"
     path.write_text(
-        f"dag_id: {dag_id}\nproject: project\nwidth: 16\nspark: {{conf: {{spark.x: '1'}}}}\n",
+        f"dag_id: {dag_id}\nproject: project\nwidth: 16\nspark: {{conf: {{spark.x: '1'}}}}\n{more}",
         encoding="utf-8",
     )
     read = read_definition_file(path)

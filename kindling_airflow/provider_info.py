@@ -184,6 +184,17 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "fail",
                         "default": "warn",
                     },
+                    "preload": {
+                        "description": (
+                            "Whether the DAG processor, and a scheduler with the LocalExecutor, "
+                            "import this package and the Spark provider once, before they fork a "
+                            "child for each parse or task."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "False",
+                        "default": "True",
+                    },
                     "create_pools": {
                         "description": (
                             "Whether the scheduler creates the missing pools of a compiled DAG "

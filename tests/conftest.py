@@ -92,6 +92,20 @@ EXTENDED = frozenset(
 )
 
 
+# The files that take longest, longest first: a long one that begins last would keep one of two
+# workers busy alone. Only the order matters, so the list need not be exact.
+LONGEST = (
+    "test_backfill_faults.py",
+    "test_format_delta.py",
+    "test_format_iceberg.py",
+    "test_streams.py",
+    "test_backfill.py",
+    "test_truth.py",
+    "test_flights.py",
+    "test_width.py",
+)
+
+
 @pytest.hookimpl(tryfirst=True)  # before those that were asked for are picked by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
@@ -102,7 +116,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("extended")
     # Who broke something small need not wait for Spark to hear of it; what is done for each release
     # goes on beside all else.
-    items.sort(key=_comes_late)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> tuple[bool, int]:
+    """Return when a test has its turn; files stay together, and equal ones in their order."""
+    name = item.path.name
+    rank = LONGEST.index(name) if name in LONGEST else len(LONGEST)
+    is_late = _comes_late(item)
+    return is_late, rank if is_late else 0
 
 
 def _comes_late(item: pytest.Item) -> bool:

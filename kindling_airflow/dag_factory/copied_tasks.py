@@ -25,6 +25,7 @@ from airflow.sdk.definitions.param import ParamsDict
 
 from kindling_airflow.operators.driver.hidden_values import HiddenValue
 from kindling_airflow.operators.pipe import KindlingPipeOperator, application_name
+from kindling_airflow.operators.stored_fields import own_params
 
 # Only for what goes to the constructor, which then says what is wrong with it.
 _KEY = re.compile(r"[\w.-]{1,250}")
@@ -42,10 +43,12 @@ class TaskKind:
 
     Args:
         arguments: what they share, as the operator's constructor takes it; ``dag`` among it.
+        is_stored: they are of a whole DAG, which holds their params once.
     """
 
-    def __init__(self, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, arguments: Mapping[str, Any], *, is_stored: bool = False) -> None:
         self._arguments = arguments
+        self._is_stored = is_stored
         self._first: dict[str, Any] | None = None
         self._is_learned = False
         self._copies: _Copies | None = None
@@ -59,6 +62,8 @@ class TaskKind:
         if self._copies is not None and _is_usual(own):
             return self._copies.task(own)
         task = KindlingPipeOperator(**fresh({**self._arguments, **own}))
+        if self._is_stored:
+            task.params = own_params(task.params)
         if self._first is None:
             self._first = dict(vars(task))
         elif not self._is_learned and own["task_group"] is not None:

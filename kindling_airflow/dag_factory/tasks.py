@@ -14,6 +14,7 @@ from kindling_airflow.dag_factory.run_guards import run_guard, stream_guard
 from kindling_airflow.definitions.dag_parts import DagParts
 from kindling_airflow.definitions.references import References
 from kindling_airflow.definitions.task_arguments import operator_arguments
+from kindling_airflow.operators.stored_fields import own_params
 from kindling_airflow.translator import EmptySpec, GateSpec, NodeSpec, StopSpec, TaskSpec
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class TaskBuilder:
         self._group = group
         self._references = references
         self._stand_ins = stand_ins
+        self._is_whole = False
         self._prefix = f"{group.group_id}." if group is not None else ""
         self._arguments: dict[tuple[int, bool], dict[str, Any]] = {}
         self._kinds: dict[tuple[Any, ...], TaskKind] = {}
@@ -63,6 +65,7 @@ class TaskBuilder:
                 fit.
         """
         check_places(compiled)
+        self._is_whole = True
         spec = compiled.spec
         built: dict[str, Any] = {}
         for group_spec in spec.groups:
@@ -135,14 +138,16 @@ class TaskBuilder:
             "outlets": [self._asset(name) for name in task.outlets],
         }
         if task.stream is not None:
-            return self._streams.task(
-                {**self._shared, **arguments, **own, "trigger_rule": task.trigger_rule}, task.stream
-            )
+            made = {**self._shared, **arguments, **own, "trigger_rule": task.trigger_rule}
+            stream = self._streams.task(made, task.stream)
+            if self._is_whole:
+                stream.params = own_params(stream.params)
+            return stream
         key = (id(task.settings), task.trigger_rule, *doc)
         kind = self._kinds.get(key)
         if kind is None:
             shared = {**self._shared, **arguments, "trigger_rule": task.trigger_rule}
-            kind = self._kinds[key] = TaskKind(shared)
+            kind = self._kinds[key] = TaskKind(shared, is_stored=self._is_whole)
         return kind.task(own)
 
     def _watching(self, spec: GateSpec | StopSpec, group: TaskGroup | None) -> Any:

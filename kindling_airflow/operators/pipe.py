@@ -53,6 +53,7 @@ from kindling_airflow.operators.links.urls import safe_url
 from kindling_airflow.operators.parameters import run_parameters
 from kindling_airflow.operators.rendering import permanent_if_broken
 from kindling_airflow.operators.run_interval import run_interval
+from kindling_airflow.operators.stored_fields import NOT_STORED, TemplateFields
 from kindling_airflow.operators.upstream_reports import REPORT_KEY, writer_end
 from kindling_airflow.protocol.contracts import RunReport, RunRequest, RunStart, quality_lines
 from kindling_airflow.tags.inputs import with_missing_judged
@@ -98,7 +99,7 @@ class KindlingPipeOperator(SubmittingOperator):
             any text, are hidden from Airflow's database, UI and logs.
     """
 
-    template_fields: Sequence[str] = (*SubmittingOperator.template_fields, "warehouse")
+    template_fields = TemplateFields(*SubmittingOperator.template_fields, "warehouse")
     operator_extra_links = (SparkPagesLink(), EntityLocationLink())
     # Not set by the constructor, which is called for every task of a DAG at every parse.
     link_urls: Mapping[str, str] = EMPTY
@@ -164,7 +165,7 @@ class KindlingPipeOperator(SubmittingOperator):
     def get_serialized_fields(cls) -> frozenset[str]:
         """Return the fields that the scheduler sees, among them the width of the pool."""
         own: frozenset[str] = super().get_serialized_fields()  # type: ignore[no-untyped-call]
-        return own | {"pool_width"}
+        return (own | {"pool_width"}) - NOT_STORED
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render, and register secrets with Airflow before it stores or logs any of them."""

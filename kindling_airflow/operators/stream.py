@@ -17,6 +17,7 @@ from kindling_airflow.operators.driver.hidden_values import hidden, masked, reve
 from kindling_airflow.operators.driver.hook import DriverHook
 from kindling_airflow.operators.driver.stream_watch import DrainOrder, StreamProgress, Watchdog
 from kindling_airflow.operators.pipe import KindlingPipeOperator
+from kindling_airflow.operators.stored_fields import TemplateFields
 from kindling_airflow.protocol.contracts import RunReport, RunRequest, StreamNews
 from kindling_airflow.triggers.polling import MOST_TASK_IDS
 from kindling_airflow.triggers.run_states import States, StopRule
@@ -64,7 +65,7 @@ class KindlingStreamOperator(KindlingPipeOperator):
             machine (client or local mode), unless the lifetime is ``available_now``.
     """
 
-    template_fields: Sequence[str] = (*KindlingPipeOperator.template_fields, "checkpoints")
+    template_fields = TemplateFields(*KindlingPipeOperator.template_fields, "checkpoints")
     _watchdog: Watchdog | None = None
     _progress: StreamProgress
     _order: DrainOrder | None = None

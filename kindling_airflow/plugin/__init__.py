@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from kindling_airflow.plugin import asset_listener, pool_listener
+from kindling_airflow.plugin import asset_listener, pool_listener, preload
 
 __all__ = ["KindlingPlugin"]
 
@@ -18,7 +18,7 @@ class KindlingPlugin(AirflowPlugin):
     """Registers this package's listeners and timetables."""
 
     name = "kindling"
-    listeners = [asset_listener, pool_listener]  # noqa: RUF012 (the base class declares a list)
+    listeners = [asset_listener, pool_listener, preload]  # noqa: RUF012 (declared as a list)
 
     @property
     def timetables(self) -> list[Any]:  # type: ignore[override]

@@ -87,6 +87,7 @@ def held(task: Any) -> dict[str, Any]:
         "_dag",
         "task_group",
         "_pre_execute_hook",
+        "params",  # a whole DAG holds them once
         "_BaseOperator__init_kwargs",
         "start_date",
     )

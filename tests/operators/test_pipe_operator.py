@@ -259,7 +259,7 @@ def test_arguments_of_the_providers_operator_pass_through() -> None:
     )
     assert (operator.conf, operator.name) == ({"spark.a": "1"}, "p")
     assert (operator._executor_memory, operator._num_executors) == ("2g", 3)
-    assert "warehouse" in operator.template_fields
+    assert "warehouse" in KindlingPipeOperator.template_fields
 
 
 def test_the_driver_runs_on_the_tasks_python_unless_the_deployment_says_otherwise() -> None:
