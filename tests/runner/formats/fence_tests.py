@@ -52,7 +52,7 @@ WAYS = [
 IDS = ["append", "merge", "overwrite", "slice by files", "slice in mixed files"]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let an older attempt keep what it has staged, which the newer one clears away as a rule."""
     where = "kindling_airflow.runner.providers.storage.Storage.delete_attempts"
@@ -86,7 +86,7 @@ def ended(case: Case, entity: EntityMetadata, rows: Rows, write: Write) -> Any:
         return error
 
 
-@pytest.mark.usefixtures("without_lock")
+@pytest.mark.usefixtures("without_lock", "kept")
 @pytest.mark.parametrize(("mode", "more", "parts"), WAYS, ids=IDS)
 def test_a_newer_attempt_stands_though_an_older_one_had_its_answer(
     case: Case, mode: str, more: dict[str, Any], parts: tuple[str, ...]
@@ -105,7 +105,7 @@ def test_a_newer_attempt_stands_though_an_older_one_had_its_answer(
         assert not is_permanent(end)
 
 
-@pytest.mark.usefixtures("without_lock")
+@pytest.mark.usefixtures("without_lock", "kept")
 @pytest.mark.parametrize(("mode", "more", "parts"), WAYS, ids=IDS)
 def test_a_table_that_has_moved_is_looked_at_again(
     case: Case, mode: str, more: dict[str, Any], parts: tuple[str, ...]
@@ -130,7 +130,7 @@ def test_a_table_that_has_moved_is_looked_at_again(
     )
 
 
-@pytest.mark.usefixtures("without_lock")
+@pytest.mark.usefixtures("without_lock", "kept")
 def test_of_two_attempts_that_make_the_table_the_newer_stands(case: Case) -> None:
     entity = case.entity()
     older, newer = attempts("overwrite", {})

@@ -306,6 +306,8 @@ def test_publishes_on_one_disk_wait_for_each_other(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a rename replaces files, two commits at once would lose one of them."""
+    if "provider.catalog" in case.tags:
+        pytest.skip("a catalog lets in one of two commits, so nothing waits")
     entity = case.entity(partition_columns=("day",))
     kind: Any = type(case.provider(entity))
     inside, most = [0], [0]
