@@ -48,7 +48,7 @@ def get_provider_info() -> dict[str, Any]:
                             "Whether a warehouse on a local path is one disk that every machine "
                             "mounts. Unless it is, a local warehouse is refused where tasks may "
                             "run on several machines (CeleryExecutor, KubernetesExecutor, deploy "
-                            "mode 'cluster')."
+                            "mode 'cluster'), and by drivers whose executors run on a cluster."
                         ),
                         "version_added": "0.1.0",
                         "type": "boolean",

@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import duckdb
 import psutil
 import pytest
+from airflow.providers.common.compat.sdk import AirflowException
 
 from kindling_airflow.cli.main import main
 from kindling_airflow.dag_factory import kindling_dag
@@ -169,6 +171,11 @@ def test_executors_of_a_cluster_import_the_project_from_its_package(
     )
     events = defaultdict(lambda: SimpleNamespace(extra={}))
     context: Any = {"ti": ti, "dag_run": SimpleNamespace(), "outlet_events": events}
+    # The executors may run on other machines, each with its own disk.
+    with pytest.raises(AirflowException, match=r"to .*, a local disk, and the executors"):
+        copy(dag.get_task("orders")).execute(context)
+    assert not (tmp_path / "warehouse" / "orders").exists()
+    monkeypatch.setenv("AIRFLOW__KINDLING__SHARED_WAREHOUSE", "True")
     report = dag.get_task("orders").execute(context)
     assert (report["status"], report["rows_written"]) == ("published", 2)
     assert report["application_id"].startswith("app-")  # of a cluster; local ones are 'local-...'

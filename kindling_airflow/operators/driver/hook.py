@@ -46,6 +46,7 @@ from kindling_airflow.operators.driver.yarn import addresses_in
 __all__ = ["DriverHook", "interpreter_defaults"]
 
 _PR_SET_PDEATHSIG = 1
+_SHARED_DISK = "spark.kindling.sharedWarehouse"  # as runner/providers/place_check.py reads it
 _MODE_PROPERTY = "spark.submit.deployMode"
 _RESOURCE_MANAGER_EXTRA = "yarn_resourcemanager_webapp_address"
 _SEEN_SECONDS = 2.5
@@ -165,6 +166,10 @@ class DriverHook(SparkSubmitHook):
     def log(self) -> Any:
         """The log without secrets; what the provider logs at level info is masked before."""
         return _MaskedLog(super().log)
+
+    def share_disk(self) -> None:
+        """Set that a local warehouse is one disk, which all machines mount."""
+        self._conf = {_SHARED_DISK: "true", **self._conf}
 
     def set_arguments(self, arguments: Sequence[str]) -> None:
         """Set the arguments of the driver's application."""

@@ -137,6 +137,8 @@ class SubmittingOperator(SparkSubmitOperator):
     def _get_hook(self) -> DriverHook:
         """Return the hook, with the run request as the driver's first argument."""
         hook = DriverHook.adopt(super()._get_hook())
+        if conf.getboolean("kindling", "shared_warehouse", fallback=False):
+            hook.share_disk()
         if self.request is not None:
             if hook.runs_on_cluster:
                 self._cluster = self._prepare(hook)

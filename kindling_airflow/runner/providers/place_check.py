@@ -2,7 +2,8 @@
 
 A plan is checked when it is compiled, by the schemes that it names. A driver knows more: where a
 template or a default file system leads, what a view of file systems is made of, which log store the
-session has, and whether the store behind ``s3a://`` keeps the condition of a conditional put.
+session has, whether the store behind ``s3a://`` keeps the condition of a conditional put, and
+whether executors may write to the disks of other machines.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from kindling_airflow.tags.stream_settings import StreamSettings
 
 _OF_CATALOGS = ("catalog-impl", "type", "warehouse")
+_SHARED_DISK = "spark.kindling.sharedWarehouse"
 _LOG_STORES = ("spark.delta.logStore.{}.impl", "spark.delta.logStore.class")
 
 
@@ -41,6 +43,7 @@ def check_place(
     if place_of(entity, "/") is None:  # not a place of files, or not a type of this package
         return
     place, storage = context.location_of(entity), context.storage
+    _check_disk(entity, place, context)
     can, scheme = storage.abilities(place), storage.scheme(place)
     keys = [key.format(scheme) for key in _LOG_STORES]
     if is_named(entity):
@@ -71,6 +74,27 @@ def check_checkpoint(pipe_id: str, path: str, context: ProviderContext) -> None:
     problem = checkpoint_problem(pipe_id, path, context.storage.abilities(path))
     if problem is not None:
         raise DeclarationError([problem])
+
+
+def _check_disk(entity: EntityMetadata, place: str, context: ProviderContext) -> None:
+    """Refuse a local disk where executors may write to those of other machines."""
+    spark = context.spark
+    master = str(spark.sparkContext.master)
+    is_shared = str(spark.conf.get(_SHARED_DISK, "false")).lower() == "true"
+    if context.storage.local_path(place) is None or is_shared or _in_one_process(master):
+        return
+    problem = (
+        f"entity {entity.entityid!r} is written to {place!r}, a local disk, and the executors of "
+        f"{master!r} may run on other machines: what they write would not be in the table\n"
+        "  Fix: use storage that every machine reaches, such as hdfs://. If all machines mount "
+        "this folder from one network disk, set [kindling] shared_warehouse = True, or Spark's "
+        f"property {_SHARED_DISK} to true."
+    )
+    raise DeclarationError([problem])
+
+
+def _in_one_process(master: str) -> bool:
+    return master == "local" or master.startswith("local[")
 
 
 def _needs_creates(entity: EntityMetadata, storage: Storage, place: str) -> bool:
