@@ -330,13 +330,16 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "jars",
-        "fetch the jars of Delta, Iceberg and Kafka",
-        "Fetches the jars that entities of the types delta, iceberg and kafka need, with Maven if "
-        "it is installed, else with the resolver of spark-submit, and verifies their checksums. "
+        "fetch the jars of Delta, Iceberg, Kafka and PostgreSQL",
+        "Fetches the jars that entities of the types delta, iceberg and kafka need, and those of a "
+        "catalog in PostgreSQL, with Maven if it is installed, else with the resolver of "
+        "spark-submit, and verifies their checksums. "
         "Prints the Spark setting that uses them. Jars that exist are not fetched again.",
         "jars.fetch",
         (
-            _value("formats", "FORMAT", "delta, iceberg, kafka; default: all", nargs="*"),
+            _value(
+                "formats", "FORMAT", "delta, iceberg, kafka, postgresql; default: all", nargs="*"
+            ),
             _value("--folder", "FOLDER", "target folder; default: jars", default="jars"),
             _value("--spark", "X.Y", "release of Spark; default: 4.1", default="4.1"),
             _JSON,

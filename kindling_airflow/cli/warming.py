@@ -2,19 +2,22 @@
 
     warm-up job -> archive -> a JVM that loads classes from it
 
-The archive appears complete or not at all. One that exists and matches is kept.
+The archive appears complete or not at all. One that exists and matches is kept. Of several commands
+on one folder one creates it, and the others wait for it.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,18 +109,42 @@ def warm_archive(
             "  Fix: install pyspark beside this package and set JAVA_HOME, or set SPARK_HOME."
         )
     folder = folder.absolute()
-    path = archive_in(folder, installation)
-    if path is not None and not force:
-        classes = _classes_from(path, installation, variables)
-        if classes:
-            return Archive(path, installation, made=False, classes=classes)
-        say(f"{path} does not match any more.")
-    say("Creating the start-up profile for Spark, once (about half a minute) ...")
+    found = None if force else _matching(folder, installation, variables, say)
+    if found is not None:
+        return found
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = _make(folder, installation, variables)
+        with _alone_in(folder):
+            if not force:  # another process may have created it meanwhile
+                found = _matching(folder, installation, variables)
+            return found or _made(folder, installation, variables, say)
     except OSError as error:
         raise StartProfileError(f"no start-up profile: {error}") from error
+
+
+def _matching(
+    folder: Path,
+    installation: Installation,
+    variables: Mapping[str, str],
+    say: Callable[[str], None] = lambda _text: None,
+) -> Archive | None:
+    path = archive_in(folder, installation)
+    if path is None:
+        return None
+    classes = _classes_from(path, installation, variables)
+    if classes:
+        return Archive(path, installation, made=False, classes=classes)
+    say(f"{path} does not match any more.")
+    return None
+
+
+def _made(
+    folder: Path,
+    installation: Installation,
+    variables: Mapping[str, str],
+    say: Callable[[str], None],
+) -> Archive:
+    say("Creating the start-up profile for Spark, once (about half a minute) ...")
+    path = _make(folder, installation, variables)
     classes = _classes_from(path, installation, variables)
     if not classes:
         raise StartProfileError(
@@ -127,6 +154,15 @@ def warm_archive(
             "SPARK_CONF_DIR."
         )
     return Archive(path, installation, made=True, classes=classes)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process creates an archive in a folder, which is created."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # released with the file, or the process
+        yield
 
 
 def _make(folder: Path, installation: Installation, environment: Mapping[str, str]) -> Path:

@@ -111,7 +111,7 @@ def test_the_command_tells_programs_the_same(
     monkeypatch.setattr("kindling_airflow.cli.jars.fetch_jars", lambda *_: ())
     assert main(["jars", "--folder", str(tmp_path), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["formats"] == ["delta", "iceberg", "kafka"]
+    assert said["formats"] == ["delta", "iceberg", "postgresql", "kafka"]
     jars = [jar for name in said["formats"] for jar in FORMATS[name]["4.1"]]
     assert [found["path"] for found in said["jars"]] == said["conf"]["spark.jars"].split(",")
     assert said["packages"].split(",") == [jar.coordinates for jar in jars]
@@ -122,7 +122,10 @@ def test_the_command_tells_programs_the_same(
     [
         (
             ["icebreg"],
-            "unknown format 'icebreg'. Did you mean 'iceberg'? Formats: delta, iceberg, kafka",
+            (
+                "unknown format 'icebreg'. Did you mean 'iceberg'? "
+                "Formats: delta, iceberg, postgresql, kafka"
+            ),
         ),
         (
             ["delta", "--spark", "3.5"],

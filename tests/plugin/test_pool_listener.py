@@ -15,7 +15,7 @@ import pytest
 from airflow.plugins_manager import get_plugin_info
 
 from kindling_airflow.dag_factory.factory import kindling_dag
-from kindling_airflow.plugin import KindlingPlugin, asset_listener, pool_listener
+from kindling_airflow.plugin import KindlingPlugin, asset_listener, pool_listener, preload
 from kindling_airflow.plugin.pool_listener import needed_pools, provide_pools
 from kindling_airflow.pools.needs import PoolNeed
 from tests.dag_factory.projects import document, write_definition, write_project
@@ -264,5 +264,5 @@ def test_a_database_that_stays_away_ends_the_thread_with_a_word(
 
 def test_airflow_loads_the_plugin_by_its_entry_point() -> None:
     (info,) = [i for i in get_plugin_info() if i["name"] == "kindling"]
-    assert KindlingPlugin.listeners == [asset_listener, pool_listener]
+    assert KindlingPlugin.listeners == [asset_listener, pool_listener, preload]
     assert "kindling_airflow.plugin.pool_listener" in str(info["listeners"])

@@ -256,7 +256,8 @@ class TestSpecification:
                 setattr(frozen, name, "changed")
 
     def test_can_be_read_as_json(self) -> None:
-        options = {"retries": 2, "settings": {"spark": {"conf": {"x": 1}}}, "assets": "lake"}
+        settings = {"retries": 2, "spark": {"conf": {"x": 1}}}
+        options = {"settings": settings, "assets": "lake"}
         document = json.loads(json.dumps(spec("a -> b", **options).to_json()))
         assert document == {
             "dag_id": "shop",
