@@ -87,8 +87,8 @@ class TestTask:
                 "executor_config": {"x": 1},
                 "arguments": {"yarn_queue": "etl", "depends_on_past": True},
                 "owner": "ann",
+                "retries": 9,
             },
-            retries=9,
         ).sessions
         own = session.settings
         assert own.spark == {"conn_id": "yarn", "driver_memory": "4g", "conf": {"a": "1"}}
