@@ -8,6 +8,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -289,6 +290,14 @@ class KindlingPipeOperator(SubmittingOperator):
         note = getattr(context.get("dag_run"), "note", None) or ""
         return uncounted_text(self.pool) not in note
 
+    def _time_left(self) -> timedelta | None:
+        """Return how much of the task's ``execution_timeout`` is left; None without one."""
+        limit: timedelta | None = self.execution_timeout
+        began: datetime | None = getattr(self._ti, "start_date", None)
+        if limit is None or began is None:
+            return limit
+        return max(limit - (datetime.now(timezone.utc) - began), timedelta(seconds=1))
+
     def _follow(self, shared: SharedDriver, *, can_defer: bool) -> None:
         """Log what an attempt prints until it has ended; after a while, wait in the triggerer."""
         from kindling_airflow.operators.shared_driver import wait_seconds
@@ -311,6 +320,7 @@ class KindlingPipeOperator(SubmittingOperator):
         self.defer(
             trigger=SessionTrigger(shared.place.to_json(), shared.attempt_key),
             method_name="resume_in_session",
+            timeout=self._time_left(),
             kwargs={
                 "place": shared.place.to_json(),
                 "attempt_key": shared.attempt_key,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -284,6 +285,15 @@ class TestDeferral:
         assert result["status"] == "published"
         lines = [line for line in tried.log if line in ("one", "half a li", "half a line", "two")]
         assert lines == ["one", "half a line", "two"]
+
+    def test_the_tasks_timeout_counts_on_meanwhile(self, tmp_path: Path) -> None:
+        with stand_in_session(report=None) as session:
+            tried = Tried(
+                tmp_path, Airflow(RUNNING, session.place), execution_timeout=timedelta(hours=1)
+            )
+            tried.context["ti"].start_date = datetime.now(timezone.utc) - timedelta(minutes=20)
+            deferred = tried.execute()
+        assert timedelta(minutes=30) < deferred.timeout <= timedelta(minutes=40)
 
     def test_what_is_stored_meanwhile_holds_no_secret(self, tmp_path: Path) -> None:
         with stand_in_session(report=None) as session:
