@@ -34,6 +34,7 @@ __all__ = [
     "ProblemsError",
     "ReportError",
     "SelectionError",
+    "SessionError",
     "SettingsError",
     "SourceError",
     "StartProfileError",
@@ -219,6 +220,10 @@ class StreamError(KindlingAirflowError):
 
 class ReportError(KindlingAirflowError):
     """A driver ended without a usable report of this attempt."""
+
+
+class SessionError(KindlingAirflowError):
+    """A shared session cannot be reached, or refuses what it is asked for."""
 
 
 class StartProfileError(KindlingAirflowError):

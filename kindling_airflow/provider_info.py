@@ -19,6 +19,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "kindling_airflow.operators.pipe",
                     "kindling_airflow.operators.ready_gate",
+                    "kindling_airflow.operators.session",
                     "kindling_airflow.operators.stop_streams",
                     "kindling_airflow.operators.stream",
                 ],
@@ -160,6 +161,49 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "/data/kindling-profile",
                         "default": "",
+                    },
+                    "session_secret": {
+                        "description": (
+                            "Key from which the secrets of shared sessions are derived, the same "
+                            "on all workers and triggerers. Default: [core] fernet_key. Without "
+                            "either, pipes start their own drivers."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "sensitive": True,
+                        "example": "the output of: openssl rand -hex 32",
+                        "default": "",
+                    },
+                    "session_host": {
+                        "description": (
+                            "Address at which the driver of a shared session listens, on the "
+                            "worker that runs it. Default: the loopback interface where the local "
+                            "executor runs all tasks, else the address of the worker's name."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "10.0.0.7",
+                        "default": "",
+                    },
+                    "session_start_seconds": {
+                        "description": (
+                            "How long a pipe waits for its session to start, before it starts its "
+                            "own driver."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "300",
+                        "default": "120",
+                    },
+                    "session_wait_seconds": {
+                        "description": (
+                            "How long a pipe that runs in a shared session waits in its worker, "
+                            "before it waits in the triggerer. 0: in its worker until it has ended."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "300",
+                        "default": "60",
                     },
                     "import_timeout": {
                         "description": (

@@ -82,6 +82,7 @@ EXTENDED = frozenset(
         "test_run_definition.py",
         "test_run_secrets.py",
         "test_run_streams.py",
+        "test_sessions.py",
         "test_services.py",
         "test_stable_version.py",
         "test_start_profile.py",

@@ -11,10 +11,11 @@ from kindling_airflow.operators.start_checks import (
     fail_after_failure,
     identify_code,
     reject_selection,
+    skip_unless_any_selected,
     skip_unless_selected,
     warn_of_drift,
 )
-from kindling_airflow.translator import OnError
+from kindling_airflow.translator import OnError, SessionSpec
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -58,6 +59,25 @@ def stream_guard(parts: DagParts, group_id: str = "", then: Guard | None = None)
     """
     guards = [reject_selection(_choice(group_id), parts.outline.first_pipe)]
     return _all([*guards, identify_code(parts.code)], then)
+
+
+def session_guard(parts: DagParts, session: SessionSpec, prefix: str = "") -> Guard:
+    """Return a function that skips a session of whose pipes none is selected in the run.
+
+    It also records which code of the project the session is for.
+
+    Args:
+        parts: the definition with the parts of its DAG.
+        session: the session.
+        prefix: of the ids of all tasks, if they are part of another DAG.
+    """
+
+    def identify(context: Context) -> None:
+        task: Any = context["ti"].task
+        task.code = parts.code()
+
+    choice = _choice(prefix.removesuffix("."))
+    return _all([skip_unless_any_selected(parts.graph, session.pipe_ids, choice)], identify)
 
 
 def _choice(group_id: str) -> str:

@@ -115,7 +115,7 @@ class PlanTaskGroup(TaskGroup):
     def get_leaves(self) -> Generator[Any, None, None]:
         """Yield the tasks that nothing in the group waits for; none where it is built in part."""
         if not self._is_partial:
-            yield from super().get_leaves()
+            yield from (task for task in super().get_leaves() if not _is_session(task))
 
     def _set_relatives(self, *arguments: Any, **options: Any) -> None:
         if not self._is_partial:
@@ -204,6 +204,11 @@ def _is_elsewhere(group: PlanTaskGroup, dag_id: str | None, wanted: str) -> bool
         return False
     task = dag.get_task(wanted)
     return isinstance(task, KindlingPipeOperator) or type(task).__name__ in _WATCHING
+
+
+def _is_session(task: Any) -> bool:
+    """Return whether a task runs a shared driver, whose end decides nothing."""
+    return type(task).__name__ == "KindlingSessionOperator"
 
 
 def _folder(base: str | Path) -> Path:

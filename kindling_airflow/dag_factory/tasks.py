@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, TaskGroup
 
-from kindling_airflow.dag_factory.copied_tasks import TaskKind
+from kindling_airflow.dag_factory.copied_tasks import TaskKind, fresh
 from kindling_airflow.dag_factory.place_checks import check_places
-from kindling_airflow.dag_factory.run_guards import run_guard, stream_guard
+from kindling_airflow.dag_factory.run_guards import run_guard, session_guard, stream_guard
 from kindling_airflow.definitions.dag_parts import DagParts
 from kindling_airflow.definitions.references import References
 from kindling_airflow.definitions.task_arguments import operator_arguments
 from kindling_airflow.operators.stored_fields import own_params
-from kindling_airflow.translator import EmptySpec, GateSpec, NodeSpec, StopSpec, TaskSpec
+from kindling_airflow.translator import (
+    EmptySpec,
+    GateSpec,
+    NodeSpec,
+    SessionSpec,
+    StopSpec,
+    TaskSpec,
+)
+from kindling_airflow.translator.session_names import session_task_id
+from kindling_airflow.translator.session_settings import session_of
 
 if TYPE_CHECKING:
     from kindling_airflow.dag_factory.stream_tasks import StreamTasks
@@ -49,7 +58,7 @@ class TaskBuilder:
         self._stand_ins = stand_ins
         self._is_whole = False
         self._prefix = f"{group.group_id}." if group is not None else ""
-        self._arguments: dict[tuple[int, bool], dict[str, Any]] = {}
+        self._arguments: dict[tuple[int, bool, bool], dict[str, Any]] = {}
         self._kinds: dict[tuple[Any, ...], TaskKind] = {}
         self._assets: dict[str, Asset] = {}
         self._shared = self._shared_arguments()
@@ -87,6 +96,8 @@ class TaskBuilder:
             built[spec.stop.task_id] = self._watching(spec.stop, self._group)
         for empty in spec.empties():
             built[empty.task_id] = self._empty(empty, self._group)
+        for session in spec.sessions:
+            built[session.task_id] = self._session(session, self._group)
         for node in spec.nodes():
             task = built[node.task_id]
             for name in node.upstream:  # as set_upstream does, after hashing all ids of the DAG
@@ -99,6 +110,8 @@ class TaskBuilder:
             return self._empty(spec, self._group)
         if isinstance(spec, TaskSpec):
             return self._task(spec, self._group)
+        if isinstance(spec, SessionSpec):
+            return self._session(spec, self._group)
         return self._watching(spec, self._group)
 
     def _shared_arguments(self) -> dict[str, Any]:
@@ -161,6 +174,33 @@ class TaskBuilder:
             return EmptyOperator(**arguments)
         return self._streams.watching(spec, arguments)
 
+    def _session(self, spec: SessionSpec, group: TaskGroup | None) -> Any:
+        if self._stand_ins:
+            return EmptyOperator(task_id=spec.task_id, dag=self._dag, task_group=group)
+        from kindling_airflow.operators.session import KindlingSessionOperator  # most DAGs: none
+
+        parts, outline = self._parts.of_session(spec), self._parts.outline
+        shared = {**self._shared, "pre_execute": session_guard(self._parts, spec, self._prefix)}
+        settings, objects = spec.settings, self._parts.definition.objects
+        session = KindlingSessionOperator(
+            **fresh({**shared, **operator_arguments(settings, self._references, objects)}),
+            **parts.doc,
+            task_id=spec.task_id,
+            task_display_name=spec.label,
+            task_group=group,
+            session_name=spec.name,
+            pipe_ids=spec.pipe_ids,
+            shared=spec.shared,
+            pipe_tasks=tuple([f"{self._prefix}{name}" for name in spec.task_ids]),
+            connections=parts.connections,
+            settings=parts.settings,
+            priority_weight=spec.priority_weight,
+            pool_width=outline.pools.get(settings.pool),
+        )
+        if self._is_whole:
+            session.params = own_params(session.params)
+        return session
+
     def _empty(self, spec: EmptySpec, group: TaskGroup | None) -> Any:
         return EmptyOperator(
             task_id=self._id(spec, group),
@@ -186,7 +226,7 @@ class TaskBuilder:
         settings = task.settings
         outline = self._parts.outline
         is_stopped = task.stream is not None and bool(outline.stop)
-        key = (id(settings), is_stopped)
+        key = (id(settings), is_stopped, task.stream is not None)
         found = self._arguments.get(key)
         if found is None:
             objects = self._parts.definition.objects
@@ -196,6 +236,9 @@ class TaskBuilder:
                 found["pre_execute"] = stream_guard(self._parts, group_id, own)
             elif own is not None:
                 found["pre_execute"] = run_guard(self._parts, group_id, own)
+            session = session_of(settings, is_stream=task.stream is not None)
+            if session:
+                found["session"] = self._prefix + session_task_id(session)
             width = outline.pools.get(settings.pool)
             if self._group is not None or width != self._dag.max_active_tasks:
                 found["pool_width"] = width

@@ -49,11 +49,13 @@ from kindling_airflow.translator import (
     EmptySpec,
     GateSpec,
     NodeSpec,
+    SessionSpec,
     StopSpec,
     StreamTask,
     TaskSpec,
 )
 from kindling_airflow.translator.overrides import resolved_settings
+from kindling_airflow.translator.session_settings import session_settings
 from kindling_airflow.translator.task_settings import STREAM_DEFAULTS, TAGS
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ _KINDS: Mapping[str, type[NodeSpec]] = {
     "empty": EmptySpec,
     "gate": GateSpec,
     "stop": StopSpec,
+    "session": SessionSpec,
 }
 _KIND_OF = {kind: name for name, kind in _KINDS.items()}
 
@@ -122,6 +125,9 @@ def _lines(compiled: Compiled) -> Iterator[str]:
             entry["settings"] = {tag: thaw(tags[tag]) for tag in TAGS if tag in tags}
             entry["stream"] = None if node.stream is None else _fields(node.stream)
             entry["parts"] = _fields(parts.of_pipe(node))
+        elif isinstance(node, SessionSpec):
+            del entry["settings"]  # they may hold secrets: the definition has them
+            entry["parts"] = _fields(parts.of_session(node))
         tasks.append(f"      {_json(node.task_id)}: {_json(entry)}")
     yield f'    "outline": {_json(parts.outline.to_json())},'
     yield '    "tasks": {'
@@ -183,6 +189,10 @@ def _task(
         defaults = {pipe_id: STREAM_DEFAULTS} if is_stream and outline.stop else {}
         tags = {pipe_id: found["settings"]}
         found["settings"] = resolved_settings(options_of(definition), tags, defaults)[pipe_id]
+    elif kind is SessionSpec:
+        options, first = options_of(definition), found["pipe_ids"][0]
+        like = resolved_settings(options, {first: {}})[first]
+        found["settings"] = session_settings(like, options)
     node = kind(**found)
 
     def graph() -> Any:
@@ -190,11 +200,14 @@ def _task(
 
         return plan_definition(definition).plan.graph
 
-    def of_pipe(_: TaskSpec) -> PipeParts:
+    def parts(_: TaskSpec | SessionSpec) -> PipeParts:
         return PipeParts(**own)
 
-    parts = DagParts(definition, outline, of_pipe, lambda _: node.upstream, graph, lambda: code)
-    return parts, node
+    upstream = node.upstream
+    found_parts = DagParts(
+        definition, outline, parts, parts, lambda _: upstream, graph, lambda: code
+    )
+    return found_parts, node
 
 
 def _fields(record: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from kindling_airflow.manifest.project_code import (
 )
 from kindling_airflow.manifest.project_settings import differences_for
 from kindling_airflow.tags.plan_checks import connections_of
-from kindling_airflow.translator import OnError, TaskSpec
+from kindling_airflow.translator import OnError, SessionSpec, TaskSpec
 
 if TYPE_CHECKING:
     from kindling_airflow.definitions.compile import Compiled
@@ -99,6 +99,7 @@ class DagParts:
         definition: the definition.
         outline: what the DAG and all of its tasks share.
         of_pipe: the parts of a pipe's task.
+        of_session: the parts of a session's task, for all of its pipes.
         upstream: ids of the tasks that a task waits for, by its id.
         graph: makes the graph of the plan's pipes, for a run that selects some of them.
         code: returns which code of the project the tasks are for.
@@ -107,6 +108,7 @@ class DagParts:
     definition: Definition
     outline: Outline
     of_pipe: Callable[[TaskSpec], PipeParts]
+    of_session: Callable[[SessionSpec], PipeParts]
     upstream: Callable[[str], Sequence[str]]
     graph: Callable[[], PipeGraph]
     code: Callable[[], CodeIdentity] = CodeIdentity
@@ -129,6 +131,15 @@ def dag_parts(compiled: Compiled) -> DagParts:
             differences_for(compiled.base, manifest, [task.pipe_id]),
         )
 
+    def of_session(session: SessionSpec) -> PipeParts:
+        pipes: list[Any] = [manifest.get_pipe_definition(name) for name in session.pipe_ids]
+        connections = (c for pipe in pipes for c in connections_of(pipe, manifest.entities))
+        return PipeParts(
+            {"doc": session.doc},
+            tuple(dict.fromkeys(connections)),
+            differences_for(compiled.base, manifest, session.pipe_ids),
+        )
+
     def upstream(task_id: str) -> Sequence[str]:
         found = spec.find(task_id)
         return () if found is None else found.upstream
@@ -148,7 +159,13 @@ def dag_parts(compiled: Compiled) -> DagParts:
         gates=tuple([gate.task_id for gate in spec.gates()]),
     )
     return DagParts(
-        definition, outline, of_pipe, upstream, lambda: plan.graph, lambda: code_of(compiled)
+        definition,
+        outline,
+        of_pipe,
+        of_session,
+        upstream,
+        lambda: plan.graph,
+        lambda: code_of(compiled),
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kindling_airflow.common.immutable import EMPTY, freeze
+from kindling_airflow.common.shared_ids import DEFAULT_POOL
 from kindling_airflow.definitions.checks import meaning_problems
 from kindling_airflow.definitions.python_objects import set_aside
 from kindling_airflow.definitions.schema_check import as_json, dag_arguments, schema_problems
@@ -77,6 +78,7 @@ class Definition:
         dag_run: what holds for a run as a whole, as it is given.
         dag_arguments: arguments that are passed on to Airflow's DAG as they are.
         pools: the slots of further pools.
+        session_pool: the pool of the tasks of shared sessions.
         task: the settings of every pipe's task, one layer of
             :class:`~kindling_airflow.translator.TaskSettings`.
         overrides: further layers, by pattern over the pipe ids.
@@ -120,6 +122,7 @@ class Definition:
     pool: str = ""
     width: int = 4
     pools: Mapping[str, int] = field(default_factory=lambda: EMPTY)
+    session_pool: str = DEFAULT_POOL
     on_error: str = "skip_dependents"
     barrier: str = "none"
     group_by: str = "generation"

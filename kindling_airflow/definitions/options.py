@@ -22,4 +22,5 @@ def options_of(definition: Definition, closing: Closing = Closing.AS_NEEDED) -> 
         closing=closing,
         lifetime=definition.lifetime,
         duration_seconds=definition.duration,
+        session_pool=definition.session_pool,
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from kindling_airflow.common.immutable import EMPTY
+from kindling_airflow.common.pool_notes import uncounted_text
 from kindling_airflow.deployment.project_package import uri_for_spark
 from kindling_airflow.errors import ReportError
 from kindling_airflow.manifest.project_code import CodeIdentity
@@ -62,11 +65,13 @@ from kindling_airflow.translator.task_ids import task_id as escaped
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["KindlingPipeOperator"]
+    from kindling_airflow.operators.shared_driver import SharedDriver
+
+__all__ = ["APPLICATION", "KindlingPipeOperator", "application_name", "warehouse_root"]
 
 _NOT_TEMPLATED = ("_archives", "_repositories", "executor_config")
 _TIME_ORDERED = 7  # the version of such UUIDs
-_APPLICATION = Path(__file__).resolve().parent.parent / "runner" / "main.py"
+APPLICATION = Path(__file__).resolve().parent.parent / "runner" / "main.py"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/+ \-]{0,199}")
 
 
@@ -90,6 +95,8 @@ class KindlingPipeOperator(SubmittingOperator):
             ``max_active_tasks``.
         settings: the deployment's changes to the declarations, as returned by
             :func:`kindling_airflow.manifest.project_settings.differences_for`.
+        session: the task of the session whose driver runs the pipe; "": its own driver. So it
+            has where the session cannot be reached.
         on_missing_interval: what a run without a data interval does: ``full`` (process all data),
             ``fail``, or ``run_after`` (use the last interval of the DAG's schedule before it).
         durable: as in ``SparkSubmitOperator``; off by default for YARN in cluster mode without its
@@ -108,6 +115,8 @@ class KindlingPipeOperator(SubmittingOperator):
     code_drift = "warn"
     _report: RunReport | None = None
     _report_error: ReportError | None = None
+    session = ""
+    _shared: SharedDriver | None = None  # in which it runs
 
     pipe_id: str
     warehouse: str | None
@@ -135,6 +144,7 @@ class KindlingPipeOperator(SubmittingOperator):
         pool_width: int | None = None,
         settings: Mapping[str, Any] | None = None,
         on_missing_interval: str = "full",
+        session: str = "",
         durable: bool | None = None,
         **kwargs: Any,
     ) -> None:
@@ -160,6 +170,8 @@ class KindlingPipeOperator(SubmittingOperator):
             _connections=tuple(connections),
             _settings=settings or {},
         )
+        if session:
+            self.session = session
 
     @classmethod
     def get_serialized_fields(cls) -> frozenset[str]:
@@ -189,9 +201,11 @@ class KindlingPipeOperator(SubmittingOperator):
         """
         self._ti = context["ti"]
         self.request = self._request(context)
+        if self.session and self._ran_in_session(context, self.request):
+            return self._judge(context, self.request, None)
         for name in SubmittingOperator.template_fields:
             setattr(self, name, revealed(getattr(self, name, None)))
-        self.application = self.application or str(_APPLICATION)
+        self.application = self.application or str(APPLICATION)
         if self._package is not None:
             package = uri_for_spark(self._package, revealed(self.conf) or {})
             self.py_files = ",".join(filter(None, (self.py_files, package)))
@@ -219,6 +233,100 @@ class KindlingPipeOperator(SubmittingOperator):
         for line in self._output.lines((printed or "").splitlines()):
             self.log.info("%s", line)
         cluster.conclude()
+
+    def resume_in_session(
+        self, context: Context, event: Mapping[str, Any], place: Any, attempt_key: str, offset: int
+    ) -> dict[str, Any]:
+        """Continue when the attempt has ended that this task was deferred for.
+
+        Args:
+            context: the task's context.
+            event: the trigger's: whether it has ended, or its driver is lost.
+            place: where the driver of the session listens, as a JSON document.
+            attempt_key: the attempt.
+            offset: how much of its output is in the log.
+
+        Raises:
+            AirflowSkipException: as :meth:`execute`.
+            AirflowFailException: as :meth:`execute`.
+            AirflowException: as :meth:`execute`.
+        """
+        from kindling_airflow.operators.shared_driver import SharedDriver
+        from kindling_airflow.triggers.session_access import SessionPlace
+
+        self._ti = context["ti"]
+        self.request = dataclasses.replace(self._request(context), attempt_key=attempt_key)
+        found = SessionPlace.from_json(place)
+        if found is None:
+            raise AirflowException(f"Pipe {self.pipe_id!r}: its session is of another release.")
+        self.log.info("The triggerer has handed the pipe back: it has %s.", event.get("state"))
+        self._follow(SharedDriver(found, attempt_key, offset), can_defer=False)
+        return self._judge(context, self.request, None)
+
+    def on_kill(self) -> None:
+        """Kill the driver, wherever it runs, or cancel the attempt in that of the session."""
+        super().on_kill()
+        if self._shared is not None:
+            self._shared.cancel("its task was killed")
+
+    def _ran_in_session(self, context: Context, request: RunRequest) -> bool:
+        """Run a request in the session of this run, if there is one; else say why there is none."""
+        from kindling_airflow.operators.shared_driver import begin_in_session
+
+        shared, refused = begin_in_session(self._ti, self.session, request)
+        if shared is None:
+            self.log.info(
+                "Session %r does not run this pipe: %s. It starts its own driver.",
+                self.session,
+                refused,
+            )
+            return False
+        self.log.info("Session %r runs this pipe.", self.session)
+        self._follow(shared, can_defer=self._pool_counts_deferred(context))
+        return True
+
+    def _pool_counts_deferred(self, context: Context) -> bool:
+        """Return whether the pipe keeps its slot while it is deferred: width holds only then."""
+        note = getattr(context.get("dag_run"), "note", None) or ""
+        return uncounted_text(self.pool) not in note
+
+    def _time_left(self) -> timedelta | None:
+        """Return how much of the task's ``execution_timeout`` is left; None without one."""
+        limit: timedelta | None = self.execution_timeout
+        began: datetime | None = getattr(self._ti, "start_date", None)
+        if limit is None or began is None:
+            return limit
+        return max(limit - (datetime.now(timezone.utc) - began), timedelta(seconds=1))
+
+    def _follow(self, shared: SharedDriver, *, can_defer: bool) -> None:
+        """Log what an attempt prints until it has ended; after a while, wait in the triggerer."""
+        from kindling_airflow.operators.shared_driver import wait_seconds
+
+        self._shared = shared
+        self._output = self._driver_output()
+        seconds = wait_seconds() if can_defer else 0.0
+        try:
+            with ending_with_the_worker(lambda: shared.cancel("its worker has died")):
+                for line in self._output.lines(shared.lines(seconds)):
+                    self.log.info("%s", line)
+        finally:
+            shared.close()
+        if shared.report is not None:
+            self._keep_report(shared.report)
+            return
+        from kindling_airflow.triggers.session import SessionTrigger
+
+        self.log.info("The pipe still runs after %g s: it is waited for in the triggerer.", seconds)
+        self.defer(
+            trigger=SessionTrigger(shared.place.to_json(), shared.attempt_key),
+            method_name="resume_in_session",
+            timeout=self._time_left(),
+            kwargs={
+                "place": shared.place.to_json(),
+                "attempt_key": shared.attempt_key,
+                "offset": shared.offset,
+            },
+        )
 
     def _judge(
         self, context: Context, request: RunRequest, driver_error: Exception | None

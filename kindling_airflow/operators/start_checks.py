@@ -43,6 +43,7 @@ __all__ = [
     "fail_after_failure",
     "identify_code",
     "reject_selection",
+    "skip_unless_any_selected",
     "skip_unless_selected",
     "warn_of_drift",
 ]
@@ -98,6 +99,37 @@ def skip_unless_selected(
             reason = f"Pipe {task.pipe_id!r} is not selected in this run ({key}: {selection!r})."
         task.on_skipped_callback = ()  # nothing has changed
         raise AirflowSkipException(reason)
+
+    return check
+
+
+def skip_unless_any_selected(
+    graph: Callable[[], PipeGraph], pipe_ids: Sequence[str], key: str = SELECT_PARAM
+) -> Check:
+    """Return a check that skips a task for several pipes of which none is selected in the run.
+
+    An invalid selection skips it as well: it is reported by a task of a pipe.
+
+    Args:
+        graph: as for :func:`skip_unless_selected`.
+        pipe_ids: the pipes.
+        key: the entry of the run's conf, or the param, that holds the selection.
+    """
+
+    def check(context: Context) -> None:
+        selection = _selection(context, key)
+        if not selection:
+            return
+        from kindling_airflow.selection import select
+
+        try:
+            chosen = set(select(graph(), selection))
+        except SelectionError:
+            chosen = set()
+        if chosen.isdisjoint(pipe_ids):
+            raise AirflowSkipException(
+                f"None of its pipes is selected in this run ({key}: {selection!r})."
+            )
 
     return check
 

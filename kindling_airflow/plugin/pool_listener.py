@@ -12,15 +12,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.configuration import conf
 from airflow.listeners import hookimpl
 
+from kindling_airflow.common.pool_notes import uncounted_text
 from kindling_airflow.common.shared_ids import DEFAULT_POOL
 from kindling_airflow.pools import database
-from kindling_airflow.pools.needs import PoolNeed, compare, needs_of_tasks
+from kindling_airflow.pools.needs import (
+    PoolNeed,
+    compare,
+    deferring_pools,
+    needs_of_tasks,
+)
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -35,11 +41,13 @@ T = TypeVar("T")
 @hookimpl
 def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001 (the hook has both)
     """Provide the pools of a run that starts."""
-    needs = needed_pools(getattr(dag_run, "dag", None))
+    dag = getattr(dag_run, "dag", None)
+    needs = needed_pools(dag)
     if needs:
+        deferring = deferring_pools(getattr(dag, "task_dict", {}).values())
         threading.Thread(
             target=provide_pools,
-            args=(needs, getattr(dag_run, "id", None)),
+            args=(needs, getattr(dag_run, "id", None), deferring),
             name="kindling-pools",
             daemon=True,
         ).start()
@@ -51,12 +59,17 @@ def needed_pools(dag: Any) -> tuple[PoolNeed, ...]:
     return needs_of_tasks(getattr(dag, "dag_id", ""), tasks, getattr(dag, "max_active_tasks", 1))
 
 
-def provide_pools(needs: Sequence[PoolNeed], dag_run_id: int | None = None) -> None:
+def provide_pools(
+    needs: Sequence[PoolNeed],
+    dag_run_id: int | None = None,
+    deferring: Collection[str] = (),
+) -> None:
     """Create missing pools, and write into the note of the run what still keeps tasks waiting.
 
     Args:
         needs: the pools that a DAG needs.
         dag_run_id: the run's key in the database; None: no note.
+        deferring: the pools of pipes that may be deferred.
     """
     wanted = {v.pool: v.wanted for v in compare(needs, {}) if v.pool != DEFAULT_POOL}
     if wanted and conf.getboolean("kindling", "create_pools", fallback=True):
@@ -65,6 +78,9 @@ def provide_pools(needs: Sequence[PoolNeed], dag_run_id: int | None = None) -> N
     if existing is None:
         return
     advice = [v.advice() for v in compare(needs, existing) if v.state.is_fatal]
+    if deferring:
+        uncounted = _tried(lambda: database.pools_without_deferred(deferring), "The list of pools")
+        advice += map(uncounted_text, uncounted or ())
     if advice:
         text = "When this run started: " + "\n".join(advice)
         log.warning("Run %s: %s", dag_run_id, text)

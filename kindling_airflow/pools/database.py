@@ -11,7 +11,14 @@ from pathlib import Path
 
 from kindling_airflow.pools.needs import PoolNeed, needs_of_tasks
 
-__all__ = ["add_note", "bundle_folders", "create_missing", "existing_pools", "needs_of_stored_dags"]
+__all__ = [
+    "add_note",
+    "bundle_folders",
+    "create_missing",
+    "existing_pools",
+    "needs_of_stored_dags",
+    "pools_without_deferred",
+]
 
 log = logging.getLogger(__name__)
 _DESCRIPTION = "Created by airflow-provider-kindling; tune its slots freely."
@@ -35,8 +42,22 @@ def existing_pools(names: Iterable[str] | None = None) -> dict[str, int]:
         return {str(name): int(slots) for name, slots in session.execute(query)}
 
 
+def pools_without_deferred(names: Iterable[str]) -> list[str]:
+    """Return those of some pools in which a deferred task takes no slot, sorted."""
+    from airflow.models.pool import Pool
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    query = select(Pool.pool).where(Pool.pool.in_(sorted(names)), ~Pool.include_deferred)
+    with create_session() as session:
+        return sorted(map(str, session.scalars(query)))
+
+
 def create_missing(wanted: Mapping[str, int]) -> list[str]:
     """Create the pools that do not exist, and return their names; others are not changed.
+
+    They count deferred tasks: a pipe that waits in the triggerer for a shared session still takes
+    its slot.
 
     Args:
         wanted: the slots of each pool.
@@ -51,7 +72,7 @@ def create_missing(wanted: Mapping[str, int]) -> list[str]:
         for name, slots in sorted(wanted.items()):
             if name not in existing:
                 session.add(
-                    Pool(pool=name, slots=slots, description=_DESCRIPTION, include_deferred=False)
+                    Pool(pool=name, slots=slots, description=_DESCRIPTION, include_deferred=True)
                 )
                 created.append(name)
     if created:

@@ -22,12 +22,14 @@ __all__ = [
     "PoolVerdict",
     "SlotCount",
     "compare",
+    "deferring_pools",
     "needs_of_tasks",
 ]
 
 _STREAM_TYPE = "KindlingStreamOperator"
 _STOP_TYPE = "StopStreamsOperator"
-_TASK_TYPES = ("KindlingPipeOperator", _STREAM_TYPE)
+_PIPE_TYPE, _SESSION_TYPE = "KindlingPipeOperator", "KindlingSessionOperator"
+_TASK_TYPES = (_PIPE_TYPE, _SESSION_TYPE, _STREAM_TYPE)
 UNLIMITED = -1  # the slots of a pool without a limit
 
 
@@ -187,6 +189,18 @@ def needs_of_tasks(dag_id: str, tasks: Iterable[Any], width: int) -> tuple[PoolN
             for pool, count in counts.items()
         )
     )
+
+
+def deferring_pools(tasks: Iterable[Any]) -> frozenset[str]:
+    """Return the pools of pipes that may wait in the triggerer: those of a DAG with a session.
+
+    Args:
+        tasks: of the DAG, parsed or deserialized.
+    """
+    tasks = list(tasks)
+    if not any(_type(task) == _SESSION_TYPE for task in tasks):
+        return frozenset()
+    return frozenset(str(task.pool) for task in tasks if _type(task) == _PIPE_TYPE)
 
 
 def _type(task: Any) -> str:

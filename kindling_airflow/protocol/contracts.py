@@ -123,6 +123,8 @@ class RunRequest(_Message):
         claim: the claim that the task has written for this attempt: its ``path``, ``lease``
             (seconds after which it lapses unless it is renewed) and ``patience`` (seconds that the
             driver waits for a lapsed one to be renewed); empty where the driver writes its own.
+        session: for a driver that pipes of several tasks share: its ``name``, its ``pipes``, and
+            ``host``, where it listens; empty for a driver of one pipe.
     """
 
     what: ClassVar[str] = "run request"
@@ -149,6 +151,7 @@ class RunRequest(_Message):
     code_roots: tuple[str, ...] = ()
     code_drift: str = "warn"
     claim: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    session: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 
 
 @dataclass(frozen=True, slots=True)

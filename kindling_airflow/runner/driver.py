@@ -106,6 +106,7 @@ def run_claimed(
     *,
     code: ImportedCode | None = None,
     still: Standstill | None = None,
+    hooks: Hooks | None = None,
 ) -> RunReport:
     """Run a request in a given session; publish only while its claim stands.
 
@@ -113,6 +114,11 @@ def run_claimed(
     """
     started = time.monotonic() if started is None else started
     hide = hides_secrets(spark)
+    own = hooks or Hooks()
+
+    def before_publish(location: str) -> None:
+        fence.check()
+        own.before_publish(location)
 
     def run(hooks: Hooks) -> RunReport:
         if request.stream:
@@ -123,7 +129,7 @@ def run_claimed(
         return report_without_secrets(report, hide)
 
     if not request.attempt_order:
-        return run(Hooks())
+        return run(own)
     try:
         fence = Claim.claim(Storage(spark), request, still)
     except Exception as error:
@@ -132,9 +138,10 @@ def run_claimed(
     try:
         # Staging clears away what other attempts have staged, so an older one must not begin to.
         return run(
-            Hooks(
+            replace(
+                own,
                 before_stage=lambda _location: fence.check(),
-                before_publish=lambda _location: fence.check(),
+                before_publish=before_publish,
             )
         )
     finally:

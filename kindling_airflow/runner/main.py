@@ -38,6 +38,10 @@ def main(arguments: list[str]) -> int:
     _end_with_parent()
     _log_to_output()
     import_pandas_on_demand()
+    if request.session:
+        from kindling_airflow.runner.shared.driver import run_session
+
+        return run_session(request)
     report = run_driver(request, started)
     # A line of its own, after Spark has stopped logging: nothing can be mixed into it.
     sys.stdout.write(f"\n{report.line()}\n")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from kindling_airflow.common.immutable import EMPTY, thaw
+from kindling_airflow.common.immutable import EMPTY, FrozenDict, thaw
 from kindling_airflow.tags.stream_settings import Lifetime
 from kindling_airflow.translator.options import OnError
 from kindling_airflow.translator.task_settings import TaskSettings
@@ -143,7 +143,49 @@ class StopSpec:
     upstream: tuple[str, ...] = ()
 
 
-NodeSpec = TaskSpec | EmptySpec | GateSpec | StopSpec
+@dataclass(frozen=True, slots=True)
+class SessionSpec:
+    """The task that runs the driver which pipes of a run share.
+
+    Attributes:
+        task_id: an id that no pipe's task has.
+        name: the session's, as the definition has it.
+        label: what the UI calls it.
+        pipe_ids, task_ids: its pipes, and their tasks in the same order.
+        priority_weight: above that of every pipe.
+        settings: what holds for it.
+        doc: what it is there for.
+        shared: the entities that several of its pipes read, which it keeps between them, each with
+            ``entity_id``, ``level``, ``readers`` and ``writer`` ("" where no pipe writes it).
+        trigger_rule: Airflow's name of the rule.
+        upstream: nothing: a pipe that finds no session does without.
+    """
+
+    task_id: str
+    name: str
+    label: str
+    pipe_ids: tuple[str, ...]
+    task_ids: tuple[str, ...]
+    priority_weight: int
+    settings: TaskSettings
+    doc: str
+    shared: tuple[FrozenDict, ...] = ()
+    trigger_rule: str = "all_success"
+    upstream: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the task as a JSON document; settings that are not set are left out."""
+        return {
+            "task_id": self.task_id,
+            "name": self.name,
+            "pipe_ids": list(self.pipe_ids),
+            "priority_weight": self.priority_weight,
+            "shared": thaw(self.shared),
+            **self.settings.to_json(),
+        }
+
+
+NodeSpec = TaskSpec | EmptySpec | GateSpec | StopSpec | SessionSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +227,7 @@ class DagSpec:
         plan_digest: the plan that it was compiled from.
         lifetime: the lifetime of its streams; None for a DAG without any.
         stop: the task that stops its streams, where they do not end by themselves.
+        sessions: the tasks of the drivers that pipes share.
     """
 
     dag_id: str
@@ -198,6 +241,7 @@ class DagSpec:
     on_error: OnError = OnError.SKIP_DEPENDENTS
     lifetime: Lifetime | None = None
     stop: StopSpec | None = None
+    sessions: tuple[SessionSpec, ...] = ()
 
     def tasks(self) -> tuple[TaskSpec, ...]:
         """Return the tasks of all pipes, group by group."""
@@ -207,7 +251,7 @@ class DagSpec:
         """Return how many tasks of a run may be active, so that no pool waits for another's."""
         elsewhere = sum(task.settings.pool not in self.pools for task in self.tasks())
         watching = 0 if self.stop is None else len(self.gates()) + 1
-        return sum(self.pools.values()) + elsewhere + watching
+        return sum(self.pools.values()) + elsewhere + watching + len(self.sessions)
 
     def empties(self) -> tuple[EmptySpec, ...]:
         """Return the tasks that only wait."""
@@ -220,18 +264,19 @@ class DagSpec:
     def nodes(self) -> tuple[NodeSpec, ...]:
         """Return every task."""
         stop = () if self.stop is None else (self.stop,)
-        return (*self.tasks(), *self.gates(), *stop, *self.empties())
+        return (*self.tasks(), *self.gates(), *stop, *self.empties(), *self.sessions)
 
     def find(self, task_id: str) -> NodeSpec | None:
         """Return a task by its id, or None where there is none."""
         return next((node for node in self.nodes() if node.task_id == task_id), None)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the specification as a JSON document; of streams only where there are any."""
+        """Return the specification as a JSON document; streams and sessions where there are any."""
         streaming: dict[str, Any] = {}
         if self.lifetime is not None:
             stop = None if self.stop is None else _plain(self.stop)
             streaming = {"lifetime": self.lifetime, "stop": stop}
+        sessions = [session.to_json() for session in self.sessions]
         return {
             "dag_id": self.dag_id,
             "pool": self.pool,
@@ -243,6 +288,7 @@ class DagSpec:
             "barriers": [asdict(empty) for empty in self.barriers],
             "outcome": None if self.outcome is None else asdict(self.outcome),
             **streaming,
+            **({"sessions": sessions} if sessions else {}),
         }
 
 

@@ -61,6 +61,7 @@ class TranslateOptions:
         lifetime: the lifetime of the streams of a run: ``continuous``, ``bounded`` or
             ``available_now``; None: ``continuous``, where there are any.
         duration_seconds: how long a bounded run's streams live.
+        session_pool: where the tasks of shared sessions take a slot each.
 
     Raises:
         TranslationError: a value is not of its type or out of range; lists every problem.
@@ -79,9 +80,11 @@ class TranslateOptions:
     closing: Closing = Closing.AS_NEEDED
     lifetime: Lifetime | None = None
     duration_seconds: float | None = None
+    session_pool: str = DEFAULT_POOL
 
     def __post_init__(self) -> None:
         problems = [*id_problems("dag_id", self.dag_id), *id_problems("pool", self.pool)]
+        problems += id_problems("session_pool", self.session_pool)
         problems += [*_slot_problems(self), *_word_problems(self)]
         problems += setting_problems(self.settings)
         problems += [

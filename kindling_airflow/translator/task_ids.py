@@ -8,8 +8,8 @@ itself:
     silver.orders -> silver.orders      my table -> my_x20_table      a_x -> a_x5f_x
 
 Groups and the tasks beside the pipes share the namespace of the tasks. Their ids are reserved
-(``generation_0``, ``generation_0_done``, ``ready_0``, ``stop_streams``, ``kindling_outcome``), or
-begin with ``_x_``, which the id of a pipe's task never does.
+(``generation_0``, ``generation_0_done``, ``ready_0``, ``stop_streams``, ``kindling_outcome``,
+``kindling_session_*``), or begin with ``_x_``, which the id of a pipe's task never does.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import hashlib
 import re
 
 from kindling_airflow.common.shared_ids import STOP_ID
+from kindling_airflow.translator.session_names import SESSION_PREFIX
 
 OUTCOME_ID = "kindling_outcome"
 
@@ -28,7 +29,9 @@ _ESCAPED = re.compile(r"_(?=x)|[^A-Za-z0-9_.\-]")
 _NO_GROUP = re.compile(r"_(?=x)|[^A-Za-z0-9_\-]")
 _NO_TASK = "_x_"  # begins no escaped id: an escape has digits behind its x
 _LONGEST_PART = 80  # Airflow allows groups 200 in all
-_RESERVED = re.compile(rf"generation_[0-9]+(?:_done)?|ready_[0-9]+|{STOP_ID}|{OUTCOME_ID}")
+_RESERVED = re.compile(
+    rf"generation_[0-9]+(?:_done)?|ready_[0-9]+|{STOP_ID}|{OUTCOME_ID}|{SESSION_PREFIX}.+"
+)
 
 
 def task_id(pipe_id: str) -> str:

@@ -25,6 +25,7 @@ from kindling_airflow.tags.names import (
 )
 from kindling_airflow.tags.registry import read_task_tags, tag_row
 from kindling_airflow.tags.values import COUNT, LIMIT, TEXT, Value
+from kindling_airflow.translator.session_names import SESSION
 
 CALLBACKS = (
     *("on_execute_callback", "on_failure_callback", "on_retry_callback"),
@@ -66,6 +67,8 @@ class TaskSettings:
         max_retry_delay_seconds: how far they may grow.
         execution_timeout_seconds: how long one try may take.
         priority: its weight in place of the critical path's.
+        session: ``pipe`` or None for its own driver, else the name of the session that it
+            shares with other pipes of its run.
         spark: arguments of the Spark provider's operator.
         executor_config: what the executor is to know.
         arguments: further arguments of the operator.
@@ -84,6 +87,7 @@ class TaskSettings:
     max_retry_delay_seconds: float | None = None
     execution_timeout_seconds: float | None = None
     priority: int | None = None
+    session: str | None = None
     spark: FrozenDict = EMPTY
     executor_config: FrozenDict = EMPTY
     arguments: FrozenDict = EMPTY
@@ -201,6 +205,7 @@ _CHECKS: Mapping[str, Value] = {
     **dict.fromkeys(CALLBACKS, Value("a reference or a list of them", {}, bool)),
     **{setting: tag_row("pipe", tag).value for tag, setting in TAGS.items()},
     "priority": COUNT,
+    "session": SESSION,
     "max_retry_delay_seconds": LIMIT,
     "retry_exponential_backoff": Value("true, false or a factor of at least 0", {}, _is_factor),
 }

@@ -11,7 +11,7 @@ because groups show the generations, and edges are data edges. Where there are s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 
 from kindling_airflow.common.immutable import EMPTY, FrozenDict
@@ -25,6 +25,11 @@ from kindling_airflow.translator.grouping import grouped
 from kindling_airflow.translator.options import UNLIMITED, TranslateOptions
 from kindling_airflow.translator.overrides import settings_by_pipe
 from kindling_airflow.translator.rules import barriers, outcome, pipe_rule
+from kindling_airflow.translator.sessions import (
+    session_pool_problems,
+    session_problems,
+    session_specs,
+)
 from kindling_airflow.translator.stream_problems import (
     lifetime_problem,
     option_problems,
@@ -76,6 +81,9 @@ def translate(
         problems += streaming.problems
         problems += option_problems(plan, streaming, options)
         problems += task_problems(streaming, settings, options) if settings else ()
+    problems += session_problems(settings, _streams(streaming))
+    pool = options.session_pool
+    problems += session_pool_problems(settings, pool, options.width_of(pool), _streams(streaming))
     problems += measure_problems(tags)
     if problems:
         raise _refused(options, problems)
@@ -134,7 +142,12 @@ def _spec(
         on_error=options.on_error,
         lifetime=None if streaming is None else streaming.lifetime,
         stop=wired.stop,
+        sessions=session_specs(plan.graph, settings, ids, options, _streams(streaming)),
     )
+
+
+def _streams(streaming: Streaming | None) -> Collection[str]:
+    return () if streaming is None else streaming.settings
 
 
 def _wired(

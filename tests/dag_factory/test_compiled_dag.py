@@ -101,6 +101,8 @@ def held(task: Any) -> dict[str, Any]:
         ("", f"dag_id: shop\n{RICH}"),
         ("", "dag_id: shop\nbarrier: generation\non_error: continue\n"),
         ("", "dag_id: shop\ngroup_by: tag:layer\n"),
+        ("", "dag_id: shop\nsession: run\noverrides: {b: {session: pipe}, d: {session: late}}\n"),
+        (STREAMS, "dag_id: shop\nstrategy: hybrid\nsession: run\n"),
         ("", "dag_id: shop\nschedule: assets\nwarehouse: hdfs://lake/tables\n"),
         ("", "dag_id: shop\nassets: false\nselect: [a+]\nexclude: d\n"),
         (STREAMS, "dag_id: shop\nstrategy: hybrid\ncheckpoints: /points\n"),

@@ -49,7 +49,9 @@ exclude: ["tag:slow", raw.*]
 settings: [prod.yaml, ../site.yaml]
 pool: small
 width: 3
-pools: {heavy: 2}
+pools: {heavy: 2, drivers: 1}
+session: run
+session_pool: drivers
 on_error: continue
 barrier: generation
 group_by: "generation"
@@ -157,11 +159,13 @@ def test_every_key_arrives(base: Path) -> None:
         settings=(base / "prod.yaml", base.parent / "site.yaml"),
         pool="small",
         width=3,
-        pools={"heavy": 2},
+        pools={"heavy": 2, "drivers": 1},
+        session_pool="drivers",
         on_error="continue",
         barrier="generation",
         group_by="generation",
         task={
+            "session": "run",
             "pool_slots": 2,
             "queue": "night",
             "executor": "LocalExecutor",

@@ -74,7 +74,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_a_missing_pool_is_created_with_the_dags_width(seen: dict[str, Any]) -> None:
     assert "kindling_shop" not in seen["before"]
-    assert seen["after"]["kindling_shop"] == [3, MADE, False]
+    assert seen["after"]["kindling_shop"] == [3, MADE, True]
 
 
 def test_then_the_scheduler_queues_the_tasks(seen: dict[str, Any]) -> None:
@@ -85,7 +85,7 @@ def test_an_existing_pool_is_never_changed(seen: dict[str, Any]) -> None:
     assert seen["before"]["tuned_pool"] == seen["end"]["tuned_pool"] == [7, "ours", True]
     assert seen["before"]["default_pool"] == seen["end"]["default_pool"]
     assert seen["again"] == ["more"]
-    assert seen["end"]["kindling_shop"] == [3, MADE, False]
+    assert seen["end"]["kindling_shop"] == [3, MADE, True]
 
 
 def test_pools_of_other_peoples_tasks_are_none_of_ours(seen: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from kindling_airflow.pools.needs import (
     PoolState,
     PoolVerdict,
     compare,
+    deferring_pools,
     needs_of_tasks,
 )
 
@@ -36,6 +37,16 @@ class TestNeeds:
     def test_other_peoples_tasks_do_not_count(self) -> None:
         assert needs_of_tasks("dag", [task("p", task_type="BashOperator")], 8) == ()
         assert needs_of_tasks("dag", [SimpleNamespace()], 8) == ()
+
+    def test_a_session_takes_a_slot_in_its_pool(self) -> None:
+        session = task("drivers", width=2, task_type="KindlingSessionOperator")
+        assert needs_of_tasks("dag", [session], 8) == (PoolNeed("drivers", "dag", 2, 1),)
+
+    def test_pipes_beside_a_session_may_be_deferred(self) -> None:
+        session = task("drivers", task_type="KindlingSessionOperator")
+        other = task("theirs", task_type="BashOperator")
+        assert deferring_pools([task("own"), task("jdbc"), session, other]) == {"own", "jdbc"}
+        assert deferring_pools([task("own"), other]) == frozenset()
 
     def test_tasks_of_an_earlier_release_say_no_width(self) -> None:
         old = task("p")

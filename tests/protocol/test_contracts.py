@@ -78,6 +78,7 @@ def requests() -> st.SearchStrategy[RunRequest]:
         code_digest=anything,
         code_roots=st.lists(anything, max_size=3).map(tuple),
         code_drift=anything,
+        session=json_tags().map(freeze),
     )
 
 
@@ -170,6 +171,7 @@ class TestRequest:
             "code_roots": [],
             "code_drift": "warn",
             "claim": {},
+            "session": {},
         }
 
     def test_what_may_be_left_out_has_a_default(self) -> None:

@@ -59,7 +59,7 @@ def test_every_task_reports_its_rows(run: Deployment) -> None:
 
 def test_the_missing_pool_was_created_with_the_width_of_the_definition(run: Deployment) -> None:
     pool = run.airflow.api.pools()["kindling_flights"]
-    assert (pool["slots"], pool["include_deferred"]) == (2, False)
+    assert (pool["slots"], pool["include_deferred"]) == (2, True)
 
 
 def test_nothing_is_left_in_the_staging_area(run: Deployment) -> None:

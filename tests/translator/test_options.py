@@ -32,6 +32,7 @@ def test_only_the_ids_are_indispensable() -> None:
         "closing": Closing.AS_NEEDED,
         "lifetime": None,
         "duration_seconds": None,
+        "session_pool": "default_pool",
     }
 
 

@@ -127,6 +127,7 @@ KEYS: Mapping[str, tuple[Held, str]] = {
         ("pool", "width", "pools", "pool_slots"),
         (Held.AIRFLOW, "`--workers` sets how many pipes run at once"),
     ),
+    **dict.fromkeys(("session", "session_pool"), (Held.AIRFLOW, _ONE_SESSION)),
     **dict.fromkeys(("queue", "executor", "executor_config"), (Held.AIRFLOW, "of its executor")),
 }
 """By key, those in a mapping with a dot: how it applies, and the difference."""

@@ -188,6 +188,10 @@ class DriverHook(SparkSubmitHook):
         if conn_ids and self._connection["deploy_mode"] != "cluster":
             self._variables = connection_variables(conn_ids)
 
+    def give(self, variables: Mapping[str, str]) -> None:
+        """Give the process further variables, by its environment and by nothing else."""
+        self._variables = {**self._variables, **variables}
+
     def submit(self, application: str = "", **kwargs: Any) -> str | None:
         """Start the process and return when it has ended."""
         if self.instead is not None:

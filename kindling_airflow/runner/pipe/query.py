@@ -45,7 +45,7 @@ def result_of_query(
     sql = pipe.sql or ""
     private = _private_session(run.spark)
     for entity_id in pipe.input_entity_ids:
-        frame = _in_session(private, frames[argument_name(entity_id)])
+        frame = in_session(private, frames[argument_name(entity_id)])
         for table in dict.fromkeys((argument_name(entity_id), entity_id)):
             frame.createOrReplaceTempView("`" + table.replace("`", "``") + "`")
     arguments = query_arguments(run)
@@ -57,7 +57,7 @@ def result_of_query(
         if text is None:
             raise
         raise PipeRunError(text) from error
-    return _in_session(run.spark, result)
+    return in_session(run.spark, result)
 
 
 def _rows(session: SparkSession, sql: str, arguments: Mapping[str, Any]) -> DataFrame:
@@ -134,7 +134,7 @@ def _private_session(spark: SparkSession) -> SparkSession:
     return private
 
 
-def _in_session(session: SparkSession, frame: DataFrame) -> DataFrame:
+def in_session(session: SparkSession, frame: DataFrame) -> DataFrame:
     """Return the same frame as one of another session of the same application."""
     jvm: Any = session._jvm
     plan = frame._jdf.logicalPlan()
