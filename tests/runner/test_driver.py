@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.protocol.contracts import RunReport, report_in_line
+from kindling_airflow.protocol.contracts import RunReport, RunRequest, report_in_line
 from kindling_airflow.runner.driver import _start, _write_report, run_claimed
 from kindling_airflow.runner.imported_code import ImportedCode
 from kindling_airflow.runner.main import _log_to_output
+from kindling_airflow.runner.output_tail import OutputTail
 from tests.runner.conftest import Project
+
+
+def published(request: RunRequest) -> RunReport:
+    return RunReport(request.attempt_key, "out", "published")
 
 
 def report_at(path: Path) -> RunReport:
@@ -26,10 +31,10 @@ def test_the_report_is_written_where_the_request_wants_it(project: Project, spar
     path = project.warehouse / "_kindling" / "reports" / "k1.json"
     request = project.request("out", report_path=str(path))
     report = RunReport(request.attempt_key, "out", "skipped", reason="no rows")
-    _write_report(request, spark, report)
+    _write_report(request, spark, report, OutputTail())
     assert report_at(path) == report
     again = RunReport(request.attempt_key, "out", "published")
-    _write_report(request, spark, again)
+    _write_report(request, spark, again, OutputTail())
     assert report_at(path) == again
     assert [p.name for p in path.parent.iterdir() if not p.name.startswith(".")] == ["k1.json"]
 
@@ -38,14 +43,14 @@ def test_a_report_that_cannot_be_written_does_not_stop_the_driver(
     project: Project, spark: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     request = project.request("out", report_path="/proc/kindling/report.json")
-    _write_report(request, spark, RunReport(request.attempt_key, "out", "published"))
+    _write_report(request, spark, published(request), OutputTail())
     said = capsys.readouterr().err
     assert said.startswith("Cannot write the report to '/proc/kindling/report.json': ")
 
 
 def test_without_a_wish_no_report_is_written(project: Project, spark: Any) -> None:
     request = project.request("out")
-    _write_report(request, spark, RunReport(request.attempt_key, "out", "published"))
+    _write_report(request, spark, published(request), OutputTail())
     assert list(project.warehouse.iterdir()) == []
 
 
