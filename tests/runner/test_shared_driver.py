@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,8 @@ from typing import Any
 import pytest
 
 from kindling_airflow.errors import SessionError
-from kindling_airflow.protocol.contracts import RunReport
+from kindling_airflow.protocol.contracts import RunReport, RunRequest
+from kindling_airflow.runner.shared.attempt import Attempt
 from tests.runner.shared_driver import MODULE, SECRET, Driver
 
 pytestmark = pytest.mark.system
@@ -406,6 +409,42 @@ class TestCancelling:
         assert driver.end_of(newer)[0].status == "published"
         assert driver.end_of(older)[0].status == "failed"
         assert rows(driver, "again") == 2
+
+
+def test_a_job_that_java_starts_after_the_cancelling_is_ended(spark: Any) -> None:
+    """A query is being planned when its pipe is cancelled, so there is no job to end yet."""
+    ended: list[RunReport] = []
+
+    def turns(attempt: Attempt) -> RunReport:
+        while True:
+            time.sleep(0.001)
+
+    def failed(attempt: Attempt, error: BaseException) -> RunReport:
+        ended.append(RunReport(attempt.request.attempt_key, "late", "failed"))
+        return ended[0]
+
+    attempt = Attempt(RunRequest("late", "late", "", (), "/w"), spark, turns, failed)
+    attempt.start()
+    while not attempt._connections:  # its thread is not at work yet
+        time.sleep(0.01)
+    assert attempt.cancel("its task was killed")
+    while attempt.is_running:
+        time.sleep(0.01)
+    errors: list[BaseException] = []
+
+    def works() -> None:
+        spark.sparkContext.setJobGroup("kindling-late", "late")
+        try:
+            spark.range(10**13).selectExpr("sum(id * 3 % 7)").collect()
+        except Exception as error:
+            errors.append(error)
+
+    late = threading.Thread(target=works)
+    late.start()
+    while late.is_alive():
+        attempt.end_late_jobs()
+        late.join(0.1)
+    assert len(errors) == 1
 
 
 class TestSharedReads:

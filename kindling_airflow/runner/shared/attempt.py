@@ -101,9 +101,21 @@ class Attempt:
         for connection in filter(None, connections):
             with suppress(OSError):  # it is closed already
                 connection.shutdown(socket.SHUT_RDWR)
-        context: Any = self._spark.sparkContext
-        context._jsc.sc().cancelJobGroupAndFutureJobs(self._group)
+        self._end_jobs()
         return True
+
+    def end_late_jobs(self) -> None:
+        """End the Spark jobs that a cancelled attempt has started since.
+
+        Java may have been planning a query when it was cancelled; and Spark refuses future jobs of
+        a cancelled group, but not the stages that adaptive execution submits.
+        """
+        if not self._why:
+            return
+        tracker = self._spark.sparkContext.statusTracker()
+        active = set(tracker.getActiveJobsIds())
+        if active and active.intersection(tracker.getJobIdsForGroup(self._group)):
+            self._end_jobs()
 
     def claim_publishing(self) -> None:
         """Begin to publish, after which it cannot be cancelled.
@@ -148,6 +160,10 @@ class Attempt:
         with self.transcript.changed:
             self.report = report
             self.transcript.changed.notify_all()
+
+    def _end_jobs(self) -> None:
+        context: Any = self._spark.sparkContext
+        context._jsc.sc().cancelJobGroupAndFutureJobs(self._group)
 
     def _raise_in_thread(self) -> None:
         ident = self._thread.ident

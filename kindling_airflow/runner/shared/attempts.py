@@ -90,6 +90,13 @@ class Attempts:
         self._reads.restarted(restarted)
         self._reads.ended(ended)
 
+    def end_late_jobs(self) -> None:
+        """End what cancelled attempts still do in Spark; to be called every few seconds."""
+        with self._lock:
+            found = list(self._by_key.values())
+        for attempt in found:
+            attempt.end_late_jobs()
+
     def running(self) -> Mapping[str, str]:
         """Return the task id of each attempt that runs, by its key."""
         with self._lock:

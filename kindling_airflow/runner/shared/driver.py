@@ -109,6 +109,7 @@ def _serve(
         now = time.monotonic()
         if not running or now - sent >= _NEWS_SECONDS:
             sent = now
+            attempts.end_late_jobs()
             _print(SessionNews(request.attempt_key, "ready", host, server.port, running).line())
         if server.ended.wait(_IDLE_NEWS_SECONDS):
             break
