@@ -77,7 +77,6 @@ EXTENDED = frozenset(
         "test_package_on_s3.py",
         "test_plan_page.py",
         "test_quality_oracle.py",
-        "test_races.py",
         "test_run_command.py",
         "test_run_definition.py",
         "test_run_secrets.py",

@@ -1,6 +1,6 @@
 """Two drivers that publish the same tables at once, on each storage: nothing lost or doubled.
 
-A few rounds here, and 200 in ``make soak`` (``KINDLING_RACE_ROUNDS``).
+A few rounds in ``make cluster``, and 200 in ``make soak`` (``KINDLING_RACE_ROUNDS``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from demo.services import Hadoop, Postgres, S3Server
 from tests.cluster.races import Place, race
 from tests.runner.formats.sessions import catalog_conf
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.cluster]
 
 
 @pytest.fixture(scope="module")
