@@ -67,11 +67,11 @@ if TYPE_CHECKING:
 
     from kindling_airflow.operators.shared_driver import SharedDriver
 
-__all__ = ["APPLICATION", "KindlingPipeOperator", "application_name", "warehouse_root"]
+__all__ = ["KindlingPipeOperator", "application_name", "warehouse_root"]
 
 _NOT_TEMPLATED = ("_archives", "_repositories", "executor_config")
 _TIME_ORDERED = 7  # the version of such UUIDs
-APPLICATION = Path(__file__).resolve().parent.parent / "runner" / "main.py"
+_APPLICATION = Path(__file__).resolve().parent.parent / "runner" / "main.py"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/+ \-]{0,199}")
 
 
@@ -203,12 +203,7 @@ class KindlingPipeOperator(SubmittingOperator):
         self.request = self._request(context)
         if self.session and self._ran_in_session(context, self.request):
             return self._judge(context, self.request, None)
-        for name in SubmittingOperator.template_fields:
-            setattr(self, name, revealed(getattr(self, name, None)))
-        self.application = self.application or str(APPLICATION)
-        if self._package is not None:
-            package = uri_for_spark(self._package, revealed(self.conf) or {})
-            self.py_files = ",".join(filter(None, (self.py_files, package)))
+        self._complete_arguments()
         driver_error: Exception | None = None
         try:
             with ending_with_the_worker(self.end_submission):
@@ -268,6 +263,15 @@ class KindlingPipeOperator(SubmittingOperator):
         super().on_kill()
         if self._shared is not None:
             self._shared.cancel("its task was killed")
+
+    def _complete_arguments(self) -> None:
+        """Reveal what is hidden, and name the application and the package to spark-submit."""
+        for name in SubmittingOperator.template_fields:
+            setattr(self, name, revealed(getattr(self, name, None)))
+        self.application = self.application or str(_APPLICATION)
+        if self._package is not None:
+            package = uri_for_spark(self._package, revealed(self.conf) or {})
+            self.py_files = ",".join(filter(None, (self.py_files, package)))
 
     def _ran_in_session(self, context: Context, request: RunRequest) -> bool:
         """Run a request in the session of this run, if there is one; else say why there is none."""

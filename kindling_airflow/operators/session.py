@@ -26,7 +26,7 @@ from kindling_airflow.operators.driver.hook import DriverHook
 from kindling_airflow.operators.driver.process_watch import ending_with_the_worker
 from kindling_airflow.operators.driver.stream_watch import Watchdog
 from kindling_airflow.operators.driver.submitting import SubmittingOperator
-from kindling_airflow.operators.pipe import APPLICATION, KindlingPipeOperator, warehouse_root
+from kindling_airflow.operators.pipe import KindlingPipeOperator, warehouse_root
 from kindling_airflow.protocol.contracts import RunRequest
 from kindling_airflow.protocol.session_messages import (
     SECRET_VARIABLE,
@@ -116,11 +116,7 @@ class KindlingSessionOperator(KindlingPipeOperator):
                 "to derive its secret from; its pipes start their own drivers\n"
                 "  Fix: set [kindling] session_secret, or [core] fernet_key, on all workers."
             )
-        for name in SubmittingOperator.template_fields:
-            setattr(self, name, revealed(getattr(self, name, None)))
-        self.application = self.application or str(APPLICATION)
-        if self._package is not None:
-            self.py_files = ",".join(filter(None, (self.py_files, self._package)))
+        self._complete_arguments()
         last = self._generation + _MOST_DRIVERS
         while not self._is_over():
             if self._generation == last:

@@ -18,6 +18,7 @@ from typing import Literal
 
 __all__ = [
     "NOTHING",
+    "SHARED_DISK_PROPERTY",
     "STORAGES",
     "StorageAbilities",
     "abilities_of",
@@ -28,6 +29,9 @@ __all__ = [
 ]
 
 CreateIfAbsent = Literal["", "rename", "create", "conditional"]
+
+SHARED_DISK_PROPERTY = "spark.kindling.sharedWarehouse"
+"""Spark's property that says that a local warehouse is one disk, which all machines mount."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):/")
 

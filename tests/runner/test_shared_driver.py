@@ -442,7 +442,7 @@ def test_a_job_that_java_starts_after_the_cancelling_is_ended(spark: Any) -> Non
     late = threading.Thread(target=works)
     late.start()
     while late.is_alive():
-        attempt.end_late_jobs()
+        attempt.end_late_jobs(spark.sparkContext.statusTracker().getActiveJobsIds())
         late.join(0.1)
     assert len(errors) == 1
 

@@ -42,11 +42,11 @@ from kindling_airflow.operators.driver.hadoop_conf import (
 from kindling_airflow.operators.driver.hidden_values import masked
 from kindling_airflow.operators.driver.start_options import submit_options
 from kindling_airflow.operators.driver.yarn import addresses_in
+from kindling_airflow.tags.storages import SHARED_DISK_PROPERTY
 
 __all__ = ["DriverHook", "interpreter_defaults"]
 
 _PR_SET_PDEATHSIG = 1
-_SHARED_DISK = "spark.kindling.sharedWarehouse"  # as runner/providers/place_check.py reads it
 _MODE_PROPERTY = "spark.submit.deployMode"
 _RESOURCE_MANAGER_EXTRA = "yarn_resourcemanager_webapp_address"
 _SEEN_SECONDS = 2.5
@@ -169,7 +169,7 @@ class DriverHook(SparkSubmitHook):
 
     def share_disk(self) -> None:
         """Set that a local warehouse is one disk, which all machines mount."""
-        self._conf = {_SHARED_DISK: "true", **self._conf}
+        self._conf = {SHARED_DISK_PROPERTY: "true", **self._conf}
 
     def set_arguments(self, arguments: Sequence[str]) -> None:
         """Set the arguments of the driver's application."""

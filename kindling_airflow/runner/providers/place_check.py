@@ -17,13 +17,13 @@ from kindling_airflow.runner.providers.storage import Storage, area_of
 from kindling_airflow.tags.paths import is_named, table_name_of
 from kindling_airflow.tags.storage_needs import checkpoint_problem, place_of, storage_problem
 from kindling_airflow.tags.storage_types import provider_type_of, storage_type_of
+from kindling_airflow.tags.storages import SHARED_DISK_PROPERTY
 
 if TYPE_CHECKING:
     from kindling_airflow.runner.providers.interface import ProviderContext
     from kindling_airflow.tags.stream_settings import StreamSettings
 
 _OF_CATALOGS = ("catalog-impl", "type", "warehouse")
-_SHARED_DISK = "spark.kindling.sharedWarehouse"
 _LOG_STORES = ("spark.delta.logStore.{}.impl", "spark.delta.logStore.class")
 
 
@@ -80,7 +80,7 @@ def _check_disk(entity: EntityMetadata, place: str, context: ProviderContext) ->
     """Refuse a local disk where executors may write to those of other machines."""
     spark = context.spark
     master = str(spark.sparkContext.master)
-    is_shared = str(spark.conf.get(_SHARED_DISK, "false")).lower() == "true"
+    is_shared = str(spark.conf.get(SHARED_DISK_PROPERTY, "false")).lower() == "true"
     if context.storage.local_path(place) is None or is_shared or _in_one_process(master):
         return
     problem = (
@@ -88,7 +88,7 @@ def _check_disk(entity: EntityMetadata, place: str, context: ProviderContext) ->
         f"{master!r} may run on other machines: what they write would not be in the table\n"
         "  Fix: use storage that every machine reaches, such as hdfs://. If all machines mount "
         "this folder from one network disk, set [kindling] shared_warehouse = True, or Spark's "
-        f"property {_SHARED_DISK} to true."
+        f"property {SHARED_DISK_PROPERTY} to true."
     )
     raise DeclarationError([problem])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
@@ -71,6 +71,11 @@ class Attempt:
         """Whether it has no report yet."""
         return self.report is None
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was cancelled before it could publish."""
+        return bool(self._why)
+
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
@@ -104,17 +109,19 @@ class Attempt:
         self._end_jobs()
         return True
 
-    def end_late_jobs(self) -> None:
+    def end_late_jobs(self, active: Collection[int]) -> None:
         """End the Spark jobs that a cancelled attempt has started since.
 
         Java may have been planning a query when it was cancelled; and Spark refuses future jobs of
         a cancelled group, but not the stages that adaptive execution submits.
+
+        Args:
+            active: the ids of all jobs of the application that run.
         """
-        if not self._why:
+        if not self.is_cancelled or not active:
             return
         tracker = self._spark.sparkContext.statusTracker()
-        active = set(tracker.getActiveJobsIds())
-        if active and active.intersection(tracker.getJobIdsForGroup(self._group)):
+        if not set(active).isdisjoint(tracker.getJobIdsForGroup(self._group)):
             self._end_jobs()
 
     def claim_publishing(self) -> None:

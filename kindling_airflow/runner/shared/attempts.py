@@ -93,9 +93,11 @@ class Attempts:
     def end_late_jobs(self) -> None:
         """End what cancelled attempts still do in Spark; to be called every few seconds."""
         with self._lock:
-            found = list(self._by_key.values())
-        for attempt in found:
-            attempt.end_late_jobs()
+            cancelled = [a for a in self._by_key.values() if a.is_cancelled]
+        if cancelled:
+            active = self._spark.sparkContext.statusTracker().getActiveJobsIds()
+            for attempt in cancelled:
+                attempt.end_late_jobs(active)
 
     def running(self) -> Mapping[str, str]:
         """Return the task id of each attempt that runs, by its key."""
