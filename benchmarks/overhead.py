@@ -124,7 +124,7 @@ def _measure(place: Path, console: Console) -> dict[str, list[float]]:
             airflow.api.unpause(name)
         for round_ in range(ROUNDS):
             for name in NAMES[round_ % 3 :] + NAMES[: round_ % 3]:  # nobody is always the first
-                seconds[name].append(_run(airflow, name, f"round-{round_}"))
+                seconds[name].append(seconds_of_run(airflow, name, f"round-{round_}"))
                 console.print(f"  round {round_}: {name:<9} {seconds[name][-1]:6.1f} s")
     return seconds
 
@@ -213,9 +213,9 @@ def _source(name: str, entity: dict[str, Any], warehouse: Path) -> dict[str, Any
     }
 
 
-def _run(airflow: LocalAirflow, dag_id: str, run_id: str) -> float:
+def seconds_of_run(airflow: LocalAirflow, dag_id: str, run_id: str, limit: float = 1800.0) -> float:
     """Run a DAG and return its wall clock; the tables of its earlier runs are there."""
-    state = airflow.api.wait_for_run(dag_id, airflow.api.trigger(dag_id, run_id))
+    state = airflow.api.wait_for_run(dag_id, airflow.api.trigger(dag_id, run_id), limit)
     if state != "success":
         states = {i["task_id"]: i["state"] for i in airflow.api.task_instances(dag_id, run_id)}
         raise SystemExit(f"run {run_id} of {dag_id} ended as {state}: {states}")

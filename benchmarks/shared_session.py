@@ -22,12 +22,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
 
 from benchmarks.by_hand_start import PROFILES, same_start
+from benchmarks.overhead import seconds_of_run
 from demo.local_airflow import LocalAirflow
 from kindling_airflow.cli.warming import warm_archive
 from kindling_airflow.definitions.compiled_dag import write_compiled
@@ -179,7 +179,7 @@ def _measure(place: Path, kinds: tuple[str, ...], console: Console) -> dict[str,
                 took = (
                     _by_hand(place, airflow)
                     if kind == "by hand"
-                    else _run(airflow, kind, f"round-{round_}")
+                    else seconds_of_run(airflow, kind, f"round-{round_}", 3600.0)
                 )
                 seconds[kind].append(took)
                 console.print(f"  round {round_}: {kind:<8} {took:6.1f} s")
@@ -256,16 +256,6 @@ def _by_hand(place: Path, airflow: LocalAirflow) -> float:
         stderr=subprocess.DEVNULL,
     )
     return time.monotonic() - started
-
-
-def _run(airflow: LocalAirflow, dag_id: str, run_id: str) -> float:
-    state = airflow.api.wait_for_run(dag_id, airflow.api.trigger(dag_id, run_id), seconds=3600)
-    if state != "success":
-        states = {i["task_id"]: i["state"] for i in airflow.api.task_instances(dag_id, run_id)}
-        raise SystemExit(f"run {run_id} of {dag_id} ended as {state}: {states}")
-    found = airflow.api.run(dag_id, run_id)
-    start, end = (datetime.fromisoformat(found[key]) for key in ("start_date", "end_date"))
-    return (end - start).total_seconds()
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from typing import IO
 import psutil
 
 from demo.airflow_api import AirflowApi
+from demo.services.processes import family_of
 from kindling_airflow.errors import LocalAirflowError
 
 __all__ = ["LocalAirflow", "free_port"]
@@ -209,7 +210,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     Args:
         process: the leader of a session of its own; it may have ended already.
     """
-    family, components = _family(process), _children(process)
+    family, components = family_of(process), _children(process)
     for component in components:
         with suppress(psutil.NoSuchProcess):
             component.terminate()
@@ -218,7 +219,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.send_signal(signal.SIGINT)
     with suppress(subprocess.TimeoutExpired):
         process.wait(_LINGER_SECONDS)
-    _, alive = psutil.wait_procs(family | _family(process), timeout=_LINGER_SECONDS)
+    _, alive = psutil.wait_procs(family | family_of(process), timeout=_LINGER_SECONDS)
     for survivor in alive:
         with suppress(psutil.NoSuchProcess):
             survivor.kill()
@@ -232,17 +233,3 @@ def _children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
         with suppress(psutil.NoSuchProcess):
             return psutil.Process(process.pid).children()
     return []
-
-
-def _family(process: subprocess.Popen[bytes]) -> set[psutil.Process]:
-    """Return a process, its descendants, and the other processes of its session."""
-    family: set[psutil.Process] = set()
-    if process.poll() is None:  # else its id may be another's by now
-        with suppress(psutil.NoSuchProcess):
-            leader = psutil.Process(process.pid)
-            family = {leader, *leader.children(recursive=True)}
-    for pid in psutil.pids():
-        with suppress(OSError, psutil.NoSuchProcess):
-            if os.getsid(pid) == process.pid:
-                family.add(psutil.Process(pid))
-    return family

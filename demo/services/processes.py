@@ -17,7 +17,7 @@ import psutil
 
 from kindling_airflow.errors import KindlingAirflowError
 
-__all__ = ["Daemon", "ServiceError", "free_ports", "is_listening", "wait_until"]
+__all__ = ["Daemon", "ServiceError", "family_of", "free_ports", "is_listening", "wait_until"]
 
 _UP_SECONDS = 180.0
 _GRACE_SECONDS = 10.0
@@ -160,7 +160,7 @@ class Daemon:
         process, self._process = self._process, None
         if process is None:
             return
-        family = self._family(process)
+        family = list(family_of(process))
         if process.poll() is None:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -179,7 +179,7 @@ class Daemon:
 
     def family(self) -> list[psutil.Process]:
         """Return the process and its descendants."""
-        return [] if self._process is None else self._family(self._process)
+        return [] if self._process is None else list(family_of(self._process))
 
     def tail(self) -> str:
         """Return the end of the log."""
@@ -187,19 +187,19 @@ class Daemon:
             return self.log.read_text(errors="replace")[-_TAIL_CHARACTERS:]
         return "(no log)"
 
-    @staticmethod
-    def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-        """Return a process, its descendants, and the others of its session."""
-        found: set[psutil.Process] = set()
-        if process.poll() is None:
-            with suppress(psutil.NoSuchProcess):
-                leader = psutil.Process(process.pid)
-                found = {leader, *leader.children(recursive=True)}
-        for pid in psutil.pids():
-            with suppress(OSError, psutil.NoSuchProcess):
-                if os.getsid(pid) == process.pid:
-                    found.add(psutil.Process(pid))
-        return list(found)
+
+def family_of(process: subprocess.Popen[bytes]) -> set[psutil.Process]:
+    """Return a process, its descendants, and the other processes of its session."""
+    family: set[psutil.Process] = set()
+    if process.poll() is None:  # else its id may be another's by now
+        with suppress(psutil.NoSuchProcess):
+            leader = psutil.Process(process.pid)
+            family = {leader, *leader.children(recursive=True)}
+    for pid in psutil.pids():
+        with suppress(OSError, psutil.NoSuchProcess):
+            if os.getsid(pid) == process.pid:
+                family.add(psutil.Process(pid))
+    return family
 
 
 def _die_with_parent() -> None:
