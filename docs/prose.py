@@ -35,7 +35,7 @@ WORDS = {
     r"said": "set, given, specified, configured",
     r"of (its|their|one's|our|your) own|an? own": "its own; custom",
     r"moments?": "time, timestamp",
-    r"(?<!and )sound(?!: the keys)": "valid",  # documents an argument of this name
+    r"(?<!and )sound": "valid",
     r"whoever|who (reads?|writes?|wants?|finds?)": "readers, consumers, whatever",
     r"lives? (on|as long)|as it lives": "long-running; runs until",
     r"done (twice|again)": "re-run, retried; idempotent",

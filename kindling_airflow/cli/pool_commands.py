@@ -82,9 +82,9 @@ def _needs_of_definitions(folders: Iterable[Path]) -> tuple[list[PoolNeed], list
             else:
                 counts: dict[str, SlotCount] = {}
                 for task in spec.tasks():
-                    lives_on = task.stream is not None and spec.stop is not None
+                    is_long_running = task.stream is not None and spec.stop is not None
                     count = counts.setdefault(task.settings.pool, SlotCount())
-                    count.add(task.settings.pool_slots, lives_on=lives_on)
+                    count.add(task.settings.pool_slots, is_long_running=is_long_running)
                 for pool, count in counts.items():
                     least = count.least
                     wanted = least if pool == DEFAULT_POOL else spec.pools.get(pool, least)

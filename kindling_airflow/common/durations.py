@@ -7,6 +7,8 @@ import re
 from datetime import datetime
 from typing import Any
 
+YEAR = 31_536_000  # seconds; more is a mistake for whatever is waited for
+
 _DURATION = re.compile(r"(0|[1-9][0-9]{0,8})(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 

@@ -91,12 +91,12 @@ def _shown(value: Any) -> Any:
 def _params(parts: DagParts) -> dict[str, Any]:
     definition = parts.definition
     found: dict[str, Any] = {} if parts.outline.stop else {SELECT_PARAM: _choice()}
-    for name, said in put_back(definition.params, definition.objects).items():
-        if isinstance(said, Mapping):
-            itself, schema = param_parts(said)
+    for name, param in put_back(definition.params, definition.objects).items():
+        if isinstance(param, Mapping):
+            itself, schema = param_parts(param)
             found[name] = Param(**itself, schema=schema)
         else:
-            found[name] = said
+            found[name] = param
     return found
 
 
@@ -114,44 +114,44 @@ def _choice() -> Param:
 def _run_arguments(
     definition: Definition, references: References, *, is_endless: bool
 ) -> dict[str, Any]:
-    said = definition.dag_run
+    settings = definition.dag_run
     found: dict[str, Any] = {
-        key: references.callbacks(said[key], ("dag_run", key))
+        key: references.callbacks(settings[key], ("dag_run", key))
         for key in _RUN_CALLBACKS
-        if key in said
+        if key in settings
     }
-    if "timeout_seconds" in said:
-        found["dagrun_timeout"] = timedelta(seconds=said["timeout_seconds"])
-    if "max_consecutive_failed" in said:
-        found["max_consecutive_failed_dag_runs"] = said["max_consecutive_failed"]
+    if "timeout_seconds" in settings:
+        found["dagrun_timeout"] = timedelta(seconds=settings["timeout_seconds"])
+    if "max_consecutive_failed" in settings:
+        found["max_consecutive_failed_dag_runs"] = settings["max_consecutive_failed"]
     elif is_endless and not conf.getint("core", "max_consecutive_failed_dag_runs_per_dag"):
         found["max_consecutive_failed_dag_runs"] = _MOST_FAILURES
-    if "deadline" in said:
-        alerts = put_back(said["deadline"], definition.objects)
+    if "deadline" in settings:
+        alerts = put_back(settings["deadline"], definition.objects)
         alerts = alerts if isinstance(alerts, list) else [alerts]
         found["deadline"] = [_alert(alert, references) for alert in alerts]
     return found
 
 
-def _alert(said: Any, references: References) -> Any:
+def _alert(alert: Any, references: References) -> Any:
     """Return a deadline as Airflow has it; one that comes from Python as such is left alone."""
-    if not isinstance(said, Mapping):
-        return said
-    called = references.get(said["callback"], ("dag_run", "deadline", "callback"))
+    if not isinstance(alert, Mapping):
+        return alert
+    called = references.get(alert["callback"], ("dag_run", "deadline", "callback"))
     callback = sdk.AsyncCallback if inspect.iscoroutinefunction(called) else sdk.SyncCallback
     named = {
         "queued_at": sdk.DeadlineReference.DAGRUN_QUEUED_AT,
         "logical_date": sdk.DeadlineReference.DAGRUN_LOGICAL_DATE,
     }
-    reference = named.get(said["reference"])
-    if said["reference"] == "average_runtime":
+    reference = named.get(alert["reference"])
+    if alert["reference"] == "average_runtime":
         reference = sdk.DeadlineReference.AVERAGE_RUNTIME()
     elif reference is None:
-        moment = iso_datetime(said["reference"])
+        moment = iso_datetime(alert["reference"])
         aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
         reference = sdk.DeadlineReference.FIXED_DATETIME(aware)
     return sdk.DeadlineAlert(
         reference=reference,
-        interval=timedelta(seconds=said["interval_seconds"]),
-        callback=callback(called, dict(said.get("kwargs", {}))),
+        interval=timedelta(seconds=alert["interval_seconds"]),
+        callback=callback(called, dict(alert.get("kwargs", {}))),
     )

@@ -64,12 +64,12 @@ def _own_disk_problems(
     tasks = compiled.spec.tasks()
     streams = [task.pipe_id for task in tasks if task.stream is not None]
     checkpoints, entities = compiled.definition.checkpoints, compiled.manifest.entities
-    said: set[str] = set()
+    noted: set[str] = set()
     for reason, pipe_ids in _reasons(tasks).items():
         mine = [pipe for pipe in pipes if pipe.pipeid in pipe_ids]
         for place in local_places(mine, entities, warehouse, streams, checkpoints):
-            if place not in said:
-                said.add(place)
+            if place not in noted:
+                noted.add(place)
                 yield (
                     f"tables are written to {place!r}, a local disk, and {reason}, each of which "
                     "has another disk: a task would not find what another one has written\n"

@@ -20,9 +20,9 @@ def catalog_tags(catalog: str | Mapping[str, str]) -> dict[str, str]:
     >>> catalog_tags({"name": "lake", "connection": "lake_db"})
     {'provider.catalog': 'lake', 'provider.connection': 'lake_db'}
     """
-    said = {"name": catalog} if isinstance(catalog, str) else catalog
+    keys = {"name": catalog} if isinstance(catalog, str) else catalog
     names = {"name": CATALOG_TAG, "connection": CONNECTION_TAG}
-    return {names[key]: said[key] for key in names if key in said}
+    return {names[key]: keys[key] for key in names if key in keys}
 
 
 def in_catalog(manifest: Manifest, catalog: str | Mapping[str, str] | None) -> Manifest:

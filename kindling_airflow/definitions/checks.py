@@ -19,23 +19,23 @@ _NAMED_REFERENCES = ("queued_at", "logical_date", "average_runtime")
 
 
 def meaning_problems(
-    sound: Mapping[str, Any], given: Collection[str], pool: str
+    valid: Mapping[str, Any], given: Collection[str], pool: str
 ) -> Iterator[Problem]:
     """Yield what is wrong with the valid keys of a definition.
 
     Args:
-        sound: the keys that fit the schema.
+        valid: the keys that fit the schema.
         given: all keys.
         pool: the pool of the definition.
     """
-    if pool in sound.get("pools", {}):
+    if pool in valid.get("pools", {}):
         text = f"{pool!r} is the definition's own pool\n  Fix: set its slots with 'width: ...'."
         yield ("pools", pool), text
-    yield from param_problems(sound.get("params", {}), sound.get("schedule") is not None)
-    yield from _argument_problems(sound)
-    yield from _variable_problems(sound)
-    yield from _lifetime_problems(sound, given)
-    yield from _deadline_problems(sound.get("dag_run", {}).get("deadline", ()))
+    yield from param_problems(valid.get("params", {}), valid.get("schedule") is not None)
+    yield from _argument_problems(valid)
+    yield from _variable_problems(valid)
+    yield from _lifetime_problems(valid, given)
+    yield from _deadline_problems(valid.get("dag_run", {}).get("deadline", ()))
 
 
 def _layers(keys: Mapping[str, Any]) -> Iterator[tuple[Where, Mapping[str, Any]]]:
@@ -44,17 +44,17 @@ def _layers(keys: Mapping[str, Any]) -> Iterator[tuple[Where, Mapping[str, Any]]
         yield ("overrides", pattern), layer
 
 
-def _variable_problems(sound: Mapping[str, Any]) -> Iterator[Problem]:
+def _variable_problems(valid: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield where a variable of a shell is named and nothing replaces it.
 
     Spark replaces some in its own properties (``${env:HOME}``), so that ``conf`` and what else is
     handed on as it is may hold any.
     """
-    for where, layer in _layers(sound):
+    for where, layer in _layers(valid):
         spark = layer.get("spark") or {}
-        said: dict[Where, Any] = {(key,): layer.get(key) for key in (*_PLACES, *_NAMES)}
-        said |= {("spark", key): spark[key] for key in spark if key not in _HANDED_ON}
-        for way, value in said.items():
+        texts: dict[Where, Any] = {(key,): layer.get(key) for key in (*_PLACES, *_NAMES)}
+        texts |= {("spark", key): spark[key] for key in spark if key not in _HANDED_ON}
+        for way, value in texts.items():
             text = variable_problem(value, is_path=way[-1] not in _NAMES)
             if text is not None:
                 template = ", or a template such as '{{ var.value.warehouse }}'"
@@ -62,26 +62,26 @@ def _variable_problems(sound: Mapping[str, Any]) -> Iterator[Problem]:
                 yield (*where, *way), f"{text}\n  Fix: write the value{more}."
 
 
-def _argument_problems(sound: Mapping[str, Any]) -> Iterator[Problem]:
-    for where, layer in _layers(sound):
+def _argument_problems(valid: Mapping[str, Any]) -> Iterator[Problem]:
+    for where, layer in _layers(valid):
         for name, text in argument_problems(layer.get("arguments") or {}):
             yield (*where, "arguments", name), text
 
 
-def _lifetime_problems(sound: Mapping[str, Any], given: Collection[str]) -> Iterator[Problem]:
-    if "lifetime" in given and "lifetime" not in sound:
+def _lifetime_problems(valid: Mapping[str, Any], given: Collection[str]) -> Iterator[Problem]:
+    if "lifetime" in given and "lifetime" not in valid:
         return
-    bounded = sound.get("lifetime") == "bounded"
+    bounded = valid.get("lifetime") == "bounded"
     if bounded and "duration" not in given:
         yield ("lifetime",), "'bounded' needs a duration\n  Fix: add 'duration: 1h'."
-    elif not bounded and "duration" in sound:
+    elif not bounded and "duration" in valid:
         text = "'duration' requires lifetime: bounded"
         yield ("duration",), f"{text}\n  Fix: add 'lifetime: bounded', or remove the key."
 
 
-def _deadline_problems(said: Any) -> Iterator[Problem]:
-    is_list = isinstance(said, (list, tuple))
-    for n, alert in enumerate(said if is_list else [said]):
+def _deadline_problems(alerts: Any) -> Iterator[Problem]:
+    is_list = isinstance(alerts, (list, tuple))
+    for n, alert in enumerate(alerts if is_list else [alerts]):
         where = ("dag_run", "deadline", *((n,) if is_list else ()))
         if isinstance(alert, str):
             if not alert.startswith(f"{OBJECTS}:"):

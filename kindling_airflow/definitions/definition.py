@@ -146,7 +146,7 @@ class Definition:
 
     def layers(self) -> dict[Where, Mapping[str, Any]]:
         """Return the layers of task settings by where they stand: of all pipes, then overrides."""
-        return {(): self.task, **{("overrides", k): said for k, said in self.overrides.items()}}
+        return {(): self.task, **{("overrides", k): own for k, own in self.overrides.items()}}
 
     def runs_continuously(self, lifetime: str | None) -> bool:
         """Return whether a run starts as soon as the one before it has ended.
@@ -285,9 +285,9 @@ def _checked(
     flawed = {where for where, _ in problems}
     problems += [problem for problem in schema_problems(keys) if problem[0] not in flawed]
     wrong = {where[0] for where, _ in problems if where}
-    sound = {key: value for key, value in keys.items() if key not in wrong}
-    problems += _meaning_problems(sound, keys, base)
-    problems += secret_problems(sound)
+    valid = {key: value for key, value in keys.items() if key not in wrong}
+    problems += _meaning_problems(valid, keys, base)
+    problems += secret_problems(valid)
     if problems:
         lines, hide = read.lines if read is not None else {}, hides_secrets_of(keys)
         raise DefinitionError(hide(located(source, lines, problem)) for problem in problems)
@@ -305,8 +305,8 @@ def _definition(
     project = {"path": project} if isinstance(project, str) else project
     schedule = keys.get("schedule")
     plain = Definition.__dataclass_fields__.keys() & keys.keys()
-    said = {key: freeze(keys[key]) for key in sorted(plain)}
-    said |= {
+    arguments = {key: freeze(keys[key]) for key in sorted(plain)}
+    arguments |= {
         "source": source,
         "project_root": (base / project["path"]).resolve(),
         "modules": tuple(project.get("modules", ())),
@@ -330,23 +330,23 @@ def _definition(
         "objects": objects,
         "folder": base.absolute(),
     }
-    return Definition(**said)
+    return Definition(**arguments)
 
 
-def _place(base: Path, said: str) -> str:
+def _place(base: Path, place: str) -> str:
     """Return a URI as it is, and a path as an absolute one."""
-    return said if "://" in said else str((base / said).resolve())
+    return place if "://" in place else str((base / place).resolve())
 
 
-def _listed(said: str | Sequence[str]) -> tuple[str, ...]:
-    return (said,) if isinstance(said, str) else tuple(said)
+def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _assets(keys: Mapping[str, Any]) -> str | None:
-    said = keys.get("assets", True)
-    if isinstance(said, str):
-        return said.rstrip("/") or "warehouse"
-    return asset_namespace(keys.get("warehouse")) if said else None
+    assets = keys.get("assets", True)
+    if isinstance(assets, str):
+        return assets.rstrip("/") or "warehouse"
+    return asset_namespace(keys.get("warehouse")) if assets else None
 
 
 def _found_manifest(keys: Mapping[str, Any], base: Path, path: Path | None = None) -> Path | None:
@@ -357,25 +357,25 @@ def _found_manifest(keys: Mapping[str, Any], base: Path, path: Path | None = Non
 
 
 def _meaning_problems(
-    sound: Mapping[str, Any], given: Collection[str], base: Path
+    valid: Mapping[str, Any], given: Collection[str], base: Path
 ) -> Iterator[Problem]:
     """Yield what a schema cannot see: problems of the valid keys, and missing keys."""
-    yield from time_problems(sound, given)
-    yield from meaning_problems(sound, given, sound.get("pool") or _default_pool(sound))
-    if "project" in sound:
-        project = sound["project"]
+    yield from time_problems(valid, given)
+    yield from meaning_problems(valid, given, valid.get("pool") or _default_pool(valid))
+    if "project" in valid:
+        project = valid["project"]
         folder = base / (project if isinstance(project, str) else project["path"])
         if not _is_folder(folder):
             text = f"the project folder {str(folder)!r} does not exist\n  Fix: correct the path."
             yield ("project",), text
-    if "strategy" in sound:
+    if "strategy" in valid:
         from kindling_airflow.execution_strategy import strategy_by_name
 
         try:
-            strategy_by_name(sound["strategy"])
+            strategy_by_name(valid["strategy"])
         except GraphValidationError as error:
             yield ("strategy",), str(error)
-    if "dag_id" in sound and "pool" not in given and len(_default_pool(sound)) > _LONGEST_POOL:
+    if "dag_id" in valid and "pool" not in given and len(_default_pool(valid)) > _LONGEST_POOL:
         text = "too long to name a pool after it\n  Fix: shorten it, or name the 'pool'."
         yield ("dag_id",), text
 

@@ -39,12 +39,12 @@ def _left_by_airflow() -> float:
 
 def _configured(section: str, key: str) -> float | None:
     """Return a number of seconds from Airflow's configuration, where it is there; 0 means none."""
-    said: Any = os.environ.get(f"AIRFLOW__{section}__{key}".upper())
+    setting: Any = os.environ.get(f"AIRFLOW__{section}__{key}".upper())
     configuration: Any = sys.modules.get("airflow.configuration")  # never imported just for this
     if configuration is not None:
-        said = configuration.conf.get(section, key, fallback=None)
+        setting = configuration.conf.get(section, key, fallback=None)
     with suppress(TypeError, ValueError):
-        return max(float(said), 0.0) or None
+        return max(float(setting), 0.0) or None
     return None
 
 

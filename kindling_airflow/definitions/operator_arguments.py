@@ -28,16 +28,16 @@ _CLASSES = (
 
 def argument_name_problems(definition: Definition) -> Iterator[Problem]:
     """Yield the arguments of a definition that the installed operator does not take."""
-    said = [
+    names = [
         ((*where, section, name), name)
         for where, layer in definition.layers().items()
         for section in ("spark", "arguments")
         for name in layer.get(section) or ()
     ]
-    if not said:
+    if not names:
         return
     known = known_arguments()
-    for where, name in said:
+    for where, name in names:
         if known and name not in known:
             hint = did_you_mean(name, known)
             text = f"the installed operator takes no argument {name!r}.{hint}"

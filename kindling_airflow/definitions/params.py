@@ -20,16 +20,16 @@ from kindling_airflow.definitions.yaml_file import Problem
 _ITSELF = ("default", "description")
 
 
-def param_parts(said: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def param_parts(param: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a parameter's default and description, as far as they are given, and its schema.
 
     >>> param_parts({"default": 7, "type": "integer"}), param_parts("EU")
     (({'default': 7}, {'type': 'integer'}), ({'default': 'EU'}, {}))
     """
-    if not isinstance(said, Mapping):
-        return {"default": said}, {}
-    itself = {key: value for key, value in said.items() if key in _ITSELF}
-    return itself, {key: value for key, value in said.items() if key not in _ITSELF}
+    if not isinstance(param, Mapping):
+        return {"default": param}, {}
+    itself = {key: value for key, value in param.items() if key in _ITSELF}
+    return itself, {key: value for key, value in param.items() if key not in _ITSELF}
 
 
 def param_problems(params: Mapping[str, Any], is_scheduled: bool) -> Iterator[Problem]:
@@ -41,13 +41,13 @@ def param_problems(params: Mapping[str, Any], is_scheduled: bool) -> Iterator[Pr
     """
     from jsonschema import Draft202012Validator, FormatChecker, SchemaError
 
-    for name, said in params.items():
+    for name, param in params.items():
         if name == "select":
             text = "is reserved for selecting pipes\n  Fix: rename the parameter."
             yield ("params", name), text
-        if isinstance(said, str) and said.startswith(f"{OBJECTS}:"):
+        if isinstance(param, str) and param.startswith(f"{OBJECTS}:"):
             continue  # an object from Python checks itself
-        itself, schema = param_parts(thaw(said))
+        itself, schema = param_parts(thaw(param))
         where = ("params", name)
         try:
             Draft202012Validator.check_schema(schema)

@@ -68,7 +68,7 @@ def stream_key_problems(
     if definition.max_active_runs > 1:
         text = "concurrent runs would stop each other's streams"
         yield ("max_active_runs",), f"{text}\n  Fix: use 1, the default."
-    if streaming.lives_on:
+    if streaming.is_long_running:
         yield from _with_living_streams(definition, streaming)
 
 
@@ -108,7 +108,7 @@ def stream_type_problems(
         declared.definitions_of(plan.pipe_ids),
         declared.entities,
         () if streaming is None else tuple(streaming.settings),
-        consumers_first=streaming is not None and streaming.lives_on,
+        consumers_first=streaming is not None and streaming.is_long_running,
     )
 
 

@@ -42,13 +42,13 @@ class References:
         self._definition = definition
         self._found: dict[str, Any] = {}
 
-    def callbacks(self, said: Any, where: Where) -> list[Any]:
+    def callbacks(self, value: Any, where: Where) -> list[Any]:
         """Return what a callback key names: one reference, or a list of them.
 
         Raises:
             DefinitionError: one of them cannot be imported, or made.
         """
-        entries = said if isinstance(said, (list, tuple)) else [said]
+        entries = value if isinstance(value, (list, tuple)) else [value]
         return [self._callback(entry, where) for entry in entries]
 
     def get(self, reference: str, where: Where) -> Any:
@@ -97,9 +97,9 @@ def reference_problems(definition: Definition) -> list[str]:
     """Return every reference of a definition that stands for nothing, each with its place."""
     references = References(definition)
     problems: list[str] = []
-    for where, said in _callback_keys(definition):
+    for where, value in _callback_keys(definition):
         try:
-            references.callbacks(said, where)
+            references.callbacks(value, where)
         except DefinitionError as error:
             problems += error.problems
     return problems

@@ -51,13 +51,13 @@ def keys_of_level(level: str) -> tuple[str, ...]:
     ('strategy', 'pipes', 'select', 'exclude')
     """
     properties = definition_schema()["properties"]
-    return tuple([key for key, said in properties.items() if said.get("x-level") == level])
+    return tuple([key for key, facts in properties.items() if facts.get("x-level") == level])
 
 
 def dag_arguments() -> tuple[str, ...]:
     """Return the keys that are passed on to Airflow's DAG as they are."""
     properties = definition_schema()["properties"]
-    return tuple([key for key, said in properties.items() if said.get("x-dag-argument")])
+    return tuple([key for key, facts in properties.items() if facts.get("x-dag-argument")])
 
 
 def resolved(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,8 +28,8 @@ def secret_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
                 ),
             )
     params = document.get("params")
-    for name, said in params.items() if isinstance(params, Mapping) else ():
-        default = said.get("default") if isinstance(said, Mapping) else said
+    for name, param in params.items() if isinstance(params, Mapping) else ():
+        default = param.get("default") if isinstance(param, Mapping) else param
         named = _PASSWORD.search(str(name)) is not None and isinstance(default, str) and default
         if named or text_has_secret(default):
             yield (

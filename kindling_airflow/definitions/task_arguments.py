@@ -48,7 +48,7 @@ def operator_arguments(
     if settings.executor_config:
         found["executor_config"] = put_back(settings.executor_config, objects)
     for key in CALLBACKS:
-        said = getattr(settings, key)
-        if said is not None:
-            found[key] = references.callbacks(said, (key,))
+        value = getattr(settings, key)
+        if value is not None:
+            found[key] = references.callbacks(value, (key,))
     return found

@@ -49,19 +49,19 @@ def cron_of(schedule: Any) -> str | None:
 
 def every_of(schedule: Any) -> timedelta | None:
     """Return the length of a schedule's intervals, or None where it is not given."""
-    said = schedule.get("every") if isinstance(schedule, Mapping) else None
-    return None if said is None else timedelta(**{_UNITS[said[-1]]: int(said[:-1])})
+    text = schedule.get("every") if isinstance(schedule, Mapping) else None
+    return None if text is None else timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
 
 
-def duration_of(said: str | None) -> float | None:
+def duration_of(text: str | None) -> float | None:
     """Return how many seconds a text such as ``30m`` stands for; None where nothing is set."""
-    return None if said is None else timedelta(**{_UNITS[said[-1]]: int(said[:-1])}).total_seconds()
+    return None if text is None else timedelta(**{_UNITS[text[-1]]: int(text[:-1])}).total_seconds()
 
 
 def partitions_of(schedule: Any) -> str | None:
     """Return the cron expression of a schedule by partitions, or None where it is none."""
-    said = schedule.get("partitions") if isinstance(schedule, Mapping) else None
-    return None if said is None else _PRESETS.get(said, said)
+    partitions = schedule.get("partitions") if isinstance(schedule, Mapping) else None
+    return None if partitions is None else _PRESETS.get(partitions, partitions)
 
 
 def updates_of(schedule: Any) -> tuple[str, tuple[str, ...]] | None:
@@ -72,28 +72,28 @@ def updates_of(schedule: Any) -> tuple[str, tuple[str, ...]] | None:
     return (mode, tuple(names)) if mode in ("all", "any") else None
 
 
-def time_problems(sound: Mapping[str, Any], given: Collection[str]) -> Iterator[Problem]:
+def time_problems(valid: Mapping[str, Any], given: Collection[str]) -> Iterator[Problem]:
     """Yield what is wrong with the valid keys about time, and which keys are missing."""
-    zone = str(sound.get("timezone", "UTC"))
+    zone = str(valid.get("timezone", "UTC"))
     if _known_zone(zone) != zone:
         text = f"unknown time zone {zone!r}\n  Fix: use an IANA name, such as 'Europe/Berlin'."
         yield ("timezone",), text
     try:
-        moment = start_of({**sound, "timezone": "UTC"})
+        moment = start_of({**valid, "timezone": "UTC"})
     except ValueError as error:
         moment = None
-        yield ("start_date",), f"{sound['start_date']!r} is not a date: {error}"
+        yield ("start_date",), f"{valid['start_date']!r} is not a date: {error}"
     else:
         if moment is not None and moment.year not in _YEARS:
-            text = f"{sound['start_date']!r} is not between {_YEARS[0]} and {_YEARS[-1]}"
+            text = f"{valid['start_date']!r} is not between {_YEARS[0]} and {_YEARS[-1]}"
             yield ("start_date",), text
-    yield from _schedule_problems(sound, given, moment)
+    yield from _schedule_problems(valid, given, moment)
 
 
 def _schedule_problems(
-    sound: Mapping[str, Any], given: Collection[str], start: datetime | None
+    valid: Mapping[str, Any], given: Collection[str], start: datetime | None
 ) -> Iterator[Problem]:
-    schedule = sound.get("schedule")
+    schedule = valid.get("schedule")
     if schedule in (None, ASSETS, CONTINUOUS) or updates_of(schedule) is not None:
         return
     where: tuple[str, ...] = ("schedule",)
@@ -101,20 +101,20 @@ def _schedule_problems(
     if isinstance(schedule, str):
         problem = _cron_problem(schedule)
     else:
-        ((key, said),) = schedule.items()
+        ((key, value),) = schedule.items()
         where = ("schedule", key)
-        problem = _cron_problem(said) if key == "partitions" else _period_problem(said)
-        schedule = said
+        problem = _cron_problem(value) if key == "partitions" else _period_problem(value)
+        schedule = value
     if problem:
         yield where, f"{schedule!r} is not a schedule: {problem}"
     elif "start_date" not in given:
         text = "a schedule needs a start_date\n  Fix: add 'start_date: 2026-01-01', a first day."
         yield where, text
     else:
-        period = every_of(sound["schedule"])
+        period = every_of(valid["schedule"])
         if period is not None and start is not None:
-            start = start_of({**sound, "timezone": _known_zone(sound.get("timezone", "UTC"))})
-            yield from _grid_problems(sound, period, start)
+            start = start_of({**valid, "timezone": _known_zone(valid.get("timezone", "UTC"))})
+            yield from _grid_problems(valid, period, start)
 
 
 def _known_zone(zone: str) -> str:
@@ -126,14 +126,14 @@ def _known_zone(zone: str) -> str:
     return zone
 
 
-def _period_problem(said: str) -> str | None:
-    if int(said[:-1]) > 527_040 or every_of({"every": said}) > _LONGEST:  # type: ignore[operator]
+def _period_problem(text: str) -> str | None:
+    if int(text[:-1]) > 527_040 or every_of({"every": text}) > _LONGEST:  # type: ignore[operator]
         return "longer than a year\n  Fix: use a cron expression."
     return None
 
 
 def _grid_problems(
-    sound: Mapping[str, Any], period: timedelta, start: datetime | None
+    valid: Mapping[str, Any], period: timedelta, start: datetime | None
 ) -> Iterator[Problem]:
     """Yield a problem if no interval of this length begins at the start.
 
@@ -144,7 +144,7 @@ def _grid_problems(
         return
     fits = (start - (start - _EPOCH) % period).astimezone(timezone.utc)
     text = (
-        f"{sound['start_date']!r} is not the start of an interval of {sound['schedule']['every']}; "
+        f"{valid['start_date']!r} is not the start of an interval of {valid['schedule']['every']}; "
         f"they are counted from 1970-01-01T00:00:00Z\n  Fix: use '{fits:%Y-%m-%dT%H:%M:%SZ}'; or a "
         "cron expression, which follows the days of a time zone."
     )
@@ -178,9 +178,9 @@ def _cron_problem(schedule: str) -> str | None:
 
 def start_of(keys: Mapping[str, Any]) -> datetime | None:
     """Return a definition's start date in its time zone, or None where it has none."""
-    said = keys.get("start_date")
-    if said is None:
+    text = keys.get("start_date")
+    if text is None:
         return None
     zone = ZoneInfo(keys.get("timezone", "UTC"))
-    moment = iso_datetime(said)
+    moment = iso_datetime(text)
     return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)

@@ -211,12 +211,12 @@ def _edges(document: Mapping[str, Any], problems: list[str]) -> Iterator[PipeEdg
             yield PipeEdge(*entry)
 
 
-def _edge_text(said: tuple[PipeEdge, ...], implied: tuple[PipeEdge, ...]) -> str:
+def _edge_text(stated: tuple[PipeEdge, ...], implied: tuple[PipeEdge, ...]) -> str:
     n = next(
-        (n for n, pair in enumerate(zip(said, implied, strict=False)) if pair[0] != pair[1]),
-        min(len(said), len(implied)),
+        (n for n, pair in enumerate(zip(stated, implied, strict=False)) if pair[0] != pair[1]),
+        min(len(stated), len(implied)),
     )
-    shown, wanted = (list(edges[n]) if n < len(edges) else "nothing" for edges in (said, implied))
+    shown, wanted = (list(edges[n]) if n < len(edges) else "nothing" for edges in (stated, implied))
     return (
         f"edges[{n}] is {shown}, but the pipes' inputs and outputs imply {wanted}\n"
         "  Fix: regenerate the plan; edges follow from the pipes."

@@ -240,13 +240,13 @@ class Manifest:
     def _pipe_content(self, pipe: PipeMetadata) -> dict[str, Any]:
         """Return a pipe as the manifest has it: without what is left at its default."""
         declared = _pipe_declaration(pipe).items()
-        said = {key: value for key, value in declared if value or value == ""}
+        record = {key: value for key, value in declared if value or value == ""}
         if pipe.name == pipe.pipeid:
-            del said["name"]
+            del record["name"]
         ref = self.functions.get(pipe.pipeid)
         if ref is not None:
-            said["function"] = {"module": ref.module, "qualname": ref.qualname}
-        return said
+            record["function"] = {"module": ref.module, "qualname": ref.qualname}
+        return record
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -330,12 +330,12 @@ def _declaration(declared: Any, fields: Iterable[str]) -> dict[str, Any]:
 
 
 def _pipe_declaration(pipe: PipeMetadata) -> dict[str, Any]:
-    said = _declaration(pipe, PIPE_FIELDS)
+    record = _declaration(pipe, PIPE_FIELDS)
     if pipe.sql is not None:
-        said |= {key: value for key, value in _declaration(pipe, _QUERY_FIELDS).items() if value}
+        record |= {key: value for key, value in _declaration(pipe, _QUERY_FIELDS).items() if value}
     if pipe.expectations:
-        said["expectations"] = [expectation.to_json() for expectation in pipe.expectations]
-    return said
+        record["expectations"] = [expectation.to_json() for expectation in pipe.expectations]
+    return record
 
 
 def _function_ref(where: str, function: Any, problems: list[str]) -> FunctionRef:

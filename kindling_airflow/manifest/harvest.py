@@ -292,9 +292,9 @@ def _places(module: object) -> list[str]:
 
     Only a real module's own attributes are read: other objects in ``sys.modules`` may run code.
     """
-    said = vars(module) if isinstance(module, ModuleType) else {}
-    file = said.get("__file__")
-    return [file] if isinstance(file, str) else list(map(str, said.get("__path__") or ()))
+    attributes = vars(module) if isinstance(module, ModuleType) else {}
+    file = attributes.get("__file__")
+    return [file] if isinstance(file, str) else list(map(str, attributes.get("__path__") or ()))
 
 
 def _is_beneath(root: Path, module: object) -> bool:

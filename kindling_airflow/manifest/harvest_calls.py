@@ -90,8 +90,11 @@ def harvest_all(
 
 
 def _arguments(order: HarvestOrder) -> dict[str, Any]:
-    said = order.modules
-    return {"root": str(order.root), "modules": said if isinstance(said, str) else list(said)}
+    modules = order.modules
+    return {
+        "root": str(order.root),
+        "modules": modules if isinstance(modules, str) else list(modules),
+    }
 
 
 def _found(order: HarvestOrder, outcome: Outcome) -> Manifest | ProblemsError:

@@ -206,11 +206,11 @@ def _register(
 
 def _with(declared: PipeMetadata | EntityMetadata, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return a declaration's fields with settings laid over them."""
-    said = _fields(declared)
+    original = _fields(declared)
     own = settings.get("tags", {})
-    tags = {key: value for key, value in said["tags"].items() if key not in own}
+    tags = {key: value for key, value in original["tags"].items() if key not in own}
     tags |= {key: value for key, value in own.items() if value is not None}
-    return {**said, **settings, "tags": tags}
+    return {**original, **settings, "tags": tags}
 
 
 def _fields(declared: PipeMetadata | EntityMetadata) -> dict[str, Any]:

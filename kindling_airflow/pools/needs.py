@@ -80,9 +80,9 @@ class SlotCount:
     largest: int = 0
     streams: int = 0
 
-    def add(self, slots: int, *, lives_on: bool) -> None:
+    def add(self, slots: int, *, is_long_running: bool) -> None:
         """Count a task."""
-        if lives_on:
+        if is_long_running:
             self.streaming += slots
             self.streams += 1
         else:
@@ -177,8 +177,8 @@ def needs_of_tasks(dag_id: str, tasks: Iterable[Any], width: int) -> tuple[PoolN
         if _type(task) not in _TASK_TYPES:
             continue
         slots, pool = int(task.pool_slots), task.pool
-        lives_on = _type(task) == _STREAM_TYPE and task.task_id.startswith(streaming)
-        counts.setdefault(pool, SlotCount()).add(slots, lives_on=lives_on)
+        is_long_running = _type(task) == _STREAM_TYPE and task.task_id.startswith(streaming)
+        counts.setdefault(pool, SlotCount()).add(slots, is_long_running=is_long_running)
         own_width = getattr(task, "pool_width", None) or width
         if pool == DEFAULT_POOL:  # Airflow's own, shared by all DAGs
             own_width = slots

@@ -114,8 +114,8 @@ def _remedy(word: Word, graph: PipeGraph) -> str:
 def _with_prefix(word: Word) -> Word | None:
     """Return the word that is meant where an id starts with what is nearly a prefix."""
     first, *others = word.glob.parts
-    said, colon, rest = first.partition(":") if isinstance(first, str) else ("", "", "")
-    near = get_close_matches(f"{said.casefold()}:", _PREFIXES, n=1, cutoff=0.75)
+    prefix, colon, rest = first.partition(":") if isinstance(first, str) else ("", "", "")
+    near = get_close_matches(f"{prefix.casefold()}:", _PREFIXES, n=1, cutoff=0.75)
     pieces = [(rest, True), *((str(Glob((part,))), isinstance(part, str)) for part in others)]
     if not (colon and near and any(text for text, _ in pieces)):
         return None

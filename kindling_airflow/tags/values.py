@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kindling_airflow.common.durations import positive_seconds
+from kindling_airflow.common.durations import YEAR, positive_seconds
 from kindling_airflow.common.immutable import thaw
 from kindling_airflow.common.wording import did_you_mean
 
@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 _LARGEST = 2**31 - 1  # Airflow's database columns
-_YEAR = 31_536_000
 
 
 def _same(value: Any) -> Any:
@@ -123,13 +122,13 @@ POSITIVE = Value(
 DELAY = Value(
     "a number of seconds from 0 to a year",
     _NUMBER,
-    lambda value: _is_number(value) and 0 <= value <= _YEAR,
+    lambda value: _is_number(value) and 0 <= value <= YEAR,
     as_number,
 )
 LIMIT = Value(
     "a number of seconds above 0, at most a year",
     _NUMBER,
-    lambda value: _is_number(value) and 0 < value <= _YEAR,
+    lambda value: _is_number(value) and 0 < value <= YEAR,
     as_number,
 )
 DURATION = Value(

@@ -30,10 +30,10 @@ def asset_namespace(warehouse: str | None) -> str:
     >>> asset_namespace(None), asset_namespace("s3a://lake/tables/"), asset_namespace("/lake/a b")
     ('warehouse', 's3a://lake/tables', 'lake/a%20b')
     """
-    said = warehouse or ""
-    uri = _URI.fullmatch(said)
+    place_text = warehouse or ""
+    uri = _URI.fullmatch(place_text)
     scheme = f"{uri[1]}://" if uri and uri[1] != _RESERVED else ""
-    place = _SECRET.sub("", uri[2]) if uri else said
+    place = _SECRET.sub("", uri[2]) if uri else place_text
     path = _UNSAFE.sub(_percent, place).strip("/")
     return f"{scheme}{path}" if path else "warehouse"
 

@@ -292,6 +292,6 @@ class DagSpec:
         }
 
 
-def _plain(said: StreamTask | GateSpec | StopSpec) -> dict[str, Any]:
-    document: dict[str, Any] = thaw(asdict(said))
+def _plain(part: StreamTask | GateSpec | StopSpec) -> dict[str, Any]:
+    document: dict[str, Any] = thaw(asdict(part))
     return document

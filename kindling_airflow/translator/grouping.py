@@ -64,10 +64,10 @@ def grouped(plan: ExecutionPlan, flow: DataFlow, options: TranslateOptions) -> I
         )
 
 
-def _value(said: Any) -> str:
-    if said is None or isinstance(said, str):
-        return (said or "").strip()
-    return canonical_json(thaw(said))
+def _value(tag: Any) -> str:
+    if tag is None or isinstance(tag, str):
+        return (tag or "").strip()
+    return canonical_json(thaw(tag))
 
 
 def _figures(pipe_ids: Sequence[str], options: TranslateOptions) -> str:

@@ -88,10 +88,10 @@ class TranslateOptions:
         problems += [*_slot_problems(self), *_word_problems(self)]
         problems += setting_problems(self.settings)
         problems += [
-            f"overrides: {pattern!r} must be a mapping of settings, not {said!r}\n"
+            f"overrides: {pattern!r} must be a mapping of settings, not {layer!r}\n"
             "  Fix: write them as a mapping, such as {'retries': 2}."
-            for pattern, said in self.overrides.items()
-            if not isinstance(said, Mapping)
+            for pattern, layer in self.overrides.items()
+            if not isinstance(layer, Mapping)
         ]
         if problems:
             raise TranslationError(f"DAG {self.dag_id!r}: {problem}" for problem in problems)
@@ -111,10 +111,10 @@ _WORDS: Mapping[str, type[Enum]] = {"on_error": OnError, "barrier": Barrier, "cl
 
 
 def _slot_problems(options: TranslateOptions) -> list[str]:
-    said = {"width": options.width, **{f"pools: {k!r}": v for k, v in options.pools.items()}}
+    widths = {"width": options.width, **{f"pools: {k!r}": v for k, v in options.pools.items()}}
     return [
         f"{name} must be a whole number of at least 1, not {value!r}"
-        for name, value in said.items()
+        for name, value in widths.items()
         if type(value) is not int or value < 1
     ]
 
@@ -122,10 +122,10 @@ def _slot_problems(options: TranslateOptions) -> list[str]:
 def _word_problems(options: TranslateOptions) -> list[str]:
     problems = []
     for name, kind in _WORDS.items():
-        said, known = getattr(options, name), [word.value for word in kind]
-        if said not in known:
+        chosen, known = getattr(options, name), [word.value for word in kind]
+        if chosen not in known:
             problems.append(
-                f"{name}: unknown value {said!r}.{did_you_mean(str(said), known)}\n"
+                f"{name}: unknown value {chosen!r}.{did_you_mean(str(chosen), known)}\n"
                 f"  Fix: use one of {', '.join(known)}."
             )
     if not isinstance(options.group_by, str) or not _GROUP_BY.fullmatch(options.group_by):
@@ -143,14 +143,14 @@ def _word_problems(options: TranslateOptions) -> list[str]:
 
 
 def _lifetime_problems(options: TranslateOptions) -> list[str]:
-    said, seconds = options.lifetime, options.duration_seconds
-    if said is not None and said not in LIFETIMES:
+    lifetime, seconds = options.lifetime, options.duration_seconds
+    if lifetime is not None and lifetime not in LIFETIMES:
         problem = (
-            f"lifetime: unknown value {said!r}.{did_you_mean(str(said), LIFETIMES)}\n"
+            f"lifetime: unknown value {lifetime!r}.{did_you_mean(str(lifetime), LIFETIMES)}\n"
             f"  Fix: use one of {', '.join(LIFETIMES)}."
         )
         return [problem]
-    if said == "bounded" and (seconds is None or seconds <= 0):
+    if lifetime == "bounded" and (seconds is None or seconds <= 0):
         problem = (
             "a bounded lifetime needs a duration above 0\n"
             "  Fix: set how long the streams of a run last, such as 'duration: 1h'."

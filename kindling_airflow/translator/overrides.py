@@ -65,10 +65,10 @@ def resolved_settings(
         kind = (patterns, canonical_json(own) if own else "")
         if kind not in made:
             layers = [options.settings, *(options.overrides[pattern] for pattern in patterns)]
-            said: Mapping[str, Any] = own
+            settings: Mapping[str, Any] = own
             for layer in layers:
-                said = merged(said, layer)
-            made[kind] = frozen_settings({"pool": options.pool, **said})
+                settings = merged(settings, layer)
+            made[kind] = frozen_settings({"pool": options.pool, **settings})
         found[pipe_id] = made[kind]
     return found
 
@@ -96,8 +96,8 @@ def override_problems(
 ) -> Iterator[str]:
     """Yield the patterns that match no pipe, and what is wrong with any settings."""
     yield from (f"overrides: {text}" for _, text in unmatched_patterns(overrides, pipe_ids))
-    for pattern, said in overrides.items():
-        yield from (f"overrides: {pattern!r}: {problem}" for problem in setting_problems(said))
+    for pattern, settings in overrides.items():
+        yield from (f"overrides: {pattern!r}: {problem}" for problem in setting_problems(settings))
 
 
 def unmatched_patterns(

@@ -86,18 +86,18 @@ def setting_sources(layers: _Layers) -> tuple[SettingSource, ...]:
     Args:
         layers: the weakest first, each with its name; null takes away what weaker ones say.
     """
-    said: dict[_Path, list[tuple[str, Any]]] = {}
+    values: dict[_Path, list[tuple[str, Any]]] = {}
     for source, layer in layers:
         for path, value in _flat(layer, ()):
             if value is None:
-                for gone in [key for key in said if key[: len(path)] == path]:
-                    del said[gone]
+                for gone in [key for key in values if key[: len(path)] == path]:
+                    del values[gone]
             else:
                 shown = spark_property(value) if path[:2] in _PROPERTIES else thaw(value)
-                said.setdefault(path, []).append((source, shown))
+                values.setdefault(path, []).append((source, shown))
     return tuple(
         SettingSource(path, _shown(path, value), source, tuple([name for name, _ in covered]))
-        for path, (*covered, (source, value)) in sorted(said.items())
+        for path, (*covered, (source, value)) in sorted(values.items())
     )
 
 

@@ -40,14 +40,14 @@ def option_problems(
     plan: ExecutionPlan, streaming: Streaming, options: TranslateOptions
 ) -> Iterator[str]:
     """Yield the options that long-running streams do not support."""
-    if not streaming.lives_on:
+    if not streaming.is_long_running:
         return
-    usual, said = OnError.SKIP_DEPENDENTS, options.on_error
+    usual, on_error = OnError.SKIP_DEPENDENTS, options.on_error
     has_batch = len(streaming.settings) < len(plan.pipe_ids)
-    if said != usual and not (has_batch and said == OnError.FAIL_FAST):
+    if on_error != usual and not (has_batch and on_error == OnError.FAIL_FAST):
         yield (
-            f"on_error {said.value!r} is not supported here: once a stream has failed permanently, "
-            "all streams of the run are stopped\n"
+            f"on_error {on_error.value!r} is not supported here: once a stream has failed "
+            "permanently, all streams of the run are stopped\n"
             f"  Fix: use {usual.value!r}, the default."
         )
     if options.barrier != Barrier.NONE:
@@ -65,7 +65,7 @@ def option_problems(
 
 def trigger_problems(streaming: Streaming) -> Iterator[str]:
     """Yield the long-running streams whose trigger would end them."""
-    if not streaming.lives_on:
+    if not streaming.is_long_running:
         return
     yield from (
         f"pipe {pipe_id!r}: tag stream.trigger is 'available_now', so it would end before its "
@@ -80,7 +80,7 @@ def task_problems(
     streaming: Streaming, settings: Mapping[str, TaskSettings], options: TranslateOptions
 ) -> Iterator[str]:
     """Yield the settings of tasks that would end or block long-running streams."""
-    if not streaming.lives_on:
+    if not streaming.is_long_running:
         return
     yield from _slot_problems(streaming, settings, options)
     in_clusters: list[str] = []
@@ -122,11 +122,11 @@ def _slot_problems(
         if width is None or width == UNLIMITED or needed <= width:
             continue
         also = f", and the largest batch pipe takes {more} more" if more else ""
-        said = "one stream takes" if len(slots) == 1 else f"{len(slots)} streams take"
+        holders = "one stream takes" if len(slots) == 1 else f"{len(slots)} streams take"
         key = "width" if pool == options.pool else f"pools: {{{pool}}}"
         yield (
-            f"pool {pool!r} has a width of {width}, but its {said} {taken} for as long as the run "
-            f"lasts{also}: some would wait forever\n"
+            f"pool {pool!r} has a width of {width}, but its {holders} {taken} for as long as the "
+            f"run lasts{also}: some would wait forever\n"
             f"  Fix: raise {key} to {needed} at least, or lower the slots per pipe."
         )
 
@@ -134,5 +134,5 @@ def _slot_problems(
 def _is_in_cluster(settings: TaskSettings) -> bool:
     spark = settings.spark
     conf = spark.get("conf") or {}
-    said = spark.get("deploy_mode") or conf.get("spark.submit.deployMode")
-    return bool(said == "cluster")
+    mode = spark.get("deploy_mode") or conf.get("spark.submit.deployMode")
+    return bool(mode == "cluster")

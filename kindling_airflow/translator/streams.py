@@ -76,7 +76,7 @@ class Streaming:
     problems: tuple[str, ...]
 
     @property
-    def lives_on(self) -> bool:
+    def is_long_running(self) -> bool:
         """Whether streams run until they are stopped."""
         return self.lifetime != "available_now"
 
@@ -89,7 +89,7 @@ class Streaming:
 
         A query that fails is taken up from its checkpoint while its neighbours go on.
         """
-        return dict.fromkeys(self.settings, STREAM_DEFAULTS) if self.lives_on else EMPTY
+        return dict.fromkeys(self.settings, STREAM_DEFAULTS) if self.is_long_running else EMPTY
 
     def task(self, pipe_id: str, producers: tuple[str, ...] = ()) -> StreamTask:
         """Return what makes a pipe's task the task of a stream.

@@ -99,8 +99,8 @@ class TaskSettings:
 
     def to_json(self) -> dict[str, Any]:
         """Return what is set, as a JSON document."""
-        said = {name: getattr(self, name) for name in _KEYS}
-        return {name: thaw(v) for name, v in said.items() if v is not None and v != EMPTY}
+        values = {name: getattr(self, name) for name in _KEYS}
+        return {name: thaw(v) for name, v in values.items() if v is not None and v != EMPTY}
 
 
 _KEYS = tuple(item.name for item in fields(TaskSettings))
@@ -146,9 +146,9 @@ def tag_settings(tags: Mapping[str, Any]) -> dict[str, Any]:
     return {TAGS[tag]: value for tag, value in read_task_tags(tags)[0].items()}
 
 
-def setting_problems(said: Mapping[str, Any]) -> Iterator[str]:
+def setting_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with a layer of settings, each text beginning with its key."""
-    for key, value in said.items():
+    for key, value in settings.items():
         if key not in _KEYS:
             hint = did_you_mean(str(key), _KEYS) or f" Known settings: {', '.join(_KEYS)}."
             yield f"unknown setting {key!r}.{hint}"
@@ -211,6 +211,6 @@ _CHECKS: Mapping[str, Value] = {
 }
 
 
-def frozen_settings(said: Mapping[str, Any]) -> TaskSettings:
+def frozen_settings(settings: Mapping[str, Any]) -> TaskSettings:
     """Return merged settings, of which ``pool`` must be one, as a value."""
-    return TaskSettings(**freeze(dict(said)))
+    return TaskSettings(**freeze(dict(settings)))

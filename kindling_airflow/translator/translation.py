@@ -100,7 +100,7 @@ def _spec(
     forward = plan if streaming is None else forward_plan(plan)
     weights = priority_weights(forward, options.barrier, flow)
     ids = {pipe_id: task_id(pipe_id) for pipe_id in plan.pipe_ids}
-    if streaming is not None and streaming.lives_on:
+    if streaming is not None and streaming.is_long_running:
         wired = streaming.wired(plan, flow, ids)
     else:
         wired = _wired(forward, flow, ids, options, streaming)

@@ -51,7 +51,7 @@ def test_a_failure_is_told_once_and_its_traceback_is_in_the_log(
     if strategy == "batch":
         end = _run_forward(console, executor, plan, {"error_strategy": "skip_dependents"})
     else:
-        life = StreamLifetime(plan, plan.pipe_ids, lives_on=True)
+        life = StreamLifetime(plan, plan.pipe_ids, is_long_running=True)
         end = run_streams(console, session, executor, life, {})
     assert _finish(Namespace(json=False), console, end, log_path) == 1
     assert console.export_text().count("the moon") == 1

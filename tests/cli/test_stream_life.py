@@ -53,7 +53,7 @@ def source(
 
 def test_a_plan_of_batch_pipes_has_no_streams() -> None:
     life = read_lifetime(source("batch", tags={}), called())
-    assert (life.streams, life.lives_on, life.catching_up) == ((), False, ())
+    assert (life.streams, life.is_long_running, life.catching_up) == ((), False, ())
     for said in ({"run_for": "9s"}, {"available_now": True}, {"checkpoints": "x"}):
         with pytest.raises(WrongCallError) as refused:
             read_lifetime(source("batch", tags={}), called(**said))
@@ -65,7 +65,7 @@ def test_streams_live_until_somebody_ends_them() -> None:
     found = source()
     life = read_lifetime(found, called())
     assert life.plan is found.plan
-    assert (life.streams, life.lives_on, life.seconds) == (("clean", "alert"), True, None)
+    assert (life.streams, life.is_long_running, life.seconds) == (("clean", "alert"), True, None)
     assert (life.catching_up, life.checkpoints) == ((), "")
 
 
@@ -86,10 +86,10 @@ def test_streams_that_catch_up_come_in_forward_order(strategy: str) -> None:
     life = read_lifetime(source(strategy), called(available_now=True))
     assert [g.pipe_ids for g in life.plan.generations] == [("clean",), ("alert", "daily")]
     assert life.plan.validate()
-    assert (life.lives_on, life.catching_up) == (False, ("clean", "alert"))
+    assert (life.is_long_running, life.catching_up) == (False, ("clean", "alert"))
     from_definition = read_lifetime(source(strategy, lifetime="available_now"), called())
     assert from_definition.catching_up == ("clean", "alert")
-    assert read_lifetime(source(lifetime="available_now"), called(run_for="9s")).lives_on
+    assert read_lifetime(source(lifetime="available_now"), called(run_for="9s")).is_long_running
 
 
 def test_options_of_which_only_one_can_hold_are_a_wrong_call() -> None:

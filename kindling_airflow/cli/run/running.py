@@ -48,6 +48,7 @@ from kindling_airflow.cli.run.stream_run import (
     undrained,
 )
 from kindling_airflow.cli.sources.source import Source, read_source
+from kindling_airflow.common.durations import YEAR
 from kindling_airflow.common.immutable import freeze
 from kindling_airflow.errors import DeclarationError, WrongCallError
 from kindling_airflow.generation_executor import GenerationExecutor
@@ -62,8 +63,6 @@ if TYPE_CHECKING:
     from kindling_airflow.execution_plan import ExecutionPlan
     from kindling_airflow.generation_executor.results import ExecutionResult
     from kindling_airflow.manifest import Manifest
-
-_YEAR = 31_536_000
 
 
 def run_plan(args: argparse.Namespace) -> int:
@@ -83,7 +82,9 @@ def run_plan(args: argparse.Namespace) -> int:
     zone = timezone.utc if definition is None else zone_named(definition.timezone)
     interval = checked_interval(args, zone)
     life = read_lifetime(source, args)
-    batch = tuple(p for p in source.plan.pipe_ids if not life.lives_on or p not in life.streams)
+    batch = tuple(
+        p for p in source.plan.pipe_ids if not life.is_long_running or p not in life.streams
+    )
     if batch:
         check_has_interval(source, interval)
     options = run_options(source, args, batch)
@@ -119,7 +120,7 @@ def run_plan(args: argparse.Namespace) -> int:
                 )
             )
         executor = GenerationExecutor(child, logger_provider=RunLog(log_path))
-        if life.lives_on:
+        if life.is_long_running:
             end = run_streams(console, child, executor, life, options, run_id=request.run_id)
         else:
             end = _run_forward(console, executor, life.plan, {**options, "run_id": request.run_id})
@@ -163,7 +164,7 @@ def _check(args: argparse.Namespace) -> None:
         raise WrongCallError(f"--workers must be at least 1, not {args.workers}")
     if args.retries is not None and args.retries < 0:
         raise WrongCallError(f"--retries must be at least 0, not {args.retries}")
-    if args.timeout is not None and not 0 < args.timeout <= _YEAR:
+    if args.timeout is not None and not 0 < args.timeout <= YEAR:
         raise WrongCallError(
             f"--timeout must be more than 0 seconds and at most a year, not {args.timeout:g}"
         )
@@ -177,7 +178,7 @@ def _notes(source: Source, args: argparse.Namespace, life: StreamLifetime) -> It
     definition = source.definition
     if definition is None:
         return
-    yield from notes_on_keys(definition, has_long_streams=life.lives_on)
+    yield from notes_on_keys(definition, has_long_streams=life.is_long_running)
     for key, option in (("warehouse", args.warehouse), ("checkpoints", args.checkpoints)):
         configured = getattr(definition, key)
         if option is None and configured and "://" not in configured:

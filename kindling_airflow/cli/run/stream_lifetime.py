@@ -23,21 +23,21 @@ class StreamLifetime:
     Attributes:
         plan: the plan, in forward order unless streams are long-running.
         streams: its streams; none in a plan of batch pipes.
-        lives_on: whether they run until they are stopped.
+        is_long_running: whether they run until they are stopped.
         seconds: after how many seconds they are stopped; None: by Ctrl-C.
         checkpoints: the root of their checkpoints; "" for the warehouse's own.
     """
 
     plan: ExecutionPlan
     streams: tuple[str, ...] = ()
-    lives_on: bool = False
+    is_long_running: bool = False
     seconds: float | None = None
     checkpoints: str = ""
 
     @property
     def catching_up(self) -> tuple[str, ...]:
         """The streams that process the available data and end."""
-        return () if self.lives_on else self.streams
+        return () if self.is_long_running else self.streams
 
 
 def read_lifetime(source: Source, args: argparse.Namespace) -> StreamLifetime:
@@ -64,9 +64,9 @@ def read_lifetime(source: Source, args: argparse.Namespace) -> StreamLifetime:
     if problems:
         raise TranslationError(problems)
     return StreamLifetime(
-        plan if streaming.lives_on else forward_plan(plan),
+        plan if streaming.is_long_running else forward_plan(plan),
         streams,
-        streaming.lives_on,
+        streaming.is_long_running,
         streaming.seconds,
         chosen_place("checkpoints", source, args),
     )
