@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from kindling_airflow.lineage.datasets import SCHEMES
+
 __all__ = ["get_provider_info"]
 
 
@@ -28,6 +30,16 @@ def get_provider_info() -> dict[str, Any]:
         "extra-links": [
             "kindling_airflow.operators.links.buttons.EntityLocationLink",
             "kindling_airflow.operators.links.buttons.SparkPagesLink",
+        ],
+        # Stores of Hadoop that no provider of Airflow has; a URI stays as it is.
+        "asset-uris": [
+            {
+                "schemes": list(SCHEMES),
+                "handler": None,
+                "to_openlineage_converter": (
+                    "kindling_airflow.operators.openlineage.dataset_of_asset"
+                ),
+            }
         ],
         "cli": ["kindling_airflow.cli.airflow_commands.get_kindling_cli_commands"],
         "config": {

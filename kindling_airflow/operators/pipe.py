@@ -53,6 +53,7 @@ from kindling_airflow.operators.links.buttons import (
     location_page,
 )
 from kindling_airflow.operators.links.urls import safe_url
+from kindling_airflow.operators.openlineage import lineage_is_wanted, lineage_of_report
 from kindling_airflow.operators.parameters import run_parameters
 from kindling_airflow.operators.rendering import permanent_if_broken
 from kindling_airflow.operators.run_interval import run_interval
@@ -258,6 +259,10 @@ class KindlingPipeOperator(SubmittingOperator):
         self._follow(SharedDriver(found, attempt_key, offset), can_defer=False)
         return self._judge(context, self.request, None)
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002
+        """Return what was read and written; Airflow's OpenLineage provider calls this."""
+        return None if self._report is None else lineage_of_report(self._report)
+
     def on_kill(self) -> None:
         """Kill the driver, wherever it runs, or cancel the attempt in that of the session."""
         super().on_kill()
@@ -452,6 +457,7 @@ class KindlingPipeOperator(SubmittingOperator):
             code_digest=self.code.digest,
             code_roots=self.code.roots,
             code_drift=self.code_drift,
+            lineage=lineage_is_wanted(),
         )
 
     def _get_hook(self) -> DriverHook:

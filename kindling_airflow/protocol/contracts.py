@@ -125,6 +125,7 @@ class RunRequest(_Message):
             driver waits for a lapsed one to be renewed); empty where the driver writes its own.
         session: for a driver that pipes of several tasks share: its ``name``, its ``pipes``, and
             ``host``, where it listens; empty for a driver of one pipe.
+        lineage: whether the report holds the columns of inputs and output, and their sources.
     """
 
     what: ClassVar[str] = "run request"
@@ -152,6 +153,7 @@ class RunRequest(_Message):
     code_drift: str = "warn"
     claim: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     session: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    lineage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +358,7 @@ def _build(cls: type[T], document: Any, what: str) -> T:
 _FITS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "str": ("a string", lambda v: type(v) is str),
     "str | None": ("a string or null", lambda v: v is None or type(v) is str),
+    "bool": ("true or false", lambda v: type(v) is bool),
     "int": ("a whole number", lambda v: type(v) is int),
     "int | None": ("a whole number or null", lambda v: v is None or type(v) is int),
     "float": ("a number", lambda v: type(v) in (int, float)),

@@ -32,6 +32,7 @@ from kindling_airflow.runner.claims import order_of
 from kindling_airflow.runner.failures.failure import describe
 from kindling_airflow.runner.failures.retryable import is_permanent, java_causes
 from kindling_airflow.runner.pipe.inputs import ReadInput, RunPart, read_entity, read_inputs
+from kindling_airflow.runner.pipe.lineage import lineage_of
 from kindling_airflow.runner.pipe.pipe_call import call_pipe, declarations_of, pipe_of
 from kindling_airflow.runner.pipe.publish_result import Destination, publish_result
 from kindling_airflow.runner.pipe.run_context import RunContext, interval_of
@@ -169,6 +170,11 @@ def _read_and_publish(
     def report(status: Any, note: str = "", **more: Any) -> RunReport:
         extra: dict[str, Any] = {"output": description.to_json()}
         notes = [*inputs.notes, *([note] if note else [])]
+        if request.lineage and status == "published":
+            try:
+                extra["lineage"] = lineage_of(pipe, result, inputs, declared.entities, context)
+            except Exception as error:  # the table is published, which is what counts
+                notes.append(f"its lineage is not known: {type(error).__name__}: {error}")
         if notes:
             extra["note"] = "; ".join(notes)
         if inputs.slices:
