@@ -55,6 +55,7 @@ from kindling_airflow.operators.links.buttons import (
 from kindling_airflow.operators.links.urls import safe_url
 from kindling_airflow.operators.parameters import run_parameters
 from kindling_airflow.operators.rendering import permanent_if_broken
+from kindling_airflow.operators.run_history import keep_run, past_of, read_past
 from kindling_airflow.operators.run_interval import run_interval
 from kindling_airflow.operators.stored_fields import NOT_STORED, TemplateFields
 from kindling_airflow.operators.upstream_reports import REPORT_KEY, writer_end
@@ -65,6 +66,7 @@ from kindling_airflow.translator.task_ids import task_id as escaped
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from kindling_airflow.history.figures import RunFigures
     from kindling_airflow.operators.shared_driver import SharedDriver
 
 __all__ = ["KindlingPipeOperator", "application_name", "warehouse_root"]
@@ -117,6 +119,8 @@ class KindlingPipeOperator(SubmittingOperator):
     _report_error: ReportError | None = None
     session = ""
     _shared: SharedDriver | None = None  # in which it runs
+    keeps_history = True
+    _past: tuple[RunFigures, ...] = ()  # the last runs of the pipe
 
     pipe_id: str
     warehouse: str | None
@@ -200,6 +204,7 @@ class KindlingPipeOperator(SubmittingOperator):
             AirflowException: the driver failed, or sent no report of this attempt.
         """
         self._ti = context["ti"]
+        self._look_back()
         self.request = self._request(context)
         if self.session and self._ran_in_session(context, self.request):
             return self._judge(context, self.request, None)
@@ -216,6 +221,10 @@ class KindlingPipeOperator(SubmittingOperator):
             if self._cluster is not None:
                 self._conclude(self._cluster)
         return self._judge(context, self.request, driver_error)
+
+    def _look_back(self) -> None:
+        if self.keeps_history:
+            self._past = read_past(self._ti, self.pipe_id)
 
     def _conclude(self, cluster: ClusterRun) -> None:
         """Log what the driver on a cluster has printed, take its report, and end its claim."""
@@ -250,6 +259,7 @@ class KindlingPipeOperator(SubmittingOperator):
         from kindling_airflow.triggers.session_access import SessionPlace
 
         self._ti = context["ti"]
+        self._look_back()
         self.request = dataclasses.replace(self._request(context), attempt_key=attempt_key)
         found = SessionPlace.from_json(place)
         if found is None:
@@ -359,8 +369,10 @@ class KindlingPipeOperator(SubmittingOperator):
         )
         if note := report.extra.get("note"):
             self.log.warning("%s", note)
-        for line in quality_lines(document):
+        for line in (*report.extra.get("unusual", ()), *quality_lines(document)):
             self.log.warning("%s", line)
+        if self.keeps_history:
+            keep_run(self._ti, context.get("dag_run"), request, document, self._past)
         self._update_assets(context, document)
         return document
 
@@ -452,6 +464,7 @@ class KindlingPipeOperator(SubmittingOperator):
             code_digest=self.code.digest,
             code_roots=self.code.roots,
             code_drift=self.code_drift,
+            usual=past_of(self._past),
         )
 
     def _get_hook(self) -> DriverHook:

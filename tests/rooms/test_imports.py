@@ -64,6 +64,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "kindling_airflow.triggers",
         "kindling_airflow.triggers.run_states",
         "kindling_airflow.dag_factory",
+        "kindling_airflow.history*",
         "kindling_airflow.pools*",
         "kindling_airflow.cli*",
     ),

@@ -35,6 +35,8 @@ from kindling_airflow.runner.pipe.inputs import ReadInput, RunPart, read_entity,
 from kindling_airflow.runner.pipe.pipe_call import call_pipe, declarations_of, pipe_of
 from kindling_airflow.runner.pipe.publish_result import Destination, publish_result
 from kindling_airflow.runner.pipe.run_context import RunContext, interval_of
+from kindling_airflow.runner.pipe.spark_figures import spark_figures
+from kindling_airflow.runner.pipe.usual_check import UsualCheck
 from kindling_airflow.runner.providers.interface import ExplainsReads, ProviderContext, Write
 from kindling_airflow.runner.providers.lookup import (
     provider_for,
@@ -196,6 +198,7 @@ def _read_and_publish(
     inputs = read_inputs(pipe, declared.entities, context, hooks.read, RunPart(interval, instance))
     if inputs.idle:
         return report("skipped", reason=inputs.idle)
+    usual = UsualCheck.of(request, pipe)
     result = call_pipe(pipe, inputs.frames, RunContext.of(request, spark))
     attempt = escape_component(request.attempt_key)
     write = Write(
@@ -214,9 +217,11 @@ def _read_and_publish(
         write,
         before_publish=lambda: hooks.before_publish(location),
         before_stage=lambda: hooks.before_stage(location),
+        judge=lambda rows: usual.judge(rows, _since(started)),
     )
     hooks.after_publish(location)
-    return report("published", published.note, rows_written=published.rows, expectations=outcomes)
+    done = report("published", published.note, rows_written=published.rows, expectations=outcomes)
+    return usual.noted_in(done, spark_figures(spark))
 
 
 def _since(started: float) -> float:
