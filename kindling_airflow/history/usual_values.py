@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from kindling_airflow.common.run_figures import RunFigures
 from kindling_airflow.common.spread import Spread
-from kindling_airflow.history.figures import RunFigures
 
 __all__ = ["Usual"]
 

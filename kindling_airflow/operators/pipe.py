@@ -66,7 +66,7 @@ from kindling_airflow.translator.task_ids import task_id as escaped
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from kindling_airflow.history.figures import RunFigures
+    from kindling_airflow.common.run_figures import RunFigures
     from kindling_airflow.operators.shared_driver import SharedDriver
 
 __all__ = ["KindlingPipeOperator", "application_name", "warehouse_root"]

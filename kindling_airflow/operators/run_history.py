@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from kindling_airflow.common.immutable import freeze
-from kindling_airflow.history.figures import (
+from kindling_airflow.common.run_figures import (
     HISTORY_KEY,
     RunFigures,
     figures_of,

@@ -129,8 +129,8 @@ def test_wrong_tags_are_reported_at_once() -> None:
 def test_fewer_runs_than_the_least_are_a_problem() -> None:
     assert list(unusual_problems(pipe({"unusual.runs": "4"}))) == [
         (
-            "pipe 'a': tag unusual.min_runs is 5, but only 4 runs are looked at, so no run could be "
-            "unusual\n  Fix: set unusual.runs to at least as many."
+            "pipe 'a': tag unusual.min_runs is 5, but only 4 runs are looked at, so no run "
+            "could be unusual\n  Fix: set unusual.runs to at least as many."
         )
     ]
     assert list(unusual_problems(pipe({"unusual.runs": 10, "layer": "gold"}))) == []

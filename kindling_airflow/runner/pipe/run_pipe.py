@@ -169,7 +169,9 @@ def _read_and_publish(
     check_place(output, context)
 
     def report(status: Any, note: str = "", **more: Any) -> RunReport:
-        extra: dict[str, Any] = {"output": description.to_json()}
+        extra: dict[str, Any] = {"output": description.to_json(), "write_mode": mode}
+        if interval is not None:
+            extra["interval"] = [point.isoformat() for point in interval]
         notes = [*inputs.notes, *([note] if note else [])]
         if notes:
             extra["note"] = "; ".join(notes)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kindling_airflow.history.figures import (
+from kindling_airflow.common.run_figures import (
     MOST_RUNS,
     RunFigures,
     figures_of,
