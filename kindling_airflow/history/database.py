@@ -15,11 +15,31 @@ from kindling_airflow.common.run_figures import HISTORY_KEY, RunFigures, window_
 from kindling_airflow.history.dag_pipes import StoredPipe
 from kindling_airflow.history.publications import Publication, publication_of
 from kindling_airflow.history.slots import run_key
+from kindling_airflow.history.usual_values import Usual
 from kindling_airflow.operators.upstream_reports import REPORT_KEY
 
-__all__ = ["latest_windows", "publications", "runs_between", "stored_dag", "xcom_value"]
+__all__ = ["latest_windows", "publications", "runs_between", "stored_dag", "usual", "xcom_value"]
 
 _RUNS_LOOKED_AT = 50  # a pipe that ran in none of them, because others were selected, is left out
+
+
+def usual(
+    dag_id: str, *, before: datetime | None = None, session: Any = None
+) -> Mapping[str, Usual]:
+    """Return the usual values of the pipes of a DAG, by pipe id. Two queries, however many pipes.
+
+    Pipes without a successful run are left out. Only where Airflow's database can be reached: on
+    the API server, in the scheduler, in commands; tasks cannot.
+
+    Args:
+        dag_id: the DAG.
+        before: look at runs of an earlier logical date only; default: at all.
+        session: a session of Airflow's database; default: its own.
+    """
+    found = {
+        pipe_id: Usual.of(runs) for pipe_id, runs in latest_windows(dag_id, before, session).items()
+    }
+    return {pipe_id: value for pipe_id, value in found.items() if value is not None}
 
 
 def latest_windows(

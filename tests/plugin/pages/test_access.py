@@ -11,7 +11,11 @@ from tests.plugin.pages.auth import DENIED_DAG, DENIED_USER
 
 pytestmark = pytest.mark.system
 
-ROUTES = ("/kindling/dags/{dag_id}/plan",)
+ROUTES = (
+    "/kindling/dags/{dag_id}/plan",
+    "/kindling/dags/{dag_id}/tables",
+    "/kindling/dags/{dag_id}/tables/data",
+)
 
 
 @pytest.fixture(scope="module")
