@@ -121,6 +121,7 @@ class KindlingPipeOperator(SubmittingOperator):
     _shared: SharedDriver | None = None  # in which it runs
     keeps_history = True
     _past: tuple[RunFigures, ...] = ()  # the last runs of the pipe
+    _lineage: Mapping[str, Any] = EMPTY  # of the report; kept out of the database
 
     pipe_id: str
     warehouse: str | None
@@ -268,6 +269,16 @@ class KindlingPipeOperator(SubmittingOperator):
         self._follow(SharedDriver(found, attempt_key, offset), can_defer=False)
         return self._judge(context, self.request, None)
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002
+        """Return the datasets of the report, for Airflow's OpenLineage provider, which calls it."""
+        from kindling_airflow.operators.lineage import task_lineage
+
+        return task_lineage(None if self._report is None else self._report.to_json(), self._lineage)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """Return what is known of a task that failed: the error, if its driver has reported one."""
+        return self.get_openlineage_facets_on_complete(task_instance)
+
     def on_kill(self) -> None:
         """Kill the driver, wherever it runs, or cancel the attempt in that of the session."""
         super().on_kill()
@@ -351,6 +362,7 @@ class KindlingPipeOperator(SubmittingOperator):
         self.forget_driver(context)
         report = with_missing_judged(report, partial(writer_end, self._ti, self.pipe_id))
         document = report.to_json()
+        self._lineage = document["extra"].pop("lineage", None) or {}
         if self.plan_drift:
             document["extra"] = {**document["extra"], "earlier_plans": dict(self.plan_drift)}
         self._ti.xcom_push(REPORT_KEY, document)

@@ -130,12 +130,13 @@ def test_commands_fill_the_gaps_of_runs_that_follow_each_other() -> None:
     assert drawn(found) == "a:..MMM b:.SMMM"
     assert [as_text(command) for command in fill_commands("my shop", found)] == [
         (
-            "airflow backfill create --dag-id 'my shop' --from-date 2026-01-02 --to-date 2026-01-02 "
-            "--reprocess-behavior completed "
+            "airflow backfill create --dag-id 'my shop' "
+            "--from-date 2026-01-02 --to-date 2026-01-02 --reprocess-behavior completed "
             """--dag-run-conf '{"region": "eu", "select": "b"}'"""
         ),
         (
-            "airflow backfill create --dag-id 'my shop' --from-date 2026-01-03 --to-date 2026-01-05 "
+            "airflow backfill create --dag-id 'my shop' "
+            "--from-date 2026-01-03 --to-date 2026-01-05 "
             """--dag-run-conf '{"select": "a b"}'"""
         ),
     ]
