@@ -22,6 +22,7 @@ class StoredPipe:
         reads: the entities that it reads.
         writes: the entity that it writes; "" where the DAG has no assets.
         asset: the asset of that entity.
+        group: the task group that its plan is; "" where the plan is the DAG.
     """
 
     pipe_id: str
@@ -29,6 +30,7 @@ class StoredPipe:
     reads: tuple[str, ...] = ()
     writes: str = ""
     asset: str = ""
+    group: str = ""
 
 
 def pipes_of(tasks: Iterable[Any]) -> tuple[StoredPipe, ...]:
@@ -42,24 +44,29 @@ def pipes_of(tasks: Iterable[Any]) -> tuple[StoredPipe, ...]:
             continue
         outlets = [str(asset.name) for asset in task.outlets if hasattr(asset, "name")]
         inlets = [str(asset.name) for asset in task.inlets if hasattr(asset, "name")]
+        group = _prefixing_group(task)
+        own = task.task_id.removeprefix(f"{group}.") if group else task.task_id
         found.append(
             StoredPipe(
-                pipe_id=_id_in(_own_part(task)),
+                pipe_id=_id_in(own),
                 task_id=task.task_id,
                 reads=tuple(map(_entity_of, inlets)),
                 writes=_entity_of(outlets[0]) if outlets else "",
                 asset=outlets[0] if outlets else "",
+                group=group,
             )
         )
     return tuple(found)
 
 
-def _own_part(task: Any) -> str:
-    """Return a task's id without the id of a group that prefixes it."""
-    group = getattr(getattr(task, "task_group", None), "_group_id", None)
-    prefixed = getattr(getattr(task, "task_group", None), "prefix_group_id", False)
-    own: str = task.task_id
-    return own.removeprefix(f"{group}.") if group and prefixed else own
+def _prefixing_group(task: Any) -> str:
+    """Return the innermost group whose id is in front of the task's; "" without one."""
+    group = getattr(task, "task_group", None)
+    while group is not None:
+        if group.prefix_group_id and group.group_id:
+            return str(group.group_id)
+        group = group.parent_group
+    return ""
 
 
 def _entity_of(asset: str) -> str:

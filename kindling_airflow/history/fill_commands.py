@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from kindling_airflow.common.shared_ids import SELECT_PARAM
+from kindling_airflow.history.dag_pipes import StoredPipe
 from kindling_airflow.history.gaps import Grid, Slot
 
 __all__ = ["as_text", "fill_commands", "timestamp"]
@@ -40,11 +41,14 @@ def _groups(
         yield conf, list(group)
 
 
-def _conf(pipes: tuple[str, ...], slot: Slot) -> dict[str, Any] | None:
+def _conf(pipes: tuple[StoredPipe, ...], slot: Slot) -> dict[str, Any] | None:
     if not pipes:
         return None
-    kept: Mapping[str, Any] = slot.conf or {}
-    return {**kept, SELECT_PARAM: " ".join(map(_exactly, pipes))}
+    found = dict(slot.conf or {})
+    for group in dict.fromkeys(pipe.group for pipe in pipes):
+        own = [_exactly(pipe.pipe_id) for pipe in pipes if pipe.group == group]
+        found[f"{SELECT_PARAM}.{group}" if group else SELECT_PARAM] = " ".join(own)
+    return found
 
 
 def _exactly(pipe_id: str) -> str:

@@ -84,9 +84,9 @@ class Grid:
     slots: tuple[Slot, ...]
     cells: Mapping[str, tuple[Cell, ...]]
 
-    def gaps(self, position: int) -> tuple[str, ...]:
+    def gaps(self, position: int) -> tuple[StoredPipe, ...]:
         """Return the pipes whose slices of one slot have to be written, in the plan's order."""
-        return tuple(p.pipe_id for p in self.pipes if self.cells[p.pipe_id][position].state.is_gap)
+        return tuple(p for p in self.pipes if self.cells[p.pipe_id][position].state.is_gap)
 
     @property
     def count(self) -> int:

@@ -63,7 +63,7 @@ def test_what_no_run_has_published_is_missing_and_what_reads_it_is_stale() -> No
     found = grid_of([A, B], slots(3), [wrote("a", 0, 1), wrote("b", 0, 2), wrote("b", 1, 2)])
     assert drawn(found) == "a:.MM b:.SM"
     assert found.cells["b"][1].why == "'a!' of day 1 is missing"
-    assert (found.count, found.gaps(0), found.gaps(1)) == (4, (), ("a", "b"))
+    assert (found.count, found.gaps(0), found.gaps(1)) == (4, (), (A, B))
 
 
 def test_an_input_that_was_published_later_makes_stale_all_that_follows() -> None:
@@ -140,6 +140,12 @@ def test_commands_fill_the_gaps_of_runs_that_follow_each_other() -> None:
             """--dag-run-conf '{"select": "a b"}'"""
         ),
     ]
+
+
+def test_the_pipes_of_a_group_are_selected_by_the_parameter_of_the_group() -> None:
+    inside = StoredPipe("b", "shop.b", (), "b!", "", "shop")
+    (command,) = fill_commands("dag", grid_of([A, inside], slots(1), []))
+    assert command[-1] == '{"select": "a", "select.shop": "b"}'
 
 
 def test_without_gaps_there_is_no_command() -> None:
@@ -247,13 +253,15 @@ def task(task_id: str, **more: Any) -> SimpleNamespace:
 
 def test_pipes_are_those_of_a_stored_dag_with_the_ids_of_their_entities() -> None:
     raw, orders = SimpleNamespace(name="s3://lake/raw_x20_x"), SimpleNamespace(name="s3://lake/o")
-    group = SimpleNamespace(_group_id="shop", prefix_group_id=True)
+    outer = SimpleNamespace(group_id="shop", prefix_group_id=True, parent_group=None)
+    group = SimpleNamespace(group_id="generation_0", prefix_group_id=False, parent_group=outer)
+    root = SimpleNamespace(group_id=None, prefix_group_id=True, parent_group=None)
     tasks = [
-        task("my_x20_pipe", inlets=[raw, object()], outlets=[orders]),
+        task("my_x20_pipe", inlets=[raw, object()], outlets=[orders], task_group=root),
         task("shop.b", task_group=group),
         task("done", task_type="EmptyOperator"),
     ]
     assert pipes_of(tasks) == (
         StoredPipe("my pipe", "my_x20_pipe", ("raw x",), "o", "s3://lake/o"),
-        StoredPipe("b", "shop.b"),
+        StoredPipe("b", "shop.b", group="shop"),
     )

@@ -211,7 +211,9 @@ def _read_and_publish(
 
     def judge(staged: Staged) -> None:
         usual.judge(staged.rows, _since(started))
-        lineage.update(lineage_facts(pipe, declared.entities, context, inputs.frames, staged.frame))
+        if request.dag_id:  # else there is no task that would pass it on
+            frames = inputs.frames
+            lineage.update(lineage_facts(pipe, declared.entities, context, frames, staged.frame))
 
     result = call_pipe(pipe, inputs.frames, RunContext.of(request, spark))
     attempt = escape_component(request.attempt_key)
@@ -235,7 +237,8 @@ def _read_and_publish(
     )
     hooks.after_publish(location)
     done = report("published", published.note, rows_written=published.rows, expectations=outcomes)
-    done = replace(done, extra=freeze({**done.extra, "lineage": lineage}))
+    if lineage:
+        done = replace(done, extra=freeze({**done.extra, "lineage": lineage}))
     return usual.noted_in(done, spark_figures(spark))
 
 
