@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -211,8 +212,10 @@ def _read_and_publish(
 
     def judge(staged: Staged) -> None:
         usual.judge(staged.rows, _since(started))
-        if request.dag_id:  # else there is no task that would pass it on
-            frames = inputs.frames
+        if not request.dag_id:  # there is no task that would pass it on
+            return
+        frames = inputs.frames
+        with suppress(Exception):  # what is only told about a run must not end it
             lineage.update(lineage_facts(pipe, declared.entities, context, frames, staged.frame))
 
     result = call_pipe(pipe, inputs.frames, RunContext.of(request, spark))
