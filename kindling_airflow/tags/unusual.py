@@ -23,6 +23,7 @@ __all__ = [
     "Finding",
     "PastRun",
     "UnusualRules",
+    "is_unusually_long",
     "past_runs",
     "unusual_duration",
     "unusual_problems",
@@ -103,12 +104,24 @@ def unusual_duration(
 ) -> Finding | None:
     """Return whether a run took unusually long; None if it did not."""
     usual = _usual(rules, past, interval_seconds, (run.seconds for run in past))
-    if rules.duration == "off" or usual is None:
-        return None
-    if seconds - usual.median <= max(_range(rules, usual), _LEAST_SECONDS):
+    if rules.duration == "off" or usual is None or not is_unusually_long(usual, seconds, rules):
         return None
     text = f"unusually long: {seconds:,.1f} s; usual are {usual.median:,.1f} s {_basis(usual)}"
     return Finding(rules.duration, text)
+
+
+def is_unusually_long(usual: Spread, seconds: float, rules: UnusualRules | None = None) -> bool:
+    """Return whether a task takes unusually long, also one that still runs.
+
+    Args:
+        usual: the seconds of earlier runs.
+        seconds: of this one so far.
+        rules: by which rules; default: those of a pipe without tags.
+    """
+    rules = rules or UnusualRules.of({})
+    if usual.count < rules.least:
+        return False
+    return seconds - usual.median > max(_range(rules, usual), _LEAST_SECONDS)
 
 
 def unusual_problems(pipe: PipeMetadata) -> Iterator[str]:

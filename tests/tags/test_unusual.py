@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from kindling_airflow.common.spread import Spread
 from kindling_airflow.data_pipes import DataPipesRegistry, PipeMetadata
 from kindling_airflow.tags.unusual import (
     PastRun,
     UnusualRules,
+    is_unusually_long,
     past_runs,
     unusual_duration,
     unusual_problems,
@@ -89,6 +91,13 @@ def test_a_long_run_is_unusual_and_a_short_one_is_not() -> None:
         "unusually long: 45.0 s; usual are 20.0 s (median of 5 runs, median deviation 0.0)"
     )
     assert unusual_duration(DEFAULT, runs, 1.0, DAY) is None
+
+
+def test_a_task_that_still_runs_is_compared_too() -> None:
+    usual = Spread(20.0, 0.0, 5)
+    assert is_unusually_long(usual, 31.0)
+    assert not is_unusually_long(usual, 30.0)
+    assert not is_unusually_long(Spread(20.0, 0.0, 4), 1000.0)
 
 
 def test_ten_seconds_more_are_usual_however_short_the_runs() -> None:
