@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -95,14 +94,8 @@ def dag_gaps(
     if slots:
         begin, end = slots[0].interval[0], slots[-1].interval[1]
         found = database.publications(dag_id, pipes, first=begin, last=end, session=session)
-    grid = grid_of(_in_order(dag, pipes), slots, found)
+    grid = grid_of(pipes, slots, found)
     return DagGaps(dag_id, grid, fill_commands(dag_id, grid))
-
-
-def _in_order(dag: Any, pipes: Any) -> Any:
-    """Return pipes in the order of their tasks, upstream first."""
-    place: Mapping[str, int] = {task.task_id: n for n, task in enumerate(dag.topological_sort())}
-    return tuple(sorted(pipes, key=lambda pipe: place.get(pipe.task_id, 0)))
 
 
 def _slot_json(slot: Any) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Any
 
 __all__ = ["StoredPipe", "pipes_of"]
@@ -34,12 +35,14 @@ class StoredPipe:
 
 
 def pipes_of(tasks: Iterable[Any]) -> tuple[StoredPipe, ...]:
-    """Return the batch pipes among the tasks of a stored DAG.
+    """Return the batch pipes among the tasks of a stored DAG, each behind those before it.
 
     Ids that were cut because they are very long stay as they are in the DAG.
     """
+    by_id = {task.task_id: task for task in tasks}
     found = []
-    for task in tasks:
+    for task_id in _in_order({name: task.upstream_task_ids for name, task in by_id.items()}):
+        task = by_id[task_id]
         if getattr(task, "task_type", "") != _OPERATOR:
             continue
         outlets = [str(asset.name) for asset in task.outlets if hasattr(asset, "name")]
@@ -57,6 +60,15 @@ def pipes_of(tasks: Iterable[Any]) -> tuple[StoredPipe, ...]:
             )
         )
     return tuple(found)
+
+
+def _in_order(upstream: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    sorter = TopologicalSorter(upstream)
+    sorter.prepare()
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        yield from ready
+        sorter.done(*ready)
 
 
 def _prefixing_group(task: Any) -> str:

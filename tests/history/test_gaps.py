@@ -247,7 +247,13 @@ def test_failures_streams_and_other_values_are_no_publications(report: object) -
 
 
 def task(task_id: str, **more: Any) -> SimpleNamespace:
-    given = {"task_type": "KindlingPipeOperator", "inlets": [], "outlets": [], **more}
+    given = {
+        "task_type": "KindlingPipeOperator",
+        "inlets": [],
+        "outlets": [],
+        "upstream_task_ids": set(),
+        **more,
+    }
     return SimpleNamespace(task_id=task_id, **given)
 
 
@@ -257,6 +263,7 @@ def test_pipes_are_those_of_a_stored_dag_with_the_ids_of_their_entities() -> Non
     group = SimpleNamespace(group_id="generation_0", prefix_group_id=False, parent_group=outer)
     root = SimpleNamespace(group_id=None, prefix_group_id=True, parent_group=None)
     tasks = [
+        task("a", upstream_task_ids={"shop.b"}),
         task("my_x20_pipe", inlets=[raw, object()], outlets=[orders], task_group=root),
         task("shop.b", task_group=group),
         task("done", task_type="EmptyOperator"),
@@ -264,4 +271,5 @@ def test_pipes_are_those_of_a_stored_dag_with_the_ids_of_their_entities() -> Non
     assert pipes_of(tasks) == (
         StoredPipe("my pipe", "my_x20_pipe", ("raw x",), "o", "s3://lake/o"),
         StoredPipe("b", "shop.b", group="shop"),
+        StoredPipe("a", "a"),
     )
