@@ -64,7 +64,7 @@ def test_a_slow_run_that_is_to_fail_is_not_published_and_may_be_retried(
 def test_figures_are_those_of_the_jobs_of_a_group(project: Project) -> None:
     spark = project.spark
     spark.sparkContext.setJobGroup("figures of one", "")
-    spark.range(1000).groupBy("id").count().collect()
+    spark.range(1000).repartition(3, "id").collect()
     found = spark_figures(spark)
     assert found["shuffle_bytes"] > 0
     assert found["spill_bytes"] == 0

@@ -6,6 +6,7 @@ with very many stages is not worth that.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from py4j.protocol import Py4JError
@@ -14,6 +15,7 @@ from pyspark.sql import SparkSession
 __all__ = ["spark_figures"]
 
 _MOST_STAGES = 200
+_PATIENCE_MILLISECONDS = 200
 _GROUP = "spark.jobGroup.id"
 
 
@@ -25,6 +27,8 @@ def spark_figures(spark: SparkSession) -> dict[str, int]:
     """
     context = spark.sparkContext
     try:
+        with suppress(Py4JError):  # the figures of the last stage may still be on their way
+            context._jsc.sc().listenerBus().waitUntilEmpty(_PATIENCE_MILLISECONDS)
         stages = _stages(context._jsc.sc(), context.getLocalProperty(_GROUP))
         return {
             "spill_bytes": sum(int(stage.diskBytesSpilled()) for stage in stages),
