@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass
 from typing import Any
 
 __all__ = [
@@ -17,8 +17,9 @@ __all__ = [
 ]
 
 HISTORY_KEY = "kindling_history"
-MOST_RUNS = 50
-_NUMBERS = {"seconds", "task_seconds", "rows", "spill_bytes", "shuffle_bytes", "interval_seconds"}
+MOST_RUNS = 30
+_NUMBER, _COUNT = (int, float), (int, type(None))
+_KINDS = (*((str,), (str,)), *(_NUMBER, _NUMBER), *(_COUNT, _COUNT, _COUNT), _NUMBER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,12 @@ def with_run(runs: Iterable[RunFigures], new: RunFigures) -> tuple[RunFigures, .
 
 
 def window_document(pipe_id: str, runs: Iterable[RunFigures]) -> dict[str, Any]:
-    """Return a window as the JSON document of an XCom.
+    """Return a window as the JSON document of an XCom: a list for each run, to keep it short.
 
     >>> window_document("a", [RunFigures("r1", "2026-01-01", 4.5, rows=3)])
-    {'pipe_id': 'a', 'runs': [{'run_id': 'r1', 'at': '2026-01-01', 'seconds': 4.5, 'rows': 3}]}
+    {'pipe_id': 'a', 'runs': [['r1', '2026-01-01', 4.5, 0.0, 3, None, None, 0.0]]}
     """
-    return {"pipe_id": pipe_id, "runs": [_shortened(run) for run in runs]}
+    return {"pipe_id": pipe_id, "runs": [list(astuple(run)) for run in runs]}
 
 
 def window_of(document: object) -> tuple[str, tuple[RunFigures, ...]]:
@@ -90,20 +91,9 @@ def window_of(document: object) -> tuple[str, tuple[RunFigures, ...]]:
     return document["pipe_id"], tuple(run for run in runs if run is not None)
 
 
-def _shortened(run: RunFigures) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in asdict(run).items()
-        if value is not None and (value != 0 or name in ("seconds", "rows"))
-    }
-
-
 def _run(item: object) -> RunFigures | None:
-    if not isinstance(item, Mapping) or "seconds" not in item:
+    """Return a run; one of a later release may have more at its end."""
+    if not isinstance(item, list | tuple) or len(item) < len(_KINDS):
         return None
-    known = {f.name: item[f.name] for f in fields(RunFigures) if f.name in item}
-    fits = all(
-        type(value) in (int, float) if name in _NUMBERS else isinstance(value, str)
-        for name, value in known.items()
-    )
-    return RunFigures(**known) if fits and {"run_id", "at"} <= known.keys() else None
+    fits = all(type(value) in kinds for value, kinds in zip(item, _KINDS, strict=False))
+    return RunFigures(*item[: len(_KINDS)]) if fits else None

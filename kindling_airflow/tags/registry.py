@@ -423,13 +423,13 @@ REGISTRY: tuple[Tag, ...] = (
         ),
         _row(
             n.UNUSUAL_RUNS_TAG,
-            whole(3, 50),
+            whole(3, 30),
             "20",
             "How many of the last successful runs a run is compared with.",
         ),
         _row(
             n.UNUSUAL_LEAST_TAG,
-            whole(3, 50),
+            whole(3, 30),
             "5",
             "How many runs there have to be. With fewer, no run is unusual.",
         ),

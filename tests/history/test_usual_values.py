@@ -61,16 +61,22 @@ def test_what_is_not_a_window_has_no_pipe_and_no_runs(document: object) -> None:
     "item",
     [
         "run 1",
-        {"run_id": "run 1", "at": "2026"},
-        {"run_id": 1, "at": "2026", "seconds": 1.0},
-        {"run_id": "run 1", "at": "2026", "seconds": "1"},
-        {"run_id": "run 1", "at": "2026", "seconds": True},
-        {"run_id": "run 1", "seconds": 1.0},
+        {"run_id": "run 1"},
+        ["run 1", "2026", 1.0],
+        [1, "2026", 1.0, 1.0, 3, 0, 0, 0.0],
+        ["run 1", "2026", "1", 1.0, 3, 0, 0, 0.0],
+        ["run 1", "2026", True, 1.0, 3, 0, 0, 0.0],
+        ["run 1", "2026", 1.0, 1.0, 3.5, 0, 0, 0.0],
     ],
 )
 def test_a_run_that_cannot_be_read_is_left_out(item: object) -> None:
     good = window_document("a", [run(2)])["runs"]
     assert window_of({"pipe_id": "a", "runs": [item, *good]}) == ("a", (run(2),))
+
+
+def test_what_a_later_release_has_added_is_left_out() -> None:
+    (good,) = window_document("a", [run(2)])["runs"]
+    assert window_of({"pipe_id": "a", "runs": [[*good, "more"]]}) == ("a", (run(2),))
 
 
 def test_a_window_without_a_list_has_no_runs() -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
-from kindling_airflow.common.run_figures import HISTORY_KEY, RunFigures, window_document
+from kindling_airflow.common.run_figures import HISTORY_KEY, RunFigures, window_document, window_of
 from kindling_airflow.operators.run_history import keep_run, past_of, read_past
 from kindling_airflow.protocol.contracts import RunRequest
 
@@ -79,7 +79,7 @@ def test_a_run_is_added_under_its_logical_date_or_the_time_it_was_due() -> None:
             "interval_end": "2026-01-02T06:00:00+00:00",
         }
         keep_run(ti, run, request(**interval), REPORT, ())
-        (found,) = ti.pushed[HISTORY_KEY]["runs"]
-        assert (found["run_id"], found["at"], found["rows"]) == ("new", at, 8)
-        assert found["interval_seconds"] == 6 * 3600
-        assert found["task_seconds"] >= 60
+        _, (found,) = window_of(ti.pushed[HISTORY_KEY])
+        assert (found.run_id, found.at, found.rows) == ("new", at, 8)
+        assert found.interval_seconds == 6 * 3600
+        assert found.task_seconds >= 60

@@ -16,6 +16,7 @@ import pytest
 
 from demo.local_airflow import LocalAirflow
 from docs.browser import Browser, find_chromium
+from kindling_airflow.common.run_figures import RunFigures, window_of
 from tests.dag_factory.projects import write_definition
 from tests.system.backfills import Backfills
 
@@ -116,11 +117,9 @@ class Shop(Backfills):
         found: dict[str, Any] = json.loads(text)
         return found
 
-    def window(self, day: str, task_id: str) -> list[dict[str, Any]]:
+    def window(self, day: str, task_id: str) -> tuple[RunFigures, ...]:
         run_id = self.run_of(day)["dag_run_id"]
-        document = self.api.xcom("shop", run_id, task_id, "kindling_history")
-        runs: list[dict[str, Any]] = document["runs"]
-        return runs
+        return window_of(self.api.xcom("shop", run_id, task_id, "kindling_history"))[1]
 
     def clear(self, day: str, task_id: str) -> None:
         said = {"dag_run_id": self.run_of(day)["dag_run_id"], "task_ids": [task_id]}
@@ -155,10 +154,10 @@ def test_history_is_learnt_told_and_used(shop: Shop, tmp_path: Path) -> None:
     # Three runs one after the other: each knows those before it.
     shop.backfill("2026-01-01", "2026-01-03", "--max-active-runs", "1")
     window = shop.window("2026-01-03", "sell")
-    assert [run["at"][:10] for run in window] == [f"2026-01-0{n}" for n in range(1, 4)]
-    assert {run["rows"] for run in window} == {1000}
-    assert {run["interval_seconds"] for run in window} == {86_400}
-    assert all(run["task_seconds"] > 0 for run in window)
+    assert [run.at[:10] for run in window] == [f"2026-01-0{n}" for n in range(1, 4)]
+    assert {run.rows for run in window} == {1000}
+    assert {run.interval_seconds for run in window} == {86_400}
+    assert all(run.task_seconds > 0 for run in window)
 
     # A run of another size says so in its log and in its report.
     shop.rows.write_text('{"sell 2026-01-04": 3}')
@@ -173,7 +172,7 @@ def test_history_is_learnt_told_and_used(shop: Shop, tmp_path: Path) -> None:
     shop.rows.write_text("{}")
     shop.clear("2026-01-04", "sell")
     shop.wait()
-    assert [run["rows"] for run in shop.window("2026-01-04", "sell")] == [1000] * 4
+    assert [run.rows for run in shop.window("2026-01-04", "sell")] == [1000] * 4
 
     # The usual durations, as 'forecast' and a definition read them.
     file = tmp_path / "durations.json"

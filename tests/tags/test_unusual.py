@@ -131,7 +131,7 @@ def test_wrong_tags_are_reported_at_once() -> None:
             "  Fix: use one of off, warn, fail."
         ),
         "pipe 'a': tag unusual.share must be a number above 0, not -1",
-        "pipe 'a': tag unusual.runs must be a whole number from 3 to 50, not 2",
+        "pipe 'a': tag unusual.runs must be a whole number from 3 to 30, not 2",
     ]
 
 
