@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from kindling_airflow.lineage.datasets import SCHEMES
-
 __all__ = ["get_provider_info"]
 
 
@@ -34,7 +32,9 @@ def get_provider_info() -> dict[str, Any]:
         # Stores of Hadoop that no provider of Airflow has; a URI stays as it is.
         "asset-uris": [
             {
-                "schemes": list(SCHEMES),
+                "schemes": [
+                    *("abfs", "abfss", "dbfs", "hdfs", "s3a", "s3n", "viewfs", "wasb", "wasbs")
+                ],
                 "handler": None,
                 "to_openlineage_converter": (
                     "kindling_airflow.operators.openlineage.dataset_of_asset"

@@ -70,6 +70,7 @@ EXTENDED = frozenset(
         "test_jdbc.py",
         "test_kafka_values.py",
         "test_misbehaving_on_airflow.py",
+        "test_lineage.py",
         "test_logged_parquet.py",
         "test_on_a_scheduler.py",
         "test_object_stores.py",

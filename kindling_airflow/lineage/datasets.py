@@ -16,22 +16,21 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["SCHEMES", "dataset_name"]
+__all__ = ["dataset_name"]
 
 # Hadoop's schemes of stores; those of the same store have one name.
 _STORES = {"s3a": "s3", "s3n": "s3", "abfs": "abfss", "wasb": "wasbs"}
 # Stores whose objects have keys, without a slash in front.
 _KEYS = ("s3", "gs", "kafka")
-SCHEMES = ("abfs", "abfss", "dbfs", "hdfs", "s3a", "s3n", "viewfs", "wasb", "wasbs")
-"""Schemes of assets that this package can name for OpenLineage, and Airflow's providers cannot."""
+_CONTAINERS = ("abfss", "wasbs")  # container@account
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(?://([^/]*))?(/.*|)", re.DOTALL)
 _JDBC = re.compile(r"jdbc:(?P<kind>[a-z0-9]+):(?://(?P<host>[^/;?]+))?/?(?P<database>[^?;]*)")
 _CATALOGS = ("iceberg", "delta", "table")
 
 
-def dataset_name(location: str, details: Mapping[str, Any] | None = None) -> tuple[str, str]:
-    """Return the namespace and the name of a dataset.
+def dataset_name(location: str, details: Mapping[str, Any] | None = None) -> tuple[str, str] | None:
+    """Return the namespace and the name of a dataset; None where a place is not one.
 
     Args:
         location: a path, a URI, or a table's name, as in a report.
@@ -51,17 +50,23 @@ def dataset_name(location: str, details: Mapping[str, Any] | None = None) -> tup
     database = _JDBC.match(location)
     if database is not None:
         return _of_database(database, str(details.get("table") or details.get("query") or ""))
-    uri = _URI.fullmatch(location)
-    if uri is None:
+    if location.startswith("/"):
         return "file", location.rstrip("/") or "/"
+    uri = _URI.fullmatch(location)
+    return None if uri is None else _of_uri(uri)
+
+
+def _of_uri(uri: re.Match[str]) -> tuple[str, str] | None:
     scheme = _STORES.get(uri[1].lower(), uri[1].lower())
     path = uri[3].rstrip("/")
     if scheme == "file":
         return "file", path or "/"
-    namespace = f"{scheme}://{uri[2]}" if uri[2] else scheme
-    if scheme in _KEYS:
-        path = path.lstrip("/")
-    return namespace, path or "/"
+    host = uri[2] or ""
+    if scheme not in _CONTAINERS:
+        host = host.rpartition("@")[2].partition(",")[0]  # no user; of several brokers the first
+    if not host:
+        return None
+    return f"{scheme}://{host}", (path.lstrip("/") if scheme in _KEYS else path) or "/"
 
 
 def _of_database(found: re.Match[str], what: str) -> tuple[str, str]:

@@ -34,96 +34,108 @@ def lineage_is_wanted() -> bool:
     return not is_disabled()
 
 
-def dataset_of_asset(asset: Any, lineage_context: Any) -> Dataset:  # noqa: ARG001 (interface)
+def dataset_of_asset(asset: Any, lineage_context: Any) -> Dataset | None:  # noqa: ARG001
     """Return the dataset of an asset whose URI has one of the schemes of Hadoop's stores."""
     from openlineage.client.event_v2 import Dataset
 
-    return Dataset(*dataset_name(asset.uri))
+    name = dataset_name(asset.uri)
+    return None if name is None else Dataset(*name)
 
 
 def lineage_of_report(report: RunReport) -> OperatorLineage[Any, Any]:
     """Return the datasets that a pipe has read and written, with what its report knows of them.
 
     An output has its columns, their sources as far as they are known, and its number of rows; an
-    input has its columns and, where they were counted, its rows. A run that published nothing has
-    no datasets, and the provider takes the task's assets.
+    input has its columns and, where they were counted, its rows; the job has the query, if the pipe
+    is one; a run that failed has its error, and no datasets.
     """
     from airflow.providers.openlineage.extractors import OperatorLineage
+    from openlineage.client.facet_v2 import error_message_run, sql_job
 
+    if report.error is not None:
+        failure = error_message_run.ErrorMessageRunFacet(
+            message=f"{report.error.type}: {report.error.message}",
+            programmingLanguage="python",
+            stackTrace=report.error.traceback or None,
+        )
+        return OperatorLineage(run_facets={"errorMessage": failure})
     if report.status != "published":
         return OperatorLineage()
     lineage: Mapping[str, Any] = report.extra.get("lineage") or {}
-    names = {
-        entity: dataset_name(str(read["location"]), read)
-        for entity, read in lineage.get("inputs", {}).items()
-    }
+    sql = lineage.get("sql")
     return OperatorLineage(
-        inputs=_inputs(report, lineage, names), outputs=[_output(report, lineage, names)]
+        inputs=_inputs(report, lineage),
+        outputs=_outputs(report, lineage),
+        job_facets={"sql": sql_job.SQLJobFacet(query=sql)} if sql else {},
     )
 
 
-def _inputs(
-    report: RunReport, lineage: Mapping[str, Any], names: Mapping[str, tuple[str, str]]
-) -> list[Any]:
+def _inputs(report: RunReport, lineage: Mapping[str, Any]) -> list[Any]:
     from openlineage.client.event_v2 import InputDataset
     from openlineage.client.facet_v2 import input_statistics_input_dataset as statistics
 
     rows = {item.entity_id: item.rows for item in report.inputs}
-    return [
-        InputDataset(
-            *names[entity],
-            facets=_table_facets(read["columns"], str(read["location"]), read),
-            inputFacets={}
-            if rows.get(entity) is None
-            else {
-                "inputStatistics": statistics.InputStatisticsInputDatasetFacet(
-                    rowCount=rows[entity]
-                )
-            },
-        )
-        for entity, read in lineage.get("inputs", {}).items()
-    ]
+    found = []
+    for entity, name in _names(lineage).items():
+        read = lineage["inputs"][entity]
+        counted = statistics.InputStatisticsInputDatasetFacet(rowCount=rows.get(entity))
+        facets: dict[str, Any] = {} if rows.get(entity) is None else {"inputStatistics": counted}
+        found.append(InputDataset(*name, facets=_facets(read["columns"], read), inputFacets=facets))
+    return found
 
 
-def _output(
-    report: RunReport, lineage: Mapping[str, Any], names: Mapping[str, tuple[str, str]]
-) -> Any:
+def _outputs(report: RunReport, lineage: Mapping[str, Any]) -> list[Any]:
     from openlineage.client.event_v2 import OutputDataset
-    from openlineage.client.facet_v2 import column_lineage_dataset as columns
     from openlineage.client.facet_v2 import output_statistics_output_dataset as statistics
 
     details: Mapping[str, Any] = report.extra.get("output") or {}
-    facets = _table_facets(lineage.get("columns", ()), report.location, details)
+    name = dataset_name(report.location, details)
+    if name is None:
+        return []
+    facets = _facets(lineage.get("columns", ()), {"location": report.location, **details})
+    counted = statistics.OutputStatisticsOutputDatasetFacet(rowCount=report.rows_written)
+    return [
+        OutputDataset(
+            *name,
+            facets=facets | _column_lineage(lineage),
+            outputFacets={} if report.rows_written is None else {"outputStatistics": counted},
+        )
+    ]
+
+
+def _names(lineage: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return the datasets of the inputs that have names, by entity."""
+    found = {
+        entity: dataset_name(str(read["location"]), read)
+        for entity, read in lineage.get("inputs", {}).items()
+    }
+    return {entity: name for entity, name in found.items() if name is not None}
+
+
+def _column_lineage(lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sources of the columns of which every source has a name."""
+    from openlineage.client.facet_v2 import column_lineage_dataset as columns
+
+    names = _names(lineage)
     fields = {
         column: columns.Fields(
-            inputFields=[
-                columns.InputField(*names[entity], field=name)
-                for entity, name in sources
-                if entity in names
-            ]
+            inputFields=[columns.InputField(*names[entity], field=name) for entity, name in sources]
         )
         for column, sources in lineage.get("sources", {}).items()
-        if sources
+        if sources and all(entity in names for entity, _ in sources)
     }
-    if fields:
-        facets["columnLineage"] = columns.ColumnLineageDatasetFacet(fields=fields)
-    counted = statistics.OutputStatisticsOutputDatasetFacet(rowCount=report.rows_written)
-    return OutputDataset(
-        *dataset_name(report.location, details),
-        facets=facets,
-        outputFacets={} if report.rows_written is None else {"outputStatistics": counted},
-    )
+    facet = columns.ColumnLineageDatasetFacet(fields=fields)
+    return {"columnLineage": facet} if fields else {}
 
 
-def _table_facets(
-    columns: Sequence[Sequence[str]], location: str, details: Mapping[str, Any]
-) -> dict[str, Any]:
+def _facets(columns: Sequence[Sequence[str]], details: Mapping[str, Any]) -> dict[str, Any]:
     from openlineage.client.facet_v2 import schema_dataset, symlinks_dataset
 
     facets: dict[str, Any] = {}
     if columns:
         fields = [schema_dataset.SchemaDatasetFacetFields(name, kind) for name, kind in columns]
         facets["schema"] = schema_dataset.SchemaDatasetFacet(fields=fields)
+    location = str(details.get("location", ""))
     if details.get("folder") and "/" not in location:  # a catalog's name of the table in the folder
         catalog, _, name = location.partition(".")
         table = symlinks_dataset.Identifier(namespace=catalog, name=name or catalog, type="TABLE")

@@ -126,6 +126,8 @@ class RunRequest(_Message):
         session: for a driver that pipes of several tasks share: its ``name``, its ``pipes``, and
             ``host``, where it listens; empty for a driver of one pipe.
         lineage: whether the report holds the columns of inputs and output, and their sources.
+        usual: ``runs``, earlier runs of the pipe that this one is compared with, oldest first: the
+            seconds, the rows and the seconds of the data interval of each.
     """
 
     what: ClassVar[str] = "run request"
@@ -154,6 +156,7 @@ class RunRequest(_Message):
     claim: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     session: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     lineage: bool = False
+    usual: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from openlineage.client.naming.dataset import ABFSS, GCS, HDFS, S3, Kafka, LocalFileSystem
 
-from kindling_airflow.lineage.datasets import SCHEMES, dataset_name
+from kindling_airflow.lineage.datasets import dataset_name
+from kindling_airflow.provider_info import get_provider_info
 
 
 @pytest.mark.parametrize(
@@ -44,16 +45,25 @@ def test_a_place_is_named_as_openlineage_names_it(location: str, expected: objec
             ("postgres://db:5432", "shop.public.orders"),
         ),
         ("jdbc:derby:memory:shop", {"table": "orders"}, ("derby", "memory:shop.orders")),
-        ("hdfs:/lake/o", {}, ("hdfs", "/lake/o")),
+        ("hdfs:/lake/o", {}, None),
+        ("memory:orders", {}, None),
+        ("", {}, None),
+        ("hdfs://user:password@nn:8020", {}, ("hdfs://nn:8020", "/")),
+        ("kafka://a:9092,b:9092/clicks", {}, ("kafka://a:9092", "clicks")),
         ("/", {}, ("file", "/")),
         ("file:///", {}, ("file", "/")),
         ("s3a://lake", {}, ("s3://lake", "/")),
     ],
 )
-def test_other_places(location: str, details: dict[str, str], expected: tuple[str, str]) -> None:
+def test_other_places(
+    location: str, details: dict[str, str], expected: tuple[str, str] | None
+) -> None:
     assert dataset_name(location, details) == expected
 
 
 def test_a_converter_is_registered_for_schemes_that_airflows_providers_lack() -> None:
-    assert "s3a" in SCHEMES
-    assert not {"s3", "gs", "file"} & set(SCHEMES)
+    (entry,) = get_provider_info()["asset-uris"]
+    assert "s3a" in entry["schemes"]
+    assert not {"s3", "gs", "file"} & set(entry["schemes"])
+    for scheme in entry["schemes"]:
+        assert dataset_name(f"{scheme}://place/table") is not None

@@ -172,6 +172,8 @@ class TestRequest:
             "code_drift": "warn",
             "claim": {},
             "session": {},
+            "lineage": False,
+            "usual": {},
         }
 
     def test_what_may_be_left_out_has_a_default(self) -> None:

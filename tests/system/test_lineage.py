@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ globals().update(load_dags(__file__))
 @pytest.fixture(scope="module")
 def events(
     tmp_path_factory: pytest.TempPathFactory, spark_profile: str
-) -> Iterator[dict[str, dict[str, Any]]]:
+) -> dict[str, dict[str, Any]]:
     """The last event of each task, by its name."""
     place = tmp_path_factory.mktemp("lineage")
     project = place / "dags" / "shop"
@@ -75,7 +74,7 @@ def events(
         if event["eventType"] == "COMPLETE":
             found[event["job"]["name"].rpartition(".")[2]] = event
     found["warehouse"] = {"path": str(place / "warehouse")}
-    yield found
+    return found
 
 
 def columns_of(dataset: dict[str, Any]) -> list[tuple[str, str]]:

@@ -29,7 +29,8 @@ def lineage_of(
 
     ``inputs``: by entity id its place, ``columns`` (names and types) and details. ``columns``:
     those of the result. ``sources``: by column of the result, ``[entity, column]`` of those it
-    comes from, where they are known. Nothing is computed: Spark has analyzed the plan before.
+    comes from, where they are known. ``sql``: the query, if the pipe is one.
+    Nothing is computed: Spark has analyzed the plan before.
     """
     frames = {
         entity_id: inputs.frames[argument_name(entity_id)]
@@ -42,7 +43,9 @@ def lineage_of(
         description = provider_for(entity, context).describe(entity)
         read[entity_id] = {**description.to_json(), "columns": _columns(frame)}
     sources = column_sources(_plan(result), {e: _plan(frame) for e, frame in frames.items()})
+    query = {} if pipe.sql is None else {"sql": pipe.sql}
     return {
+        **query,
         "inputs": read,
         "columns": _columns(result),
         "sources": {name: [list(source) for source in found] for name, found in sources.items()},

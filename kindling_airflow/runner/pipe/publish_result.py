@@ -37,6 +37,7 @@ def publish_result(
     *,
     before_publish: Callable[[], None],
     before_stage: Callable[[], None] = lambda: None,
+    judge: Callable[[int], None] = lambda _rows: None,
 ) -> tuple[Published, tuple[ExpectationReport, ...]]:
     """Publish what a pipe returned; return what was published, and the outcome of expectations.
 
@@ -47,6 +48,7 @@ def publish_result(
         before_publish: nothing is published if it raises.
         before_stage: nothing is staged, and nothing that others have staged is cleared away, if it
             raises.
+        judge: is called with the number of staged rows; nothing is published if it raises.
 
     Raises:
         PipeRunError: the result does not fit the output's declaration.
@@ -60,6 +62,7 @@ def publish_result(
     with naming_storage_errors(where.entity.entityid, location, "staged"):
         staged = where.provider.stage(where.entity, frame, write)
     outcomes = audit.verdict(staged)
+    judge(staged.rows)
     before_publish()
     with naming_storage_errors(where.entity.entityid, location, "published"):
         published = where.provider.publish(where.entity, staged, write)

@@ -36,6 +36,8 @@ from kindling_airflow.runner.pipe.lineage import lineage_of
 from kindling_airflow.runner.pipe.pipe_call import call_pipe, declarations_of, pipe_of
 from kindling_airflow.runner.pipe.publish_result import Destination, publish_result
 from kindling_airflow.runner.pipe.run_context import RunContext, interval_of
+from kindling_airflow.runner.pipe.spark_figures import spark_figures
+from kindling_airflow.runner.pipe.usual_check import UsualCheck
 from kindling_airflow.runner.providers.interface import ExplainsReads, ProviderContext, Write
 from kindling_airflow.runner.providers.lookup import (
     provider_for,
@@ -168,7 +170,9 @@ def _read_and_publish(
     check_place(output, context)
 
     def report(status: Any, note: str = "", **more: Any) -> RunReport:
-        extra: dict[str, Any] = {"output": description.to_json()}
+        extra: dict[str, Any] = {"output": description.to_json(), "write_mode": mode}
+        if interval is not None:
+            extra["interval"] = [point.isoformat() for point in interval]
         notes = [*inputs.notes, *([note] if note else [])]
         if request.lineage and status == "published":
             try:
@@ -202,6 +206,7 @@ def _read_and_publish(
     inputs = read_inputs(pipe, declared.entities, context, hooks.read, RunPart(interval, instance))
     if inputs.idle:
         return report("skipped", reason=inputs.idle)
+    usual = UsualCheck.of(request, pipe)
     result = call_pipe(pipe, inputs.frames, RunContext.of(request, spark))
     attempt = escape_component(request.attempt_key)
     write = Write(
@@ -220,9 +225,11 @@ def _read_and_publish(
         write,
         before_publish=lambda: hooks.before_publish(location),
         before_stage=lambda: hooks.before_stage(location),
+        judge=lambda rows: usual.judge(rows, _since(started)),
     )
     hooks.after_publish(location)
-    return report("published", published.note, rows_written=published.rows, expectations=outcomes)
+    done = report("published", published.note, rows_written=published.rows, expectations=outcomes)
+    return usual.noted_in(done, spark_figures(spark))
 
 
 def _since(started: float) -> float:
