@@ -57,7 +57,7 @@ def test_a_slow_run_that_is_to_fail_is_not_published_and_may_be_retried(
     )
     report = project.run("out", usual=past)
     assert report.error is not None
-    assert "unusually long: 6,0" in report.error.message
+    assert "unusually long: 6," in report.error.message
     assert report.extra["permanent"] is False
 
 
