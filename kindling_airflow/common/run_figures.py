@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
+from itertools import product
 from typing import Any
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
 HISTORY_KEY = "kindling_history"
 MOST_RUNS = 30
 _NUMBER, _COUNT = (int, float), (int, type(None))
-_KINDS = (*((str,), (str,)), *(_NUMBER, _NUMBER), *(_COUNT, _COUNT, _COUNT), _NUMBER)
+# What the values of a run may be, in their order: as a set, because thousands of runs are read.
+_KINDS = frozenset(product((str,), (str,), _NUMBER, _NUMBER, _COUNT, _COUNT, _COUNT, _NUMBER))
+_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ def window_of(document: object) -> tuple[str, tuple[RunFigures, ...]]:
 
 def _run(item: object) -> RunFigures | None:
     """Return a run; one of a later release may have more at its end."""
-    if not isinstance(item, list | tuple) or len(item) < len(_KINDS):
+    if not isinstance(item, list | tuple):
         return None
-    fits = all(type(value) in kinds for value, kinds in zip(item, _KINDS, strict=False))
-    return RunFigures(*item[: len(_KINDS)]) if fits else None
+    values = item[:_LENGTH]
+    return RunFigures(*values) if tuple(map(type, values)) in _KINDS else None

@@ -211,6 +211,17 @@ def test_whatever_has_changed_makes_it_stale(dags: Path, change: Callable[[Path]
     assert read(dags) is None
 
 
+def test_other_durations_make_it_stale(tmp_path: Path) -> None:
+    write_project(tmp_path / "shop", DIAMOND)
+    file = tmp_path / "durations.json"
+    file.write_text('{"a": 4}')
+    write_definition(tmp_path / "shop.kindling.yaml", "dag_id: shop\ndurations: durations.json\n")
+    compile_(tmp_path)
+    assert read(tmp_path) is not None
+    file.write_text('{"a": 5}')
+    assert read(tmp_path) is None
+
+
 def test_another_release_compiles_anew(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled_dag, "__version__", "9.9")
     assert read(dags) is None

@@ -72,6 +72,7 @@ on_skipped_callback: notes:note
 on_success_callback: notes:note
 overrides:
   gold.**: {pool: heavy, pool_slots: null, priority: 9, spark: {conf: {x: null, y: true}}}
+durations: usual.json
 assets: lake/tables/
 catalog: {name: lake, connection: lake_db}
 warehouse: "s3a://lake/{{ ds }}"
@@ -161,6 +162,7 @@ def test_every_key_arrives(base: Path) -> None:
         width=3,
         pools={"heavy": 2, "drivers": 1},
         session_pool="drivers",
+        durations=(base / "usual.json").resolve(),
         on_error="continue",
         barrier="generation",
         group_by="generation",
