@@ -76,12 +76,6 @@ def trigger(dag_id: str, run_id: str, conf: Any = None, hours: float = 0) -> Non
         run.start_date = BEGAN + timedelta(hours=hours)
 
 
-def runs_of(dag_id: str) -> list[list[str]]:
-    """Return the runs of a DAG."""
-    with create_session() as session:
-        return [[run] for run in session.scalars(select(DagRun.run_id).filter_by(dag_id=dag_id))]
-
-
 def run_is(dag_id: str, run_id: str, **values: Any) -> None:
     """Set a run's state or end."""
     if "end" in values:
@@ -160,7 +154,7 @@ def main() -> None:
     httpx.get(f"http://127.0.0.1:{port}/api/v2/version").raise_for_status()
     commands: dict[str, Callable[..., Any]] = {
         f.__name__: f
-        for f in (ping, cost, store, trigger, run_is, task_is, all_tasks_are, xcom, pool, runs_of)
+        for f in (ping, cost, store, trigger, run_is, task_is, all_tasks_are, xcom, pool)
     }
     for line in sys.stdin:
         name, arguments = json.loads(line)

@@ -50,7 +50,7 @@ def ask(world: World, dag_id: str, run_id: str, cursor: list[Any]) -> dict[str, 
 
 
 def test_a_dag_without_a_run_has_todays_plan(pages_world: World) -> None:
-    page = page_of(pages_world, "clicks")
+    page = page_of(pages_world, "idle")
     assert [shown["id"] for shown in page["pipes"]] == [p["pipeid"] for p in CLICKS][1::-1] + [
         "daily"
     ]
@@ -120,14 +120,15 @@ def test_the_report_of_a_pipe_is_shown_without_secrets(pages_world: World) -> No
 def test_a_run_has_the_plan_of_its_own_version(pages_world: World) -> None:
     world = pages_world
     dags = Path(world.folder) / "dags"
-    world.tell("trigger", dag_id="strange", run_id="before")
-    old = page_of(world, "strange", "before")
-    write_project(dags, "strange", [pipe("quite", ["raw"]), pipe("another", ["quite"])])
+    world.tell("trigger", dag_id="changing", run_id="before")
+    old = page_of(world, "changing", "before")
+    assert [shown["id"] for shown in old["pipes"]] == ["orders", "customers"]
+    write_project(dags, "changing", [pipe("quite", ["raw"]), pipe("another", ["quite"])])
     world.tell("store", dags=str(dags))
-    world.tell("trigger", dag_id="strange", run_id="behind", hours=1)
-    new = page_of(world, "strange")
+    world.tell("trigger", dag_id="changing", run_id="behind", hours=1)
+    new = page_of(world, "changing")
     assert [shown["id"] for shown in new["pipes"]] == ["quite", "another"]
     assert new["live"]["run"] == "behind"
-    again = page_of(world, "strange", "before")
+    again = page_of(world, "changing", "before")
     assert [p["id"] for p in again["pipes"]] == [p["id"] for p in old["pipes"]]
     assert again["live"]["version"] < new["live"]["version"]

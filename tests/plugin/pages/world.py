@@ -138,7 +138,9 @@ def world(folder: Path, *, is_large: bool = False) -> Iterator[World]:
     write_project(dags, "shop", SHOP)
     write_project(dags, auth.DENIED_DAG, SHOP[:1])
     write_project(dags, "clicks", CLICKS, "strategy: hybrid\nlifetime: continuous\nwidth: 3")
+    write_project(dags, "idle", CLICKS, "strategy: hybrid\nlifetime: continuous\nwidth: 3")
     write_project(dags, "strange", STRANGE)
+    write_project(dags, "changing", SHOP[:2])
     if is_large:
         write_project(dags, "large", json.loads(GRAPH.read_text()), "width: 16")
     url = f"http://127.0.0.1:{port}"
