@@ -18,6 +18,8 @@ from urllib.parse import quote
 from browser import Browser, BrowserError, find_chromium
 from pictures import DETAIL, PROFILES, ROOT, groups_of, save_picture, show_graph, ui_settings
 from rich.console import Console
+from tables_picture import DAG_ID as TABLES
+from tables_picture import take_tables
 
 from demo import streams as demo_streams
 from demo.flights import DAG_ID, prepare, run_flights
@@ -32,8 +34,8 @@ STREAMS = demo_streams.DAG_ID
 def main() -> int:
     """Run the DAGs and take the pictures; return the exit status."""
     console = Console(width=None if sys.stdout.isatty() else 110)
-    chosen = sys.argv[1:] or [DAG_ID, STREAMS]
-    makers = {DAG_ID: _flights, STREAMS: _streams}
+    chosen = sys.argv[1:] or [DAG_ID, STREAMS, TABLES]
+    makers = {DAG_ID: _flights, STREAMS: _streams, TABLES: _tables}
     try:
         for dag_id in chosen:
             with interruptible(), tempfile.TemporaryDirectory(prefix="kindling-") as scratch:
@@ -74,6 +76,10 @@ def _streams(console: Console, place: Path) -> list[Path]:
             dropping.wait()
         watch.stop()
     return found
+
+
+def _tables(_: Console, place: Path) -> list[Path]:
+    return [take_tables(find_chromium(), place)]
 
 
 def _check_run(airflow: LocalAirflow, dag_id: str, run_id: str, state: str, wanted: str) -> None:

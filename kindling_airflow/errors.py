@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from kindling_airflow.common.wording import shortened
 
@@ -40,6 +41,7 @@ __all__ = [
     "StartProfileError",
     "StreamError",
     "TranslationError",
+    "UnusualRunError",
     "WrongCallError",
     "problems_of",
 ]
@@ -199,6 +201,21 @@ class ExpectationError(PipeRunError):
 
     def __reduce__(self) -> tuple[type[ExpectationError], tuple[str, tuple[object, ...]]]:
         return type(self), (str(self), self.reports)
+
+
+class UnusualRunError(PipeRunError):
+    """A run is unusual, and its pipe is to fail then; nothing was published.
+
+    Attributes:
+        is_permanent: a retry would be as unusual.
+    """
+
+    def __init__(self, message: str, *, is_permanent: bool) -> None:
+        self.is_permanent = is_permanent
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return partial(type(self), is_permanent=self.is_permanent), (str(self),)
 
 
 class StreamError(KindlingAirflowError):

@@ -372,6 +372,29 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "durations",
+        "write how long the pipes of a DAG usually take",
+        "Writes a JSON object of pipe ids and seconds: the median of each pipe's last successful "
+        "runs, as their tasks took a slot. It is what --durations of 'forecast' and the key "
+        "'durations' of a definition read. Exits with status 1 if no pipe has run yet.",
+        "history_commands.write_durations",
+        (_value("dag_id", "DAG_ID", "the DAG"), _OUTPUT),
+    ),
+    Command(
+        "gaps",
+        "list missing and stale slices, and the backfill that fills them",
+        "Shows for each entity of a DAG which slices of a date range are missing, or stale "
+        "because an input was published after them, and the 'airflow backfill create' commands "
+        "that fill exactly those. Exits with status 1 if there are any.",
+        "history_commands.show_gaps",
+        (
+            _value("dag_id", "DAG_ID", "the DAG"),
+            _value("--from", "DATE", "first date or timestamp", required=True, dest="from_date"),
+            _value("--to", "DATE", "last date or timestamp", required=True, dest="to_date"),
+            _JSON,
+        ),
+    ),
+    Command(
         "warm",
         "create the start-up profile for Spark drivers",
         "Creates the class-data archive of this machine's Java and Spark, once, and tests it. "

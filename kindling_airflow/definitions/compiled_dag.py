@@ -215,9 +215,13 @@ def _fields(record: Any) -> dict[str, Any]:
 
 
 def _settings_digests(definition: Definition) -> list[str | None]:
-    """Return the SHA-256 of each layer of settings, None for a file that is not there."""
+    """Return the SHA-256 of each layer of settings, None for a file that is not there.
+
+    The file of durations is one of them here: priorities follow from it.
+    """
     found: list[str | None] = []
-    for path in settings_files(definition.project_root, definition.settings):
+    layers = settings_files(definition.project_root, definition.settings)
+    for path in layers if definition.durations is None else [*layers, definition.durations]:
         with suppress(OSError):
             found.append(hashlib.sha256(path.read_bytes()).hexdigest())
             continue

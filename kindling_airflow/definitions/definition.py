@@ -77,6 +77,7 @@ class Definition:
         params: the parameters of a run, as they are given.
         dag_run: what holds for a run as a whole, as it is given.
         dag_arguments: arguments that are passed on to Airflow's DAG as they are.
+        durations: the file of the pipes' durations from which priorities follow, or None.
         pools: the slots of further pools.
         session_pool: the pool of the tasks of shared sessions.
         task: the settings of every pipe's task, one layer of
@@ -121,6 +122,7 @@ class Definition:
     settings: tuple[Path, ...] = ()
     pool: str = ""
     width: int = 4
+    durations: Path | None = None
     pools: Mapping[str, int] = field(default_factory=lambda: EMPTY)
     session_pool: str = DEFAULT_POOL
     on_error: str = "skip_dependents"
@@ -323,6 +325,7 @@ def _definition(
         "select": _listed(keys.get("select", ())),
         "exclude": _listed(keys.get("exclude", ())),
         "settings": tuple((base / name).resolve() for name in _listed(keys.get("settings", ()))),
+        "durations": (base / keys["durations"]).resolve() if "durations" in keys else None,
         "pool": keys.get("pool", _default_pool(keys)),
         "task": freeze(merged({}, {key: keys[key] for key in TASK_KEYS if key in keys})),
         "assets": _assets(keys),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.definitions.definition import Definition
+from kindling_airflow.definitions.durations_file import read_durations
 from kindling_airflow.translator import Barrier, Closing, OnError, TranslateOptions
 
 
@@ -23,4 +25,5 @@ def options_of(definition: Definition, closing: Closing = Closing.AS_NEEDED) -> 
         lifetime=definition.lifetime,
         duration_seconds=definition.duration,
         session_pool=definition.session_pool,
+        durations=EMPTY if definition.durations is None else read_durations(definition.durations),
     )

@@ -55,6 +55,7 @@ from kindling_airflow.operators.links.buttons import (
 from kindling_airflow.operators.links.urls import safe_url
 from kindling_airflow.operators.parameters import run_parameters
 from kindling_airflow.operators.rendering import permanent_if_broken
+from kindling_airflow.operators.run_history import keep_run, past_of, read_past
 from kindling_airflow.operators.run_interval import run_interval
 from kindling_airflow.operators.stored_fields import NOT_STORED, TemplateFields
 from kindling_airflow.operators.upstream_reports import REPORT_KEY, writer_end
@@ -65,6 +66,7 @@ from kindling_airflow.translator.task_ids import task_id as escaped
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from kindling_airflow.common.run_figures import RunFigures
     from kindling_airflow.operators.shared_driver import SharedDriver
 
 __all__ = ["KindlingPipeOperator", "application_name", "warehouse_root"]
@@ -117,6 +119,9 @@ class KindlingPipeOperator(SubmittingOperator):
     _report_error: ReportError | None = None
     session = ""
     _shared: SharedDriver | None = None  # in which it runs
+    keeps_history = True
+    _past: tuple[RunFigures, ...] = ()  # the last runs of the pipe
+    _lineage: Mapping[str, Any] = EMPTY  # of the report; kept out of the database
 
     pipe_id: str
     warehouse: str | None
@@ -200,6 +205,7 @@ class KindlingPipeOperator(SubmittingOperator):
             AirflowException: the driver failed, or sent no report of this attempt.
         """
         self._ti = context["ti"]
+        self._look_back()
         self.request = self._request(context)
         if self.session and self._ran_in_session(context, self.request):
             return self._judge(context, self.request, None)
@@ -216,6 +222,10 @@ class KindlingPipeOperator(SubmittingOperator):
             if self._cluster is not None:
                 self._conclude(self._cluster)
         return self._judge(context, self.request, driver_error)
+
+    def _look_back(self) -> None:
+        if self.keeps_history:
+            self._past = read_past(self._ti, self.pipe_id)
 
     def _conclude(self, cluster: ClusterRun) -> None:
         """Log what the driver on a cluster has printed, take its report, and end its claim."""
@@ -250,6 +260,7 @@ class KindlingPipeOperator(SubmittingOperator):
         from kindling_airflow.triggers.session_access import SessionPlace
 
         self._ti = context["ti"]
+        self._look_back()
         self.request = dataclasses.replace(self._request(context), attempt_key=attempt_key)
         found = SessionPlace.from_json(place)
         if found is None:
@@ -257,6 +268,16 @@ class KindlingPipeOperator(SubmittingOperator):
         self.log.info("The triggerer has handed the pipe back: it has %s.", event.get("state"))
         self._follow(SharedDriver(found, attempt_key, offset), can_defer=False)
         return self._judge(context, self.request, None)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002
+        """Return the datasets of the report, for Airflow's OpenLineage provider, which calls it."""
+        from kindling_airflow.operators.lineage import task_lineage
+
+        return task_lineage(None if self._report is None else self._report.to_json(), self._lineage)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """Return what is known of a task that failed: the error, if its driver has reported one."""
+        return self.get_openlineage_facets_on_complete(task_instance)
 
     def on_kill(self) -> None:
         """Kill the driver, wherever it runs, or cancel the attempt in that of the session."""
@@ -341,6 +362,7 @@ class KindlingPipeOperator(SubmittingOperator):
         self.forget_driver(context)
         report = with_missing_judged(report, partial(writer_end, self._ti, self.pipe_id))
         document = report.to_json()
+        self._lineage = document["extra"].pop("lineage", None) or {}
         if self.plan_drift:
             document["extra"] = {**document["extra"], "earlier_plans": dict(self.plan_drift)}
         self._ti.xcom_push(REPORT_KEY, document)
@@ -359,8 +381,10 @@ class KindlingPipeOperator(SubmittingOperator):
         )
         if note := report.extra.get("note"):
             self.log.warning("%s", note)
-        for line in quality_lines(document):
+        for line in (*report.extra.get("unusual", ()), *quality_lines(document)):
             self.log.warning("%s", line)
+        if self.keeps_history:
+            keep_run(self._ti, context.get("dag_run"), request, document, self._past)
         self._update_assets(context, document)
         return document
 
@@ -452,6 +476,7 @@ class KindlingPipeOperator(SubmittingOperator):
             code_digest=self.code.digest,
             code_roots=self.code.roots,
             code_drift=self.code_drift,
+            usual=past_of(self._past),
         )
 
     def _get_hook(self) -> DriverHook:

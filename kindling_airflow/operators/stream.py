@@ -66,6 +66,7 @@ class KindlingStreamOperator(KindlingPipeOperator):
     """
 
     template_fields = TemplateFields(*KindlingPipeOperator.template_fields, "checkpoints")
+    keeps_history = False  # how long a stream runs and what it writes is up to others
     _watchdog: Watchdog | None = None
     _progress: StreamProgress
     _order: DrainOrder | None = None

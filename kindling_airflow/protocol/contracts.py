@@ -125,6 +125,8 @@ class RunRequest(_Message):
             driver waits for a lapsed one to be renewed); empty where the driver writes its own.
         session: for a driver that pipes of several tasks share: its ``name``, its ``pipes``, and
             ``host``, where it listens; empty for a driver of one pipe.
+        usual: ``runs``, earlier runs of the pipe that this one is compared with, oldest first: the
+            seconds, the rows and the seconds of the data interval of each.
     """
 
     what: ClassVar[str] = "run request"
@@ -152,6 +154,7 @@ class RunRequest(_Message):
     code_drift: str = "warn"
     claim: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     session: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    usual: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 
 
 @dataclass(frozen=True, slots=True)

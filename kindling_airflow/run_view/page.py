@@ -12,7 +12,7 @@ from kindling_airflow.plan_report.page import WebPage, web_page
 from kindling_airflow.plan_report.page_data import one_line, page_data
 from kindling_airflow.run_view.stored_plan import StoredPlan
 
-__all__ = ["run_page", "run_page_data"]
+__all__ = ["run_page", "run_page_data", "usual_figures"]
 
 _SCRIPTS = ("run.js", "live.js", "poll.js")
 
@@ -49,6 +49,25 @@ def run_page_data(stored: StoredPlan) -> dict[str, Any]:
         ],
         "mostTasks": stored.most_tasks,
     }
+
+
+def usual_figures(data: Mapping[str, Any], usual: Mapping[str, Any]) -> list[list[float | None]]:
+    """Return for each pipe the usual seconds of its task, how they spread, and its usual rows.
+
+    Args:
+        data: the plan, from :func:`run_page_data`.
+        usual: the usual values by pipe, as ``kindling_airflow.history.usual`` returns them.
+    """
+    found: list[list[float | None]] = []
+    for shown in data["pipes"]:
+        value = usual.get(shown["id"])
+        spread = None if value is None else value.task_seconds or value.seconds
+        if value is None or spread is None:
+            found.append([])
+        else:
+            rows = None if value.rows is None else value.rows.median
+            found.append([round(spread.median, 3), round(spread.mad, 3), rows])
+    return found
 
 
 def run_page(title: str, data: Mapping[str, Any], live: Mapping[str, Any]) -> WebPage:

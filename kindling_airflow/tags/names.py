@@ -41,6 +41,12 @@ RETRY_INTERVAL_TAG = "retry.interval_seconds"
 TIMEOUT_TAG = "timeout_seconds"
 POOL_SLOTS_TAG = "pool_slots"
 OWNER_TAG = "owner"
+UNUSUAL_ROWS_TAG = "unusual.rows"
+UNUSUAL_DURATION_TAG = "unusual.duration"
+UNUSUAL_DEVIATIONS_TAG = "unusual.deviations"
+UNUSUAL_SHARE_TAG = "unusual.share"
+UNUSUAL_RUNS_TAG = "unusual.runs"
+UNUSUAL_LEAST_TAG = "unusual.min_runs"
 
 # What it reads.
 READ_TAG = "interval.read"

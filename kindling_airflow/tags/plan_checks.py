@@ -23,6 +23,7 @@ from kindling_airflow.tags.names import CHECKPOINT_TAG, CONNECTION_TAG, OPTION_T
 from kindling_airflow.tags.places import place_problems
 from kindling_airflow.tags.storage_types import provider_type_of, storage_type_of
 from kindling_airflow.tags.unknown_tags import unknown_tag_problems
+from kindling_airflow.tags.unusual import unusual_problems
 
 __all__ = ["check_entities", "connections_of", "memory_problems"]
 
@@ -66,6 +67,7 @@ def check_entities(
             problems += _secret_problems(where, pipe.tags)
             if text := variable_problem(pipe.tags.get(CHECKPOINT_TAG)):
                 problems.append(f"{where}: tag {CHECKPOINT_TAG}: {text}\n  Fix: {WRITE_THE_VALUE}.")
+        problems += unusual_problems(pipe)
         problems += pipe_interval_problems(pipe, entities)
         problems += pipe_column_problems(pipe, entities)
     problems += _written_sources(pipes, entities)

@@ -23,6 +23,7 @@ from kindling_airflow.tags.values import (
     COUNT,
     DELAY,
     DURATION,
+    FACTOR,
     FINITE,
     LIMIT,
     POSITIVE,
@@ -386,6 +387,51 @@ REGISTRY: tuple[Tag, ...] = (
             "0",
             f"How many violating rows the error of a failed expectation quotes, up to "
             f"{MOST_EXAMPLES}. Logs have other readers than tables.",
+        ),
+    ),
+    *_rows(
+        "pipe",
+        "unusual",
+        _row(
+            n.UNUSUAL_ROWS_TAG,
+            choice("off", "warn", "fail"),
+            "`warn`",
+            "What happens if a run writes unusually many or few rows: nothing (`off`), a warning "
+            "in the task's log and in the report (`warn`), or the run fails and nothing is "
+            "published (`fail`).",
+        ),
+        _row(
+            n.UNUSUAL_DURATION_TAG,
+            choice("off", "warn", "fail"),
+            "`warn`",
+            "The same for a run that takes unusually long. `fail` is decided when the result is "
+            "staged: a slow run is not published, and is retried.",
+        ),
+        _row(
+            n.UNUSUAL_DEVIATIONS_TAG,
+            FACTOR,
+            "6",
+            "How many standard deviations from the median are usual. A standard deviation is "
+            "estimated as 1.4826 times the median absolute deviation.",
+        ),
+        _row(
+            n.UNUSUAL_SHARE_TAG,
+            FACTOR,
+            "0.5",
+            "Which part of the median is usual in any case: with `0.5`, half of the usual rows to "
+            "one and a half times as many. Durations may also always differ by 10 seconds.",
+        ),
+        _row(
+            n.UNUSUAL_RUNS_TAG,
+            whole(3, 50),
+            "20",
+            "How many of the last successful runs a run is compared with.",
+        ),
+        _row(
+            n.UNUSUAL_LEAST_TAG,
+            whole(3, 50),
+            "5",
+            "How many runs there have to be. With fewer, no run is unusual.",
         ),
     ),
     *_rows(

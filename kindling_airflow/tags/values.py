@@ -22,6 +22,7 @@ __all__ = [
     "COUNT",
     "DELAY",
     "DURATION",
+    "FACTOR",
     "FINITE",
     "LIMIT",
     "POSITIVE",
@@ -130,6 +131,12 @@ LIMIT = Value(
     "a number of seconds above 0, at most a year",
     _NUMBER,
     lambda value: _is_number(value) and 0 < value <= _YEAR,
+    as_number,
+)
+FACTOR = Value(
+    "a number above 0",
+    _NUMBER,
+    lambda value: _is_number(value) and value > 0,
     as_number,
 )
 DURATION = Value(

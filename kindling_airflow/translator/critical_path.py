@@ -3,13 +3,16 @@
 The weight of a pipe is the length of the longest path from it to a sink, itself included; see
 :mod:`kindling_airflow.execution_plan.critical_path`. Behind a barrier all that follows waits for
 the whole generation, so the path goes on through the longest pipe of each generation to come.
-Durations are the ``duration_hint`` tags in whole seconds, rounded up, else 1.
+Durations are those of a file, else the ``duration_hint`` tags, else 1, in whole seconds, rounded
+up.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
+from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.execution_plan.critical_path import DataFlow, data_flow, duration_hint
 from kindling_airflow.translator.options import Barrier
@@ -18,7 +21,10 @@ _LARGEST_WEIGHT = 2**31 - 1  # Airflow's database column
 
 
 def priority_weights(
-    plan: ExecutionPlan, barrier: Barrier = Barrier.NONE, flow: DataFlow | None = None
+    plan: ExecutionPlan,
+    barrier: Barrier = Barrier.NONE,
+    flow: DataFlow | None = None,
+    durations: Mapping[str, float] = EMPTY,
 ) -> dict[str, int]:
     """Return each pipe's weight: larger is more urgent, and a producer's exceeds each consumer's.
 
@@ -26,9 +32,12 @@ def priority_weights(
         plan: a valid plan of forward order; what its graph holds beyond the plan does not count.
         barrier: what pipes wait for beyond their inputs.
         flow: the data flow of the plan, where the caller has it already.
+        durations: seconds by pipe id, in place of the tags.
     """
     nodes = plan.graph.nodes
-    seconds = {p: math.ceil(duration_hint(nodes[p].tags) or 1.0) for p in plan.pipe_ids}
+    seconds = {
+        p: math.ceil(durations.get(p) or duration_hint(nodes[p].tags) or 1.0) for p in plan.pipe_ids
+    }
     if barrier == Barrier.GENERATION:
         remaining, behind = {}, 0
         for generation in reversed(plan.generations):

@@ -62,6 +62,8 @@ class TranslateOptions:
             ``available_now``; None: ``continuous``, where there are any.
         duration_seconds: how long a bounded run's streams live.
         session_pool: where the tasks of shared sessions take a slot each.
+        durations: seconds by pipe id, from which priorities follow; they come before the tag
+            ``duration_hint``. Ids that are not in the plan are ignored.
 
     Raises:
         TranslationError: a value is not of its type or out of range; lists every problem.
@@ -81,6 +83,7 @@ class TranslateOptions:
     lifetime: Lifetime | None = None
     duration_seconds: float | None = None
     session_pool: str = DEFAULT_POOL
+    durations: Mapping[str, float] = field(default_factory=lambda: EMPTY)
 
     def __post_init__(self) -> None:
         problems = [*id_problems("dag_id", self.dag_id), *id_problems("pool", self.pool)]
@@ -97,7 +100,7 @@ class TranslateOptions:
             raise TranslationError(f"DAG {self.dag_id!r}: {problem}" for problem in problems)
         for name, kind in _WORDS.items():
             object.__setattr__(self, name, kind(getattr(self, name)))
-        for name in ("pools", "settings", "overrides"):
+        for name in ("pools", "settings", "overrides", "durations"):
             object.__setattr__(self, name, freeze(getattr(self, name)))
 
     def width_of(self, pool: str) -> int | None:

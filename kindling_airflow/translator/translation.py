@@ -98,7 +98,7 @@ def _spec(
 ) -> DagSpec:
     flow = data_flow(plan)
     forward = plan if streaming is None else forward_plan(plan)
-    weights = priority_weights(forward, options.barrier, flow)
+    weights = priority_weights(forward, options.barrier, flow, options.durations)
     ids = {pipe_id: task_id(pipe_id) for pipe_id in plan.pipe_ids}
     if streaming is not None and streaming.lives_on:
         wired = streaming.wired(plan, flow, ids)

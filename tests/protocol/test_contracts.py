@@ -172,6 +172,7 @@ class TestRequest:
             "code_drift": "warn",
             "claim": {},
             "session": {},
+            "usual": {},
         }
 
     def test_what_may_be_left_out_has_a_default(self) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from kindling_airflow.run_view.page import run_page, run_page_data
+from kindling_airflow.common.spread import Spread
+from kindling_airflow.run_view.page import run_page, run_page_data, usual_figures
 from kindling_airflow.run_view.stored_plan import StoredPlan, stored_plan
 from kindling_airflow.run_view.stored_tasks import stored_tasks
 from tests.run_view.stored import dag, doc, task
@@ -166,3 +168,13 @@ def test_the_page_has_the_run_in_its_data_and_may_ask_its_server() -> None:
     assert "\\u003c/script\\u003e" in page.text
     assert page.script in page.text
     assert page.style in page.text
+
+
+def test_usual_figures_are_of_the_task_where_they_are_known() -> None:
+    data = run_page_data(plan_of(DIAMOND, GROUPS))
+    ten, two = Spread(10.0, 1.0, 5), Spread(2.0, 0.5, 5)
+    usual = {
+        "a": SimpleNamespace(seconds=two, task_seconds=ten, rows=two),
+        "c": SimpleNamespace(seconds=two, task_seconds=None, rows=None),
+    }
+    assert usual_figures(data, usual) == [[10.0, 1.0, 2.0], [], [2.0, 0.5, None], []]

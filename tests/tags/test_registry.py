@@ -19,7 +19,7 @@ from tests.docs.pages import ROOT, generator
 def test_a_row_documents_its_tag(row: Tag) -> None:
     assert row.meaning.endswith(".")
     assert row.section in {"entities", "table", "iceberg", "jdbc", "files", "kafka"} | {
-        *("pipes", "streams")
+        *("pipes", "streams", "unusual")
     }
     default = row.default.strip("`")
     if row.value.choices and default in row.value.choices:

@@ -49,6 +49,7 @@ KEYS: Mapping[str, tuple[Held, str]] = {
         ("select", "exclude"), (Held.OBEYED, "`--select` and `--exclude` select among these pipes")
     ),
     "manifest": (Held.OBEYED, ""),
+    "durations": (Held.AIRFLOW, "of priorities"),
     "package": (Held.DIFFERENT, "the code is taken from the project's folder, not from the zip"),
     "on_missing_interval": (Held.DIFFERENT, _ONLY_GIVEN),
     "timezone": (Held.DIFFERENT, "of an `--interval` without an offset"),

@@ -21,19 +21,16 @@ _HEADERS = {
 }
 
 
-def html_answer(
-    page: str, *, style: str, script: str, asks_its_server: bool = False, status: int = 200
-) -> Response:
+def html_answer(page: str, *, style: str, script: str, status: int = 200) -> Response:
     """Return a page as an answer.
 
     Args:
         page: the whole document.
         style: the text of its one style element; "" for none.
         script: the text of its one script element; "" for none.
-        asks_its_server: whether the script may ask the server that the page came from.
         status: the HTTP status.
     """
-    asked = "connect-src 'self'; " if asks_its_server else ""
+    asked = "connect-src 'self'; " if script else ""
     policy = (
         f"default-src 'none'; style-src {_named(style)}; script-src {_named(script)}; {asked}"
         "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"

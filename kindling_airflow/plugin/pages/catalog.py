@@ -30,9 +30,13 @@ class Page:
 PAGES = (
     Page("Plan", "kindling-plan", "dag", "dags/{DAG_ID}/plan"),
     Page("Plan", "kindling-run-plan", "dag_run", "dags/{DAG_ID}/plan?run_id={RUN_ID}"),
+    Page("Tables", "kindling-tables", "dag", "dags/{DAG_ID}/tables"),
 )
 
-ROUTERS = ("kindling_airflow.plugin.pages.plan",)
+ROUTERS = (
+    "kindling_airflow.plugin.pages.plan",
+    "kindling_airflow.plugin.pages.tables",
+)
 """The modules whose ``router`` serves the pages; imported by the API server alone."""
 
 

@@ -20,6 +20,7 @@ from fastapi import APIRouter, HTTPException, Query, Response, status
 
 from kindling_airflow.common.redaction import without_secrets
 from kindling_airflow.common.shared_ids import SELECT_PARAM
+from kindling_airflow.history import usual
 from kindling_airflow.operators.driver.stream_watch import PROGRESS_KEY
 from kindling_airflow.operators.links.buttons import EntityLocationLink, SparkPagesLink
 from kindling_airflow.operators.links.urls import safe_url
@@ -29,7 +30,7 @@ from kindling_airflow.plugin.pages.access import DagAccessEntity, may_read
 from kindling_airflow.plugin.pages.answers import html_answer, json_answer, text_answer
 from kindling_airflow.run_view.changes import Cursor, changed_tasks, document_of
 from kindling_airflow.run_view.details import details_of
-from kindling_airflow.run_view.page import run_page, run_page_data
+from kindling_airflow.run_view.page import run_page, run_page_data, usual_figures
 from kindling_airflow.run_view.stored_plan import stored_plan
 
 __all__ = ["router"]
@@ -69,10 +70,11 @@ def plan(dag_id: str, session: SessionDep, user: GetUserDep, run_id: str | None 
         "follows": run_id is None,
         "version": version.number,
         "runs": runs,
+        "usual": usual_figures(data, usual(dag_id, session=session)),
         "answer": answer,
     }
     page = run_page(f"{version.name}: plan", data, live)
-    return html_answer(page.text, style=page.style, script=page.script, asks_its_server=True)
+    return html_answer(page.text, style=page.style, script=page.script)
 
 
 @router.get("/runs")

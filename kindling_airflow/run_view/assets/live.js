@@ -36,6 +36,36 @@ additions.colours["state of the run"] = () => ({
   legend: countsByState().map(([state, number]) => [STATES[state]?.[0] || "not started", STATES[state]?.[1] || "transparent", number]),
 });
 
+/** How much longer than usual a pipe took, or takes: 1 is as usual; null where that is unknown. */
+function againstUsual(n) {
+  const [median] = live.usual[n];
+  const seconds = secondsOf(n);
+  return !median || seconds === null || rows[n].status === "skipped" ? null : seconds / median;
+}
+
+function usualText(n) {
+  const [median, mad, usualRows] = live.usual[n];
+  if (!median) return "";
+  const spread = mad ? ` ± ${timeText(mad)}` : "";
+  return `${timeText(median)}${spread}${usualRows === null ? "" : `, ${count(usualRows)} rows`}`;
+}
+
+const AGAINST = [
+  ["less than half", 0.5, "#2ba3b0"], ["as usual", 1.5, "#2e9e4f"],
+  ["up to 3 times", 3, "#d9a400"], ["longer", Infinity, "#d8363a"],
+];
+
+if (live.usual.some((figures) => figures.length)) {
+  additions.colours["duration against the usual"] = () => {
+    const kinds = pipes.map((_, n) => {
+      const ratio = againstUsual(n);
+      return ratio === null ? null : AGAINST.find(([, most]) => ratio <= most);
+    });
+    const legend = AGAINST.map((kind) => [kind[0], kind[2], kinds.filter((k) => k === kind).length]);
+    return { ofPipe: kinds.map((kind) => kind && kind[2]), legend };
+  };
+}
+
 additions.mark = (pipe, n, far) => {
   const { violated, tries, state: now } = rows[n];
   if (now === "running" && !far) {
@@ -153,10 +183,21 @@ function runParts() {
     ...(failed.length ? section(`Failed: ${plural(failed.length, "pipe")}`, failed.map((n) => make("li", {}, pipeLink(n)))) : []),
     ...(waits().length ? section("Waits now", waits().map(([text, numbers]) => make("li", {}, make("button", { class: "link", type: "button", onclick: () => markPipes(numbers) }, waitText(text, numbers.length))))) : []),
     ...(bad.length ? section(`Expectations violated: ${plural(bad.length, "pipe")}`, bad.map((n) => make("li", {}, pipeLink(n), make("small", {}, plural(rows[n].violated, "expectation"))))) : []),
+    ...unusualParts(),
     ...streamParts(),
     ...(path.length ? pathParts(path) : []),
     ...poolParts(),
   ];
+}
+
+/** Pipes that take much longer than usual: by half, and by three times their usual spread. */
+function unusualParts() {
+  const slow = pipes.map((_, n) => n).filter((n) => {
+    const [median, mad] = live.usual[n];
+    return againstUsual(n) > 1.5 && secondsOf(n) > median + 3 * Math.max(1, 1.4826 * mad);
+  });
+  if (!slow.length) return [];
+  return section("Slower than usual", slow.map((n) => make("li", {}, pipeLink(n), make("small", {}, `${timeText(secondsOf(n))}, usually ${timeText(live.usual[n][0])}`))));
 }
 
 function pathParts(path) {
@@ -262,6 +303,7 @@ function pipeParts(n) {
     ...(row.tries ? [["try", row.tries]] : []),
     ...(row.start === null ? [] : [["started", clock(row.start)]]),
     ...(secondsOf(n) === null ? [] : [["took", timeText(secondsOf(n))]]),
+    ...(usualText(n) ? [["usually", usualText(n)]] : []),
     ...(row.read === null ? [] : [["rows in", count(row.read)]]),
     ...(row.written === null ? [] : [["rows out", count(row.written)]]),
     ...(row.stream ? [["stream", streamText(row.stream)]] : []),

@@ -18,6 +18,7 @@ innermost error that is conclusive decides**; where none is, the task is retried
 | text that is not CSV or JSON, or not in its encoding | the parsers' error classes | no |
 | unknown modules and names, syntax, pickling | Python's error class, also out of a UDF | no |
 | ``sys.exit`` in the pipe | ``SystemExit`` | no |
+| unusually many or few rows; an unusual duration | ``UnusualRunError`` | no; yes |
 | a path that is not there (yet) | condition ``PATH_NOT_FOUND`` | yes |
 | files, network, time-outs, memory | ``IOException``, ``TimeoutException``, ... | yes |
 | lost executors, internal errors, anything else | | yes |
@@ -37,6 +38,7 @@ from kindling_airflow.errors import (
     PipeRunError,
     PipeTimeoutError,
     SettingsError,
+    UnusualRunError,
 )
 
 __all__ = ["is_permanent", "java_causes"]
@@ -153,6 +155,8 @@ def _opinion_of_own(error: BaseException) -> bool | None:
     """Judge what this package raises: whatever it was raised from, it has judged already."""
     if isinstance(error, PipeTimeoutError):
         return False
+    if isinstance(error, UnusualRunError):
+        return error.is_permanent
     own = (DeclarationError, HarvestError, PipeRunError, SettingsError)
     return True if isinstance(error, own) else None
 

@@ -10,7 +10,7 @@ from kindling_airflow.data_entities import EntityMetadata
 from kindling_airflow.data_pipes import PipeMetadata
 from kindling_airflow.protocol.contracts import ExpectationReport
 from kindling_airflow.runner.failures.storage_errors import naming_storage_errors
-from kindling_airflow.runner.providers.interface import Published, WritableProvider, Write
+from kindling_airflow.runner.providers.interface import Published, Staged, WritableProvider, Write
 from kindling_airflow.runner.quality import Audit
 from kindling_airflow.runner.schema.output_check import checked_output
 
@@ -37,6 +37,7 @@ def publish_result(
     *,
     before_publish: Callable[[], None],
     before_stage: Callable[[], None] = lambda: None,
+    judge: Callable[[Staged], None] = lambda _staged: None,
 ) -> tuple[Published, tuple[ExpectationReport, ...]]:
     """Publish what a pipe returned; return what was published, and the outcome of expectations.
 
@@ -47,6 +48,7 @@ def publish_result(
         before_publish: nothing is published if it raises.
         before_stage: nothing is staged, and nothing that others have staged is cleared away, if it
             raises.
+        judge: is called with what is staged; nothing is published if it raises.
 
     Raises:
         PipeRunError: the result does not fit the output's declaration.
@@ -60,6 +62,7 @@ def publish_result(
     with naming_storage_errors(where.entity.entityid, location, "staged"):
         staged = where.provider.stage(where.entity, frame, write)
     outcomes = audit.verdict(staged)
+    judge(staged)
     before_publish()
     with naming_storage_errors(where.entity.entityid, location, "published"):
         published = where.provider.publish(where.entity, staged, write)

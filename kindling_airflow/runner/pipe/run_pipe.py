@@ -14,7 +14,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,18 @@ from kindling_airflow.runner.claims import order_of
 from kindling_airflow.runner.failures.failure import describe
 from kindling_airflow.runner.failures.retryable import is_permanent, java_causes
 from kindling_airflow.runner.pipe.inputs import ReadInput, RunPart, read_entity, read_inputs
+from kindling_airflow.runner.pipe.lineage_facts import lineage_facts
 from kindling_airflow.runner.pipe.pipe_call import call_pipe, declarations_of, pipe_of
 from kindling_airflow.runner.pipe.publish_result import Destination, publish_result
 from kindling_airflow.runner.pipe.run_context import RunContext, interval_of
-from kindling_airflow.runner.providers.interface import ExplainsReads, ProviderContext, Write
+from kindling_airflow.runner.pipe.spark_figures import spark_figures
+from kindling_airflow.runner.pipe.usual_check import UsualCheck
+from kindling_airflow.runner.providers.interface import (
+    ExplainsReads,
+    ProviderContext,
+    Staged,
+    Write,
+)
 from kindling_airflow.runner.providers.lookup import (
     provider_for,
     writable_mode,
@@ -167,7 +176,9 @@ def _read_and_publish(
     check_place(output, context)
 
     def report(status: Any, note: str = "", **more: Any) -> RunReport:
-        extra: dict[str, Any] = {"output": description.to_json()}
+        extra: dict[str, Any] = {"output": description.to_json(), "write_mode": mode}
+        if interval is not None:
+            extra["interval"] = [point.isoformat() for point in interval]
         notes = [*inputs.notes, *([note] if note else [])]
         if notes:
             extra["note"] = "; ".join(notes)
@@ -196,6 +207,17 @@ def _read_and_publish(
     inputs = read_inputs(pipe, declared.entities, context, hooks.read, RunPart(interval, instance))
     if inputs.idle:
         return report("skipped", reason=inputs.idle)
+    usual = UsualCheck.of(request, pipe)
+    lineage: dict[str, Any] = {}
+
+    def judge(staged: Staged) -> None:
+        usual.judge(staged.rows, _since(started))
+        if not request.dag_id:  # there is no task that would pass it on
+            return
+        frames = inputs.frames
+        with suppress(Exception):  # what is only told about a run must not end it
+            lineage.update(lineage_facts(pipe, declared.entities, context, frames, staged.frame))
+
     result = call_pipe(pipe, inputs.frames, RunContext.of(request, spark))
     attempt = escape_component(request.attempt_key)
     write = Write(
@@ -214,9 +236,13 @@ def _read_and_publish(
         write,
         before_publish=lambda: hooks.before_publish(location),
         before_stage=lambda: hooks.before_stage(location),
+        judge=judge,
     )
     hooks.after_publish(location)
-    return report("published", published.note, rows_written=published.rows, expectations=outcomes)
+    done = report("published", published.note, rows_written=published.rows, expectations=outcomes)
+    if lineage:
+        done = replace(done, extra=freeze({**done.extra, "lineage": lineage}))
+    return usual.noted_in(done, spark_figures(spark))
 
 
 def _since(started: float) -> float:

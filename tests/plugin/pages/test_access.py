@@ -14,6 +14,8 @@ ROUTES = (
     "/kindling/dags/{dag_id}/runs",
     "/kindling/dags/{dag_id}/run?run_id=x",
     "/kindling/dags/{dag_id}/run/pipe?run_id=x&task_id=y",
+    "/kindling/dags/{dag_id}/tables",
+    "/kindling/dags/{dag_id}/tables/data",
 )
 
 
