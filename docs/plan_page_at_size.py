@@ -12,6 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from rich.console import Console
+
+console = Console(width=110, highlight=False)
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -54,7 +57,9 @@ def main() -> int:
         for _ in range(2):  # the first one reads the stored plan
             started = time.monotonic()
             answer = client.get("/kindling/dags/large/plan")
-            print(f"page: {time.monotonic() - started:.2f} s, {len(answer.content):,} bytes")
+            console.print(
+                f"page: {time.monotonic() - started:.2f} s, {len(answer.content):,} bytes"
+            )
         token = client.headers["Authorization"].removeprefix("Bearer ")
         browser.set_cookie("_token", token, found.url)
         browser.open(f"{found.url}/kindling/dags/large/plan")
@@ -63,7 +68,7 @@ def main() -> int:
             "performance.getEntriesByName('first-contentful-paint')[0].startTime"
             " - performance.getEntriesByType('navigation')[0].responseEnd"
         )
-        print(f"first drawing: {drawn:.0f} ms after the response")
+        console.print(f"first drawing: {drawn:.0f} ms after the response")
         browser.evaluate(LONG_TASKS)
         step = len(names) // MOVES
         for n in range(0, len(names), step):
@@ -80,13 +85,13 @@ def main() -> int:
         found.tell("all_tasks_are", dag_id="large", run_id="run", state="failed")
         time.sleep(25)
         refreshes = browser.evaluate("document.documentElement.refreshes")
-        print(f"refreshes: {len(refreshes)}")
-        print(f"  largest answer: {max(size for size, _ in refreshes):,} bytes")
-        print(f"  longest work on the main thread: {max(ms for _, ms in refreshes):.0f} ms")
-        print(f"longest task of the page: {browser.evaluate('window.longest'):.0f} ms")
+        console.print(f"refreshes: {len(refreshes)}")
+        console.print(f"  largest answer: {max(size for size, _ in refreshes):,} bytes")
+        console.print(f"  longest work on the main thread: {max(ms for _, ms in refreshes):.0f} ms")
+        console.print(f"longest task of the page: {browser.evaluate('window.longest'):.0f} ms")
         found.tell("cost")
         client.get("/kindling/dags/large/run", params={"run_id": "run"})
-        print(f"statements of a refresh: {len(found.tell('cost'))}")
+        console.print(f"statements of a refresh: {len(found.tell('cost'))}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The page of a run: the drawing of ``plan_report``, and scripts that keep the run's state on it."""
+"""The page of a run: the drawing of ``plan_report``, and scripts that keep the run on it."""
 
 from __future__ import annotations
 

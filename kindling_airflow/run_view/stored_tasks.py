@@ -32,6 +32,7 @@ _CODE = re.compile(r"(?P<marks>`+)(?P<space> ?)(?P<text>.+?)(?P=space)(?P=marks)
 _QUERY = re.compile(r"^(?P<fence>`{3,})sql\n(?P<query>.*)\n(?P=fence)$", re.DOTALL | re.MULTILINE)
 _ESCAPE = re.compile(r"_x(?P<code>[0-9a-f]{1,6})_")
 _LARGEST_CODE = 0x10FFFF
+_NO_PIPE: tuple[str, tuple[str, ...], str | None] = ("", (), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def _task(stored: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> Sto
     name, operator = str(stored.get("task_id", "")), str(stored.get("task_type", ""))
     is_own = str(stored.get("_task_module", "")).startswith(_OWN_MODULES)
     kind = _KINDS.get(operator, "other") if is_own else "other"
-    pipe_id, reads, writes = "", (), None
+    pipe_id, reads, writes = _NO_PIPE
     if kind in ("pipe", "stream"):
         pipe_id, reads, writes = _pipe(name, stored)
     query = _QUERY.search(str(stored.get("doc_md") or ""))

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from contextlib import suppress
+from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import PoolDetails
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import APIRouter, HTTPException, Query, Response, status
+from fastapi import APIRouter, Depends, HTTPException, Query, Response, status
 
 from kindling_airflow.common.redaction import without_secrets
 from kindling_airflow.common.shared_ids import SELECT_PARAM
@@ -36,6 +37,7 @@ from kindling_airflow.run_view.stored_plan import stored_plan
 __all__ = ["router"]
 
 _LONGEST_ID = 250
+_LATEST = 4 * 10**12  # milliseconds since 1970: the year 2096
 _MOST_PLANS = 16
 _PLANS: dict[tuple[str, str], dict[str, Any] | None] = {}
 _LINKS = {link.xcom_key: link.name for link in (SparkPagesLink(), EntityLocationLink())}
@@ -46,6 +48,14 @@ router = APIRouter(
         may_read(DagAccessEntity.RUN, DagAccessEntity.TASK_INSTANCE, DagAccessEntity.XCOM)
     ],
 )
+
+
+def _cursor(
+    since: int = Query(0, ge=0, le=_LATEST),
+    after: str = Query("", max_length=_LONGEST_ID),
+    began: int = Query(0, ge=0, le=_LATEST),
+) -> Cursor:
+    return Cursor(since, after, began)
 
 
 @router.get("/plan")
@@ -89,12 +99,10 @@ def run(
     session: SessionDep,
     user: GetUserDep,
     run_id: str,
-    since: int = Query(0, ge=0, le=2**53),
-    after: str = Query("", max_length=_LONGEST_ID),
-    began: int = Query(0, ge=0, le=2**53),
+    cursor: Annotated[Cursor, Depends(_cursor)],
 ) -> Response:
     """Return what of a run has changed since the cursor."""
-    answer = _answer(session, user, dag_id, run_id, Cursor(since, after, began))
+    answer = _answer(session, user, dag_id, run_id, cursor)
     if answer is None:
         raise HTTPException(status.HTTP_404_NOT_FOUND, "no such run")
     return _json(answer)
@@ -159,10 +167,8 @@ def _plan_of(version: run_queries.StoredVersion) -> dict[str, Any] | None:
 def _url(value: Any) -> str:
     if not isinstance(value, str):
         return ""
-    try:
+    with suppress(ValueError):  # another backend stores something else
         value = json.loads(value)
-    except ValueError:
-        pass
     return value if isinstance(value, str) else ""
 
 

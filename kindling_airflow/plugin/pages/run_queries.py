@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow.models.dag import DagModel
+from airflow.models import dag, dagrun
 from airflow.models.dag_version import DagVersion
-from airflow.models.dagrun import DagRun
 from airflow.models.pool import Pool
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
@@ -25,6 +24,9 @@ from kindling_airflow.run_view.changes import Found
 
 __all__ = ["Refresh", "StoredVersion", "newest_runs", "pools", "refresh", "task_xcoms", "version"]
 
+# SQLAlchemy's types know nothing of synonyms and hybrid properties.
+DagRun: Any = dagrun.DagRun
+DagModel: Any = dag.DagModel
 _MOST_RUNS = 50
 _MOST_ROWS = 900
 _COUNTED = ("running", "queued", "scheduled", "deferred")

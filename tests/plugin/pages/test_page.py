@@ -147,7 +147,8 @@ def test_streams_show_their_progress(browser: Browser, pages_world: World) -> No
     )
     world.tell(
         "xcom", dag_id="clicks", run_id="streaming", task_id="clicks", key="kindling_progress",
-        value={"state": "ready", "batch_id": 17, "rows_in": 5400, "rows_per_second": 12.5, "lag": 40},
+        value={"state": "ready", "batch_id": 17, "rows_in": 5400, "rows_per_second": 12.5,
+               "lag": 40},
     )  # fmt: skip
     page(browser, world, "clicks/plan?run_id=streaming")
     panel = "document.getElementById('panel')"
