@@ -26,7 +26,7 @@ _KINDS: Mapping[str, Kind] = {
 _OWN_MODULES = "kindling_airflow.operators."
 _DOC = re.compile(r"Pipe (?P<pipe>.+): reads (?P<reads>.*); writes (?P<writes>.+)\.")
 _DOC_MD = re.compile(
-    r"Pipe (?P<pipe>`.+?`): reads (?P<reads>.*); writes (?P<writes>`.+?`)\.(?: |$)"
+    r"Pipe (?P<pipe>`.+?`): reads (?P<reads>.*); writes (?P<writes>`.+?`)\.(?:\s|$)"
 )
 _CODE = re.compile(r"(?P<marks>`+)(?P<space> ?)(?P<text>.+?)(?P=space)(?P=marks)(?!`)")
 _QUERY = re.compile(r"^(?P<fence>`{3,})sql\n(?P<query>.*)\n(?P=fence)$", re.DOTALL | re.MULTILINE)

@@ -90,7 +90,7 @@ def test_a_code_that_is_no_letter_stays() -> None:
 
 
 def test_queries_are_read_with_their_inputs() -> None:
-    text = "Pipe `a`: reads ``x`y``, `z`; writes `a`. From `q.sql`.\n\n```sql\nSELECT 1\n```"
+    text = "Pipe `a`: reads ``x`y``, `z`; writes `a`.\n\n```sql\nSELECT 1\n```"
     found = plan_of([task("a", doc_md=text)])
     assert found.pipes["a"].reads == ("x`y", "z")
     data = run_page_data(found)
