@@ -1,4 +1,4 @@
-"""The plugin opens one door, the pages below ``/kindling``, and each of its routes asks who comes."""
+"""The plugin opens one door, the pages below ``/kindling``; each of its routes asks who comes."""
 
 from __future__ import annotations
 

@@ -212,7 +212,10 @@ const actions = {
   "-": () => zoomAt(1 / 1.3),
   0: () => flyTo(fitted()),
   c: toggleCritical,
-  Escape: () => choose(-1),
+  Escape: () => {
+    if (!search.value) state.found = null;
+    choose(-1);
+  },
   ArrowLeft: () => pan(90, 0),
   ArrowRight: () => pan(-90, 0),
   ArrowUp: () => pan(0, 90),

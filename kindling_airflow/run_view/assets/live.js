@@ -135,7 +135,7 @@ function showStrip() {
   countsPart.replaceChildren(...(live.run === null ? [] : countsByState()).map(([state, number]) => {
     const dot = make("i", { class: "dot" });
     dot.style.background = STATES[state]?.[1] || "transparent";
-    return make("button", { class: "link", type: "button", onclick: () => showFound(number, (n) => rows[n].state === state) }, dot, `${count(number)} ${STATES[state]?.[0] || "not started"}`);
+    return make("button", { class: "link", type: "button", onclick: () => markPipes(pipes.map((_, n) => n).filter((n) => rows[n].state === state)) }, dot, `${count(number)} ${STATES[state]?.[0] || "not started"}`);
   }));
   waitsPart.replaceChildren(...waits().slice(0, MOST_WAITS).map(([text, numbers]) => make(
     "li",
@@ -149,14 +149,11 @@ function waitText(text, number) {
   return text.startsWith("the ") ? `${many}: ${text}` : `${many} ${text}`;
 }
 
-/** Mark some pipes in the drawing, as a search does. */
+/** Mark some pipes in the drawing, as a search does; the same ones again: no longer. */
 function markPipes(numbers) {
-  state.found = new Set(numbers);
+  const same = state.found && state.found.size === numbers.length && numbers.every((n) => state.found.has(n));
+  state.found = same ? null : new Set(numbers);
   redraw();
-}
-
-function showFound(number, fits) {
-  markPipes(pipes.map((_, n) => n).filter(fits));
 }
 
 // ---- the panel: the run ----

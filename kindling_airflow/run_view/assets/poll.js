@@ -4,9 +4,11 @@ const OWN_ADDRESS = location.pathname.replace(/\/plan$/, "");
 const BUSY_MS = 2000; // between questions while the run is active
 const QUIET_MS = 10000; // and when it is over: its tasks may be cleared
 const RUNS_MS = 15000; // between looks for a newer run
+const CLOCK_MS = 10000; // after which the panel's times are renewed without news
 const refreshes = []; // for measurements: [bytes, milliseconds on the main thread]
 let cursor = live.answer ? live.answer.cursor : [0, "", 0];
 let failures = 0;
+let shownAt = Date.now();
 let runsAt = Date.now();
 
 async function ask(path, parameters) {
@@ -26,11 +28,13 @@ async function refresh() {
     return true;
   }
   cursor = answer.cursor;
-  if (takeIn(answer) || isActive()) {
-    showStrip();
+  const isNews = takeIn(answer);
+  if (isNews || isActive()) showStrip();
+  if (isNews || (isActive() && Date.now() - shownAt > CLOCK_MS)) {
+    shownAt = Date.now();
     showOwnPart();
     if (byId("colour").value in additions.colours) setColours(byId("colour").value);
-    redraw();
+    else redraw();
   }
   refreshes.push([text.length, performance.now() - started]);
   if (refreshes.length > 500) refreshes.shift();
