@@ -68,7 +68,7 @@ def plan(dag_id: str, session: SessionDep, user: GetUserDep, run_id: str | None 
         raise HTTPException(status.HTTP_404_NOT_FOUND, "no such DAG, run, or version of the DAG")
     data = _plan_of(version)
     if data is None:
-        return text_answer(version.name, "This DAG has no pipes, so there is no plan to show.")
+        return text_answer(dag_id, "This DAG has no pipes, so there is no plan to show.")
     answer = None
     if shown is not None:
         answer = _answer(session, user, dag_id, shown, Cursor(), is_whole=True)
@@ -83,7 +83,7 @@ def plan(dag_id: str, session: SessionDep, user: GetUserDep, run_id: str | None 
         "usual": usual_figures(data, usual(dag_id, session=session)),
         "answer": answer,
     }
-    page = run_page(f"{version.name}: plan", data, live)
+    page = run_page(f"{dag_id}: plan", data, live)
     return html_answer(page.text, style=page.style, script=page.script)
 
 

@@ -24,7 +24,7 @@ from kindling_airflow.run_view.changes import Found
 
 __all__ = ["Refresh", "StoredVersion", "newest_runs", "pools", "refresh", "task_xcoms", "version"]
 
-# SQLAlchemy's types know nothing of synonyms and hybrid properties.
+# SQLAlchemy's types know nothing of synonyms.
 DagRun: Any = dagrun.DagRun
 DagModel: Any = dag.DagModel
 _MOST_RUNS = 50
@@ -38,7 +38,6 @@ class StoredVersion:
 
     number: int
     key: tuple[str, str]
-    name: str
     read: Any
 
 
@@ -78,10 +77,8 @@ def version(session: Any, dag_id: str, run_id: str | None) -> StoredVersion | No
             DagVersion.version_number,
             SerializedDagModel.id,
             SerializedDagModel.dag_hash,
-            DagModel.dag_display_name,
         )
         .join(SerializedDagModel, SerializedDagModel.dag_version_id == DagVersion.id)
-        .join(DagModel, DagModel.dag_id == DagVersion.dag_id)
         .where(DagVersion.dag_id == dag_id)
     )
     if run_id is None:
@@ -91,13 +88,13 @@ def version(session: Any, dag_id: str, run_id: str | None) -> StoredVersion | No
     row = session.execute(query.limit(1)).first()
     if row is None:
         return None
-    number, stored_id, digest, name = row
+    number, stored_id, digest = row
 
     def read() -> Mapping[str, Any]:
         stored = session.get(SerializedDagModel, stored_id)
         return stored.data or {} if stored is not None else {}
 
-    return StoredVersion(number, (str(stored_id), digest), name or dag_id, read)
+    return StoredVersion(number, (str(stored_id), digest), read)
 
 
 def _number_of_run(dag_id: str, run_id: str) -> Any:

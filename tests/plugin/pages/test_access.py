@@ -7,7 +7,7 @@ import pytest
 from tests.plugin.pages.auth import DENIED_DAG, DENIED_USER
 from tests.plugin.pages.world import World
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.versions]
 
 ROUTES = (
     "/kindling/dags/{dag_id}/plan",

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from docs.browser import Browser, find_chromium
+from kindling_airflow.common.run_figures import HISTORY_KEY, RunFigures, window_document
 from tests.plugin.pages.auth import DENIED_DAG, DENIED_USER
 from tests.plugin.pages.world import HOSTILE, World
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.versions]
 
 FRAME = "document.querySelector('iframe')?.contentDocument"
 
@@ -133,6 +134,27 @@ def test_a_run_of_some_pipes_and_what_a_pipe_reported(browser: Browser, pages_wo
     browser.wait_until(has("4 skipped", "document.getElementById('strip')"))
     browser.evaluate("document.querySelector('#panel .head button').click()")
     browser.wait_until(has("only", panel))
+
+
+def test_a_pipe_that_takes_longer_than_usual_is_named(browser: Browser, pages_world: World) -> None:
+    world = pages_world
+    window = window_document("orders", [RunFigures("r", "2026", 8.0, 10.0, 500)])
+    for run_id, hours in (("usual", 6), ("slow", 7)):
+        world.tell("trigger", dag_id="shop", run_id=run_id, hours=hours)
+    world.tell(
+        "xcom",
+        dag_id="shop",
+        run_id="usual",
+        task_id="orders",
+        key=HISTORY_KEY,
+        value=window,
+    )
+    task(world, "slow", "orders", "success", start=0, end=40)
+    page(browser, world, "shop/plan?run_id=slow")
+    panel = "document.getElementById('panel')"
+    browser.wait_until(has("Slower than usual", panel))
+    choose(browser, "orders")
+    browser.wait_until(has("10 s, 500 rows", panel))
 
 
 def test_streams_show_their_progress(browser: Browser, pages_world: World) -> None:

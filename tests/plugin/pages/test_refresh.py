@@ -11,7 +11,7 @@ import pytest
 
 from tests.plugin.pages.world import SHOP, World, pipe, write_project
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.versions]
 
 REPORT = {
     "version": 1,
