@@ -14,7 +14,7 @@ from kindling_airflow.run_view.stored_plan import StoredPlan
 
 __all__ = ["run_page", "run_page_data", "usual_figures"]
 
-_SCRIPTS = ("run.js", "live.js", "poll.js")
+_SCRIPTS = ("run.js", "live.js", "run_panel.js", "poll.js")
 
 
 def run_page_data(stored: StoredPlan) -> dict[str, Any]:

@@ -87,6 +87,10 @@ async function askForDetails(n) {
   }
 }
 
+strip.append(chooser, stateChip, countsPart, waitsPart, trouble);
+document.querySelector("header").after(strip);
+if (live.answer) takeIn(live.answer);
+fillChooser(live.runs);
 document.addEventListener("visibilitychange", () => { if (!document.hidden && isActive()) refresh().catch(() => {}); });
 document.documentElement.refreshes = refreshes;
 setTimeout(follow, BUSY_MS);
