@@ -123,6 +123,14 @@ class Browser:
         self._call("Page.addScriptToEvaluateOnNewDocument", source="\n".join(lines))
         self._call("Page.navigate", url=url)
 
+    def set_cookie(self, name: str, value: str, url: str) -> None:
+        """Have pages of an address find a cookie, as after a sign-in."""
+        self._call("Network.setCookie", name=name, value=value, url=url)
+
+    def clear_cookies(self) -> None:
+        """Forget every cookie."""
+        self._call("Network.clearBrowserCookies")
+
     def evaluate(self, expression: str) -> Any:
         """Return the value of a JavaScript expression in the page."""
         found = self._call("Runtime.evaluate", expression=expression, returnByValue=True)

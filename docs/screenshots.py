@@ -122,7 +122,13 @@ def _take(chromium: str, airflow: LocalAirflow, run_id: str) -> list[Path]:
         page.wait_until("document.body.innerText.includes('rows_written')")
         report = save_picture(page, "flights-report.png")
 
-    return [grid, gantt, graph, report]
+    with Browser(chromium, width=1600, height=920) as page:
+        page.open(f"{run}/plugin/kindling-run-plan", ui_settings(DAG_ID, "grid", groups, left=20))
+        inside = "document.querySelector('iframe')?.contentDocument"
+        page.wait_until(f"{inside}?.querySelector('#actual')")
+        plan = save_picture(page, "plan-in-airflow.png")
+
+    return [grid, gantt, graph, report, plan]
 
 
 def _take_streams(chromium: str, airflow: LocalAirflow, run_id: str) -> list[Path]:

@@ -76,6 +76,7 @@ EXTENDED = frozenset(
         "test_object_stores.py",
         "test_orphans.py",
         "test_package_on_s3.py",
+        "test_page_of_a_run.py",
         "test_plan_page.py",
         "test_quality_oracle.py",
         "test_run_command.py",

@@ -13,14 +13,16 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from kindling_airflow.execution_plan import ExecutionPlan
 from kindling_airflow.plan_report.page_data import one_line, page_data
 
-__all__ = ["plan_page"]
+__all__ = ["WebPage", "plan_page", "web_page"]
 
 _SCRIPTS = ("model.js", "map.js", "panel.js", "controls.js")
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
@@ -43,16 +45,46 @@ def plan_page(
     Raises:
         ForecastError: a duration is not a positive number.
     """
-    style, script = _asset("page.css"), _script()
     name = one_line(title or f"Execution plan ({plan.strategy})")
+    return web_page(name, page_data(plan, durations)).text
+
+
+@dataclass(frozen=True, slots=True)
+class WebPage:
+    """A page with the texts of its one style and its one script, which a policy has to name."""
+
+    text: str
+    style: str
+    script: str
+
+
+def web_page(
+    title: str,
+    data: Mapping[str, Any],
+    *,
+    scripts: Sequence[str] = (),
+    styles: Sequence[str] = (),
+    asks_its_server: bool = False,
+) -> WebPage:
+    """Return the page that draws a plan.
+
+    Args:
+        title: the page's title, in one line.
+        data: the plan as :func:`~kindling_airflow.plan_report.page_data.page_data` returns it, and
+            what further scripts need.
+        scripts: further scripts; they run before the page starts, and see what its own define.
+        styles: further styles.
+        asks_its_server: whether the scripts may ask the server that the page came from.
+    """
+    style, script = "\n".join((_asset("page.css"), *styles)), _script(tuple(scripts))
     parts = {
-        "policy": _policy(style, script),
-        "title": html.escape(name).encode("ascii", "xmlcharrefreplace").decode(),
+        "policy": _policy(style, script, asks_its_server=asks_its_server),
+        "title": html.escape(title).encode("ascii", "xmlcharrefreplace").decode(),
         "style": style,
-        "plan": json.dumps(page_data(plan, durations), separators=(",", ":")).translate(_INERT),
+        "plan": json.dumps(data, separators=(",", ":")).translate(_INERT),
         "script": script,
     }
-    return _SLOT.sub(lambda slot: parts[slot[1]], _asset("page.html"))
+    return WebPage(_SLOT.sub(lambda slot: parts[slot[1]], _asset("page.html")), style, script)
 
 
 @cache
@@ -61,18 +93,20 @@ def _asset(name: str) -> str:
 
 
 @cache
-def _script() -> str:
-    # In its own function, so that it defines no global names of the page.
-    parts = "\n\n".join(map(_asset, _SCRIPTS))
+def _script(more: tuple[str, ...]) -> str:
+    # In its own function, so that it defines no global names of the page. The last one starts it.
+    *own, last = map(_asset, _SCRIPTS)
+    parts = "\n\n".join((*own, *more, last))
     return f'(() => {{\n"use strict";\n\n{parts}\n}})();'
 
 
-def _policy(style: str, script: str) -> str:
+def _policy(style: str, script: str, *, asks_its_server: bool) -> str:
     def named(text: str) -> str:
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         return f"'sha256-{digest}'"
 
+    asked = "connect-src 'self'; " if asks_its_server else ""
     return (
-        f"default-src 'none'; style-src {named(style)}; script-src {named(script)}; "
+        f"default-src 'none'; style-src {named(style)}; script-src {named(script)}; {asked}"
         "base-uri 'none'; form-action 'none'"
     )

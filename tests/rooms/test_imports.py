@@ -55,6 +55,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "kindling_airflow.cache_optimizer",
         "kindling_airflow.execution_strategy*",
         "kindling_airflow.plan_report*",
+        "kindling_airflow.run_view*",
         "kindling_airflow.generation_executor*",
         "kindling_airflow.execution_orchestrator",
         "kindling_airflow.translator*",

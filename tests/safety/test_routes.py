@@ -1,12 +1,15 @@
-"""The plugin opens no door: no route, no page, no middleware that Airflow would serve."""
+"""The plugin opens one door, the pages below ``/kindling``; each of its routes asks who comes."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+from fastapi.routing import APIRoute
 
 from kindling_airflow.plugin import KindlingPlugin
+from kindling_airflow.plugin.pages.access import may_read
+from kindling_airflow.plugin.pages.app import pages_app
 
 # What a plugin may bring without a web server having to do anything: everything else is a door.
 INSIDE = {
@@ -31,12 +34,26 @@ def _brought(plugin: type[AirflowPlugin]) -> dict[str, Any]:
     }
 
 
-def test_the_plugin_brings_nothing_that_is_served() -> None:
-    assert set(_brought(KindlingPlugin)) <= INSIDE
+def test_the_plugin_brings_nothing_that_is_served_but_its_pages() -> None:
+    assert set(_brought(KindlingPlugin)) - INSIDE == {"fastapi_apps", "external_views"}
+    (app,) = KindlingPlugin().fastapi_apps
+    assert (app["url_prefix"], app["app"]) == ("/kindling", pages_app())
 
 
-def test_a_door_would_be_noticed() -> None:
+def test_another_door_would_be_noticed() -> None:
     class Open(KindlingPlugin):
-        fastapi_apps = [{"app": object(), "url_prefix": "/open", "name": "open"}]  # noqa: RUF012
+        fastapi_root_middlewares = [{"name": "open"}]  # noqa: RUF012
 
-    assert set(_brought(Open)) - INSIDE == {"fastapi_apps"}
+    assert "fastapi_root_middlewares" in set(_brought(Open)) - INSIDE
+
+
+def test_every_route_asks_for_the_dag_and_changes_nothing() -> None:
+    asks = may_read().dependency.__code__
+    routes = pages_app().routes
+    assert routes
+    for route in routes:
+        assert isinstance(route, APIRoute)
+        assert "{dag_id}" in route.path
+        assert route.methods == {"GET"}
+        asked = [getattr(one.call, "__code__", None) for one in route.dependant.dependencies]
+        assert asks in asked, route.path

@@ -35,7 +35,7 @@ function chooseByAddress() {
 }
 
 function toggleCritical() {
-  if (!plan.critical.length) return;
+  if (!criticalPipes.size) return;
   state.critical = !state.critical;
   byId("critical").setAttribute("aria-pressed", `${state.critical}`);
   redraw();
@@ -48,7 +48,8 @@ function setTheme(theme) {
 }
 
 function setColours(key) {
-  state.colours = coloursBy(key);
+  const added = additions.colours[key];
+  state.colours = added ? added() : coloursBy(key.replace(/^tag /, ""));
   byId("legend").replaceChildren(...state.colours.legend.map(([text, colour, count]) => {
     const dot = make("i", { class: "dot" });
     dot.style.background = colour;
@@ -190,7 +191,7 @@ function hover(n, here) {
   tip.hidden = n < 0;
   canvas.classList.toggle("over", n >= 0);
   if (n >= 0) {
-    tip.textContent = `${pipes[n].label} · generation ${pipes[n].generation}`;
+    tip.textContent = `${pipes[n].label} · generation ${pipes[n].generation}${additions.tip(n)}`;
     const left = Math.min(here.x + 14, view.width - tip.offsetWidth - 8);
     const below = here.y + 18 + tip.offsetHeight < view.height;
     tip.style.left = `${Math.max(8, left)}px`;
@@ -211,7 +212,10 @@ const actions = {
   "-": () => zoomAt(1 / 1.3),
   0: () => flyTo(fitted()),
   c: toggleCritical,
-  Escape: () => choose(-1),
+  Escape: () => {
+    if (!search.value) state.found = null;
+    choose(-1);
+  },
   ArrowLeft: () => pan(90, 0),
   ArrowRight: () => pan(-90, 0),
   ArrowUp: () => pan(0, 90),
@@ -238,13 +242,13 @@ window.addEventListener("hashchange", chooseByAddress);
 // ---- start ----
 
 byId("facts").textContent = plan.facts;
-const keys = colourKeys();
-byId("colour").append(make("option", { value: "" }, "none"), ...keys.map((key) => make("option", { value: key }, `tag ${key}`)));
+const keys = [...Object.keys(additions.colours), ...colourKeys().map((key) => `tag ${key}`)];
+byId("colour").append(make("option", { value: "" }, "none"), ...keys.map((key) => make("option", { value: key }, key)));
 byId("colour").value = keys[0] || "";
 if (!keys.length) byId("colour").parentElement.hidden = true;
 if (!plan.critical.length) byId("critical").hidden = true;
 const dark = matchMedia("(prefers-color-scheme: dark)");
-setTheme(dark.matches ? "dark" : "light");
+setTheme(additions.theme?.() || (dark.matches ? "dark" : "light"));
 dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"));
 setColours(keys[0] || "");
 showPlan();

@@ -292,6 +292,7 @@ function drawBoxes() {
     const y = pipe.y * scale + camera.y;
     if (x > view.width || y > view.height || x + pipe.width * scale < 0 || y + BOX * scale < 0) continue;
     drawBox(pipe, kindOfBox(n), state.colours.ofPipe[n], far);
+    additions.mark(pipe, n, far);
   }
   pen.globalAlpha = 1;
 }

@@ -9,8 +9,20 @@ for (const [from, to] of plan.edges) {
   producersOf[to].push(from);
   consumersOf[from].push(to);
 }
-const criticalPipes = new Set(plan.critical);
-const criticalEdges = new Set(plan.critical.slice(1).map((to, n) => `${plan.critical[n]} ${to}`));
+const criticalPipes = new Set();
+const criticalEdges = new Set();
+markAsCritical(plan.critical);
+
+// What other scripts of a page add to it: colours by name, parts of the panel, marks on boxes.
+const additions = { colours: {}, ofPlan: () => [], ofPipe: () => [], mark: () => {}, tip: () => "" };
+
+/** Make this way through the plan the one that the button shows. */
+function markAsCritical(path) {
+  criticalPipes.clear();
+  criticalEdges.clear();
+  path.forEach((n) => criticalPipes.add(n));
+  path.slice(1).forEach((to, n) => criticalEdges.add(`${path[n]} ${to}`));
+}
 
 /** Everything that can be reached from a pipe along these neighbours, the pipe itself left out. */
 function reachedFrom(start, neighbours) {

@@ -60,6 +60,7 @@ function showPlan() {
   }[plan.direction] || "From left to right: generations in the order of execution. Arrows go where the data goes.";
   panel.replaceChildren(
     make("h2", {}, "The plan"),
+    ...additions.ofPlan(),
     make("p", { class: "soft" }, direction),
     ...table("Figures", plan.figures),
     make("h3", {}, "Keys"),
@@ -70,8 +71,9 @@ function showPlan() {
       ? section(`Critical path: ${plan.criticalTime}`, steps(plan.critical), "ol", { class: "steps" })
       : []),
     ...table("Said by the strategy", plan.metadata),
-    make("h3", {}, "Digest"),
-    make("dl", {}, make("dd", { class: "mono" }, plan.digest)),
+    ...(plan.digest
+      ? [make("h3", {}, "Digest"), make("dl", {}, make("dd", { class: "mono" }, plan.digest))]
+      : []),
   );
   panel.scrollTop = 0;
 }
@@ -117,6 +119,7 @@ function showPipe(n) {
     ...(pipe.name ? [make("p", { class: "soft" }, pipe.name)] : []),
     make("p", { class: "soft" }, `Generation ${pipe.generation} of 0 to ${plan.bands.length - 1}`),
     make("div", { class: "chips" }, ...chips.map(([kind, text]) => make("span", { class: kind }, text))),
+    ...additions.ofPipe(n),
     ...section(
       chain.length > 1 ? `Longest chain: ${plural(chain.length, "pipe")}` : "Waits for no pipe",
       chain.length > 1 ? steps(chain, n) : [],

@@ -1,6 +1,6 @@
 """Asks Airflow's auth manager whether a user may see the DAG of a route.
 
-A route without such a dependency would be open to everybody: Airflow does not protect the
+A route without such a dependency would be open to anyone: Airflow does not protect the
 applications of plugins by itself.
 
     router = APIRouter(prefix="/dags/{dag_id}")
@@ -25,7 +25,7 @@ __all__ = ["DagAccessEntity", "may_read"]
 def may_read(*entities: DagAccessEntity) -> Any:
     """Return the dependency of a route with the path parameter ``dag_id``.
 
-    The route answers 401 where nobody is signed in, and 403 to a user who may not read the DAG, or
+    The route answers 401 without a sign-in, and 403 to a user who may not read the DAG, or
     one of these entities of it.
 
     Args:

@@ -1,0 +1,162 @@
+"""Reads what Airflow stores of a DAG's tasks: pipes, streams, and what else there is.
+
+The API server has no DAG files. What it has is each version of a DAG as Airflow serialized it, and
+that holds of a pipe's task: its id, its group, what follows it, its weight and its pool, and its
+documentation, which names the pipe, its inputs and its output.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kindling_airflow.translator.task_ids import task_id as escaped
+
+__all__ = ["Kind", "StoredTask", "stored_tasks"]
+
+Kind = Literal["pipe", "stream", "session", "other"]
+
+_KINDS: Mapping[str, Kind] = {
+    "KindlingPipeOperator": "pipe",
+    "KindlingStreamOperator": "stream",
+    "KindlingSessionOperator": "session",
+}
+_OWN_MODULES = "kindling_airflow.operators."
+_DOC = re.compile(r"Pipe (?P<pipe>.+): reads (?P<reads>.*); writes (?P<writes>.+)\.")
+_DOC_MD = re.compile(
+    r"Pipe (?P<pipe>`.+?`): reads (?P<reads>.*); writes (?P<writes>`.+?`)\.(?:\s|$)"
+)
+_CODE = re.compile(r"(?P<marks>`+)(?P<space> ?)(?P<text>.+?)(?P=space)(?P=marks)(?!`)")
+_QUERY = re.compile(r"^(?P<fence>`{3,})sql\n(?P<query>.*)\n(?P=fence)$", re.DOTALL | re.MULTILINE)
+_ESCAPE = re.compile(r"_x(?P<code>[0-9a-f]{1,6})_")
+_LARGEST_CODE = 0x10FFFF
+_NO_PIPE: tuple[str, tuple[str, ...], str | None] = ("", (), None)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTask:
+    """A task of a stored DAG.
+
+    Attributes:
+        task_id: its id.
+        kind: what it runs.
+        operator: the class that runs it.
+        label: what the UI calls it.
+        pipe_id: the pipe; "" for a task that runs none.
+        reads: the entities that the pipe reads, as far as they are known.
+        writes: the entity that it writes; None where it is not known.
+        query: its SQL; "" for a function.
+        groups: the groups that it is in, from the outermost on.
+        downstream: the ids of the tasks behind it.
+        weight: its priority.
+        pool: its pool.
+        slots: how many slots of it the task takes.
+    """
+
+    task_id: str
+    kind: Kind
+    operator: str
+    label: str
+    pipe_id: str
+    reads: tuple[str, ...]
+    writes: str | None
+    query: str
+    groups: tuple[str, ...]
+    downstream: tuple[str, ...]
+    weight: int
+    pool: str
+    slots: int
+
+    @property
+    def runs_a_pipe(self) -> bool:
+        """Whether it is the task of one pipe."""
+        return self.kind in ("pipe", "stream")
+
+
+def stored_tasks(document: Mapping[str, Any]) -> tuple[StoredTask, ...]:
+    """Return the tasks of a DAG, in the order in which its groups show them.
+
+    Args:
+        document: the DAG as Airflow serialized it.
+    """
+    dag = document.get("dag") or {}
+    groups = dict(_groups(dag.get("task_group") or {}, ()))
+    found = [_task(_plain(entry), groups) for entry in dag.get("tasks") or ()]
+    places = {name: n for n, name in enumerate(groups)}
+    return tuple(sorted(found, key=lambda task: places.get(task.task_id, len(places))))
+
+
+def _plain(entry: Any) -> Mapping[str, Any]:
+    held = entry.get("__var", entry) if isinstance(entry, Mapping) else {}
+    return held if isinstance(held, Mapping) else {}
+
+
+def _groups(group: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield each task's id with the groups that it is in."""
+    for name, child in (group.get("children") or {}).items():
+        kind, content = child
+        if kind == "operator":
+            yield str(content), path
+        else:
+            yield from _groups(content, (*path, name))
+
+
+def _task(stored: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> StoredTask:
+    name, operator = str(stored.get("task_id", "")), str(stored.get("task_type", ""))
+    is_own = str(stored.get("_task_module", "")).startswith(_OWN_MODULES)
+    kind = _KINDS.get(operator, "other") if is_own else "other"
+    pipe_id, reads, writes = _NO_PIPE
+    if kind in ("pipe", "stream"):
+        pipe_id, reads, writes = _pipe(name, stored)
+    query = _QUERY.search(str(stored.get("doc_md") or ""))
+    return StoredTask(
+        task_id=name,
+        kind=kind,
+        operator=operator,
+        label=str(stored.get("_task_display_name") or stored.get("task_display_name") or name),
+        pipe_id=pipe_id,
+        reads=reads,
+        writes=writes,
+        query=query["query"] if query and pipe_id else "",
+        groups=tuple(groups.get(name, ())),
+        downstream=tuple(map(str, stored.get("downstream_task_ids") or ())),
+        weight=int(stored.get("priority_weight") or 1),
+        pool=str(stored.get("pool") or "default_pool"),
+        slots=int(stored.get("pool_slots") or 1),
+    )
+
+
+def _pipe(name: str, stored: Mapping[str, Any]) -> tuple[str, tuple[str, ...], str | None]:
+    """Return a task's pipe, its inputs and its output.
+
+    The documentation counts if its pipe has this task: a definition may set another text.
+    """
+    md, text = str(stored.get("doc_md") or ""), str(stored.get("doc") or "")
+    found = _DOC_MD.match(md)
+    if found is not None:
+        pipe_id = _codes(found["pipe"])[0]
+        reads, writes = _codes(found["reads"]), _codes(found["writes"])[0]
+    else:
+        found = _DOC.match(text)
+        if found is None:
+            return _unescaped(name), (), None
+        pipe_id, writes = found["pipe"], found["writes"]
+        reads = () if found["reads"] == "nothing" else tuple(found["reads"].split(", "))
+    own = escaped(pipe_id)
+    if name != own and not name.endswith(f".{own}"):
+        return _unescaped(name), (), None
+    return pipe_id, reads, writes
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    return tuple([found["text"] for found in _CODE.finditer(text)])
+
+
+def _unescaped(name: str) -> str:
+    def letter(found: re.Match[str]) -> str:
+        code = int(found["code"], 16)
+        return chr(code) if code <= _LARGEST_CODE else found[0]
+
+    return _ESCAPE.sub(letter, name)
