@@ -26,6 +26,7 @@ __all__ = [
     "dies_at_every_step",
     "dying_at",
     "foreign_files",
+    "stands_against_an_older_attempt",
 ]
 
 DAILY = EntityMetadata(
@@ -89,9 +90,10 @@ class Table:
         day: int | None = None,
         instance: str = "i",
         attempt: str = "a",
+        **more: Any,
     ) -> Callable[[], None]:
         """Stage rows, and return what publishes them."""
-        write = Write(instance, attempt, mode, None if day is None else day_slice(day))
+        write = Write(instance, attempt, mode, None if day is None else day_slice(day), **more)
         provider = self.provider()
         staged = provider.stage(self.entity, self.frame(*rows), write)
         return lambda: provider.publish(self.entity, staged, write)
@@ -155,3 +157,31 @@ def dies_at_every_step(table: Table) -> None:
     assert not died
     assert [(1, 10), (2, 20)] in seen
     assert [(1, 10), (2, 22)] in seen[:-1]
+
+
+def stands_against_an_older_attempt(table: Table, mode: str, day: int | None) -> None:
+    """Let an attempt be held up when it asks whether it is wanted, while a later one publishes."""
+    table.write("overwrite", [(1, 10), (2, 20)], instance="before")()
+
+    def meanwhile() -> None:
+        table.write(mode, [(2, 2)], day=day, attempt="newer", order=8)()
+
+    with pytest.MonkeyPatch.context() as patch:  # the later one would clear the staged rows away
+        patch.setattr(Storage, "delete_attempts", lambda *_arguments: None)
+        asked: list[None] = []
+
+        def check() -> None:
+            asked.append(None)
+            if len(asked) == 1:
+                meanwhile()
+
+        older = table.write(mode, [(2, 1)], day=day, attempt="older", order=7, check=check)
+        with pytest.raises(EntityError, match="a later attempt of this task has published"):
+            older()
+    assert len(asked) == 1
+    expected = {
+        "append": [(1, 10), (2, 2), (2, 20)],
+        "overwrite": [(2, 2)],
+        "overwrite_interval": [(1, 10), (2, 2)],
+    }
+    assert table.rows() == expected[mode]
