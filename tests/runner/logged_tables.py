@@ -39,8 +39,14 @@ class Killed(BaseException):
 
 
 @contextmanager
-def dying_at(step: int, *, after: bool) -> Iterator[None]:
-    """Let the driver die before, or after, one of the changes that it makes to storage."""
+def dying_at(step: int, *, after: bool, also: tuple[tuple[Any, str], ...] = ()) -> Iterator[None]:
+    """Let the driver die before, or after, one of the changes that it makes to storage.
+
+    Args:
+        step: the number of the change.
+        after: whether it is made.
+        also: methods of classes that count as changes.
+    """
     count = iter(range(1_000_000))
 
     def mortal(change: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,8 +62,9 @@ def dying_at(step: int, *, after: bool) -> Iterator[None]:
         return act
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("create_if_absent", "write_text", "move", "delete"):
-            patch.setattr(Storage, name, mortal(getattr(Storage, name)))
+        names = ("create_if_absent", "write_text", "move", "delete")
+        for kind, name in (*((Storage, name) for name in names), *also):
+            patch.setattr(kind, name, mortal(getattr(kind, name)))
         yield
 
 
