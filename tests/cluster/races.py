@@ -36,7 +36,6 @@ SECONDS = float(os.environ.get("KINDLING_RACE_SECONDS", "inf"))  # no further ro
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DRIVERS, _ROWS = 2, 3
-_SCHEMA = "day DATE, driver INT, n INT"
 
 
 @dataclass(frozen=True)
@@ -153,12 +152,14 @@ def _day(number: int) -> date:
     return date(2013, 1, 1) + timedelta(days=number)
 
 
-def _rows(number: int, driver: int) -> list[tuple[date, int, int]]:
-    return [(_day(number), driver, n) for n in range(_ROWS)]
-
-
 def _listed(number: int, driver: int) -> list[list[Any]]:
-    return [[str(day), *rest] for day, *rest in _rows(number, driver)]
+    return [[str(_day(number)), driver, n] for n in range(_ROWS)]
+
+
+def _frame(spark: Any, number: int, driver: int) -> Any:
+    """Return the rows of a driver in a round: one file, made without a Python worker."""
+    columns = (f"DATE'{_day(number)}' AS day", f"{driver} AS driver", "CAST(id AS INT) AS n")
+    return spark.range(0, _ROWS, 1, 1).selectExpr(*columns)
 
 
 @contextmanager
@@ -220,7 +221,7 @@ def _serve(place: Place, driver: int) -> None:
                     Write(run, f"a{driver}", "overwrite_interval", part),
                 ),
             ):
-                frame = spark.createDataFrame(_rows(number, driver), _SCHEMA)
+                frame = _frame(spark, number, driver)
                 try:
                     staged = case.provider(entity).stage(entity, frame, write)
                     case.provider(entity).publish(entity, staged, write)
