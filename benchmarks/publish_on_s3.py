@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +97,15 @@ def _measured(spark: Any) -> list[tuple[str, str, list[float], list[float]]]:
         plain, ours = _Plain(spark, kind), _Ours(spark, kind)
         for what, frame in (("whole table", every), ("one day of ten", day)):
             is_slice = frame is day
-            actions = (
-                lambda p=plain, f=frame, s=is_slice: p.write(f, is_slice=s),  # type: ignore[misc]
-                lambda o=ours, f=frame, s=is_slice: o.write(f, is_slice=s),  # type: ignore[misc]
+            theirs, mine = _in_turn(
+                partial(plain.write, frame, is_slice=is_slice),
+                partial(ours.write, frame, is_slice=is_slice),
             )
-            found.append((kind, what, *_in_turn(actions)))
+            found.append((kind, what, theirs, mine))
     return found
 
 
-def _in_turn(actions: tuple[Callable[[], None], ...]) -> list[list[float]]:
+def _in_turn(*actions: Callable[[], None]) -> list[list[float]]:
     """Return the seconds of each round of each action, without the first round."""
     found: list[list[float]] = [[] for _ in actions]
     for number in range(ROUNDS + 1):
