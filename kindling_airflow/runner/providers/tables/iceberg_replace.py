@@ -31,7 +31,7 @@ _MARK = "__kindling_"
 
 def can_replace(table: Any) -> bool:
     """Return whether the catalog of a table keeps a pointer to the table's metadata."""
-    found = table.operations().getClass() if hasattr(table, "operations") else None
+    found = table.operations().getClass()
     while found is not None:
         if str(found.getName()) == _POINTERS:
             return True
