@@ -1,6 +1,6 @@
 """Run the benchmarks, or those named: ``python -m benchmarks [planning ...]``.
 
-Those on a real scheduler take a quarter of an hour, and run when they are named.
+Those on a real scheduler or on servers take minutes, and run when they are named.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from rich.console import Console
 
 BENCHMARKS = ("planning", "compiling", "worker_parse", "dag_size", "makespan")
 ON_A_SCHEDULER = ("overhead", "shared_session", "stream_startup", "on_postgresql")
+WITH_SERVERS = ("publish_on_s3",)
 
 
 def main(names: list[str]) -> int:
     """Run the benchmarks and print their tables."""
-    known = (*BENCHMARKS, *ON_A_SCHEDULER)
+    known = (*BENCHMARKS, *ON_A_SCHEDULER, *WITH_SERVERS)
     unknown = [name for name in names if name not in known]
     if unknown:
         print(f"unknown: {', '.join(unknown)}; there are: {', '.join(known)}", file=sys.stderr)

@@ -2,7 +2,8 @@
 
     throw-away Airflow -> a DAG through the real scheduler -> headless Chromium -> PNG
 
-The flights when their run is over; the streams while they run. Nothing is posed: groups are opened,
+The flights when their run is over, also those of the cluster demo, which takes minutes and is made
+when it is named (``cluster``); the streams while they run. Nothing is posed: groups are opened,
 panels are sized and the graph is moved, as a person would. A run in which a task had to be tried
 again is not pictured. The tables are in a temporary folder.
 """
@@ -22,6 +23,7 @@ from tables_picture import DAG_ID as TABLES
 from tables_picture import take_tables
 
 from demo import streams as demo_streams
+from demo.cluster import ClusterDemo
 from demo.flights import DAG_ID, prepare, run_flights
 from demo.local_airflow import LocalAirflow
 from kindling_airflow.cli.interrupts import interruptible
@@ -29,13 +31,14 @@ from kindling_airflow.errors import KindlingAirflowError
 
 PICTURED_TASK = "silver.flights"
 STREAMS = demo_streams.DAG_ID
+CLUSTER = "cluster"
 
 
 def main() -> int:
     """Run the DAGs and take the pictures; return the exit status."""
     console = Console(width=None if sys.stdout.isatty() else 110)
     chosen = sys.argv[1:] or [DAG_ID, STREAMS, TABLES]
-    makers = {DAG_ID: _flights, STREAMS: _streams, TABLES: _tables}
+    makers = {DAG_ID: _flights, STREAMS: _streams, TABLES: _tables, CLUSTER: _cluster}
     try:
         for dag_id in chosen:
             with interruptible(), tempfile.TemporaryDirectory(prefix="kindling-") as scratch:
@@ -80,6 +83,32 @@ def _streams(console: Console, place: Path) -> list[Path]:
 
 def _tables(_: Console, place: Path) -> list[Path]:
     return [take_tables(find_chromium(), place)]
+
+
+def _cluster(console: Console, place: Path) -> list[Path]:
+    chromium = find_chromium()
+    place.chmod(0o755)  # the database's server has a user of its own
+    with ClusterDemo(console, ROOT / "dags", place) as cluster:
+        airflow = cluster.airflow
+        run_id, state = run_flights(console, airflow)
+        _check_run(airflow, DAG_ID, run_id, state, "success")
+        cluster.show_hosts(run_id)
+        run = f"{airflow.url}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
+        first_task = f"document.body.innerText.includes({json.dumps(PICTURED_TASK)})"
+        groups = groups_of(DAG_ID)
+        with Browser(chromium, width=1400, height=760, scale=DETAIL) as page:
+            page.open(run, ui_settings(DAG_ID, "gantt", groups, left=62))
+            page.wait_until(first_task)
+            gantt = save_picture(page, "cluster-gantt.png")
+        with Browser(chromium, width=1400, height=720, scale=DETAIL) as page:
+            page.open(
+                f"{run}/tasks/{PICTURED_TASK}/details", ui_settings(DAG_ID, "grid", groups, left=24)
+            )
+            page.wait_until("document.body.innerText.includes('worker-')")
+            host = save_picture(page, "cluster-host.png")
+        if not cluster.compare():
+            raise BrowserError("a table is not what DuckDB computes; see above")
+    return [gantt, host]
 
 
 def _check_run(airflow: LocalAirflow, dag_id: str, run_id: str, state: str, wanted: str) -> None:

@@ -15,10 +15,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,13 @@ from kindling_airflow.runner.providers.interface import Write
 from kindling_airflow.tags.intervals import IntervalSlice
 from tests.runner.formats.sessions import session_for
 
-__all__ = ["ROUNDS", "Place", "race"]
+__all__ = ["ROUNDS", "Outcome", "Place", "race"]
 
 ROUNDS = int(os.environ.get("KINDLING_RACE_ROUNDS", "3"))
+SECONDS = float(os.environ.get("KINDLING_RACE_SECONDS", "inf"))  # no further round begins then
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DRIVERS, _ROWS = 2, 3
-_SCHEMA = "day DATE, driver INT, n INT"
 
 
 @dataclass(frozen=True)
@@ -67,54 +68,98 @@ class Place:
         )
 
 
-def race(place: Place, rounds: int = ROUNDS) -> list[str]:
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a race.
+
+    Attributes:
+        rounds: how many there were; each has four publishes.
+        lost: rows that were reported as published, and are not there.
+        doubled: rows too many.
+        refused: publishes that ended with an error, and were not published.
+        seconds: how long it took, with the start of the drivers.
+        problems: all that is wrong, in words.
+    """
+
+    rounds: int
+    lost: int
+    doubled: int
+    refused: int = 0
+    seconds: int = 0
+    problems: tuple[str, ...] = ()
+
+
+def race(place: Place, rounds: int = ROUNDS) -> Outcome:
     """Let two drivers publish side by side; return what is wrong with the tables afterwards."""
     told: list[tuple[int, int, str, str]] = []
+    begun = time.monotonic()
+    done = 0
     with _driver(place, 0) as first, _driver(place, 1) as second:
         for number in range(rounds):
+            if number and time.monotonic() - begun > SECONDS:
+                break
             for driver in (first, second):
                 driver.stdin.write(f"{number}\n")
                 driver.stdin.flush()
             for which, driver in enumerate((first, second)):
                 answer = _answer(driver)
                 told += [(number, which, table, answer[table]) for table in ("append", "slice")]
+            done = number + 1
         for driver in (first, second):
             driver.stdin.write("read\n")
             driver.stdin.flush()
         found = _answer(first)
         other = _answer(second)
-    problems = [f"{n}, driver {d}, {table}: {end}" for n, d, table, end in told if end]
-    problems += [] if found == other else ["the drivers read different tables"]
-    return [*problems, *_wrong(told, rounds, found)]
+    refused = [f"{n}, driver {d}, {table}: {end}" for n, d, table, end in told if end]
+    outcome = _judged(told, done, found)
+    different = [] if found == other else ["the drivers read different tables"]
+    outcome = replace(
+        outcome,
+        refused=len(refused),
+        seconds=round(time.monotonic() - begun),
+        problems=(*refused, *different, *outcome.problems),
+    )
+    print(f"{place.kind} at {place.warehouse}: {outcome}", flush=True)
+    return outcome
 
 
-def _wrong(
+def _judged(
     told: list[tuple[int, int, str, str]], rounds: int, found: Mapping[str, Any]
-) -> Iterator[str]:
+) -> Outcome:
+    """Return what of the tables is not what was reported."""
     published = {(n, d) for n, d, table, end in told if table == "append" and not end}
+    lost = doubled = 0
+    problems = []
     for number in range(rounds):
         for driver in range(_DRIVERS):
             rows = [row for row in found["append"] if row[:2] == [str(_day(number)), driver]]
             expected = _listed(number, driver) if (number, driver) in published else []
+            lost += sum(1 for row in expected if row not in rows)
+            doubled += max(0, len(rows) - len(expected))
             if sorted(rows) != expected:
-                yield f"round {number}: driver {driver} appended {expected}, and there is {rows}"
+                problems.append(f"round {number}: driver {driver} appended {expected}, not {rows}")
         slices = sorted(row for row in found["slice"] if row[0] == str(_day(number)))
         if slices not in [_listed(number, driver) for driver in range(_DRIVERS)]:
-            yield f"round {number}: the slice is that of neither driver: {slices}"
+            lost += max(0, _ROWS - len(slices))
+            doubled += max(0, len(slices) - _ROWS)
+            problems.append(f"round {number}: the slice is that of neither driver: {slices}")
     if len(found["append"]) != len(published) * _ROWS:
-        yield f"{len(found['append'])} rows were appended"
+        problems.append(f"{len(found['append'])} rows were appended")
+    return Outcome(rounds, lost, doubled, problems=tuple(problems))
 
 
 def _day(number: int) -> date:
     return date(2013, 1, 1) + timedelta(days=number)
 
 
-def _rows(number: int, driver: int) -> list[tuple[date, int, int]]:
-    return [(_day(number), driver, n) for n in range(_ROWS)]
-
-
 def _listed(number: int, driver: int) -> list[list[Any]]:
-    return [[str(day), *rest] for day, *rest in _rows(number, driver)]
+    return [[str(_day(number)), driver, n] for n in range(_ROWS)]
+
+
+def _frame(spark: Any, number: int, driver: int) -> Any:
+    """Return the rows of a driver in a round: one file, made without a Python worker."""
+    columns = (f"DATE'{_day(number)}' AS day", f"{driver} AS driver", "CAST(id AS INT) AS n")
+    return spark.range(0, _ROWS, 1, 1).selectExpr(*columns)
 
 
 @contextmanager
@@ -163,7 +208,7 @@ def _serve(place: Place, driver: int) -> None:
                 answer[name] = sorted([str(row[0]), row[1], row[2]] for row in rows)
         else:
             number = int(line)
-            start = datetime.combine(_day(number), time(), timezone.utc)
+            start = datetime(*_day(number).timetuple()[:3], tzinfo=timezone.utc)
             part = IntervalSlice("day", start, start + timedelta(days=1))
             run = f"{number * _DRIVERS + driver:016x}"
             answer = {}
@@ -176,7 +221,7 @@ def _serve(place: Place, driver: int) -> None:
                     Write(run, f"a{driver}", "overwrite_interval", part),
                 ),
             ):
-                frame = spark.createDataFrame(_rows(number, driver), _SCHEMA)
+                frame = _frame(spark, number, driver)
                 try:
                     staged = case.provider(entity).stage(entity, frame, write)
                     case.provider(entity).publish(entity, staged, write)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from demo.services import Hadoop, Postgres, S3Server
+from tests.cluster.log_stores import delta_on_s3
 from tests.cluster.races import Place, race
 from tests.runner.formats.sessions import catalog_conf
 
@@ -30,25 +31,12 @@ def in_catalog(name: str, address: str, warehouse: str, conf: dict[str, str]) ->
     return Place("iceberg", warehouse, {**conf, **catalog}, {"provider.catalog": name})
 
 
-@pytest.mark.parametrize("kind", ["parquet", "delta", "iceberg"])
-def test_tables_in_folders_of_one_disk(kind: str, tmp_path: Path) -> None:
-    assert race(Place(kind, str(tmp_path / "ware house"), {}, {})) == []
-
-
-def test_tables_of_a_catalog_with_files_on_one_disk(address: str, tmp_path: Path) -> None:
-    assert race(in_catalog("disk", address, str(tmp_path / "ware house"), {})) == []
-
-
-def test_tables_of_a_catalog_with_files_on_s3(address: str, tmp_path: Path) -> None:
-    with S3Server(tmp_path) as server:
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server with a bucket ``lake``."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
         server.create_bucket("lake")
-        conf = server.spark_settings()
-        assert race(in_catalog("s3", address, "s3a://lake/w", conf)) == []
-
-
-@pytest.mark.parametrize("kind", ["parquet", "delta", "iceberg"])
-def test_tables_in_folders_of_hdfs(kind: str, hdfs: Hadoop) -> None:
-    assert race(Place(kind, f"{hdfs.url}/{kind}", hdfs.client_settings(), {})) == []
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +44,38 @@ def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hadoop]:
     """A NameNode and a DataNode."""
     with Hadoop(tmp_path_factory.mktemp("hadoop"), yarn=False) as running:
         yield running
+
+
+@pytest.mark.parametrize("kind", ["parquet", "delta", "iceberg"])
+def test_tables_in_folders_of_one_disk(kind: str, tmp_path: Path) -> None:
+    assert race(Place(kind, str(tmp_path / "ware house"), {}, {})).problems == ()
+
+
+def test_tables_of_a_catalog_with_files_on_one_disk(address: str, tmp_path: Path) -> None:
+    place = in_catalog("disk", address, str(tmp_path / "ware house"), {})
+    assert race(place).problems == ()
+
+
+def test_tables_of_a_catalog_with_files_on_s3(address: str, s3: S3Server) -> None:
+    place = in_catalog("s3", address, "s3a://lake/catalog", s3.spark_settings())
+    assert race(place).problems == ()
+
+
+def test_parquet_tables_on_s3(s3: S3Server) -> None:
+    assert race(Place("parquet", "s3a://lake/parquet", s3.spark_settings(), {})).problems == ()
+
+
+def test_delta_tables_on_s3_with_a_safe_log_store(s3: S3Server, tmp_path: Path) -> None:
+    conf = {**s3.spark_settings(), **delta_on_s3(tmp_path)}
+    assert race(Place("delta", "s3a://lake/delta", conf, {})).problems == ()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "delta", "iceberg"])
+def test_tables_in_folders_of_hdfs(kind: str, hdfs: Hadoop) -> None:
+    place = Place(kind, f"{hdfs.url}/{kind}", hdfs.client_settings(), {})
+    assert race(place).problems == ()
+
+
+def test_tables_of_a_catalog_with_files_on_hdfs(address: str, hdfs: Hadoop) -> None:
+    place = in_catalog("hdfs", address, f"{hdfs.url}/catalog", hdfs.client_settings())
+    assert race(place).problems == ()

@@ -41,8 +41,23 @@ def test_dev_and_prod_share_pipes_and_nothing_else(dags: Path) -> None:
     assert dev.definition.warehouse != prod.definition.warehouse
 
 
-def test_both_are_dags_of_one_airflow(dags: Path) -> None:
-    assert sorted(load_dags(dags / "kindling_dags.py")) == ["orders_dev", "orders_prod"]
+def test_on_an_object_store_the_tables_are_in_a_catalog_and_the_plan_is_the_same(
+    dags: Path,
+) -> None:
+    hdfs, s3 = compiled(dags, "prod"), compiled(dags, "cloud")
+    assert hdfs.plan.pipe_ids == s3.plan.pipe_ids
+    assert hdfs.definition.warehouse == "hdfs://lake/warehouse"
+    assert s3.definition.warehouse == "s3a://lake/warehouse"
+    found = [
+        s3.manifest.entities.definition_or_default(entity).tags["provider_type"]
+        for entity in ("raw.orders", "silver.orders", "gold.revenue")
+    ]
+    assert found == ["csv", "iceberg", "iceberg"]
+
+
+def test_all_are_dags_of_one_airflow(dags: Path) -> None:
+    found = sorted(load_dags(dags / "kindling_dags.py"))
+    assert found == ["orders_cloud", "orders_dev", "orders_prod"]
 
 
 def test_the_commands_of_the_page(dags: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +68,13 @@ def test_the_commands_of_the_page(dags: Path, capsys: pytest.CaptureFixture[str]
         capsys.readouterr().out
     )
     assert main(["settings", both[1], "gold.revenue"]) == 0
+    cloud = str(dags / "orders_cloud.kindling.yaml")
+    assert main(["settings", cloud, "gold.revenue"]) == 0
     assert "{{ conn.lake.password }}" not in capsys.readouterr().err
+    assert main(["diff", both[1], cloud]) == 0
+    changed = [line for line in capsys.readouterr().out.splitlines() if "->" in line]
+    assert changed
+    assert all("provider_type" in line or "provider.c" in line for line in changed), changed
 
 
 def test_the_table_of_a_catalog_compiles() -> None:

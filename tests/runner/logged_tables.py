@@ -26,6 +26,7 @@ __all__ = [
     "dies_at_every_step",
     "dying_at",
     "foreign_files",
+    "stands_against_an_older_attempt",
 ]
 
 DAILY = EntityMetadata(
@@ -38,8 +39,14 @@ class Killed(BaseException):
 
 
 @contextmanager
-def dying_at(step: int, *, after: bool) -> Iterator[None]:
-    """Let the driver die before, or after, one of the changes that it makes to storage."""
+def dying_at(step: int, *, after: bool, also: tuple[tuple[Any, str], ...] = ()) -> Iterator[None]:
+    """Let the driver die before, or after, one of the changes that it makes to storage.
+
+    Args:
+        step: the number of the change.
+        after: whether it is made.
+        also: methods of classes that count as changes.
+    """
     count = iter(range(1_000_000))
 
     def mortal(change: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,8 +62,9 @@ def dying_at(step: int, *, after: bool) -> Iterator[None]:
         return act
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("create_if_absent", "write_text", "move", "delete"):
-            patch.setattr(Storage, name, mortal(getattr(Storage, name)))
+        names = ("create_if_absent", "write_text", "move", "delete")
+        for kind, name in (*((Storage, name) for name in names), *also):
+            patch.setattr(kind, name, mortal(getattr(kind, name)))
         yield
 
 
@@ -89,9 +97,10 @@ class Table:
         day: int | None = None,
         instance: str = "i",
         attempt: str = "a",
+        **more: Any,
     ) -> Callable[[], None]:
         """Stage rows, and return what publishes them."""
-        write = Write(instance, attempt, mode, None if day is None else day_slice(day))
+        write = Write(instance, attempt, mode, None if day is None else day_slice(day), **more)
         provider = self.provider()
         staged = provider.stage(self.entity, self.frame(*rows), write)
         return lambda: provider.publish(self.entity, staged, write)
@@ -155,3 +164,31 @@ def dies_at_every_step(table: Table) -> None:
     assert not died
     assert [(1, 10), (2, 20)] in seen
     assert [(1, 10), (2, 22)] in seen[:-1]
+
+
+def stands_against_an_older_attempt(table: Table, mode: str, day: int | None) -> None:
+    """Let an attempt be held up when it asks whether it is wanted, while a later one publishes."""
+    table.write("overwrite", [(1, 10), (2, 20)], instance="before")()
+
+    def meanwhile() -> None:
+        table.write(mode, [(2, 2)], day=day, attempt="newer", order=8)()
+
+    with pytest.MonkeyPatch.context() as patch:  # the later one would clear the staged rows away
+        patch.setattr(Storage, "delete_attempts", lambda *_arguments: None)
+        asked: list[None] = []
+
+        def check() -> None:
+            asked.append(None)
+            if len(asked) == 1:
+                meanwhile()
+
+        older = table.write(mode, [(2, 1)], day=day, attempt="older", order=7, check=check)
+        with pytest.raises(EntityError, match="a later attempt of this task has published"):
+            older()
+    assert len(asked) == 1
+    expected = {
+        "append": [(1, 10), (2, 2), (2, 20)],
+        "overwrite": [(2, 2)],
+        "overwrite_interval": [(1, 10), (2, 2)],
+    }
+    assert table.rows() == expected[mode]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +17,7 @@ from kindling_airflow.runner.providers.contract import RULES, Case
 from kindling_airflow.runner.providers.interface import Published, Write
 from kindling_airflow.runner.providers.publishing import staging as staging_area
 from kindling_airflow.runner.providers.session_properties import check_jars
+from kindling_airflow.runner.providers.storage import Storage
 from kindling_airflow.tags.intervals import IntervalSlice
 
 Rows = list[tuple[Any, ...]]
@@ -25,9 +25,9 @@ Rows = list[tuple[Any, ...]]
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_contract(
-    rule: Callable[[Case], None], spark: Any, stored_in: dict[str, Any], tmp_path: Path
+    rule: Callable[[Case], None], spark: Any, stored_in: dict[str, Any], warehouse: str
 ) -> None:
-    rule(Case(spark, str(tmp_path / "ware 'house' ä"), stored_in))
+    rule(Case(spark, f"{warehouse} 'of' ä", stored_in))
 
 
 def day(n: int) -> date:
@@ -58,8 +58,7 @@ def stored(case: Case, entity: EntityMetadata) -> Rows:
 
 
 def staging(case: Case) -> list[str]:
-    folder = Path(case.warehouse) / "_kindling" / "staging" / case.entity_id
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    return Storage(case.spark).names(f"{case.warehouse}/_kindling/staging/{case.entity_id}")
 
 
 def day_run(

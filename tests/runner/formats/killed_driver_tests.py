@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,15 @@ from tests.runner.formats.format_tests import (
     stored,
     write_of,
 )
-from tests.runner.formats.sessions import session_for
+from tests.runner.formats.sessions import session_for, store_conf
 
 ROWS = 50
 FIRST_KILL, RUNS = 3, 25
 KILLS = int(os.environ.get("KINDLING_TEST_KILLS", "1"))  # each at a moment of its own
 
 
-def cases(spark: Any, kind: str, warehouse: str) -> tuple[Case, Case]:
+def cases(spark: Any, tags: Mapping[str, Any], warehouse: str) -> tuple[Case, Case]:
     """Return a table that is written slice by slice, and one that is appended to."""
-    tags = {"provider_type": kind}
     return Case(spark, warehouse, tags, "slices"), Case(spark, warehouse, tags, "appended")
 
 
@@ -58,17 +58,23 @@ def publish_run(tables: tuple[Case, Case], run: int, attempt: str) -> None:
     publish(appended, log, frame, write_of(run, "append", attempt))
 
 
-def child(kind: str, warehouse: str) -> None:
+def child(kinds: str, conf: dict[str, str], tags: dict[str, Any], warehouse: str) -> None:
     """Publish run after run, and tell of each."""
-    tables = cases(session_for(kind), kind, warehouse)
+    tables = cases(session_for(kinds, conf), tags, warehouse)
     for run in range(1, RUNS + 1):
         publish_run(tables, run, "first")
         print(f"run {run}", flush=True)
 
 
-def killed(kind: str, warehouse: str, seconds: float) -> int:
+def killed(spark: Any, tags: dict[str, Any], warehouse: str, seconds: float) -> int:
     """Run the child and kill it a while after it has told of a few runs; return the last one."""
-    code = f"from {__name__} import child; child({kind!r}, {warehouse!r})"
+    catalog = f"spark.sql.catalog.{tags.get('provider.catalog')}"
+    found = {
+        k: v for k, v in spark.conf.getAll.items() if k == catalog or k.startswith(catalog + ".")
+    }
+    conf = {**store_conf(), **found}
+    arguments = f"{os.environ['KINDLING_TEST_FORMAT']!r}, {conf!r}, {tags!r}, {warehouse!r}"
+    code = f"from {__name__} import child; child({arguments})"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     process = subprocess.Popen(
         [sys.executable, "-c", code],
@@ -95,13 +101,12 @@ def killed(kind: str, warehouse: str, seconds: float) -> int:
 
 @pytest.mark.parametrize("moment", range(KILLS))
 def test_a_killed_driver_loses_nothing_and_its_retry_doubles_nothing(
-    spark: Any, kind: str, tmp_path: Path, moment: int
+    spark: Any, stored_in: dict[str, Any], warehouse: str, moment: int
 ) -> None:
-    warehouse = str(tmp_path / "ware house")
-    seconds = random.Random(f"{kind}{moment}").uniform(0, 2.0)
-    last = killed(kind, warehouse, seconds)
+    seconds = random.Random(f"{stored_in['provider_type']}{moment}").uniform(0, 2.0)
+    last = killed(spark, stored_in, warehouse, seconds)
     assert FIRST_KILL <= last < RUNS
-    tables = cases(spark, kind, warehouse)
+    tables = cases(spark, stored_in, warehouse)
     told = [row for run in range(1, last + 1) for row in rows_of(run)]
     for case, entity in zip(tables, entities(*tables), strict=True):
         found = stored(case, entity)

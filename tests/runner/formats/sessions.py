@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +14,7 @@ from kindling_airflow.runner.providers.session_properties import settings_for
 from kindling_airflow.runner.providers.tables.catalogs import catalog_settings
 from tests.runner.jars import format_jars
 
-__all__ = ["catalog_conf", "session_for"]
+__all__ = ["catalog_conf", "session_for", "store_conf"]
 
 # Hadoop starts a process for each file whose rights it sets on a local disk; a copied address space
 # is most of what that costs.
@@ -58,6 +60,11 @@ def catalog_conf(name: str, address: str, warehouse: str) -> dict[str, str]:
     entity = EntityMetadata("any", tags=_in_catalog(name))
     environment = {variable_name("catalog"): connection.dumps()}
     return catalog_settings([entity], environment, warehouse, lambda _key: None)
+
+
+def store_conf() -> dict[str, str]:
+    """Return the properties with which a session reaches the store that is tested."""
+    return dict(json.loads(os.environ.get("KINDLING_TEST_CONF", "{}")))
 
 
 def _in_catalog(name: str) -> dict[str, str]:

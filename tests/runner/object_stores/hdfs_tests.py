@@ -14,7 +14,12 @@ from kindling_airflow.runner.providers.interface import ProviderContext
 from kindling_airflow.runner.providers.place_check import check_checkpoint, check_place
 from kindling_airflow.runner.providers.publishing.publish_log import PublishLog
 from kindling_airflow.runner.providers.storage import Storage
-from tests.runner.logged_tables import Table, at_once, dies_at_every_step
+from tests.runner.logged_tables import (
+    Table,
+    at_once,
+    dies_at_every_step,
+    stands_against_an_older_attempt,
+)
 
 
 @pytest.fixture
@@ -77,6 +82,13 @@ def test_one_day_twice_at_once_is_one_of_the_results(table: Table) -> None:
         ]
         assert at_once(*publishes) == []
         assert table.rows() in [[(1, k), (1, k), (2, 0)] for k in range(2)]
+
+
+@pytest.mark.parametrize(("mode", "day"), [("append", None), ("overwrite_interval", 2)])
+def test_an_attempt_that_was_held_up_does_not_follow_a_later_one(
+    table: Table, mode: str, day: int | None
+) -> None:
+    stands_against_an_older_attempt(table, mode, day)
 
 
 def test_days_at_once_are_all_kept(table: Table) -> None:

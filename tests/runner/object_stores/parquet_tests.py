@@ -19,7 +19,13 @@ from kindling_airflow.runner.providers.interface import ProviderContext
 from kindling_airflow.runner.providers.place_check import check_place
 from kindling_airflow.runner.providers.storage import Storage
 from tests.runner.conftest import Project
-from tests.runner.logged_tables import Table, at_once, dies_at_every_step, foreign_files
+from tests.runner.logged_tables import (
+    Table,
+    at_once,
+    dies_at_every_step,
+    foreign_files,
+    stands_against_an_older_attempt,
+)
 from tests.runner.object_stores.conftest import Store
 from tests.runner.test_intervals import APPEND, day, published
 
@@ -43,6 +49,15 @@ def test_a_driver_may_write_it_here(table: Table) -> None:
 
 def test_a_driver_that_dies_at_any_step_leaves_one_of_the_two_tables(table: Table) -> None:
     dies_at_every_step(table)
+
+
+@pytest.mark.parametrize(
+    ("mode", "day"), [("append", None), ("overwrite", None), ("overwrite_interval", 2)]
+)
+def test_an_attempt_that_was_held_up_does_not_follow_a_later_one(
+    table: Table, mode: str, day: int | None
+) -> None:
+    stands_against_an_older_attempt(table, mode, day)
 
 
 def test_days_at_once_make_the_table_that_days_in_order_make(table: Table) -> None:
@@ -149,7 +164,10 @@ def test_runs_of_a_project_go_through_the_log(s3_project: Project, lake: str) ->
 CHILD = """
 import json, sys
 from tests.runner.object_stores.sessions import session_of
-from tests.runner.logged_tables import Table
+from tests.runner.logged_tables import (
+    Table,
+    stands_against_an_older_attempt,
+)
 settings, warehouse, driver, runs = sys.argv[1:]
 table = Table(session_of(json.loads(settings)), warehouse)
 for n in range(1, int(runs) + 1):

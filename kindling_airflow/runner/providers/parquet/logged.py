@@ -110,14 +110,20 @@ class LoggedTable:
     def publish(self, staged: Staged, write: Write, lies_in: LiesIn) -> None:
         """Let the next entry of the log have what was staged.
 
+        The entry stands on the one before it. That one is looked at, then the attempt asks whether
+        it is still wanted; and of a task, no attempt follows a later one.
+
         Raises:
-            EntityError: the table's columns have changed meanwhile, or another run has taken in the
-                same rows.
+            EntityError: the table's columns have changed meanwhile, another run has taken in the
+                same rows, or a later attempt of the task has published.
         """
         files = self.log.staged(staged.path.rstrip("/").rpartition("/")[2])
         schema = self._storage.read_text(f"{staged.path}/{SIDECAR}")
 
         def plan(before: TableState) -> TableState:
+            where = f"entity {self._entity.entityid!r}"
+            fences = before.fences.passed(where, write.instance, write.order)
+            write.check()
             if write.replaces_all:
                 after = replace(before.replaced(files, lambda _name: True), groups={})
             else:
@@ -133,7 +139,8 @@ class LoggedTable:
                 else:
                     after = before.replaced(files, lambda name: lies_in(values_of(name)) is True)
             keeps = before.number and not write.replaces_all
-            return replace(after, attempt=write.attempt, schema=before.schema if keeps else schema)
+            kept = before.schema if keeps else schema
+            return replace(after, attempt=write.attempt, schema=kept, fences=fences)
 
         self.log.commit(plan)
 

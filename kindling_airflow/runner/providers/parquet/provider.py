@@ -206,6 +206,7 @@ class ParquetProvider:
             return
 
         def plan() -> Commit:
+            write.check()
             put_back(self._storage, location)
             sidecar = self._new_sidecar(entity, table, staged.path, write)
             if write.mode == "append":
@@ -221,7 +222,7 @@ class ParquetProvider:
                 staged.path, write.attempt, sidecar, _lies_in(write.slice, staged.frame.schema)
             )
 
-        log.commit(plan)
+        log.commit(plan, instance=write.instance, order=write.order)
 
     def make_ready(self, entity: EntityMetadata) -> None:
         """Create a table that does not exist yet, without rows, from its declared schema.

@@ -20,10 +20,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Protocol, TypeVar
 
 from kindling_airflow.errors import EntityError
+from kindling_airflow.runner.providers.publishing.fence import NO_FENCES, Fences
 
 SIDECAR = "_kindling.json"
 
@@ -80,6 +81,7 @@ class Commit:
         removes: files of the table that they replace.
         sidecar: the table's new sidecar; None if it stays.
         group: a file beside the table that belongs to the publish, and its text; or None.
+        fences: which attempt of each task instance has published last.
     """
 
     attempt: str
@@ -88,10 +90,12 @@ class Commit:
     removes: tuple[str, ...] = ()
     sidecar: str | None = None
     group: tuple[str, str] | None = None
+    fences: Fences = NO_FENCES
 
     def dumps(self) -> str:
         """Return the entry's text."""
-        return json.dumps(asdict(self), sort_keys=True)
+        document = {field.name: getattr(self, field.name) for field in fields(self)}
+        return json.dumps({**document, "fences": self.fences.to_json()}, sort_keys=True)
 
     @classmethod
     def loads(cls, text: str) -> Commit:
@@ -106,6 +110,7 @@ class Commit:
             group=None
             if document["group"] is None
             else (document["group"][0], document["group"][1]),
+            fences=Fences.from_json(document.get("fences", [])),
         )
 
 
@@ -180,18 +185,27 @@ class PublishLog:
                 return found
         raise EntityError(f"table {self._table!r} keeps changing; retry")
 
-    def commit(self, plan: Callable[[], Commit]) -> None:
+    def commit(self, plan: Callable[[], Commit], *, instance: str = "", order: int = 0) -> None:
         """Decide a publish and carry it out.
 
         If a file cannot be moved into the table, those that were are taken out again, and the table
         is as it was.
 
+        Args:
+            plan: returns what to do; is called again if another driver was faster.
+            instance: the task instance of the attempt that publishes.
+            order: of the attempt.
+
         Raises:
-            EntityError: the file system refused, or other drivers publish all the time.
+            EntityError: the file system refused, other drivers publish all the time, or a later
+                attempt of the task instance has published.
         """
+        where = f"table {self._table!r}"
         for _ in range(_TRIES):
-            number = self.settled() + 1
-            commit = plan()
+            last = self.settled()
+            before = self._read(last).fences if last else NO_FENCES
+            fences = before.passed(where, instance, order)
+            number, commit = last + 1, replace(plan(), fences=fences)
             if self._decide(number, commit):
                 break
         else:

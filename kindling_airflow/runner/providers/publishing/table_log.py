@@ -30,6 +30,7 @@ from typing import Any, Protocol
 
 from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.errors import EntityError
+from kindling_airflow.runner.providers.publishing.fence import NO_FENCES, Fences
 from kindling_airflow.runner.providers.publishing.hidden_names import has_hidden_part
 from kindling_airflow.runner.providers.publishing.sliced_table import (
     Group,
@@ -90,6 +91,7 @@ class TableState:
         groups: with appended files, by task instance: what each run has added.
         removed: files that are no longer in it but not deleted yet, and the publish that has
             removed each.
+        fences: which attempt of each task instance has published last.
     """
 
     number: int = 0
@@ -100,6 +102,7 @@ class TableState:
     removed: tuple[tuple[str, int], ...] = ()
     entry: str = ""
     parent: str = ""
+    fences: Fences = NO_FENCES
 
     def dumps(self) -> str:
         """Return the entry's text; paths are beneath the table, so that any tool can use them."""
@@ -110,6 +113,7 @@ class TableState:
             "attempt": self.attempt,
             "entry": self.entry,
             "parent": self.parent,
+            "fences": self.fences.to_json(),
             "files": [f"{DATA}/{name}" for name in self.files],
             "groups": groups,
             "removed": [[name, number] for name, number in self.removed],
@@ -132,6 +136,7 @@ class TableState:
             removed=tuple((name, number) for name, number in document["removed"]),
             entry=document["entry"],
             parent=document["parent"],
+            fences=Fences.from_json(document.get("fences", [])),
         )
 
     def replaced(self, files: Sequence[str], lies_in: Callable[[str], bool]) -> TableState:

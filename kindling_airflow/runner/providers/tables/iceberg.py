@@ -3,11 +3,14 @@
 | write mode | commit | stands on | if retried |
 |---|---|---|---|
 | overwrite | overwrite of all rows | the snapshot looked at | the same rows again |
-| the same, other columns | a new table | nothing | the same rows again |
+| the same, other columns | a new table | the metadata¹ | the same rows again |
 | overwrite_interval | overwrite of the slice, by whole files | the slice | the same rows again |
 | the same, mixed files | MERGE on a branch, as below | the snapshot | the same rows again |
 | append | append on a branch, taken over | no append of the same run | not done |
 | merge | MERGE on a branch, which becomes the table | the snapshot | the same rows again |
+
+¹ In catalogs that keep a pointer to it: see
+:mod:`kindling_airflow.runner.providers.tables.iceberg_replace`. In others on nothing.
 
 A commit looks at the table, asks whether its attempt is still wanted, and then fails by a conflict
 if what it stands on has changed: so a driver that was held up between question and commit does not
@@ -56,6 +59,7 @@ from kindling_airflow.runner.providers.publishing.staging import (
 from kindling_airflow.runner.providers.session_properties import check_jars, check_settings
 from kindling_airflow.runner.providers.stream_writer import stream_writer
 from kindling_airflow.runner.providers.tables.catalogs import CATALOG_CLASS
+from kindling_airflow.runner.providers.tables.iceberg_replace import can_replace, replace_table
 from kindling_airflow.runner.providers.tables.logged_table import LoggedTableProvider
 from kindling_airflow.runner.schema.differences import quoted, sql_type
 from kindling_airflow.tags.names import CATALOG_TAG
@@ -150,15 +154,11 @@ class IcebergProvider(LoggedTableProvider):
 
     def _write(self, entity: EntityMetadata, rows: DataFrame, write: Write) -> None:
         name, parts = self._name(entity), entity.partition_columns
-        writer = rows.writeTo(name).using("iceberg").options(**self._context.options_of(entity))
-        writer = writer.option(f"snapshot-property.{_RUN}", write.instance)
-        partitioned = writer
-        if parts:
-            partitioned = writer.partitionedBy(*map(_partition, parts))
+        writer = self._writer(entity, rows, write, name)
         if not self.exists(entity):
             self._make_namespace(entity)
             write.check()
-            partitioned.create()
+            _partitioned(writer, parts).create()
             return
         stored = self.read(entity).schema
         if write.replaces_all:
@@ -166,8 +166,7 @@ class IcebergProvider(LoggedTableProvider):
             if same and (not parts or self._partitions(name) == parts):
                 self._standing_on(name, writer, write).overwrite(F.lit(True))
             else:
-                write.check()
-                partitioned.createOrReplace()
+                self._become_another(entity, rows, write, name)
             return
         check_columns(entity, stored, rows.schema)
         self._add_columns(entity, rows)
@@ -180,6 +179,26 @@ class IcebergProvider(LoggedTableProvider):
         else:
             kind = rows.schema[write.slice.column].dataType.simpleString()
             self._replace(name, rows, writer, write, write.slice.condition(kind))
+
+    def _writer(self, entity: EntityMetadata, rows: DataFrame, write: Write, name: str) -> Any:
+        writer = rows.writeTo(name).using("iceberg").options(**self._context.options_of(entity))
+        return writer.option(f"snapshot-property.{_RUN}", write.instance)
+
+    def _become_another(
+        self, entity: EntityMetadata, rows: DataFrame, write: Write, name: str
+    ) -> None:
+        """Replace the table by one with other columns or partitions."""
+
+        def create(place: str) -> None:
+            writer = self._writer(entity, rows, write, place)
+            _partitioned(writer, entity.partition_columns).createOrReplace()
+
+        table = self._table(name)
+        if is_named(entity) and can_replace(table):
+            replace_table(self._spark, tuple(table_name_of(entity)), table, write, create)
+        else:
+            write.check()
+            create(name)
 
     def _standing_on(self, name: str, writer: Any, write: Write) -> Any:
         """Return a writer whose overwrite conflicts with what changes the same rows from now on."""
@@ -386,6 +405,10 @@ def _is_of_database(java: Any) -> bool:
 def _name_of(write: Write) -> str:
     """Return the name under which Iceberg lets in an append once."""
     return f"kindling-{write.instance}"
+
+
+def _partitioned(writer: Any, columns: tuple[str, ...]) -> Any:
+    return writer.partitionedBy(*map(_partition, columns)) if columns else writer
 
 
 def _partition(name: str) -> Column:

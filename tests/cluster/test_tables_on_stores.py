@@ -1,0 +1,107 @@
+"""What is guaranteed of Delta and Iceberg on one disk holds with their files on S3 and on HDFS.
+
+Iceberg is in a catalog on PostgreSQL; Delta on S3 has a log store that is safe for several drivers.
+Each test runs the tests of the format in a process whose Spark has the store: a driver that is
+killed, or dies between its commit and the end; two writers; readers; retries.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from demo.services import Hadoop, Postgres, S3Server
+from tests.cluster.log_stores import delta_on_s3
+
+pytestmark = [pytest.mark.system, pytest.mark.cluster]
+
+ROOT = Path(__file__).resolve().parents[2]
+FORMATS = ROOT / "tests" / "runner" / "formats"
+FILES = ("format_tests.py", "fence_tests.py", "reader_tests.py", "killed_driver_tests.py")
+CELLS = " or ".join(
+    (
+        "contract",
+        "side_by_side",
+        "twice_at_once",
+        "however_often",
+        "dead_attempt",
+        "any_step",
+        "held_up",
+        "newer",
+        "looked_at_again",
+        "not_wanted",
+        "changes_nothing",
+        "readers",
+        "reader",
+        "killed_driver",
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a database for catalogs."""
+    with Postgres(tmp_path_factory.mktemp("postgres") / "data") as database:
+        database.create_database("lake")
+        yield f"{database.jdbc_url('lake')}?user={database.user}"
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server with a bucket ``lake``."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        server.create_bucket("lake")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hadoop]:
+    """A NameNode and a DataNode."""
+    with Hadoop(tmp_path_factory.mktemp("hadoop"), yarn=False) as running:
+        yield running
+
+
+def assert_holds(kind: str, root: str, conf: Mapping[str, str], **variables: str) -> None:
+    """Run the tests of a format whose tables are beneath a root."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
+    ran = subprocess.run(
+        [*command, "-k", CELLS, *(str(FORMATS / name) for name in FILES)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={
+            **os.environ,
+            **variables,
+            "KINDLING_TEST_FORMAT": kind,
+            "KINDLING_TEST_ROOT": root,
+            "KINDLING_TEST_CONF": json.dumps(dict(conf)),
+        },
+    )
+    assert ran.returncode == 0, ran.stdout[-20_000:]
+    print(ran.stdout.splitlines()[-1])
+
+
+def test_iceberg_in_a_catalog_with_files_on_s3(address: str, s3: S3Server) -> None:
+    conf = s3.spark_settings()
+    assert_holds("iceberg+postgresql", "s3a://lake", conf, KINDLING_TEST_CATALOG=address)
+
+
+def test_iceberg_in_a_catalog_with_files_on_hdfs(address: str, hdfs: Hadoop) -> None:
+    conf = hdfs.client_settings()
+    assert_holds("iceberg+postgresql", hdfs.url, conf, KINDLING_TEST_CATALOG=address)
+
+
+def test_delta_on_s3_with_a_safe_log_store(s3: S3Server, tmp_path: Path) -> None:
+    assert_holds("delta", "s3a://lake", {**s3.spark_settings(), **delta_on_s3(tmp_path)})
+
+
+def test_delta_on_hdfs(hdfs: Hadoop) -> None:
+    assert_holds("delta", f"{hdfs.url}/delta", hdfs.client_settings())
