@@ -338,7 +338,8 @@ class KindlingPipeOperator(SubmittingOperator):
         report = self._report
         if report is None or report.attempt_key != request.attempt_key:
             raise self._without_report(report, driver_error) from None
-        self.forget_driver(context)
+        if self._shared is None or self._ti.try_number > 1:  # else there was no other driver
+            self.forget_driver(context)
         report = with_missing_judged(report, partial(writer_end, self._ti, self.pipe_id))
         document = report.to_json()
         if self.plan_drift:
