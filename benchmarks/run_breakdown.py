@@ -1,6 +1,6 @@
 """Where the seconds of a run went: starting the first driver, Spark's work, Airflow's.
 
-    |- until the first pipe is at work -|- slots: driver | task | idle -|- until the run has ended -|
+    |- until a pipe is at work -|- slots: driver | task | idle -|- until the run has ended -|
 
 The middle is shared out over the slots of the pool: what the pipes' drivers reported, the rest of
 their tasks, and slots that waited for the scheduler, the executor or other pipes.
@@ -37,7 +37,7 @@ def run_breakdown(
     driver = sum(driver_seconds.values())
     tasks = sum(_time(i["end_date"]) - max(_time(i["start_date"]), at_work) for i in instances)
     return {
-        "until the first pipe is at work": at_work - began,
+        "until a pipe is at work": at_work - began,
         "drivers, per slot": driver / slots,
         "the rest of the tasks, per slot": (tasks - driver) / slots,
         "idle slots": last - at_work - tasks / slots,

@@ -23,4 +23,5 @@ def options_of(definition: Definition, closing: Closing = Closing.AS_NEEDED) -> 
         lifetime=definition.lifetime,
         duration_seconds=definition.duration,
         session_pool=definition.session_pool,
+        memory_budget=definition.memory_budget,
     )

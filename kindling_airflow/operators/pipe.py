@@ -430,8 +430,21 @@ class KindlingPipeOperator(SubmittingOperator):
         self.link_urls = {name: url for name, url in urls.items() if url}
 
     def _request(self, context: Context) -> RunRequest:
-        ti = context["ti"]
         start, end = run_interval(context, self.on_missing_interval) or (None, None)
+        return dataclasses.replace(
+            self._bare_request(context),
+            attempt_order=_order_of(context["ti"]),
+            interval_start=_iso(start),
+            interval_end=_iso(end),
+            on_missing_interval=self.on_missing_interval,
+            parameters=run_parameters(context),
+            code_digest=self.code.digest,
+            code_drift=self.code_drift,
+        )
+
+    def _bare_request(self, context: Context) -> RunRequest:
+        """Return a request of this task, without what the pipe is to be run for."""
+        ti = context["ti"]
         return RunRequest(
             attempt_key=uuid.uuid4().hex,
             pipe_id=self.pipe_id,
@@ -443,16 +456,9 @@ class KindlingPipeOperator(SubmittingOperator):
             run_id=ti.run_id,
             task_id=_task_of(ti),
             try_number=ti.try_number,
-            attempt_order=_order_of(ti),
-            interval_start=_iso(start),
-            interval_end=_iso(end),
-            on_missing_interval=self.on_missing_interval,
             settings=self._settings,
-            parameters=run_parameters(context),
             package=self._package_digest if self._package is not None else "",
-            code_digest=self.code.digest,
             code_roots=self.code.roots,
-            code_drift=self.code_drift,
         )
 
     def _get_hook(self) -> DriverHook:

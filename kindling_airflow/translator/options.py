@@ -62,6 +62,8 @@ class TranslateOptions:
             ``available_now``; None: ``continuous``, where there are any.
         duration_seconds: how long a bounded run's streams live.
         session_pool: where the tasks of shared sessions take a slot each.
+        memory_budget: the bytes that each shared session has for entities that several of its
+            pipes read; None: no limit.
 
     Raises:
         TranslationError: a value is not of its type or out of range; lists every problem.
@@ -81,6 +83,7 @@ class TranslateOptions:
     lifetime: Lifetime | None = None
     duration_seconds: float | None = None
     session_pool: str = DEFAULT_POOL
+    memory_budget: int | None = None
 
     def __post_init__(self) -> None:
         problems = [*id_problems("dag_id", self.dag_id), *id_problems("pool", self.pool)]

@@ -76,10 +76,11 @@ class ProviderContext:
     @property
     def storage(self) -> Storage:
         """The files, through Hadoop's file systems; one object, which knows them."""
-        if self._storage is None:
-            object.__setattr__(self, "_storage", Storage(self.spark))
-        assert self._storage is not None
-        return self._storage
+        found = self._storage
+        if found is None:
+            found = Storage(self.spark)
+            object.__setattr__(self, "_storage", found)
+        return found
 
     def location_of(self, entity: EntityMetadata) -> str:
         """Return where an entity lies: its ``provider.path``, else its id, in the warehouse.
