@@ -264,6 +264,7 @@ def test_the_run_is_deleted_while_it_runs(losses: Losses) -> None:
     losses.want(run, "hold")
     losses.trigger("losses", run)
     first = losses.begun(run, "hold")
+    losses.wait_for("losses", run, after="success")  # a killed driver may leave what it staged
     before = losses.rows(losses.warehouse / "hold")
     path = f"/dags/losses/dagRuns/{run}"
     losses.airflow.api._call("PATCH", path, {"state": "failed"})

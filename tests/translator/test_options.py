@@ -33,6 +33,7 @@ def test_only_the_ids_are_indispensable() -> None:
         "lifetime": None,
         "duration_seconds": None,
         "session_pool": "default_pool",
+        "memory_budget": None,
     }
 
 
