@@ -5,7 +5,7 @@ task. Airflow's own modules are imported before that; the Spark provider and thi
 imported by each child again, which is most of what the parse for a task costs.
 
 Airflow calls ``on_starting`` while it makes the job, which does not have its type yet; the command
-that the process was started with tells which one it is.
+that the process was started with says which one it is.
 """
 
 from __future__ import annotations
