@@ -53,9 +53,6 @@ def job_type_of(component: Any, command: Sequence[str]) -> str | None:
     Args:
         component: what ``on_starting`` is called with.
         command: the process's arguments.
-
-    >>> job_type_of(None, ["/usr/bin/airflow", "scheduler", "--skip-serve-logs"])
-    'SchedulerJob'
     """
     known: str | None = getattr(component, "job_type", None)
     return known or (_COMMANDS.get(command[1]) if len(command) > 1 else None)
