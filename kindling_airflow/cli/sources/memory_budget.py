@@ -29,9 +29,14 @@ def read_budget(text: str) -> int:
         ) from error
 
 
-def recommends(plan: ExecutionPlan) -> bool:
-    """Return whether a plan's strategy recommends what to cache; streams share no cache."""
-    return _COUNTED in plan.metadata
+def within_budget(plan: ExecutionPlan, budget: int | None) -> ExecutionPlan:
+    """Return a plan with the recommendations for the budget of a definition, if it sets one.
+
+    A plan whose strategy does not recommend caching stays as it is: streams share no cache.
+    """
+    if budget is None or _COUNTED not in plan.metadata:
+        return plan
+    return with_budget(plan, budget)
 
 
 def with_budget(plan: ExecutionPlan, budget: int) -> ExecutionPlan:
@@ -40,7 +45,7 @@ def with_budget(plan: ExecutionPlan, budget: int) -> ExecutionPlan:
     Raises:
         WrongCallError: its strategy does not recommend caching.
     """
-    if not recommends(plan):
+    if _COUNTED not in plan.metadata:  # streams share no cache
         raise WrongCallError(
             f"--memory-budget: strategy {plan.strategy!r} does not recommend what to cache"
         )

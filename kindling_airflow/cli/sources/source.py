@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kindling_airflow.cli.sources.memory_budget import read_budget, recommends, with_budget
+from kindling_airflow.cli.sources.memory_budget import read_budget, with_budget
 from kindling_airflow.cli.stdout import printed_to_stderr
 from kindling_airflow.common.gc_pause import collector_paused
 from kindling_airflow.common.wording import first_of
@@ -113,8 +113,6 @@ def read_source(
         from kindling_airflow.cli.sources.full_checks import check_in_full
 
         check_in_full(source.plan, None if source.project is None else source.project.manifest)
-    if budget is None and source.definition is not None and recommends(source.plan):
-        budget = source.definition.memory_budget
     return source if budget is None else replace(source, plan=with_budget(source.plan, budget))
 
 
