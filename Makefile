@@ -3,7 +3,7 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help env demo demo-streams cluster-demo test extended cluster quick system one lowest lint fmt docs dist \
+.PHONY: help env demo demo-session demo-streams cluster-demo test extended cluster quick system one lowest lint fmt docs dist \
 	bench soak lock screenshots ui-at-size clean
 
 # With the Java that bootstrap found.
@@ -30,6 +30,9 @@ env: ## create or refresh the environment from the lock file
 
 demo: env ## run the flights pipeline on a real Airflow and keep its UI running (DEMO_ONCE=1: end)
 	@$(RUN) $(PY) -m demo.flights
+
+demo-session: env ## run the flights pipeline with a driver for each pipe, then with one (DEMO_ONCE=1: end)
+	@$(RUN) $(PY) -m demo.session
 
 demo-streams: env ## run the streams sample on a real Airflow until Ctrl-C (DEMO_ONCE=1: end)
 	@$(RUN) $(PY) -m demo.streams

@@ -12,7 +12,10 @@ from importlib import import_module
 from rich.console import Console
 
 BENCHMARKS = ("planning", "compiling", "worker_parse", "dag_size", "makespan")
-ON_A_SCHEDULER = ("overhead", "shared_session", "stream_startup", "on_postgresql")
+ON_A_SCHEDULER = (
+    *("overhead", "shared_session", "shared_session_flights", "shared_session_heavy"),
+    *("stream_startup", "on_postgresql"),
+)
 WITH_SERVERS = ("publish_on_s3",)
 
 

@@ -8,6 +8,9 @@ Five pipes on each of six levels, a few thousand rows each, in a pool of two. In
     empty     the same edges with tasks that return at once: Airflow's own cost
     by hand   one application that runs the same 30 functions one by one, outside of Airflow
 
+Of each run on Airflow it prints where the seconds went. Airflow has as many workers as by default
+(32): a worker of the local executor stays busy for up to five seconds after its task has ended.
+
 KINDLING_SESSION_ROUNDS sets the rounds (3); KINDLING_SESSION_ONLY names the kinds to run.
 """
 
@@ -28,6 +31,7 @@ from rich.console import Console
 
 from benchmarks.by_hand_start import PROFILES, same_start
 from benchmarks.overhead import seconds_of_run
+from benchmarks.run_breakdown import run_breakdown
 from demo.local_airflow import LocalAirflow
 from kindling_airflow.cli.warming import warm_archive
 from kindling_airflow.definitions.compiled_dag import write_compiled
@@ -40,6 +44,8 @@ __all__ = ["run"]
 ROUNDS = int(os.environ.get("KINDLING_SESSION_ROUNDS", "3"))
 KINDS = ("session", "drivers", "stock", "empty", "by hand")
 LEVELS, WIDTH = 6, 5
+SLOTS = 2
+WORKERS = 32
 LEAST_AGAINST_DRIVERS, LEAST_AGAINST_STOCK = 4.0, 7.0
 
 PIPES = '''\
@@ -163,12 +169,16 @@ def run(console: Console) -> None:
 def _measure(place: Path, kinds: tuple[str, ...], console: Console) -> dict[str, list[float]]:
     dags = place / "dags"
     airflow = LocalAirflow(
-        place / "airflow", dags_folder=dags, warehouse=place / "session", profile=PROFILES
+        place / "airflow",
+        dags_folder=dags,
+        warehouse=place / "session",
+        profile=PROFILES,
+        parallelism=WORKERS,
     )
     _write_dags(dags, place)
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
     with airflow:
-        airflow.api.create_pool("small", 2)
+        airflow.api.create_pool("small", SLOTS)
         for kind in kinds:
             if kind != "by hand":
                 airflow.api.wait_for_dag(kind)
@@ -183,7 +193,22 @@ def _measure(place: Path, kinds: tuple[str, ...], console: Console) -> dict[str,
                 )
                 seconds[kind].append(took)
                 console.print(f"  round {round_}: {kind:<8} {took:6.1f} s")
+                if kind != "by hand":
+                    _print_parts(airflow, kind, f"round-{round_}", console)
     return seconds
+
+
+def _print_parts(airflow: LocalAirflow, dag_id: str, run_id: str, console: Console) -> None:
+    api = airflow.api
+    pipes = [
+        i for i in api.task_instances(dag_id, run_id) if not i["task_id"].startswith("kindling_")
+    ]
+    reports = {
+        i["task_id"]: api.xcom(dag_id, run_id, i["task_id"], "kindling_report") for i in pipes
+    }
+    drivers = {task: float(r["duration_seconds"]) for task, r in reports.items() if r is not None}
+    parts = run_breakdown(api.run(dag_id, run_id), pipes, drivers, SLOTS)
+    console.print("    " + "; ".join(f"{name} {value:.1f}" for name, value in parts.items()))
 
 
 def _write_dags(dags: Path, place: Path) -> None:

@@ -99,13 +99,13 @@ def prepare(
     return airflow
 
 
-def run_flights(console: Console, airflow: LocalAirflow) -> tuple[str, str]:
+def run_flights(console: Console, airflow: LocalAirflow, dag_id: str = DAG_ID) -> tuple[str, str]:
     """Run the DAG on a started Airflow and watch it; return the run's id and its final state."""
     console.print(f"Airflow is up: [bold]{airflow.url}[/bold]", highlight=False)
-    airflow.api.wait_for_dag(DAG_ID)
-    airflow.api.unpause(DAG_ID)
-    run_id = airflow.api.trigger(DAG_ID)
-    return run_id, _watch(console, airflow, run_id)
+    airflow.api.wait_for_dag(dag_id)
+    airflow.api.unpause(dag_id)
+    run_id = airflow.api.trigger(dag_id)
+    return run_id, _watch(console, airflow, run_id, dag_id)
 
 
 def _clear(warehouse: Path) -> None:
@@ -139,7 +139,7 @@ def land(console: Console, project: Path, warehouse: Path) -> None:
         raise KindlingAirflowError(f"the data could not be loaded:\n{done.stderr.strip()}")
 
 
-def _watch(console: Console, airflow: LocalAirflow, run_id: str) -> str:
+def _watch(console: Console, airflow: LocalAirflow, run_id: str, dag_id: str) -> str:
     """Show the run's progress until it ends; return its state."""
     columns = (
         TextColumn("{task.description}"),
@@ -166,19 +166,21 @@ def _watch(console: Console, airflow: LocalAirflow, run_id: str) -> str:
             done = sum(1 for i in instances if i["state"] in _DONE)
             progress.update(bar, total=len(instances), completed=done, running=", ".join(running))
 
-        return airflow.api.wait_for_run(DAG_ID, run_id, on_look=look)
+        return airflow.api.wait_for_run(dag_id, run_id, on_look=look)
 
 
-def show_summary(console: Console, airflow: LocalAirflow, run_id: str, state: str) -> None:
+def show_summary(
+    console: Console, airflow: LocalAirflow, run_id: str, state: str, dag_id: str = DAG_ID
+) -> None:
     """Print the tasks of a run: state, tries, rows, times."""
     table = Table(title=f"Run {run_id}: {state}", title_justify="left")
     for column in ("pipe", "state"):
         table.add_column(column)
     for column in ("tries", "rows read", "rows written", "driver s", "task s"):
         table.add_column(column, justify="right")
-    instances = airflow.api.task_instances(DAG_ID, run_id)
+    instances = airflow.api.task_instances(dag_id, run_id)
     for instance in sorted(instances, key=lambda i: (str(i["start_date"]), i["task_id"])):
-        report = airflow.api.xcom(DAG_ID, run_id, instance["task_id"], "kindling_report") or {}
+        report = airflow.api.xcom(dag_id, run_id, instance["task_id"], "kindling_report") or {}
         table.add_row(
             instance["task_id"],
             str(instance["state"]),

@@ -22,6 +22,7 @@ from rich.console import Console
 from tables_picture import DAG_ID as TABLES
 from tables_picture import take_tables
 
+from demo import session as demo_session
 from demo import streams as demo_streams
 from demo.cluster import ClusterDemo
 from demo.flights import DAG_ID, prepare, run_flights
@@ -32,13 +33,20 @@ from kindling_airflow.errors import KindlingAirflowError
 PICTURED_TASK = "silver.flights"
 STREAMS = demo_streams.DAG_ID
 CLUSTER = "cluster"
+SESSION = demo_session.SESSION_DAG_ID
 
 
 def main() -> int:
     """Run the DAGs and take the pictures; return the exit status."""
     console = Console(width=None if sys.stdout.isatty() else 110)
-    chosen = sys.argv[1:] or [DAG_ID, STREAMS, TABLES]
-    makers = {DAG_ID: _flights, STREAMS: _streams, TABLES: _tables, CLUSTER: _cluster}
+    chosen = sys.argv[1:] or [DAG_ID, SESSION, STREAMS, TABLES]
+    makers = {
+        DAG_ID: _flights,
+        SESSION: _session,
+        STREAMS: _streams,
+        TABLES: _tables,
+        CLUSTER: _cluster,
+    }
     try:
         for dag_id in chosen:
             with interruptible(), tempfile.TemporaryDirectory(prefix="kindling-") as scratch:
@@ -60,6 +68,34 @@ def _flights(console: Console, place: Path) -> list[Path]:
         run_id, state = run_flights(console, airflow)
         _check_run(airflow, DAG_ID, run_id, state, "success")
         return _take(chromium, airflow, run_id)
+
+
+def _session(console: Console, place: Path) -> list[Path]:
+    chromium = find_chromium()
+    airflow = demo_session.prepare_both(console, ROOT / "dags", place / "own", PROFILES)
+    with airflow:
+        run_id, state = run_flights(console, airflow, SESSION)
+        _check_run(airflow, SESSION, run_id, state, "success")
+        return _take_session(chromium, airflow, run_id)
+
+
+def _take_session(chromium: str, airflow: LocalAirflow, run_id: str) -> list[Path]:
+    run = f"{airflow.url}/dags/{SESSION}/runs/{quote(run_id, safe='')}"
+    groups = groups_of(DAG_ID)
+    its_task = "document.body.innerText.includes('session run')"
+
+    with Browser(chromium, width=1400, height=900, scale=DETAIL) as page:
+        page.open(run, ui_settings(SESSION, "grid", groups, left=24))
+        page.wait_until(its_task)
+        page.wait_until("document.body.innerText.includes('Task Instances')")
+        grid = save_picture(page, "session-grid.png")
+
+    with Browser(chromium, width=1400, height=800, scale=DETAIL) as page:
+        page.open(run, ui_settings(SESSION, "gantt", groups, left=62))
+        page.wait_until(its_task)
+        gantt = save_picture(page, "session-gantt.png")
+
+    return [grid, gantt]
 
 
 def _streams(console: Console, place: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from kindling_airflow.common.amounts import bytes_of
 from kindling_airflow.common.immutable import EMPTY, freeze
 from kindling_airflow.common.shared_ids import DEFAULT_POOL
 from kindling_airflow.definitions.checks import meaning_problems
@@ -80,6 +81,7 @@ class Definition:
         durations: the file of the pipes' durations from which priorities follow, or None.
         pools: the slots of further pools.
         session_pool: the pool of the tasks of shared sessions.
+        memory_budget: the bytes for entities that several pipes of a session read, or None.
         task: the settings of every pipe's task, one layer of
             :class:`~kindling_airflow.translator.TaskSettings`.
         overrides: further layers, by pattern over the pipe ids.
@@ -125,6 +127,7 @@ class Definition:
     durations: Path | None = None
     pools: Mapping[str, int] = field(default_factory=lambda: EMPTY)
     session_pool: str = DEFAULT_POOL
+    memory_budget: int | None = None
     on_error: str = "skip_dependents"
     barrier: str = "none"
     group_by: str = "generation"
@@ -321,6 +324,7 @@ def _definition(
         "follows_inputs": schedule == ASSETS,
         "continuous": schedule == CONTINUOUS if "schedule" in keys else None,
         "duration": duration_of(keys.get("duration")),
+        "memory_budget": bytes_of(keys["memory_budget"]) if "memory_budget" in keys else None,
         "start_date": start_of(keys),
         "select": _listed(keys.get("select", ())),
         "exclude": _listed(keys.get("exclude", ())),

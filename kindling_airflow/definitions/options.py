@@ -26,4 +26,5 @@ def options_of(definition: Definition, closing: Closing = Closing.AS_NEEDED) -> 
         duration_seconds=definition.duration,
         session_pool=definition.session_pool,
         durations=EMPTY if definition.durations is None else read_durations(definition.durations),
+        memory_budget=definition.memory_budget,
     )

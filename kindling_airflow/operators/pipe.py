@@ -357,7 +357,8 @@ class KindlingPipeOperator(SubmittingOperator):
         report = self._report
         if report is None or report.attempt_key != request.attempt_key:
             raise self._without_report(report, driver_error) from None
-        self.forget_driver(context)
+        if self._shared is None or self._ti.try_number > 1:  # else there was no other driver
+            self.forget_driver(context)
         report = with_missing_judged(report, partial(writer_end, self._ti, self.pipe_id))
         document = report.to_json()
         document["extra"].pop("lineage", None)  # of no use in Airflow's database
@@ -451,8 +452,23 @@ class KindlingPipeOperator(SubmittingOperator):
         self.link_urls = {name: url for name, url in urls.items() if url}
 
     def _request(self, context: Context) -> RunRequest:
-        ti = context["ti"]
         start, end = run_interval(context, self.on_missing_interval) or (None, None)
+        return dataclasses.replace(
+            self._bare_request(context),
+            attempt_order=_order_of(context["ti"]),
+            interval_start=_iso(start),
+            interval_end=_iso(end),
+            on_missing_interval=self.on_missing_interval,
+            parameters=run_parameters(context),
+            code_digest=self.code.digest,
+            code_drift=self.code_drift,
+            lineage=lineage_is_wanted(),
+            usual=past_of(self._past),
+        )
+
+    def _bare_request(self, context: Context) -> RunRequest:
+        """Return a request of this task, without what the pipe is to be run for."""
+        ti = context["ti"]
         return RunRequest(
             attempt_key=uuid.uuid4().hex,
             pipe_id=self.pipe_id,
@@ -464,18 +480,9 @@ class KindlingPipeOperator(SubmittingOperator):
             run_id=ti.run_id,
             task_id=_task_of(ti),
             try_number=ti.try_number,
-            attempt_order=_order_of(ti),
-            interval_start=_iso(start),
-            interval_end=_iso(end),
-            on_missing_interval=self.on_missing_interval,
             settings=self._settings,
-            parameters=run_parameters(context),
             package=self._package_digest if self._package is not None else "",
-            code_digest=self.code.digest,
             code_roots=self.code.roots,
-            code_drift=self.code_drift,
-            lineage=lineage_is_wanted(),
-            usual=past_of(self._past),
         )
 
     def _get_hook(self) -> DriverHook:

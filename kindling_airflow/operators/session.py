@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import time
-import uuid
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import (
@@ -21,12 +22,13 @@ from kindling_airflow.common.wording import counted, first_of
 from kindling_airflow.errors import ReportError, SessionError
 from kindling_airflow.operators.driver.driver_output import DriverOutput
 from kindling_airflow.operators.driver.failure_text import driver_end
-from kindling_airflow.operators.driver.hidden_values import masked, revealed
+from kindling_airflow.operators.driver.hidden_values import masked
 from kindling_airflow.operators.driver.hook import DriverHook
 from kindling_airflow.operators.driver.process_watch import ending_with_the_worker
 from kindling_airflow.operators.driver.stream_watch import Watchdog
 from kindling_airflow.operators.driver.submitting import SubmittingOperator
-from kindling_airflow.operators.pipe import KindlingPipeOperator, warehouse_root
+from kindling_airflow.operators.pipe import KindlingPipeOperator
+from kindling_airflow.operators.run_watch import WatchesRun
 from kindling_airflow.protocol.contracts import RunRequest
 from kindling_airflow.protocol.session_messages import (
     SECRET_VARIABLE,
@@ -34,7 +36,6 @@ from kindling_airflow.protocol.session_messages import (
     SessionNews,
     session_news_in_line,
 )
-from kindling_airflow.triggers.polling import MOST_TASK_IDS
 from kindling_airflow.triggers.run_states import States, all_ended, ended
 from kindling_airflow.triggers.session_access import SESSION_KEY, SessionPlace, secret_key
 
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 __all__ = ["KindlingSessionOperator"]
 
 _MOST_DRIVERS = 3
+_LOOPBACK = "127.0.0.1"
+_ELSEWHERE = ("192.0.2.1", 9)  # of the network that RFC 5737 sets aside
 _LOOK_SECONDS, _IDLE_LOOK_SECONDS = 1.9, 0.9
 _START_SECONDS, _SILENCE_SECONDS = 600.0, 180.0
 _ASK_SECONDS = 5.0
@@ -55,7 +58,7 @@ _LET_GO = frozenset(
 )
 
 
-class KindlingSessionOperator(KindlingPipeOperator):
+class KindlingSessionOperator(WatchesRun, KindlingPipeOperator):
     """Runs a driver for pipes of a run, until all of their tasks have ended.
 
     It says where the driver listens in the XCom ``kindling_session``. A driver that dies is started
@@ -132,7 +135,15 @@ class KindlingSessionOperator(KindlingPipeOperator):
 
     def _drive(self, context: Context) -> None:
         """Run one driver to its end."""
-        self.request = self._request(context)
+        try:
+            self.request = self._request(context)
+        except OSError as unknown:
+            raise AirflowSkipException(
+                f"Session {self.session_name!r} is not started, because this worker has no "
+                f"address at which tasks could reach it ({unknown}); its pipes start their own "
+                "drivers\n"
+                "  Fix: set [kindling] session_host on the workers."
+            ) from unknown
         self._hook, self._place, self._running = None, None, FrozenDict()
         self._has_ended, self._over = False, frozenset()
         self._watchdog = Watchdog(_SILENCE_SECONDS, _START_SECONDS, self.end_submission)
@@ -173,21 +184,8 @@ class KindlingSessionOperator(KindlingPipeOperator):
             self.log.error("  %s", line)
 
     def _request(self, context: Context) -> RunRequest:
-        ti = context["ti"]
-        return RunRequest(
-            attempt_key=uuid.uuid4().hex,
-            pipe_id=self.pipe_id,
-            project_root=self._project_root,
-            modules=self._modules,
-            warehouse=warehouse_root(revealed(self.warehouse)),
-            plan_digest=self.plan_digest,
-            dag_id=ti.dag_id,
-            run_id=ti.run_id,
-            task_id=ti.task_id,
-            try_number=ti.try_number,
-            settings=self._settings,
-            package=self._package_digest if self._package is not None else "",
-            code_roots=self.code.roots,
+        return replace(
+            self._bare_request(context),
             code_drift="ignore",  # a pipe that is for other code than this is not run
             session=FrozenDict(
                 name=self.session_name,
@@ -281,15 +279,12 @@ class KindlingSessionOperator(KindlingPipeOperator):
 
     def _states(self) -> States:
         """Return the states of the pipes' tasks; none while Airflow does not answer."""
-        ti = self._ti
-        wanted = list(self.pipe_tasks) if len(self.pipe_tasks) <= MOST_TASK_IDS else None
         try:
-            found = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id], task_ids=wanted)
+            states = self._states_of_run(list(self.pipe_tasks))
         except Exception as error:
             self._say_trouble(f"Airflow does not return the states of this run; retrying: {error}")
             return {}
         self._had_trouble = False
-        states: States = found.get(ti.run_id, {})
         return states
 
     def _ask(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -319,14 +314,6 @@ class KindlingSessionOperator(KindlingPipeOperator):
             self._say(text)
         self._had_trouble = True
 
-    def _say(self, text: str) -> None:
-        """Log a line outside of the folds of Spark's lines."""
-        output = getattr(self, "_output", None)
-        if output is not None and output.is_folding:
-            output.is_folding = False  # the next line of Spark begins a fold
-            self.log.info("::endgroup::")
-        self.log.info("%s", text)
-
 
 class _SessionOutput(DriverOutput):
     """Reads the lines of a session's driver.
@@ -351,13 +338,33 @@ class _SessionOutput(DriverOutput):
 def listening_address() -> str:
     """Return where the driver of a session listens: ``[kindling] session_host``.
 
-    The default is the loopback interface where only the local executor runs tasks, and the
-    worker's own address elsewhere.
+    The default is the loopback interface where only the local executor runs all tasks, and the
+    worker's own address elsewhere: that of its name, or, where its name is the loopback
+    interface's or unknown, as is usual on Debian, that of the interface that leads out.
+
+    Raises:
+        OSError: the worker has no address but the loopback interface's, and no name.
     """
     configured = conf.get("kindling", "session_host", fallback="")
     if configured:
         return str(configured)
     executors = conf.get("core", "executor", fallback="").split(",")
     if all("LocalExecutor" in name for name in executors):
-        return "127.0.0.1"
-    return socket.gethostbyname(socket.getfqdn())
+        return _LOOPBACK
+    try:
+        named = socket.gethostbyname(socket.getfqdn())
+    except OSError:
+        return _outward_address()
+    if not ip_address(named).is_loopback:
+        return named
+    try:
+        return _outward_address()
+    except OSError:
+        return named  # there is only this machine
+
+
+def _outward_address() -> str:
+    """Return the address of the interface that leads out; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(_ELSEWHERE)
+        return str(probe.getsockname()[0])

@@ -17,10 +17,10 @@ from kindling_airflow.operators.driver.hidden_values import hidden, masked, reve
 from kindling_airflow.operators.driver.hook import DriverHook
 from kindling_airflow.operators.driver.stream_watch import DrainOrder, StreamProgress, Watchdog
 from kindling_airflow.operators.pipe import KindlingPipeOperator
+from kindling_airflow.operators.run_watch import WatchesRun
 from kindling_airflow.operators.stored_fields import TemplateFields
 from kindling_airflow.protocol.contracts import RunReport, RunRequest, StreamNews
-from kindling_airflow.triggers.polling import MOST_TASK_IDS
-from kindling_airflow.triggers.run_states import States, StopRule
+from kindling_airflow.triggers.run_states import StopRule
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -38,7 +38,7 @@ _NOT_UP = (
 )
 
 
-class KindlingStreamOperator(KindlingPipeOperator):
+class KindlingStreamOperator(WatchesRun, KindlingPipeOperator):
     """Runs one streaming pipe in its own Spark driver, until it has to drain.
 
     The driver reports its state every two seconds. The task passes that on as the XComs
@@ -157,20 +157,6 @@ class KindlingStreamOperator(KindlingPipeOperator):
         self._progress.take(news)
         if self._order is not None:
             self._order.look(news)
-
-    def _say(self, text: str) -> None:
-        """Log a line outside of the folds of Spark's lines."""
-        if self._output.is_folding:
-            self._output.is_folding = False  # the next line of Spark begins a fold
-            self.log.info("::endgroup::")
-        self.log.info("%s", text)
-
-    def _states_of_run(self, task_ids: list[str]) -> States:
-        ti = self._ti
-        wanted = task_ids if len(task_ids) <= MOST_TASK_IDS else None
-        found = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id], task_ids=wanted)
-        states: States = found.get(ti.run_id, {})
-        return states
 
     def _is_drivers(self, pid: int) -> bool:
         """Return whether a process is the one that submits, or descends from it."""

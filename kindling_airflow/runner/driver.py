@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -107,13 +107,25 @@ def run_claimed(
     code: ImportedCode | None = None,
     still: Standstill | None = None,
     hooks: Hooks | None = None,
+    configured: Mapping[str, str] | None = None,
 ) -> RunReport:
     """Run a request in a given session; publish only while its claim stands.
 
     What the report says is free of the secrets that Spark and this process were configured with.
+
+    Args:
+        request: what to run.
+        spark: the session.
+        started: ``time.monotonic()`` when the driver began; default: now.
+        declared: the project's declarations, where the caller has imported them already.
+        say: takes the lines with the state of a stream; default: standard output.
+        code: the project's code as it was imported; not published if it has changed since.
+        still: notes when this process has stood still.
+        hooks: the caller's hooks.
+        configured: the application's properties, where the caller has them already.
     """
     started = time.monotonic() if started is None else started
-    hide = hides_secrets(spark)
+    hide = hides_secrets(spark, configured)
     own = hooks or Hooks()
 
     def before_publish(location: str) -> None:

@@ -14,9 +14,22 @@ from kindling_airflow.common.redaction import secret_values, without_secrets
 from kindling_airflow.protocol.contracts import RunReport
 
 
-def hides_secrets(spark: SparkSession | None = None) -> Callable[[str], str]:
-    """Return a function that takes the secrets out of a text."""
-    configured = {} if spark is None else dict(spark.sparkContext.getConf().getAll())
+def properties_of(spark: SparkSession) -> dict[str, str]:
+    """Return the properties of an application, which stay; Java is asked for each of them."""
+    return dict(spark.sparkContext.getConf().getAll())
+
+
+def hides_secrets(
+    spark: SparkSession | None = None, configured: Mapping[str, str] | None = None
+) -> Callable[[str], str]:
+    """Return a function that takes the secrets out of a text.
+
+    Args:
+        spark: a session of the application.
+        configured: the application's properties, where the caller has them already.
+    """
+    if configured is None:
+        configured = {} if spark is None else properties_of(spark)
     secrets = secret_values({**os.environ, **configured})
     return lambda text: without_secrets(text, secrets)
 

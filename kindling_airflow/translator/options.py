@@ -64,6 +64,8 @@ class TranslateOptions:
         session_pool: where the tasks of shared sessions take a slot each.
         durations: seconds by pipe id, from which priorities follow; they come before the tag
             ``duration_hint``. Ids that are not in the plan are ignored.
+        memory_budget: the bytes that each shared session has for entities that several of its
+            pipes read; None: no limit.
 
     Raises:
         TranslationError: a value is not of its type or out of range; lists every problem.
@@ -84,6 +86,7 @@ class TranslateOptions:
     duration_seconds: float | None = None
     session_pool: str = DEFAULT_POOL
     durations: Mapping[str, float] = field(default_factory=lambda: EMPTY)
+    memory_budget: int | None = None
 
     def __post_init__(self) -> None:
         problems = [*id_problems("dag_id", self.dag_id), *id_problems("pool", self.pool)]

@@ -164,18 +164,18 @@ def _spec(
         settings=session_settings(like, options),
         doc=f"The Spark driver that {some_pipes(pipe_ids)} share. It ends when they have ended; a "
         "pipe that cannot reach it starts its own driver.",
-        shared=tuple(_shared(graph, pipe_ids)),
+        shared=tuple(_shared(graph, pipe_ids, options.memory_budget)),
     )
 
 
-def _shared(graph: PipeGraph, pipe_ids: Sequence[str]) -> Iterator[FrozenDict]:
-    """Yield what is worth keeping between pipes, as the plan recommends it.
+def _shared(graph: PipeGraph, pipe_ids: Sequence[str], budget: int | None) -> Iterator[FrozenDict]:
+    """Yield what is worth keeping between pipes, as the plan recommends it within a budget.
 
     What a pipe outside of the session writes is not kept: the session does not learn when it is
     written again.
     """
     members = set(pipe_ids)
-    for found in recommend_cache(graph, pipe_ids):
+    for found in recommend_cache(graph, pipe_ids, memory_budget_bytes=budget):
         writer = graph.entity_producers.get(found.entity_id, "")
         if found.level is not CacheLevel.NONE and (not writer or writer in members):
             yield FrozenDict(

@@ -52,6 +52,7 @@ width: 3
 pools: {heavy: 2, drivers: 1}
 session: run
 session_pool: drivers
+memory_budget: 8g
 on_error: continue
 barrier: generation
 group_by: "generation"
@@ -163,6 +164,7 @@ def test_every_key_arrives(base: Path) -> None:
         pools={"heavy": 2, "drivers": 1},
         session_pool="drivers",
         durations=(base / "usual.json").resolve(),
+        memory_budget=8 * 2**30,
         on_error="continue",
         barrier="generation",
         group_by="generation",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -267,6 +269,55 @@ class TestAddress:
         monkeypatch.setattr("socket.gethostbyname", lambda _name: "10.0.0.9")
         assert listening_address() == "10.0.0.9"
 
+    @pytest.mark.parametrize("name", ["loopback", "unknown"])
+    def test_where_its_name_is_of_no_use_that_of_the_way_out(
+        self, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+        monkeypatch.setattr("socket.gethostbyname", _named(name))
+        monkeypatch.setattr(session_module, "_outward_address", lambda: "10.0.0.8")
+        assert listening_address() == "10.0.0.8"
+
+    def test_the_loopback_interface_where_there_is_no_way_out(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+        monkeypatch.setattr("socket.gethostbyname", _named("loopback"))
+        monkeypatch.setattr(session_module, "_ELSEWHERE", ("999.999.999.999", 9))
+        assert listening_address() == "127.0.1.1"
+
+    def test_a_worker_without_an_address_starts_no_session(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+        monkeypatch.setattr("socket.gethostbyname", _named("unknown"))
+        monkeypatch.setattr(session_module, "_ELSEWHERE", ("999.999.999.999", 9))
+        outcome = Tried(tmp_path, ALIVE).outcome
+        assert type(outcome) is AirflowSkipException
+        assert str(outcome).startswith(
+            "Session 'run' is not started, because this worker has no address at which tasks could "
+            "reach it ("
+        )
+        assert str(outcome).endswith(
+            "); its pipes start their own drivers\n"
+            "  Fix: set [kindling] session_host on the workers."
+        )
+
+    def test_the_way_out_has_an_address_or_there_is_none(self) -> None:
+        with suppress(OSError):
+            assert ip_address(session_module._outward_address())
+
     def test_what_is_configured_comes_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AIRFLOW__KINDLING__SESSION_HOST", "10.0.0.7")
         assert listening_address() == "10.0.0.7"
+
+
+def _named(how: str) -> Any:
+    """Return a look-up of names that finds the loopback interface, or nothing."""
+
+    def look_up(_name: str) -> str:
+        if how == "unknown":
+            raise OSError("Name or service not known")
+        return "127.0.1.1"
+
+    return look_up

@@ -87,3 +87,34 @@ def test_what_cannot_be_imported_does_not_stop_the_process(
 ) -> None:
     monkeypatch.setattr(preload, "_WHOLE_DAGS", ("no_such_module_anywhere", "json"))
     preload.on_starting(SimpleNamespace(job_type="DagProcessorJob"))
+
+
+_JOB = """
+import sys
+sys.argv = ["airflow", sys.argv[1]]
+from airflow.jobs.job import Job
+Job()
+print("kindling_airflow.dag_factory.build" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "is_there"), [("scheduler", True), ("dag-processor", True), ("triggerer", False)]
+)
+def test_a_job_of_airflow_that_has_no_type_yet_is_known_by_its_command(
+    command: str, is_there: bool
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _JOB, command],
+        env={**os.environ, "AIRFLOW__CORE__EXECUTOR": "LocalExecutor"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == str(is_there)
+
+
+def test_a_type_that_is_known_comes_before_the_command() -> None:
+    component = SimpleNamespace(job_type="TriggererJob")
+    assert preload.job_type_of(component, ["airflow", "scheduler"]) == "TriggererJob"
+    assert preload.job_type_of(SimpleNamespace(), ["airflow"]) is None

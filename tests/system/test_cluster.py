@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import duckdb
-import psutil
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 
 from kindling_airflow.cli.main import main
 from kindling_airflow.dag_factory import kindling_dag
+from tests.system.standalone import standalone_cluster
 
 pytestmark = pytest.mark.system
 
@@ -62,65 +57,11 @@ def where_imported(_):
 """
 
 
-@contextmanager
-def _daemon(
-    name: str, *arguments: str, log: Path, options: str, said: str
-) -> Iterator[re.Match[str]]:
-    """Run one of Spark's daemons; yields what its log says when it is up, ends it by its id."""
-    from pyspark import find_spark_home
-
-    home = find_spark_home._find_spark_home()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [f"{home}/bin/spark-class", f"org.apache.spark.deploy.{name}", *arguments],
-            cwd=log.parent,
-            env={
-                **os.environ,
-                "SPARK_DAEMON_JAVA_OPTS": options,
-                "SPARK_DAEMON_MEMORY": "256m",
-                "SPARK_LOCAL_IP": "127.0.0.1",
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        deadline = time.monotonic() + 60
-        while (found := re.search(said, log.read_text())) is None:
-            assert process.poll() is None, log.read_text()[-3000:]
-            assert time.monotonic() < deadline, log.read_text()[-3000:]
-            time.sleep(0.1)
-        yield found
-    finally:
-        family = [process, *psutil.Process(process.pid).children(recursive=True)]
-        for member in family:
-            member.terminate()
-        process.wait(30)
-        psutil.wait_procs(family[1:], timeout=30)  # type: ignore[arg-type]
-
-
 @pytest.fixture
 def master(tmp_path: Path, spark_profile: str) -> Iterator[str]:
     """The address of a cluster of one worker."""
-    places = ("--host", "127.0.0.1", "--port", "0", "--webui-port", "0")
-    with (
-        _daemon(
-            "master.Master",
-            *places,
-            log=tmp_path / "master.log",
-            options=spark_profile,
-            said=r"Starting Spark master at (spark://\S+)",
-        ) as started,
-        _daemon(
-            "worker.Worker",
-            *places,
-            *("--cores", "1", "--memory", "1g", "--work-dir", str(tmp_path / "work"), started[1]),
-            log=tmp_path / "worker.log",
-            options=spark_profile,
-            said="Successfully registered with master",
-        ),
-    ):
-        yield started[1]
+    with standalone_cluster(tmp_path, spark_profile) as address:
+        yield address
 
 
 @pytest.fixture

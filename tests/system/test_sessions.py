@@ -132,7 +132,7 @@ class TestFaults:
             return found
 
         driver = begun("killed", 1)
-        _task_process("faults.killed").kill()
+        task_process("faults.killed", RUN).kill()
         assert begun("marked", 1) == begun("neighbour", 1) == driver
         path = f"/dags/session_faults/dagRuns/{RUN}/taskInstances/faults.marked"
         api._call("PATCH", path, {"new_state": "failed"})
@@ -203,14 +203,14 @@ def _running(deployment: Deployment) -> list[str]:
     return [n for n in ("faults.marked", "faults.neighbour") if n not in cancelled]
 
 
-def _task_process(task_id: str) -> psutil.Process:
+def task_process(task_id: str, run_id: str) -> psutil.Process:
     """Return the process that executes a task: its title names nothing, its log file does."""
     for process in psutil.process_iter():
         try:
             files = [file.path for file in process.open_files()]
         except psutil.Error:
             continue
-        if any(f"task_id={task_id}/" in path for path in files):
+        if any(f"run_id={run_id}/task_id={task_id}/" in path for path in files):
             children = process.children()
             return children[0] if children else process
     raise AssertionError(f"no process of {task_id}")

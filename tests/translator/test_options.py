@@ -34,6 +34,7 @@ def test_only_the_ids_are_indispensable() -> None:
         "duration_seconds": None,
         "session_pool": "default_pool",
         "durations": {},
+        "memory_budget": None,
     }
 
 

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from kindling_airflow.data_entities import DataEntityRegistry
 from kindling_airflow.errors import TranslationError
+from kindling_airflow.execution_strategy import ExecutionPlanGenerator
+from kindling_airflow.pipe_graph import PipeGraphBuilder
 from kindling_airflow.translator import DagSpec, TranslateOptions, task_id, translate
 from kindling_airflow.translator.session_names import session_task_id
 from kindling_airflow.translator.session_settings import driver_settings, session_of
 from kindling_airflow.translator.task_settings import TaskSettings, setting_problems
-from tests.builders import plan
+from tests.builders import pipes, plan
 
 SHOP = "[src] -> orders -> daily, orders -> weekly, heavy"
 RUN = {"session": "run"}
@@ -115,6 +118,29 @@ class TestTask:
             {"entity_id": "a.out", **level, "readers": ["b", "c"], "writer": "a"},
             {"entity_id": "src", **level, "readers": ["a", "d"], "writer": ""},
         ]
+
+    def test_within_a_budget_what_is_worth_most_is_kept_in_memory(self) -> None:
+        drawing = "[src] -> a -> b, a -> c, [src] -> d, [small] -> b, [small] -> c"
+        sizes = {"a.out": 3000, "src": 2000, "small": 900}
+        registry = DataEntityRegistry()
+        for entity_id, size in sizes.items():
+            registry.register_entity(entity_id, tags={"size_bytes": size})
+        declared = pipes(drawing)
+        builder = PipeGraphBuilder(declared, entities=registry)
+        known = ExecutionPlanGenerator(declared, builder).generate_plan(None, "batch")
+
+        def levels(budget: int | None) -> dict[str, str]:
+            options = TranslateOptions("shop", "main", settings=RUN, memory_budget=budget)
+            [session] = translate(known, options).sessions
+            return {item["entity_id"]: item["level"] for item in session.shared}
+
+        assert levels(None) == dict.fromkeys(sizes, "MEMORY_AND_DISK")
+        assert levels(4000) == {
+            "a.out": "MEMORY_ONLY",
+            "src": "MEMORY_AND_DISK",
+            "small": "MEMORY_ONLY",
+        }
+        assert levels(1000) == {"small": "MEMORY_ONLY"}
 
     def test_what_a_pipe_outside_of_it_writes_is_not_kept(self) -> None:
         [session] = spec(

@@ -128,6 +128,7 @@ KEYS: Mapping[str, tuple[Held, str]] = {
         ("pool", "width", "pools", "pool_slots"),
         (Held.AIRFLOW, "`--workers` sets how many pipes run at once"),
     ),
+    "memory_budget": (Held.OBEYED, "`--memory-budget` overrides it"),
     **dict.fromkeys(("session", "session_pool"), (Held.AIRFLOW, _ONE_SESSION)),
     **dict.fromkeys(("queue", "executor", "executor_config"), (Held.AIRFLOW, "of its executor")),
 }

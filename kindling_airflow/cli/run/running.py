@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,7 @@ from kindling_airflow.cli.run.stream_run import (
     run_streams,
     undrained,
 )
+from kindling_airflow.cli.sources.memory_budget import within_budget
 from kindling_airflow.cli.sources.source import Source, read_source
 from kindling_airflow.common.durations import YEAR
 from kindling_airflow.common.immutable import freeze
@@ -70,6 +72,9 @@ def run_plan(args: argparse.Namespace) -> int:
     _check(args)
     checked_interval(args)
     source = read_source(args.source, args)
+    if source.definition is not None and args.memory_budget is None:
+        plan = within_budget(source.plan, source.definition.memory_budget)
+        source = replace(source, plan=plan)
     project = source.project
     if project is None or project.root is None:
         raise WrongCallError(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from kindling_airflow.cache_optimizer import cache_metadata
+from kindling_airflow.common.amounts import bytes_of
 from kindling_airflow.common.immutable import freeze
 from kindling_airflow.errors import WrongCallError
 from kindling_airflow.execution_plan import ExecutionPlan
 
-_AMOUNT = re.compile(r"(?P<number>[0-9]+)(?P<unit>[kmgt]?)b?", re.IGNORECASE)
 _RECOMMENDED = "cache_recommendations"
 _COUNTED = "cache_candidate_count"
 
@@ -19,16 +18,25 @@ _COUNTED = "cache_candidate_count"
 def read_budget(text: str) -> int:
     """Return an amount of memory in Spark's notation in bytes.
 
-    >>> read_budget("8g"), read_budget("512 MB"), read_budget("1000")
-    (8589934592, 536870912, 1000)
-
     Raises:
         WrongCallError: it is invalid.
     """
-    found = _AMOUNT.fullmatch(text.replace(" ", ""))
-    if found is None:
-        raise WrongCallError(f"--memory-budget {text!r}: write an amount such as 512m or 8g")
-    return int(found["number"]) << 10 * " kmgt".index(found["unit"].lower() or " ")
+    try:
+        return bytes_of(text)
+    except ValueError as error:
+        raise WrongCallError(
+            f"--memory-budget {text!r}: write an amount such as 512m or 8g"
+        ) from error
+
+
+def within_budget(plan: ExecutionPlan, budget: int | None) -> ExecutionPlan:
+    """Return a plan with the recommendations for the budget of a definition, if it sets one.
+
+    A plan whose strategy does not recommend caching stays as it is: streams share no cache.
+    """
+    if budget is None or _COUNTED not in plan.metadata:
+        return plan
+    return with_budget(plan, budget)
 
 
 def with_budget(plan: ExecutionPlan, budget: int) -> ExecutionPlan:

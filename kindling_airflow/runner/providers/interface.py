@@ -71,11 +71,16 @@ class ProviderContext:
     warehouse: str
     memory: MemoryTables | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    _storage: Storage | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def storage(self) -> Storage:
-        """The files, through Hadoop's file systems."""
-        return Storage(self.spark)
+        """The files, through Hadoop's file systems; one object, which knows them."""
+        found = self._storage
+        if found is None:
+            found = Storage(self.spark)
+            object.__setattr__(self, "_storage", found)
+        return found
 
     def location_of(self, entity: EntityMetadata) -> str:
         """Return where an entity lies: its ``provider.path``, else its id, in the warehouse.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _CONDITIONAL = "fs.option.create.conditional.overwrite"
+_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:(//[^/]*)?")
 _GLOB_CHARACTERS = re.compile(r"([{}\[\]*?\\])")
 
 
@@ -81,6 +82,9 @@ class Storage:
         self._gateway: Any = spark.sparkContext._gateway
         self._conf: Any = spark._jsc.hadoopConfiguration()
         self._new_path = java_class(spark, "org.apache.hadoop.fs.Path")
+        self._systems: dict[str, Any] = {}  # by scheme and authority, as the next ones
+        self._schemes: dict[str, str] = {}
+        self._abilities: dict[str, StorageAbilities] = {}
 
     def exists(self, path: str) -> bool:
         """Return whether there is a file or folder."""
@@ -209,7 +213,7 @@ class Storage:
 
     def has_long_names(self, path: str) -> bool:
         """Return whether names of folders may be longer than 255 bytes, as on object stores."""
-        return self._system(path).getUri().getScheme() not in ("file", "hdfs", "viewfs")
+        return self.scheme(path) not in ("file", "hdfs", "viewfs")
 
     def unwritable(self, path: str) -> str:
         """Return a pattern of the characters that names of files cannot have; "" if all can.
@@ -219,7 +223,7 @@ class Storage:
         """
         jvm: Any = self._spark._jvm
         encoding = str(jvm.java.lang.System.getProperty("sun.jnu.encoding")).upper()
-        if self._system(path).getUri().getScheme() != "file" or encoding in ("UTF-8", "UTF8"):
+        if self.scheme(path) != "file" or encoding in ("UTF-8", "UTF8"):
             return ""
         return r"[^\x00-\xff]" if encoding == "ISO-8859-1" else r"[^\x00-\x7f]"
 
@@ -229,6 +233,9 @@ class Storage:
         A view of several file systems can do what all of them can. Of a store behind S3A this is
         what its client claims; whether the store keeps it is for :meth:`probe` to find out.
         """
+        known = self._abilities.get(_place(path))
+        if known is not None:
+            return known
         system = self._system(path)
         below = system.getChildFileSystems() or () if self.scheme(path) == "viewfs" else ()
         found = [abilities_of(str(child.getUri())) for child in below]
@@ -237,12 +244,16 @@ class Storage:
         can = min(found, key=lambda each: (each.consistent_listing, each.atomic_rename))
         if can.create_if_absent == "conditional":
             claims = system.hasPathCapability(self._path(path), _CONDITIONAL)
-            return can if claims else replace(can, create_if_absent="")
+            return can if claims else replace(can, create_if_absent="")  # of this path alone
+        self._abilities[_place(path)] = can
         return can
 
     def scheme(self, path: str) -> str:
         """Return the scheme of a path's file system, also where the path names none."""
-        return str(self._system(path).getUri().getScheme()).lower()
+        place = _place(path)
+        if place not in self._schemes:
+            self._schemes[place] = str(self._system(path).getUri().getScheme()).lower()
+        return self._schemes[place]
 
     def create_if_absent(self, path: str, text: str) -> bool:
         """Create a small file unless there is one, and return whether this call has.
@@ -316,7 +327,7 @@ class Storage:
 
     def local_path(self, path: str) -> str | None:
         """Return a path as this machine's system takes it; None if it lies elsewhere."""
-        if self._system(path).getUri().getScheme() != "file":
+        if self.scheme(path) != "file":
             return None
         return str(self._path(path).toUri().getPath())
 
@@ -341,4 +352,15 @@ class Storage:
         return self._new_path(path)
 
     def _system(self, path: str) -> Any:
-        return self._path(path).getFileSystem(self._conf)
+        """Return the file system of a path; Hadoop, too, keeps one for each scheme and host."""
+        place = _place(path)
+        system = self._systems.get(place)
+        if system is None:
+            system = self._systems[place] = self._path(path).getFileSystem(self._conf)
+        return system
+
+
+def _place(path: str) -> str:
+    """Return the scheme and authority of a path; "" where it names none."""
+    found = _AUTHORITY.match(path)
+    return found[0] if found else ""

@@ -17,7 +17,7 @@ from kindling_airflow.protocol.contracts import RunReport, RunRequest
 from kindling_airflow.runner.driver import run_claimed
 from kindling_airflow.runner.imported_code import ImportedCode
 from kindling_airflow.runner.pipe.run_pipe import Hooks, failed_report
-from kindling_airflow.runner.redaction import hides_secrets, report_without_secrets
+from kindling_airflow.runner.redaction import hides_secrets, properties_of, report_without_secrets
 from kindling_airflow.runner.shared.attempt import Attempt
 from kindling_airflow.runner.shared.shared_reads import SharedReads
 
@@ -48,7 +48,7 @@ class Attempts:
         self._asked = asked
         self._spark = spark
         self._declared = declared
-        self._hide = hides_secrets(spark)
+        self._configured = properties_of(spark)
         self._lock = threading.Lock()
         self._by_key: dict[str, Attempt] = {}
         self._reads = SharedReads(spark, session.warehouse, session.session.get("shared", ()))
@@ -145,6 +145,7 @@ class Attempts:
             declared=self._declared,
             code=ImportedCode(attempt.request, self._code.code),
             hooks=hooks,
+            configured=self._configured,
         )
         extra: dict[str, Any] = {**thaw(report.extra), "session": self._session.session["name"]}
         if shared := reads.report(pipe_id):
@@ -156,4 +157,4 @@ class Attempts:
         report = failed_report(
             attempt.request, error, time.monotonic(), self._spark.sparkContext.applicationId
         )
-        return report_without_secrets(report, self._hide)
+        return report_without_secrets(report, hides_secrets(configured=self._configured))
