@@ -128,8 +128,9 @@ def all_tasks_are(dag_id: str, run_id: str, state: str | None) -> int:
 
 
 def xcom(dag_id: str, run_id: str, task_id: str, key: str, value: Any) -> None:
-    """Store an XCom as a task does."""
-    XComModel.set(key, value, dag_id=dag_id, task_id=task_id, run_id=run_id)
+    """Store an XCom as the API does for a task."""
+    where = {"dag_id": dag_id, "task_id": task_id, "run_id": run_id}
+    XComModel.set(key, value, **where, serialize=False)
 
 
 def pool(name: str, slots: int) -> None:
