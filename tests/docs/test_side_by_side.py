@@ -72,9 +72,15 @@ def test_the_commands_of_the_page(dags: Path, capsys: pytest.CaptureFixture[str]
     assert main(["settings", cloud, "gold.revenue"]) == 0
     assert "{{ conn.lake.password }}" not in capsys.readouterr().err
     assert main(["diff", both[1], cloud]) == 0
-    changed = [line for line in capsys.readouterr().out.splitlines() if "->" in line]
-    assert changed
-    assert all("provider_type" in line or "provider.c" in line for line in changed), changed
+    shown = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    changed = [line for line in shown if line[:2] in ("+ ", "- ", "~ ")]
+    tags = [
+        "provider_type: 'iceberg'",
+        "provider.catalog: 'lake'",
+        "provider.connection: 'lake_db'",
+    ]
+    added = [f"+ tags.{tag}" for tag in tags]
+    assert changed == ["~ 'silver.orders'", *added, "~ 'gold.revenue'", *added]
 
 
 def test_the_table_of_a_catalog_compiles() -> None:
