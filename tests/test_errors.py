@@ -125,6 +125,11 @@ def test_numbers_in_problems_are_sorted_by_their_size() -> None:
     )
 
 
+def test_an_unusual_run_keeps_whether_a_retry_could_succeed() -> None:
+    restored = pickle.loads(pickle.dumps(errors.UnusualRunError("no rows", is_permanent=True)))
+    assert (str(restored), restored.is_permanent) == ("no rows", True)
+
+
 def test_error_of_a_stream_survives_pickling() -> None:
     restored = pickle.loads(pickle.dumps(errors.StreamError("it broke", "a", {"a": "failed"})))
     assert (str(restored), restored.pipe_id, restored.result) == ("it broke", "a", {"a": "failed"})

@@ -110,7 +110,7 @@ class TestRuntime:
     def test_nothing_of_airflow_is_in_it(self) -> None:
         rooms = {name.split("/")[1] for name in runtime_modules() if name.count("/") > 1}
         declared = {"common", "protocol", "data_pipes", "tags", "manifest", "deployment"}
-        assert rooms == {"runner"} | declared
+        assert rooms == {"runner", "lineage"} | declared
 
     def test_all_of_it_imports_where_there_is_nothing_but_spark(self, tmp_path: Path) -> None:
         """Neither Airflow nor networkx."""
