@@ -66,6 +66,7 @@ EXTENDED = frozenset(
         "test_format_iceberg_catalog.py",
         "test_format_kafka.py",
         "test_hostile_documents.py",
+        "test_history.py",
         "test_hostile_run.py",
         "test_jdbc.py",
         "test_kafka_values.py",
