@@ -1,4 +1,4 @@
-"""What a run adds to its report: unusual figures, Spark's figures, facts for lineage."""
+"""What a run adds to its report: unusual figures, Spark's figures, lineage."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kindling_airflow.data_pipes import DataPipes
 from kindling_airflow.runner.pipe.spark_figures import spark_figures
 from tests.runner.conftest import Project
 
@@ -79,21 +80,24 @@ def test_a_report_has_sparks_figures_the_mode_and_the_interval(project: Project)
         "interval_start": "2026-01-01T00:00:00+00:00",
         "interval_end": "2026-01-02T00:00:00+00:00",
     }
+    project.spark.sparkContext.setJobGroup(
+        "a report", ""
+    )  # other tests have run hundreds of stages
     extra = project.run("out", **interval).extra
+    project.spark.sparkContext._jsc.clearJobGroup()
     assert extra["spark"].keys() == {"spill_bytes", "shuffle_bytes"}
     assert extra["write_mode"] == "overwrite"
     assert extra["interval"] == tuple(interval.values())
 
 
-def test_facts_for_lineage_are_places_columns_and_the_query(project: Project) -> None:
+def test_lineage_has_places_columns_their_sources_and_the_query(project: Project) -> None:
     project.pipe("in.put", lambda: project.spark.range(3))
     project.run("in.put")
-    query: Any = {"sql": "SELECT id, id * 2 AS twice FROM in_put"}
-    from kindling_airflow.data_pipes import DataPipes
-
+    sql = "SELECT id, id * 2 AS twice, 'x' AS name FROM in_put"
     with DataPipes.declaring_into(project.declared.pipes):
-        DataPipes.view("out", output_entity_id="out", input_entity_ids=["in.put"], **query)
-    report = project.run("out")
+        DataPipes.view("out", output_entity_id="out", input_entity_ids=["in.put"], sql=sql)
+    assert "lineage" not in project.run("out").extra
+    report = project.run("out", lineage=True)
     assert report.error is None
     assert report.extra["lineage"] == {
         "inputs": {
@@ -103,6 +107,22 @@ def test_facts_for_lineage_are_places_columns_and_the_query(project: Project) ->
                 "columns": (("id", "bigint"),),
             }
         },
-        "columns": (("id", "bigint"), ("twice", "bigint")),
-        "sql": query["sql"],
+        "columns": (("id", "bigint"), ("twice", "bigint"), ("name", "string")),
+        "sources": {"id": (("in.put", "id"),), "twice": (("in.put", "id"),), "name": ()},
+        "sql": sql,
     }
+
+
+def test_a_plan_that_cannot_be_read_costs_the_lineage_and_not_the_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: Any) -> None:
+        raise ValueError("a plan of another release")
+
+    monkeypatch.setattr("kindling_airflow.runner.pipe.run_pipe.lineage_of", unreadable)
+    project.pipe("out", lambda: project.spark.range(3))
+    report = project.run("out", lineage=True)
+    assert report.status == "published"
+    assert report.extra["note"] == (
+        "its lineage is not known: ValueError: a plan of another release"
+    )
