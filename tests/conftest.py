@@ -108,7 +108,6 @@ LONGEST = (
     "test_backfill_faults.py",
     "test_format_delta.py",
     "test_format_iceberg.py",
-    "test_session_losses.py",
     "test_streams.py",
     "test_backfill.py",
     "test_truth.py",

@@ -18,7 +18,7 @@ from tests.system.dags.trials.trials.orphans import is_alive
 from tests.system.streams import StreamsAirflow, until
 from tests.system.test_sessions import task_process
 
-pytestmark = [pytest.mark.system, pytest.mark.extended]
+pytestmark = [pytest.mark.system, pytest.mark.cluster]
 ROOT = Path(__file__).resolve().parents[2]
 SESSION = "kindling_session_run"
 PIPES = '''\
