@@ -15,7 +15,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,9 +24,9 @@ from rich.table import Table
 
 from demo.celery_airflow import CeleryAirflow
 from demo.flights import DAG_ID, land, run_flights, show_summary
+from demo.running import run_demo, show_run_and_stay
 from demo.services import Postgres, S3Server
 from demo.services.jars import class_path, fetched
-from kindling_airflow.cli.interrupts import INTERRUPTED, interruptible
 from kindling_airflow.cli.main import main as kindling_airflow
 from kindling_airflow.deployment.jars import FORMATS
 from kindling_airflow.errors import KindlingAirflowError
@@ -45,15 +44,7 @@ def main() -> int:
     """Run the demo from the repository's root folder; return the exit status."""
     console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
     root = Path.cwd()
-    try:
-        with interruptible():
-            return _demo(console, root)
-    except KindlingAirflowError as error:
-        console.print(f"[red]The demo failed:[/red] {error}")
-        return 1
-    except KeyboardInterrupt:
-        console.print("\nStopped.")
-        return INTERRUPTED
+    return run_demo(console, lambda: _demo(console, root))
 
 
 def _demo(console: Console, root: Path) -> int:
@@ -68,11 +59,7 @@ def _demo(console: Console, root: Path) -> int:
         cluster.show_hosts(run_id)
         right = cluster.compare()
         address = f"{airflow.url}/dags/{DAG_ID}/runs/{run_id}"
-        console.print(f"\nThe run in the UI: [bold]{address}[/bold]", soft_wrap=True)
-        if os.environ.get("DEMO_ONCE") != "1":
-            console.print("All of it runs until Ctrl-C (DEMO_ONCE=1 ends here).")
-            while True:
-                time.sleep(3600)
+        show_run_and_stay(console, address, "All of it runs")
     return 0 if right else 1
 
 

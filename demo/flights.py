@@ -7,11 +7,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from demo.local_airflow import LocalAirflow
-from kindling_airflow.cli.interrupts import INTERRUPTED, interruptible
+from demo.running import run_demo, show_run_and_stay
 from kindling_airflow.cli.main import main as kindling_airflow
 from kindling_airflow.cli.warming import warm_archive
 from kindling_airflow.errors import KindlingAirflowError, StartProfileError
@@ -39,15 +37,7 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 110)
     root = Path.cwd()
     place = root / ".demo"
-    try:
-        with interruptible():
-            return _demo(console, root / "dags", place)
-    except KindlingAirflowError as error:
-        console.print(f"[red]The demo failed:[/red] {error}", highlight=False)
-        return 1
-    except KeyboardInterrupt:
-        console.print("\nStopped.")
-        return INTERRUPTED
+    return run_demo(console, lambda: _demo(console, root / "dags", place))
 
 
 def _demo(console: Console, dags: Path, place: Path) -> int:
@@ -61,13 +51,7 @@ def _demo(console: Console, dags: Path, place: Path) -> int:
             return 1
         _show_table(console, warehouse / GOLD_TABLE, GOLD_TABLE)
         address = f"{airflow.url}/dags/{DAG_ID}/runs/{run_id}"
-        console.print(
-            f"\nThe run in the UI: [bold]{address}[/bold]", highlight=False, soft_wrap=True
-        )
-        if os.environ.get("DEMO_ONCE") != "1":
-            console.print("The UI runs until Ctrl-C (DEMO_ONCE=1 ends here).")
-            while True:
-                time.sleep(3600)
+        show_run_and_stay(console, address, "The UI runs")
     return 0
 
 

@@ -8,10 +8,8 @@ published the same rows.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-import time
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from rich.console import Console
 
 from demo.flights import DAG_ID, GOLD_TABLE, land, run_flights, show_summary
 from demo.local_airflow import LocalAirflow
-from kindling_airflow.cli.interrupts import INTERRUPTED, interruptible
+from demo.running import run_demo, show_run_and_stay
 from kindling_airflow.cli.main import main as kindling_airflow
 from kindling_airflow.cli.warming import warm_archive
 from kindling_airflow.errors import KindlingAirflowError, StartProfileError
@@ -34,15 +32,7 @@ def main() -> int:
     """Run the demo from the repository's root folder; return the exit status."""
     console = Console(width=None if sys.stdout.isatty() else 110)
     place = Path.cwd() / ".demo"
-    try:
-        with interruptible():
-            return _demo(console, Path.cwd() / "dags", place)
-    except KindlingAirflowError as error:
-        console.print(f"[red]The demo failed:[/red] {error}", highlight=False)
-        return 1
-    except KeyboardInterrupt:
-        console.print("\nStopped.")
-        return INTERRUPTED
+    return run_demo(console, lambda: _demo(console, Path.cwd() / "dags", place))
 
 
 def _demo(console: Console, dags: Path, place: Path) -> int:
@@ -61,13 +51,7 @@ def _demo(console: Console, dags: Path, place: Path) -> int:
             f"16 pipes in one session:            [bold]{took[SESSION_DAG_ID]:.0f} s[/bold]"
         )
         address = f"{airflow.url}/dags/{SESSION_DAG_ID}/runs/{run_id}"
-        console.print(
-            f"\nThe run in the UI: [bold]{address}[/bold]", highlight=False, soft_wrap=True
-        )
-        if os.environ.get("DEMO_ONCE") != "1":
-            console.print("The UI runs until Ctrl-C (DEMO_ONCE=1 ends here).")
-            while True:
-                time.sleep(3600)
+        show_run_and_stay(console, address, "The UI runs")
     return 0
 
 

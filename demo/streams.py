@@ -25,7 +25,7 @@ from rich.table import Table
 
 from demo.airflow_api import FINISHED
 from demo.local_airflow import LocalAirflow
-from kindling_airflow.cli.interrupts import INTERRUPTED, interruptible
+from demo.running import run_demo
 from kindling_airflow.cli.main import main as kindling_airflow
 from kindling_airflow.cli.warming import warm_archive
 from kindling_airflow.errors import KindlingAirflowError, LocalAirflowError, StartProfileError
@@ -43,15 +43,9 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
     root = Path.cwd()
     place = root / ".demo" / "streams"
-    try:
-        with interruptible():
-            return _demo(console, root / "dags", place, root / ".demo" / "profile")
-    except KindlingAirflowError as error:
-        console.print(f"[red]The demo failed:[/red] {error}")
-        return 1
-    except KeyboardInterrupt:
-        console.print("\nStopped.")
-        return INTERRUPTED
+    return run_demo(
+        console, lambda: _demo(console, root / "dags", place, root / ".demo" / "profile")
+    )
 
 
 def prepare(console: Console, dags: Path, place: Path, profile: Path) -> LocalAirflow:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
+from kindling_airflow.cli.airflow_dates import airflow_date
 from kindling_airflow.cli.inside_airflow import asked_of_database
 from kindling_airflow.common.atomic_write import write_whole
-from kindling_airflow.common.durations import iso_datetime
 from kindling_airflow.common.wording import counted
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
 
@@ -60,7 +58,7 @@ def show_gaps(args: argparse.Namespace) -> int:
 def _gaps(args: argparse.Namespace) -> DagGaps:
     from kindling_airflow.history.dag_gaps import dag_gaps
 
-    first, last = _date(args.from_date), _date(args.to_date)
+    first, last = airflow_date(args.from_date), airflow_date(args.to_date)
     if first > last:
         raise WrongCallError(f"--from {args.from_date} is after --to {args.to_date}")
     return dag_gaps(args.dag_id, first, last)
@@ -82,19 +80,3 @@ def _lines(found: DagGaps) -> Iterator[str]:
     if len(found.commands) > 1:
         yield "Run each command after the backfill of the previous one has ended:"
     yield from found.texts()
-
-
-def _date(text: str) -> datetime:
-    """Return a date as in ``airflow backfill create``: by default in Airflow's time zone."""
-    from airflow.configuration import conf
-
-    try:
-        date = iso_datetime(text)
-    except ValueError as error:
-        raise WrongCallError(f"{text!r} is not a date: {error}") from error
-    if date.tzinfo is not None:
-        return date
-    zone = conf.get("core", "default_timezone", fallback="utc")
-    if zone == "system":
-        return date.astimezone()
-    return date.replace(tzinfo=timezone.utc if zone.lower() == "utc" else ZoneInfo(zone))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
+from kindling_airflow.translator.task_ids import unescaped
+
 __all__ = ["StoredPipe", "pipes_of"]
 
 _OPERATOR = "KindlingPipeOperator"  # streams have no slices
-_ESCAPE = re.compile(r"_x([0-9a-f]+)_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def pipes_of(tasks: Iterable[Any]) -> tuple[StoredPipe, ...]:
         own = task.task_id.removeprefix(f"{group}.") if group else task.task_id
         found.append(
             StoredPipe(
-                pipe_id=_id_in(own),
+                pipe_id=unescaped(own),
                 task_id=task.task_id,
                 reads=tuple(map(_entity_of, inlets)),
                 writes=_entity_of(outlets[0]) if outlets else "",
@@ -82,9 +82,4 @@ def _prefixing_group(task: Any) -> str:
 
 
 def _entity_of(asset: str) -> str:
-    return _id_in(asset.rpartition("/")[2])
-
-
-def _id_in(escaped: str) -> str:
-    """Return the id of which a task id or a part of an asset's name was made."""
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), escaped)
+    return unescaped(asset.rpartition("/")[2])

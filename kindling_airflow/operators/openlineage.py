@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["dataset_of_asset", "lineage_is_wanted", "lineage_of_report"]
 
 _PROVIDER = "airflow.providers.openlineage"
+_Names = Mapping[str, tuple[str, str]]  # datasets by entity
 
 
 def lineage_is_wanted() -> bool:
@@ -62,21 +63,21 @@ def lineage_of_report(report: RunReport) -> OperatorLineage[Any, Any]:
     if report.status != "published":
         return OperatorLineage()
     lineage: Mapping[str, Any] = report.extra.get("lineage") or {}
-    sql = lineage.get("sql")
+    names, sql = _names(lineage), lineage.get("sql")
     return OperatorLineage(
-        inputs=_inputs(report, lineage),
-        outputs=_outputs(report, lineage),
+        inputs=_inputs(report, lineage, names),
+        outputs=_outputs(report, lineage, names),
         job_facets={"sql": sql_job.SQLJobFacet(query=sql)} if sql else {},
     )
 
 
-def _inputs(report: RunReport, lineage: Mapping[str, Any]) -> list[Any]:
+def _inputs(report: RunReport, lineage: Mapping[str, Any], names: _Names) -> list[Any]:
     from openlineage.client.event_v2 import InputDataset
     from openlineage.client.facet_v2 import input_statistics_input_dataset as statistics
 
     rows = {item.entity_id: item.rows for item in report.inputs}
     found = []
-    for entity, name in _names(lineage).items():
+    for entity, name in names.items():
         read = lineage["inputs"][entity]
         counted = statistics.InputStatisticsInputDatasetFacet(rowCount=rows.get(entity))
         facets: dict[str, Any] = {} if rows.get(entity) is None else {"inputStatistics": counted}
@@ -84,7 +85,7 @@ def _inputs(report: RunReport, lineage: Mapping[str, Any]) -> list[Any]:
     return found
 
 
-def _outputs(report: RunReport, lineage: Mapping[str, Any]) -> list[Any]:
+def _outputs(report: RunReport, lineage: Mapping[str, Any], names: _Names) -> list[Any]:
     from openlineage.client.event_v2 import OutputDataset
     from openlineage.client.facet_v2 import output_statistics_output_dataset as statistics
 
@@ -97,13 +98,13 @@ def _outputs(report: RunReport, lineage: Mapping[str, Any]) -> list[Any]:
     return [
         OutputDataset(
             *name,
-            facets=facets | _column_lineage(lineage),
+            facets=facets | _column_lineage(lineage, names),
             outputFacets={} if report.rows_written is None else {"outputStatistics": counted},
         )
     ]
 
 
-def _names(lineage: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+def _names(lineage: Mapping[str, Any]) -> _Names:
     """Return the datasets of the inputs that have names, by entity."""
     found = {
         entity: dataset_name(str(read["location"]), read)
@@ -112,11 +113,10 @@ def _names(lineage: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     return {entity: name for entity, name in found.items() if name is not None}
 
 
-def _column_lineage(lineage: Mapping[str, Any]) -> dict[str, Any]:
+def _column_lineage(lineage: Mapping[str, Any], names: _Names) -> dict[str, Any]:
     """Return the sources of the columns of which every source has a name."""
     from openlineage.client.facet_v2 import column_lineage_dataset as columns
 
-    names = _names(lineage)
     fields = {
         column: columns.Fields(
             inputFields=[columns.InputField(*names[entity], field=name) for entity, name in sources]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kindling_airflow.translator.task_ids import task_id as escaped
+from kindling_airflow.translator.task_ids import unescaped
 
 __all__ = ["Kind", "StoredTask", "stored_tasks"]
 
@@ -30,8 +31,6 @@ _DOC_MD = re.compile(
 )
 _CODE = re.compile(r"(?P<marks>`+)(?P<space> ?)(?P<text>.+?)(?P=space)(?P=marks)(?!`)")
 _QUERY = re.compile(r"^(?P<fence>`{3,})sql\n(?P<query>.*)\n(?P=fence)$", re.DOTALL | re.MULTILINE)
-_ESCAPE = re.compile(r"_x(?P<code>[0-9a-f]{1,6})_")
-_LARGEST_CODE = 0x10FFFF
 _NO_PIPE: tuple[str, tuple[str, ...], str | None] = ("", (), None)
 
 
@@ -141,22 +140,14 @@ def _pipe(name: str, stored: Mapping[str, Any]) -> tuple[str, tuple[str, ...], s
     else:
         found = _DOC.match(text)
         if found is None:
-            return _unescaped(name), (), None
+            return unescaped(name), (), None
         pipe_id, writes = found["pipe"], found["writes"]
         reads = () if found["reads"] == "nothing" else tuple(found["reads"].split(", "))
     own = escaped(pipe_id)
     if name != own and not name.endswith(f".{own}"):
-        return _unescaped(name), (), None
+        return unescaped(name), (), None
     return pipe_id, reads, writes
 
 
 def _codes(text: str) -> tuple[str, ...]:
     return tuple([found["text"] for found in _CODE.finditer(text)])
-
-
-def _unescaped(name: str) -> str:
-    def letter(found: re.Match[str]) -> str:
-        code = int(found["code"], 16)
-        return chr(code) if code <= _LARGEST_CODE else found[0]
-
-    return _ESCAPE.sub(letter, name)

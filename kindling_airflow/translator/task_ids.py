@@ -26,6 +26,8 @@ _LONGEST = 200  # Airflow allows 250; what is built from a task id wants room
 _CUT = "-_x_"  # never part of an escaped id: neither whole escapes nor half ones go on like this
 _DIGEST_LENGTH = 32
 _ESCAPED = re.compile(r"_(?=x)|[^A-Za-z0-9_.\-]")
+_ESCAPE = re.compile(r"_x(?P<code>[0-9a-f]{1,6})_")
+_LARGEST_CODE = 0x10FFFF
 _NO_GROUP = re.compile(r"_(?=x)|[^A-Za-z0-9_\-]")
 _NO_TASK = "_x_"  # begins no escaped id: an escape has digits behind its x
 _LONGEST_PART = 80  # Airflow allows groups 200 in all
@@ -53,6 +55,20 @@ def escaped(an_id: str) -> str:
     'generation_0'
     """
     return _bounded(_ESCAPED.sub(_escape, an_id), an_id, _LONGEST)
+
+
+def unescaped(text: str) -> str:
+    """Return the id of which :func:`escaped` has made a text; ids that it has cut stay cut.
+
+    >>> unescaped("my_x20_table"), unescaped("a_x5f_x"), unescaped("_xffffff_")
+    ('my table', 'a_x', '_xffffff_')
+    """
+    return _ESCAPE.sub(_letter, text)
+
+
+def _letter(found: re.Match[str]) -> str:
+    code = int(found["code"], 16)
+    return chr(code) if code <= _LARGEST_CODE else found[0]
 
 
 def _escape(found: re.Match[str]) -> str:

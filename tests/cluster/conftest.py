@@ -14,7 +14,7 @@ import pytest
 
 from demo.celery_airflow import CeleryAirflow
 from demo.hosts import Host
-from demo.services import wait_until
+from demo.services import Hadoop, Postgres, S3Server, wait_until
 from tests.system.streams import DAGS as STREAM_DAGS
 
 DAGS = Path(__file__).parent / "dags"
@@ -81,3 +81,26 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     )
     with airflow:
         yield Cluster(airflow, folder / "warehouse", folder / "trials")
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server with a bucket ``lake``."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        server.create_bucket("lake")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hadoop]:
+    """A NameNode and a DataNode."""
+    with Hadoop(tmp_path_factory.mktemp("hadoop"), yarn=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a database for catalogs."""
+    with Postgres(tmp_path_factory.mktemp("postgres") / "data") as database:
+        database.create_database("lake")
+        yield f"{database.jdbc_url('lake')}?user={database.user}"

@@ -5,12 +5,11 @@ A few rounds in ``make cluster``, and 200 in ``make soak`` (``KINDLING_RACE_ROUN
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from demo.services import Hadoop, Postgres, S3Server
+from demo.services import Hadoop, S3Server
 from tests.cluster.log_stores import delta_on_s3
 from tests.cluster.races import Place, race
 from tests.runner.formats.sessions import catalog_conf
@@ -18,32 +17,9 @@ from tests.runner.formats.sessions import catalog_conf
 pytestmark = [pytest.mark.system, pytest.mark.cluster]
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a database for catalogs."""
-    with Postgres(tmp_path_factory.mktemp("postgres") / "data") as database:
-        database.create_database("lake")
-        yield f"{database.jdbc_url('lake')}?user={database.user}"
-
-
 def in_catalog(name: str, address: str, warehouse: str, conf: dict[str, str]) -> Place:
     catalog = catalog_conf(name, address, warehouse)
     return Place("iceberg", warehouse, {**conf, **catalog}, {"provider.catalog": name})
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """An S3 server with a bucket ``lake``."""
-    with S3Server(tmp_path_factory.mktemp("s3")) as server:
-        server.create_bucket("lake")
-        yield server
-
-
-@pytest.fixture(scope="module")
-def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hadoop]:
-    """A NameNode and a DataNode."""
-    with Hadoop(tmp_path_factory.mktemp("hadoop"), yarn=False) as running:
-        yield running
 
 
 @pytest.mark.parametrize("kind", ["parquet", "delta", "iceberg"])

@@ -11,12 +11,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from demo.services import Hadoop, Postgres, S3Server
+from demo.services import Hadoop, S3Server
 from tests.cluster.log_stores import delta_on_s3
 
 pytestmark = [pytest.mark.system, pytest.mark.cluster]
@@ -42,29 +42,6 @@ CELLS = " or ".join(
         "killed_driver",
     )
 )
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a database for catalogs."""
-    with Postgres(tmp_path_factory.mktemp("postgres") / "data") as database:
-        database.create_database("lake")
-        yield f"{database.jdbc_url('lake')}?user={database.user}"
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """An S3 server with a bucket ``lake``."""
-    with S3Server(tmp_path_factory.mktemp("s3")) as server:
-        server.create_bucket("lake")
-        yield server
-
-
-@pytest.fixture(scope="module")
-def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hadoop]:
-    """A NameNode and a DataNode."""
-    with Hadoop(tmp_path_factory.mktemp("hadoop"), yarn=False) as running:
-        yield running
 
 
 def assert_holds(kind: str, root: str, conf: Mapping[str, str], **variables: str) -> None:

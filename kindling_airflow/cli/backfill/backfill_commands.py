@@ -10,8 +10,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from kindling_airflow.cli.airflow_dates import airflow_date
 from kindling_airflow.cli.backfill.backfill_plan import (
     BackfillPlan,
     Request,
@@ -22,7 +22,6 @@ from kindling_airflow.cli.backfill.backfill_plan import (
 )
 from kindling_airflow.cli.inside_airflow import asked_quietly
 from kindling_airflow.cli.stdout import printed_to_stderr
-from kindling_airflow.common.durations import iso_datetime
 from kindling_airflow.common.immutable import EMPTY
 from kindling_airflow.common.shared_ids import SELECT_PARAM
 from kindling_airflow.errors import KindlingAirflowError, WrongCallError
@@ -58,8 +57,8 @@ def _planned(args: argparse.Namespace) -> BackfillPlan:
         )
     request = Request(
         dag_id=definition.dag_id,
-        first=_date(args.from_date),
-        last=_date(args.to_date),
+        first=airflow_date(args.from_date),
+        last=airflow_date(args.to_date),
         select=chosen,
         reprocess=args.reprocess_behavior,
         backwards=args.run_backwards,
@@ -190,19 +189,3 @@ def _stored(
         return (*backfill_database.stored_dag(dag_id, slots), "")
     except (SQLAlchemyError, RuntimeError, ImportError) as error:
         return None, {}, str(error).partition("\n")[0]
-
-
-def _date(text: str) -> datetime:
-    """Return a date as in ``airflow backfill create``: by default in Airflow's time zone."""
-    from airflow.configuration import conf
-
-    try:
-        date = iso_datetime(text)
-    except ValueError as error:
-        raise WrongCallError(f"{text!r} is not a date: {error}") from error
-    if date.tzinfo is not None:
-        return date
-    zone = conf.get("core", "default_timezone", fallback="utc")
-    if zone == "system":
-        return date.astimezone()
-    return date.replace(tzinfo=timezone.utc if zone.lower() == "utc" else ZoneInfo(zone))
