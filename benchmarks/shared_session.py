@@ -2,8 +2,8 @@
 
 Five pipes on each of six levels, a few thousand rows each, in a pool of two. In turn:
 
-    session   ``session: run``
-    drivers   a driver for each pipe, with the start-up profile
+    session   ``session: run``, on ``local[2]``: as many cores as two drivers have
+    drivers   a driver for each pipe, with the start-up profile, on ``local[1]``
     stock     SparkSubmitOperators with the same edges, as the provider has them
     empty     the same edges with tasks that return at once: Airflow's own cost
     by hand   one application that runs the same 30 functions one by one, outside of Airflow
@@ -11,7 +11,9 @@ Five pipes on each of six levels, a few thousand rows each, in a pool of two. In
 Of each run on Airflow it prints where the seconds went. Airflow has as many workers as by default
 (32): a worker of the local executor stays busy for up to five seconds after its task has ended.
 
-KINDLING_SESSION_ROUNDS sets the rounds (3); KINDLING_SESSION_ONLY names the kinds to run.
+KINDLING_SESSION_ROUNDS sets the rounds (3); KINDLING_SESSION_ONLY names the kinds to run;
+KINDLING_SESSION_IDLE sets how long the scheduler sleeps when it has nothing to do (Airflow's
+default: 1 s), which every task of every kind waits for.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ from kindling_airflow.definitions.yaml_file import read_definition_file
 __all__ = ["run"]
 
 ROUNDS = int(os.environ.get("KINDLING_SESSION_ROUNDS", "3"))
+IDLE = os.environ.get("KINDLING_SESSION_IDLE", "1")
 KINDS = ("session", "drivers", "stock", "empty", "by hand")
 LEVELS, WIDTH = 6, 5
 SLOTS = 2
@@ -174,6 +177,10 @@ def _measure(place: Path, kinds: tuple[str, ...], console: Console) -> dict[str,
         warehouse=place / "session",
         profile=PROFILES,
         parallelism=WORKERS,
+        environment={
+            "AIRFLOW_CONN_SESSION": json.dumps({"conn_type": "spark", "host": f"local[{SLOTS}]"}),
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": IDLE,
+        },
     )
     _write_dags(dags, place)
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
@@ -215,11 +222,15 @@ def _write_dags(dags: Path, place: Path) -> None:
     project = dags / "project"
     project.mkdir(parents=True)
     (project / "small.py").write_text(PIPES)
-    for dag_id, session in (("session", "run"), ("drivers", "pipe")):
+    for dag_id, session, connection in (
+        ("session", "run", "session"),
+        ("drivers", "pipe", "spark_default"),
+    ):
         path = dags / f"{dag_id}.kindling.yaml"
         path.write_text(
             f"dag_id: {dag_id}\nproject: {{path: project, modules: [small]}}\npool: small\n"
             f"width: 2\nsession: {session}\nwarehouse: {place / dag_id}\n"
+            f"spark: {{conn_id: {connection}}}\n"
         )
         read = read_definition_file(path)
         manifest = project_manifest(Definition.from_read_file(read))

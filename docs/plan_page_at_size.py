@@ -49,7 +49,7 @@ def main() -> int:
     names = [record["pipeid"] for record in json.loads(GRAPH.read_text("utf-8"))]
     with (
         tempfile.TemporaryDirectory(prefix="kindling-") as scratch,
-        world(Path(scratch), is_large=True) as found,
+        world(Path(scratch)) as found,
         Browser(find_chromium(), width=1600, height=900) as browser,
     ):
         found.tell("trigger", dag_id="large", run_id="run", hours=0)

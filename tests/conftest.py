@@ -88,6 +88,7 @@ EXTENDED = frozenset(
         "test_run_secrets.py",
         "test_run_streams.py",
         "test_services.py",
+        "test_session_losses.py",
         "test_sessions.py",
         "test_site.py",
         "test_source_files.py",

@@ -48,6 +48,7 @@ _MOST_DRIVERS = 3
 _LOOPBACK = "127.0.0.1"
 _ELSEWHERE = ("192.0.2.1", 9)  # of the network that RFC 5737 sets aside
 _LOOK_SECONDS, _IDLE_LOOK_SECONDS = 1.9, 0.9
+_SOON_SECONDS, _JUST_IDLE_SECONDS = 0.2, 2.0  # the pipe that has just ended may be the last one
 _START_SECONDS, _SILENCE_SECONDS = 600.0, 180.0
 _ASK_SECONDS = 5.0
 _MOST_NAMED = 5
@@ -84,6 +85,7 @@ class KindlingSessionOperator(WatchesRun, KindlingPipeOperator):
     _generation = 0
     _has_ended = False
     _looked_at = float("-inf")
+    _busy_at = float("-inf")
     _had_trouble = False
     _watchdog: Watchdog | None = None
 
@@ -224,6 +226,8 @@ class KindlingSessionOperator(WatchesRun, KindlingPipeOperator):
         if self._watchdog is not None:
             self._watchdog.on_news()
         self._running = news.running
+        if self._running:
+            self._busy_at = time.monotonic()
         self._has_ended = news.state == "ended"
         if self._place is None:
             self._announce(self._place_of(self.request, news.port))
@@ -245,7 +249,9 @@ class KindlingSessionOperator(WatchesRun, KindlingPipeOperator):
     def _look(self) -> None:
         """Cancel attempts that no task waits for, and end the driver with its last pipe."""
         now = time.monotonic()
-        pause = _LOOK_SECONDS if self._running else _IDLE_LOOK_SECONDS
+        is_just_idle = now - self._busy_at < _JUST_IDLE_SECONDS
+        idle = _SOON_SECONDS if is_just_idle else _IDLE_LOOK_SECONDS
+        pause = _LOOK_SECONDS if self._running else idle
         if self._place is None or now - self._looked_at < pause:
             return
         self._looked_at = now

@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from kindling_airflow.runner.shared.server import SessionServer
 __all__ = ["run_session"]
 
 _NEWS_SECONDS = 2.0
-_IDLE_NEWS_SECONDS = 0.5
+_IDLE_NEWS_SECONDS = 0.25
 _GRACE_SECONDS = 15.0
 _FAILED, _BROKEN = 1, 71
 
@@ -76,7 +77,8 @@ def run_session(asked: RunRequest) -> int:
     ending = threading.Timer(_GRACE_SECONDS, exit_process, (status,))
     ending.daemon = True
     ending.start()
-    spark.stop()
+    context: Any = spark.sparkContext
+    context._jsc.stop()  # stop() would wait for a thread of Python, too, which ends with the process
     sys.stdout.flush()
     exit_process(status)
     return status  # not reached
@@ -104,11 +106,12 @@ def _serve(
     _print(start.line())
     host = str(request.session["host"])
     sent = float("-inf")
+    told: Mapping[str, str] = {}
     while not server.ended.is_set():
         running = attempts.running()
         now = time.monotonic()
-        if not running or now - sent >= _NEWS_SECONDS:
-            sent = now
+        if not running or running != told or now - sent >= _NEWS_SECONDS:
+            sent, told = now, running
             attempts.end_late_jobs()
             _print(SessionNews(request.attempt_key, "ready", host, server.port, running).line())
         if server.ended.wait(_IDLE_NEWS_SECONDS):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.plugin.pages.world import SHOP, World, pipe, write_project
+from tests.plugin.pages.world import GRAPH, SHOP, World, pipe, write_project
 
 pytestmark = [pytest.mark.system, pytest.mark.versions]
 
@@ -93,6 +93,29 @@ def test_a_refresh_has_what_changed_and_costs_three_statements(pages_world: Worl
     assert orders[1:3] == ["success", 1]
     assert orders[6:] == [90, 70, 1, "published"]
     assert answer.json()["now"] > 0
+
+
+def test_no_refresh_of_1211_pipes_costs_more_however_many_of_them_change(
+    pages_world: World,
+) -> None:
+    world, run = pages_world, {"dag_id": "large", "run_id": "all"}
+    names = {record["pipeid"] for record in json.loads(GRAPH.read_text("utf-8"))}
+    world.tell("trigger", **run)
+    cursor = page_of(world, "large", "all")["live"]["answer"]["cursor"]
+    assert world.tell("all_tasks_are", **run, state="success") >= len(names) == 1_211
+    client, found, answers, more = world.client(), set(), 0, True
+    while more:
+        since, after, began = cursor
+        asked = {"run_id": "all", "since": since, "after": after, "began": began}
+        world.tell("cost")
+        answer = client.get("/kindling/dags/large/run", params=asked)
+        statements = world.tell("cost")
+        assert len(statements) <= 3, statements
+        assert len(answer.content) <= 50_000
+        found |= {task[0] for task in answer.json()["tasks"] if task[1] == "success"}
+        cursor, more, answers = answer.json()["cursor"], answer.json()["more"], answers + 1
+    assert len(found) >= len(names)
+    assert answers < 5
 
 
 def test_the_report_of_a_pipe_is_shown_without_secrets(pages_world: World) -> None:

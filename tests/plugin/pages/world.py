@@ -129,8 +129,13 @@ class World:
 
 
 @contextmanager
-def world(folder: Path, *, is_large: bool = False) -> Iterator[World]:
-    """Run the program; with ``is_large``, with a DAG of 1,211 pipes."""
+def world(folder: Path, database: str = "") -> Iterator[World]:
+    """Run the program.
+
+    Args:
+        folder: its AIRFLOW_HOME.
+        database: the address of an empty database; default: SQLite in the folder.
+    """
     dags, port = folder / "dags", free_port()
     dags.mkdir()
     (dags / "factory.py").write_text(FACTORY)
@@ -141,8 +146,7 @@ def world(folder: Path, *, is_large: bool = False) -> Iterator[World]:
     write_project(dags, "idle", CLICKS, "strategy: hybrid\nlifetime: continuous\nwidth: 3")
     write_project(dags, "strange", STRANGE)
     write_project(dags, "changing", SHOP[:2])
-    if is_large:
-        write_project(dags, "large", json.loads(GRAPH.read_text()), "width: 16")
+    write_project(dags, "large", json.loads(GRAPH.read_text()), "width: 16")
     url = f"http://127.0.0.1:{port}"
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW_")}
     program = subprocess.Popen(
@@ -156,6 +160,7 @@ def world(folder: Path, *, is_large: bool = False) -> Iterator[World]:
             "AIRFLOW__API__BASE_URL": url,
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
             **auth.environment(folder),
+            **({"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database} if database else {}),
         },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
