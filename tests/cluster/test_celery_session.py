@@ -55,8 +55,12 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CeleryAirflow]
     (dags / "shop.kindling.yaml").write_text(
         json.dumps(
             {
-                **{"dag_id": "shop", "project": "project", "width": 2, "session": "run"},
-                **{"retries": 1, "retry_delay_seconds": 1},
+                "dag_id": "shop",
+                "project": "project",
+                "width": 2,
+                "session": "run",
+                "retries": 1,
+                "retry_delay_seconds": 1,
             }
         )
     )

@@ -78,7 +78,7 @@ def run_session(asked: RunRequest) -> int:
     ending.daemon = True
     ending.start()
     context: Any = spark.sparkContext
-    context._jsc.stop()  # stop() would wait for a thread of Python, too, which ends with the process
+    context._jsc.stop()  # stop() would wait for a thread that ends with the process
     sys.stdout.flush()
     exit_process(status)
     return status  # not reached
