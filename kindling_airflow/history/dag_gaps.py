@@ -8,7 +8,6 @@ from typing import Any
 
 from kindling_airflow.errors import KindlingAirflowError
 from kindling_airflow.history import database
-from kindling_airflow.history.dag_pipes import pipes_of
 from kindling_airflow.history.fill_commands import as_text, fill_commands, timestamp
 from kindling_airflow.history.gaps import Cell, Grid, grid_of
 from kindling_airflow.history.publications import Publication
@@ -70,13 +69,13 @@ def dag_gaps(
     Raises:
         KindlingAirflowError: the DAG is not stored, or has no pipes or no schedule in time.
     """
-    dag = database.stored_dag(dag_id, session)
-    if dag is None:
+    stored = database.stored_dag(dag_id, session)
+    if stored is None:
         raise KindlingAirflowError(
             f"DAG {dag_id!r} is not stored in Airflow's database\n"
             "  Fix: correct the id, or wait until the DAG processor has read its file."
         )
-    pipes = pipes_of(dag.task_dict.values())
+    dag, pipes = stored.dag, stored.pipes
     if not pipes:
         raise KindlingAirflowError(
             f"DAG {dag_id!r} has no batch pipes\n  Fix: name a DAG that this package has compiled."

@@ -1,17 +1,15 @@
-"""The pipes of a stored DAG: what each reads and writes, from its tasks' assets."""
+"""The batch pipes of a stored DAG, each behind those before it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
-from kindling_airflow.translator.task_ids import unescaped
+from kindling_airflow.run_view.stored_tasks import StoredTask, stored_tasks
 
 __all__ = ["StoredPipe", "pipes_of"]
-
-_OPERATOR = "KindlingPipeOperator"  # streams have no slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +19,8 @@ class StoredPipe:
     Attributes:
         pipe_id, task_id: the pipe and its task.
         reads: the entities that it reads.
-        writes: the entity that it writes; "" where the DAG has no assets.
-        asset: the asset of that entity.
+        writes: the entity that it writes; "" where it is not known.
+        asset: the asset of that entity; "" for a DAG without assets.
         group: the task group that its plan is; "" where the plan is the DAG.
     """
 
@@ -34,52 +32,36 @@ class StoredPipe:
     group: str = ""
 
 
-def pipes_of(tasks: Iterable[Any]) -> tuple[StoredPipe, ...]:
-    """Return the batch pipes among the tasks of a stored DAG, each behind those before it.
+def pipes_of(document: Mapping[str, Any]) -> tuple[StoredPipe, ...]:
+    """Return the batch pipes of a DAG; streams have no slices.
 
-    Ids that were cut because they are very long stay as they are in the DAG.
+    Args:
+        document: the DAG as Airflow serialized it.
     """
-    by_id = {task.task_id: task for task in tasks}
-    found = []
-    for task_id in _in_order({name: task.upstream_task_ids for name, task in by_id.items()}):
-        task = by_id[task_id]
-        if getattr(task, "task_type", "") != _OPERATOR:
-            continue
-        outlets = [str(asset.name) for asset in task.outlets if hasattr(asset, "name")]
-        inlets = [str(asset.name) for asset in task.inlets if hasattr(asset, "name")]
-        group = _prefixing_group(task)
-        own = task.task_id.removeprefix(f"{group}.") if group else task.task_id
-        found.append(
+    return tuple(
+        [
             StoredPipe(
-                pipe_id=unescaped(own),
+                pipe_id=task.pipe_id,
                 task_id=task.task_id,
-                reads=tuple(map(_entity_of, inlets)),
-                writes=_entity_of(outlets[0]) if outlets else "",
-                asset=outlets[0] if outlets else "",
-                group=group,
+                reads=task.reads,
+                writes=task.writes or "",
+                asset=task.asset,
+                group=task.prefix,
             )
-        )
-    return tuple(found)
+            for task in _in_order(stored_tasks(document))
+            if task.kind == "pipe"
+        ]
+    )
 
 
-def _in_order(upstream: Mapping[str, Iterable[str]]) -> Iterator[str]:
-    sorter = TopologicalSorter(upstream)
+def _in_order(tasks: Sequence[StoredTask]) -> Iterator[StoredTask]:
+    by_id = {task.task_id: task for task in tasks}
+    sorter = TopologicalSorter[str](dict.fromkeys(by_id, ()))
+    for task in tasks:
+        for name in task.downstream:
+            sorter.add(name, task.task_id)
     sorter.prepare()
     while sorter.is_active():
         ready = sorted(sorter.get_ready())
-        yield from ready
+        yield from [by_id[name] for name in ready if name in by_id]
         sorter.done(*ready)
-
-
-def _prefixing_group(task: Any) -> str:
-    """Return the innermost group whose id is in front of the task's; "" without one."""
-    group = getattr(task, "task_group", None)
-    while group is not None:
-        if group.prefix_group_id and group.group_id:
-            return str(group.group_id)
-        group = group.parent_group
-    return ""
-
-
-def _entity_of(asset: str) -> str:
-    return unescaped(asset.rpartition("/")[2])

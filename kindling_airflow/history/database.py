@@ -8,17 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from kindling_airflow.common.run_figures import HISTORY_KEY, RunFigures, window_of
-from kindling_airflow.history.dag_pipes import StoredPipe
+from kindling_airflow.history.dag_pipes import StoredPipe, pipes_of
 from kindling_airflow.history.publications import Publication, publication_of
 from kindling_airflow.history.slots import run_key
 from kindling_airflow.history.usual_values import Usual
 from kindling_airflow.operators.upstream_reports import REPORT_KEY
 
-__all__ = ["latest_windows", "publications", "runs_between", "stored_dag", "usual", "xcom_value"]
+__all__ = [
+    "StoredDag",
+    "latest_windows",
+    "publications",
+    "runs_between",
+    "stored_dag",
+    "usual",
+    "xcom_value",
+]
 
 _RUNS_LOOKED_AT = 50  # a pipe that ran in none of them, because others were selected, is left out
 
@@ -92,12 +101,24 @@ def latest_windows(
     return {pipe_id: found for pipe_id, found in windows if found}
 
 
-def stored_dag(dag_id: str, session: Any = None) -> Any:
+@dataclass(frozen=True, slots=True)
+class StoredDag:
+    """A DAG as Airflow has stored it last, and its batch pipes."""
+
+    dag: Any
+    pipes: tuple[StoredPipe, ...]
+
+
+def stored_dag(dag_id: str, session: Any = None) -> StoredDag | None:
     """Return a DAG as Airflow has stored it last; None if it has not."""
     from airflow.models.serialized_dag import SerializedDagModel
 
     with _session(session) as own:
-        return SerializedDagModel.get_dag(dag_id, session=own)
+        row = SerializedDagModel.get(dag_id, session=own)
+        if row is None:
+            return None
+        pipes = pipes_of(row.data or {})
+        return StoredDag(row.dag, pipes)
 
 
 def runs_between(

@@ -1,7 +1,7 @@
 """Reads what Airflow stores of a DAG's tasks: pipes, streams, and what else there is.
 
-The API server has no DAG files. What it has is each version of a DAG as Airflow serialized it, and
-that holds of a pipe's task: its id, its group, what follows it, its weight and its pool, and its
+The API server has no DAG files. What it has is each version of a DAG as Airflow serialized it. That
+holds of a pipe's task its id, its group, what follows it, its weight, its pool, its assets, and its
 documentation, which names the pipe, its inputs and its output.
 """
 
@@ -46,6 +46,7 @@ class StoredTask:
         pipe_id: the pipe; "" for a task that runs none.
         reads: the entities that the pipe reads, as far as they are known.
         writes: the entity that it writes; None where it is not known.
+        asset: the asset of that entity; "" for a DAG without assets.
         query: its SQL; "" for a function.
         groups: the groups that it is in, from the outermost on.
         downstream: the ids of the tasks behind it.
@@ -61,6 +62,7 @@ class StoredTask:
     pipe_id: str
     reads: tuple[str, ...]
     writes: str | None
+    asset: str
     query: str
     groups: tuple[str, ...]
     downstream: tuple[str, ...]
@@ -72,6 +74,11 @@ class StoredTask:
     def runs_a_pipe(self) -> bool:
         """Whether it is the task of one pipe."""
         return self.kind in ("pipe", "stream")
+
+    @property
+    def prefix(self) -> str:
+        """The innermost of its groups whose id is in front of the task's; "" without one."""
+        return _prefix(self.task_id, self.groups)
 
 
 def stored_tasks(document: Mapping[str, Any]) -> tuple[StoredTask, ...]:
@@ -107,8 +114,13 @@ def _task(stored: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> Sto
     is_own = str(stored.get("_task_module", "")).startswith(_OWN_MODULES)
     kind = _KINDS.get(operator, "other") if is_own else "other"
     pipe_id, reads, writes = _NO_PIPE
+    inlets, outlets = _assets(stored, "inlets"), _assets(stored, "outlets")
     if kind in ("pipe", "stream"):
-        pipe_id, reads, writes = _pipe(name, stored)
+        pipe_id, reads, writes = _documented(name, stored) or (
+            unescaped(name.removeprefix(f"{_prefix(name, groups.get(name, ()))}.")),
+            tuple(map(_entity_of, inlets)),
+            _entity_of(outlets[0]) if outlets else None,
+        )
     query = _QUERY.search(str(stored.get("doc_md") or ""))
     return StoredTask(
         task_id=name,
@@ -118,6 +130,7 @@ def _task(stored: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> Sto
         pipe_id=pipe_id,
         reads=reads,
         writes=writes,
+        asset=outlets[0] if pipe_id and outlets else "",
         query=query["query"] if query and pipe_id else "",
         groups=tuple(groups.get(name, ())),
         downstream=tuple(map(str, stored.get("downstream_task_ids") or ())),
@@ -127,10 +140,12 @@ def _task(stored: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> Sto
     )
 
 
-def _pipe(name: str, stored: Mapping[str, Any]) -> tuple[str, tuple[str, ...], str | None]:
-    """Return a task's pipe, its inputs and its output.
+def _documented(
+    name: str, stored: Mapping[str, Any]
+) -> tuple[str, tuple[str, ...], str | None] | None:
+    """Return a task's pipe, its inputs and its output, as its documentation names them.
 
-    The documentation counts if its pipe has this task: a definition may set another text.
+    It counts if its pipe has this task: a definition may set another text.
     """
     md, text = str(stored.get("doc_md") or ""), str(stored.get("doc") or "")
     found = _DOC_MD.match(md)
@@ -140,13 +155,27 @@ def _pipe(name: str, stored: Mapping[str, Any]) -> tuple[str, tuple[str, ...], s
     else:
         found = _DOC.match(text)
         if found is None:
-            return unescaped(name), (), None
+            return None
         pipe_id, writes = found["pipe"], found["writes"]
         reads = () if found["reads"] == "nothing" else tuple(found["reads"].split(", "))
     own = escaped(pipe_id)
     if name != own and not name.endswith(f".{own}"):
-        return unescaped(name), (), None
+        return None
     return pipe_id, reads, writes
+
+
+def _prefix(name: str, groups: Sequence[str]) -> str:
+    return max([g for g in groups if name.startswith(f"{g}.")], key=len, default="")
+
+
+def _assets(stored: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    """Return the names of a task's assets, in their order."""
+    found = [_plain(entry).get("name") for entry in stored.get(field) or ()]
+    return tuple([str(name) for name in found if name])
+
+
+def _entity_of(asset: str) -> str:
+    return unescaped(asset.rpartition("/")[2])
 
 
 def _codes(text: str) -> tuple[str, ...]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from kindling_airflow.history.dag_pipes import StoredPipe, pipes_of
 from kindling_airflow.history.fill_commands import as_text, fill_commands
 from kindling_airflow.history.gaps import Grid, Slot, grid_of
 from kindling_airflow.history.publications import Interval, Publication, publication_of
+from tests.run_view.stored import dag, doc, task
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 LETTERS = {
@@ -246,30 +246,31 @@ def test_failures_streams_and_other_values_are_no_publications(report: object) -
     assert publication_of(report, task_id="t", run_id="r", at=day(0), interval=None) is None
 
 
-def task(task_id: str, **more: Any) -> SimpleNamespace:
-    given = {
-        "task_type": "KindlingPipeOperator",
-        "inlets": [],
-        "outlets": [],
-        "upstream_task_ids": set(),
-        **more,
-    }
-    return SimpleNamespace(task_id=task_id, **given)
+def asset(name: str) -> dict[str, Any]:
+    return {"__type": "asset", "__var": {"name": name, "uri": name}}
 
 
-def test_pipes_are_those_of_a_stored_dag_with_the_ids_of_their_entities() -> None:
-    raw, orders = SimpleNamespace(name="s3://lake/raw_x20_x"), SimpleNamespace(name="s3://lake/o")
-    outer = SimpleNamespace(group_id="shop", prefix_group_id=True, parent_group=None)
-    group = SimpleNamespace(group_id="generation_0", prefix_group_id=False, parent_group=outer)
-    root = SimpleNamespace(group_id=None, prefix_group_id=True, parent_group=None)
-    tasks = [
-        task("a", upstream_task_ids={"shop.b"}),
-        task("my_x20_pipe", inlets=[raw, object()], outlets=[orders], task_group=root),
-        task("shop.b", task_group=group),
-        task("done", task_type="EmptyOperator"),
-    ]
-    assert pipes_of(tasks) == (
+def test_pipes_are_those_of_a_stored_dag_each_behind_those_before_it() -> None:
+    document = dag(
+        [
+            task("a", doc="nothing of ours"),
+            task(
+                "my_x20_pipe",
+                doc="nothing of ours",
+                inlets=[asset("s3://lake/raw_x20_x"), {"__type": "asset_alias", "__var": {}}],
+                outlets=[asset("s3://lake/o")],
+            ),
+            task("shop.b", ["a", "done"], doc=doc("b", "x, y", "z")),
+            task("done", task_type="EmptyOperator", _task_module="airflow"),
+            task("c", task_type="KindlingStreamOperator", doc=doc("c")),
+        ]
+    )
+    group = {"children": {"shop.b": ["operator", "shop.b"]}}
+    children = document["dag"]["task_group"]["children"]
+    del children["shop.b"]
+    children["shop"] = ["taskgroup", {"children": {"generation_0": ["taskgroup", group]}}]
+    assert pipes_of(document) == (
         StoredPipe("my pipe", "my_x20_pipe", ("raw x",), "o", "s3://lake/o"),
-        StoredPipe("b", "shop.b", group="shop"),
+        StoredPipe("b", "shop.b", ("x", "y"), "z", group="shop"),
         StoredPipe("a", "a"),
     )

@@ -9,7 +9,7 @@ from typing import Any
 from kindling_airflow.errors import KindlingAirflowError
 from kindling_airflow.history import Usual, database, usual
 from kindling_airflow.history.dag_gaps import DagGaps, dag_gaps
-from kindling_airflow.history.dag_pipes import StoredPipe, pipes_of
+from kindling_airflow.history.dag_pipes import StoredPipe
 from kindling_airflow.history.fill_commands import as_text
 from kindling_airflow.history.publications import Publication
 
@@ -30,10 +30,10 @@ def tables_document(dag_id: str, first: datetime, last: datetime) -> dict[str, A
     Raises:
         KindlingAirflowError: the DAG is not stored.
     """
-    dag = database.stored_dag(dag_id)
-    if dag is None:
+    stored = database.stored_dag(dag_id)
+    if stored is None:
         raise KindlingAirflowError(f"DAG {dag_id!r} is not stored in Airflow's database")
-    pipes = pipes_of(dag.task_dict.values())
+    pipes = stored.pipes
     gaps, problem = _gaps(dag_id, first, last)
     if gaps is not None:
         pipes = gaps.grid.pipes
