@@ -42,6 +42,7 @@ _SWITCHES = (
 _STARTUP_SECONDS = 60.0
 _LONGEST_ANSWER = 300.0  # a page that lays out a thousand nodes does not answer meanwhile
 _PACKAGE = "chromium"
+_LEFT = ("navigated or closed", "context was destroyed", "Cannot find context")
 
 
 class BrowserError(Exception):
@@ -143,11 +144,19 @@ class Browser:
             BrowserError: it does not become true; has the beginning of the page's text.
         """
         deadline = time.monotonic() + seconds
-        while not self.evaluate(f"Boolean({expression})"):
+        while not self._holds(expression):
             if time.monotonic() > deadline:
                 text = str(self.evaluate("document.body && document.body.innerText"))[:2000]
                 raise BrowserError(f"not true after {seconds:.0f} s: {expression}\n{text}")
             time.sleep(0.25)
+
+    def _holds(self, expression: str) -> bool:
+        try:
+            return bool(self.evaluate(f"Boolean({expression})"))
+        except BrowserError as error:
+            if not any(text in str(error) for text in _LEFT):
+                raise
+            return False  # the page was left while it was asked
 
     def wait_until_still(self, expression: str, looks: int = 8) -> None:
         """Return when a JavaScript expression has had one value for some looks in a row."""
