@@ -260,6 +260,15 @@ def test_a_pipe_is_published_and_reported_as_by_its_own_driver(driver: Driver) -
     assert rows(driver, "numbers") == 3
 
 
+def test_a_pipe_is_named_before_its_code_begins(driver: Driver) -> None:
+    """However short it is: it may end the driver."""
+    request = driver.begin("numbers", run_id="named")
+    driver.until(
+        lambda: any(request.attempt_key in news.running for news in driver.news), "it is named"
+    )
+    assert driver.end_of(request)[0].status == "published"
+
+
 def test_a_request_that_comes_twice_runs_once(driver: Driver) -> None:
     request = driver.begin("numbers")
     assert driver.ask(do="run", request=request.dumps()) == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +34,12 @@ class Attempts:
         asked: that request as the task sent it.
         spark: the application's first session.
         declared: the project's declarations.
+
+    Attributes:
+        before_start: is called before the code of an attempt begins.
     """
+
+    before_start: Callable[[], None]
 
     def __init__(
         self,
@@ -53,6 +58,7 @@ class Attempts:
         self._by_key: dict[str, Attempt] = {}
         self._reads = SharedReads(spark, session.warehouse, session.session.get("shared", ()))
         self._is_ending = False
+        self.before_start = lambda: None
 
     def start(self, request: RunRequest) -> str:
         """Start an attempt, unless it is known already; return why it is refused, or "".
@@ -72,6 +78,7 @@ class Attempts:
             self._by_key[request.attempt_key] = attempt
         for other in older:
             other.cancel(_NEWER)
+        self.before_start()
         attempt.start()
         return ""
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pyspark import SparkConf
 from pyspark.sql import SparkSession
@@ -104,23 +104,50 @@ def _serve(
     context = spark.sparkContext
     start = RunStart(request.attempt_key, context.applicationId, str(context.uiWebUrl or ""))
     _print(start.line())
-    host = str(request.session["host"])
-    sent = float("-inf")
-    told: Mapping[str, str] = {}
+    news = _News(request, attempts, server)
+    attempts.before_start = news.tell  # a pipe that ends the driver at once is named, too
     while not server.ended.is_set():
-        running = attempts.running()
-        now = time.monotonic()
-        if not running or running != told or now - sent >= _NEWS_SECONDS:
-            sent, told = now, running
+        if news.is_due():
             attempts.end_late_jobs()
-            _print(SessionNews(request.attempt_key, "ready", host, server.port, running).line())
+            news.tell()
         if server.ended.wait(_IDLE_NEWS_SECONDS):
             break
         if context._jsc.sc().isStopped():
             _print("The session's Spark application has ended; so does the session.")
             return _BROKEN
-    _print(SessionNews(request.attempt_key, "ended", host, server.port).line())
+    news.tell_end()
     return 0
+
+
+class _News:
+    """Prints where the session listens and what runs in it, for its task; for any thread."""
+
+    def __init__(self, request: RunRequest, attempts: Attempts, server: SessionServer) -> None:
+        self._key, self._host = request.attempt_key, str(request.session["host"])
+        self._attempts, self._server = attempts, server
+        self._lock = threading.Lock()
+        self._told: Mapping[str, str] = {}
+        self._at = float("-inf")
+
+    def is_due(self) -> bool:
+        """Whether anything has changed, or the task would begin to wonder."""
+        running = self._attempts.running()
+        is_late = time.monotonic() - self._at >= _NEWS_SECONDS
+        return not running or running != self._told or is_late
+
+    def tell(self) -> None:
+        """Print what runs."""
+        with self._lock:
+            self._told, self._at = self._attempts.running(), time.monotonic()
+            self._print("ready", self._told)
+
+    def tell_end(self) -> None:
+        """Print that the session has ended."""
+        with self._lock:
+            self._print("ended", {})
+
+    def _print(self, state: Literal["ready", "ended"], running: Mapping[str, str]) -> None:
+        _print(SessionNews(self._key, state, self._host, self._server.port, running).line())
 
 
 def _print(line: str) -> None:
