@@ -33,6 +33,7 @@ spark = session_for("iceberg+postgresql", {
     "spark.ui.enabled": "true",
     "spark.ui.port": "0",
     "spark.eventLog.enabled": "true",
+    "spark.eventLog.compress": "false",
     "spark.eventLog.dir": "file:" + events,
 })
 case = Case(spark, warehouse, tags, "shop.orders")

@@ -110,5 +110,5 @@ def test_a_driver_that_dies_at_any_step_leaves_one_of_the_two_tables(case: Case,
         expected = after
         assert stored(case, entity) == expected
     assert not died
-    assert deaths >= 6
+    assert deaths >= 4  # before and after two steps: Delta replaces a slice in one commit
     assert staging(case) == []
