@@ -17,6 +17,7 @@ _OF_TABLES = (
     "stream_pipe_tests.py",
     "killed_driver_tests.py",
     "fence_tests.py",
+    "reader_tests.py",
     "fault_tests.py",
     "empty_tests.py",
     "name_tests.py",
@@ -36,7 +37,12 @@ def assert_format_holds(kind: str, **variables: str) -> None:
         "kafka": ("kafka_tests.py",),
         "parquet": ("fault_tests.py", "empty_tests.py", "stored_values_tests.py"),
         "delta+iceberg": ("query_tests.py",),
-        "iceberg+postgresql": ("format_tests.py", "fence_tests.py", "catalog_tests.py"),
+        "iceberg+postgresql": (
+            "format_tests.py",
+            "fence_tests.py",
+            "reader_tests.py",
+            "catalog_tests.py",
+        ),
     }
     names = own.get(kind, (f"{kind}_tests.py", *_OF_TABLES))
     files = [str(_FOLDER / name) for name in names]
