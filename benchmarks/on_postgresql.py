@@ -5,22 +5,17 @@ Two DAGs of 1,211 tasks run at once on one scheduler, so that both have the same
     kindling   this package with a compiled manifest; a stand-in for spark-submit answers at once
     bare       the same edges as BashOperators that run ``true``
 
-Needs PostgreSQL's ``initdb``, in the folder of the variable PGBIN or on PATH, and the packages of
-the group ``cluster``. As root the server runs as the user ``postgres``.
+Needs PostgreSQL, and the packages of the group ``cluster``. KINDLING_BENCH_SECONDS sets how long
+the DAGs run (120).
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +25,8 @@ from rich.table import Table
 from benchmarks.dag_folder import write_dag_folder
 from benchmarks.dag_size import write_bare
 from benchmarks.graphs import real_graph
-from demo.local_airflow import LocalAirflow, free_port
+from demo.local_airflow import LocalAirflow
+from demo.services import Postgres
 from kindling_airflow.definitions.compile import compile_definition
 from kindling_airflow.definitions.definition import Definition
 
@@ -64,18 +60,22 @@ def run(console: Console) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
-        root.chmod(0o755)
         definition = write_dag_folder(root / "dags", real_graph(_GRAPH), _DAGS[0])
         write_bare(root / "dags" / "bare", compile_definition(Definition.from_file(definition)))
         (root / "bin").mkdir()
         submit = root / "bin" / "spark-submit"
         submit.write_text(_SUBMIT)
         submit.chmod(0o755)
-        with _postgresql(root / "pg") as (address, query):
+        with Postgres(root / "postgres") as server:
+            server.create_database("airflow")
             environment = {
                 "PATH": os.pathsep.join(map(str, (submit.parent, BIN, os.environ["PATH"]))),
-                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{address}",
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": server.sqlalchemy_url("airflow"),
             }
+
+            def query(text: str) -> list[list[str]]:
+                return [line.split("|") for line in server.sql(text, "airflow")]
+
             local = LocalAirflow(
                 root / "home",
                 dags_folder=root / "dags",
@@ -119,58 +119,3 @@ def _measured(airflow: LocalAirflow, query: Any) -> dict[str, tuple[str, ...]]:
         "a task, s: least": tuple(f"{min(tasks[d]):.2f}" for d in _DAGS),
         "a task, s: median": tuple(f"{statistics.median(tasks[d]):.2f}" for d in _DAGS),
     }
-
-
-@contextmanager
-def _postgresql(folder: Path) -> Iterator[tuple[str, Any]]:
-    """Run a server; yield user, host, port and database, and a function that runs a query."""
-    connect = import_module("psycopg2").connect
-    binaries, port = _binaries(), free_port()
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    folder.mkdir()
-    if as_user:
-        shutil.chown(folder, "postgres")
-    subprocess.run(
-        [*as_user, binaries / "initdb", "-D", folder / "data", "-U", "airflow", "--auth=trust"],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-    control: list[Any] = [*as_user, binaries / "pg_ctl", "-D", folder / "data", "-w"]
-    subprocess.run(
-        [*control, "-o", options, "-l", folder / "log", "start"],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    try:
-        address = f"airflow@127.0.0.1:{port}"
-
-        def query(text: str) -> list[Any]:
-            connection = connect(f"postgresql://{address}/postgres")
-            try:
-                with connection.cursor() as cursor:
-                    cursor.execute(text)
-                    return list(cursor.fetchall())
-            finally:
-                connection.close()
-
-        yield f"{address}/postgres", query
-    finally:
-        subprocess.run(
-            [*control, "-m", "immediate", "stop"], cwd=folder, stdout=subprocess.DEVNULL, check=True
-        )
-
-
-def _binaries() -> Path:
-    named = os.environ.get("PGBIN")
-    found = shutil.which("initdb")
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if named:
-        return Path(named)
-    if folders:
-        return folders[-1]
-    if found is None:
-        raise FileNotFoundError("PostgreSQL's initdb: set PGBIN to the folder that contains it")
-    return Path(found).parent

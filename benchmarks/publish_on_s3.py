@@ -47,7 +47,6 @@ def run(console: Console) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        root.chmod(0o755)  # the database's server has a user of its own
         with S3Server(root) as s3, Postgres(root / "postgres") as database:
             s3.create_bucket("lake")
             database.create_database("lake")

@@ -1,6 +1,7 @@
 """A PostgreSQL on this machine, with a data folder of its own.
 
-It is not run as root: there, the system's user ``postgres`` runs it.
+It is not run as root: there, the system's user ``postgres`` runs it, with root's right to reach
+folders. Others close those above its data while it runs: pytest does, whenever a session begins.
 """
 
 from __future__ import annotations
@@ -97,7 +98,6 @@ class Postgres:
     def _initialise(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         if _as_user():
-            _let_in(self._folder)
             self._data.mkdir()
             shutil.chown(self._data, _RUNS_AS)
         ran = subprocess.run(
@@ -144,8 +144,9 @@ def _as_user() -> Sequence[str]:
             "  Fix: apt-get install postgresql util-linux, or do not run this as root."
         )
     ids = (f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups")
+    reach = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
     # Killed with its parent: a change of the user clears what the parent has set.
-    return (setpriv, *ids, "--pdeathsig", "KILL")
+    return (setpriv, *ids, *reach, "--pdeathsig", "KILL")
 
 
 def _program(name: str) -> str:
@@ -165,11 +166,3 @@ def _program(name: str) -> str:
         if (folder / name).is_file():
             return str(folder / name)
     raise ServiceError(f"PostgreSQL's {name!r} was not found\n  Fix: apt-get install postgresql.")
-
-
-def _let_in(folder: Path) -> None:
-    """Let every user pass through a folder and those above it, as a temporary folder forbids."""
-    for each in (folder, *folder.parents):
-        mode = each.stat().st_mode
-        if not mode & 0o001 and each.stat().st_uid == os.geteuid():
-            each.chmod(mode | 0o001)

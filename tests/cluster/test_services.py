@@ -110,6 +110,17 @@ def test_postgres_keeps_what_was_written_over_a_restart(tmp_path: Path) -> None:
             assert cursor.fetchone() == (1,)
 
 
+def test_postgres_goes_on_when_the_folders_above_it_are_closed(tmp_path: Path) -> None:
+    """As pytest closes them whenever a session begins."""
+    above = tmp_path / "above"
+    with Postgres(above / "postgres") as server:
+        above.chmod(0o700)
+        tmp_path.chmod(0o700)
+        server.sql("CREATE TABLE orders AS SELECT 1 AS id")
+        server.sql("CHECKPOINT")  # opens files by their whole paths
+        assert server.sql("SELECT id FROM orders") == ["1"]
+
+
 def test_redis_keeps_keys_until_it_ends(tmp_path: Path) -> None:
     import redis
 
