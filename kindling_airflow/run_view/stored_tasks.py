@@ -49,6 +49,7 @@ class StoredTask:
         asset: the asset of that entity; "" for a DAG without assets.
         query: its SQL; "" for a function.
         groups: the groups that it is in, from the outermost on.
+        prefix: the innermost of these whose id is in front of the task's; "" without one.
         downstream: the ids of the tasks behind it.
         weight: its priority.
         pool: its pool.
@@ -65,6 +66,7 @@ class StoredTask:
     asset: str
     query: str
     groups: tuple[str, ...]
+    prefix: str
     downstream: tuple[str, ...]
     weight: int
     pool: str
@@ -75,11 +77,6 @@ class StoredTask:
         """Whether it is the task of one pipe."""
         return self.kind in ("pipe", "stream")
 
-    @property
-    def prefix(self) -> str:
-        """The innermost of its groups whose id is in front of the task's; "" without one."""
-        return _prefix(self.task_id, self.groups)
-
 
 def stored_tasks(document: Mapping[str, Any]) -> tuple[StoredTask, ...]:
     """Return the tasks of a DAG, in the order in which its groups show them.
@@ -88,7 +85,7 @@ def stored_tasks(document: Mapping[str, Any]) -> tuple[StoredTask, ...]:
         document: the DAG as Airflow serialized it.
     """
     dag = document.get("dag") or {}
-    groups = dict(_groups(dag.get("task_group") or {}, ()))
+    groups = {name: place for name, *place in _groups(dag.get("task_group") or {}, (), "")}
     found = [_task(_plain(entry), groups) for entry in dag.get("tasks") or ()]
     places = {name: n for n, name in enumerate(groups)}
     return tuple(sorted(found, key=lambda task: places.get(task.task_id, len(places))))
@@ -99,25 +96,29 @@ def _plain(entry: Any) -> Mapping[str, Any]:
     return held if isinstance(held, Mapping) else {}
 
 
-def _groups(group: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield each task's id with the groups that it is in."""
+def _groups(
+    group: Mapping[str, Any], path: tuple[str, ...], prefix: str
+) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    """Yield each task's id, the groups that it is in, and the one in front of its id."""
     for name, child in (group.get("children") or {}).items():
         kind, content = child
         if kind == "operator":
-            yield str(content), path
+            yield str(content), path, prefix
         else:
-            yield from _groups(content, (*path, name))
+            own = name if content.get("prefix_group_id") else prefix
+            yield from _groups(content, (*path, name), own)
 
 
-def _task(stored: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> StoredTask:
+def _task(stored: Mapping[str, Any], places: Mapping[str, Sequence[Any]]) -> StoredTask:
     name, operator = str(stored.get("task_id", "")), str(stored.get("task_type", ""))
     is_own = str(stored.get("_task_module", "")).startswith(_OWN_MODULES)
     kind = _KINDS.get(operator, "other") if is_own else "other"
     pipe_id, reads, writes = _NO_PIPE
+    groups, prefix = places.get(name, ((), ""))
     inlets, outlets = _assets(stored, "inlets"), _assets(stored, "outlets")
     if kind in ("pipe", "stream"):
         pipe_id, reads, writes = _documented(name, stored) or (
-            unescaped(name.removeprefix(f"{_prefix(name, groups.get(name, ()))}.")),
+            unescaped(name.removeprefix(f"{prefix}.") if prefix else name),
             tuple(map(_entity_of, inlets)),
             _entity_of(outlets[0]) if outlets else None,
         )
@@ -132,7 +133,8 @@ def _task(stored: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> Sto
         writes=writes,
         asset=outlets[0] if pipe_id and outlets else "",
         query=query["query"] if query and pipe_id else "",
-        groups=tuple(groups.get(name, ())),
+        groups=groups,
+        prefix=prefix,
         downstream=tuple(map(str, stored.get("downstream_task_ids") or ())),
         weight=int(stored.get("priority_weight") or 1),
         pool=str(stored.get("pool") or "default_pool"),
@@ -162,10 +164,6 @@ def _documented(
     if name != own and not name.endswith(f".{own}"):
         return None
     return pipe_id, reads, writes
-
-
-def _prefix(name: str, groups: Sequence[str]) -> str:
-    return max([g for g in groups if name.startswith(f"{g}.")], key=len, default="")
 
 
 def _assets(stored: Mapping[str, Any], field: str) -> tuple[str, ...]:

@@ -250,6 +250,10 @@ def asset(name: str) -> dict[str, Any]:
     return {"__type": "asset", "__var": {"name": name, "uri": name}}
 
 
+def group(children: dict[str, Any], *, is_prefix: bool) -> list[Any]:
+    return ["taskgroup", {"children": children, "prefix_group_id": is_prefix}]
+
+
 def test_pipes_are_those_of_a_stored_dag_each_behind_those_before_it() -> None:
     document = dag(
         [
@@ -263,14 +267,16 @@ def test_pipes_are_those_of_a_stored_dag_each_behind_those_before_it() -> None:
             task("shop.b", ["a", "done"], doc=doc("b", "x, y", "z")),
             task("done", task_type="EmptyOperator", _task_module="airflow"),
             task("c", task_type="KindlingStreamOperator", doc=doc("c")),
+            task("silver.orders", doc="nothing of ours"),
         ]
     )
-    group = {"children": {"shop.b": ["operator", "shop.b"]}}
     children = document["dag"]["task_group"]["children"]
-    del children["shop.b"]
-    children["shop"] = ["taskgroup", {"children": {"generation_0": ["taskgroup", group]}}]
+    children["silver"] = group({"silver.orders": children.pop("silver.orders")}, is_prefix=False)
+    generation = group({"shop.b": children.pop("shop.b")}, is_prefix=False)
+    children["shop"] = group({"generation_0": generation}, is_prefix=True)
     assert pipes_of(document) == (
         StoredPipe("my pipe", "my_x20_pipe", ("raw x",), "o", "s3://lake/o"),
         StoredPipe("b", "shop.b", ("x", "y"), "z", group="shop"),
+        StoredPipe("silver.orders", "silver.orders"),
         StoredPipe("a", "a"),
     )
