@@ -123,7 +123,7 @@ class LocalAirflow:
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
-            # Of one second, which a small task is over sooner than.
+            # The default is one second, and small tasks take less.
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "AIRFLOW__KINDLING__WAREHOUSE": warehouse,
             "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps(connection),

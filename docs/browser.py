@@ -144,26 +144,27 @@ class Browser:
             BrowserError: it does not become true; has the beginning of the page's text.
         """
         deadline = time.monotonic() + seconds
-        while not self._holds(expression):
+        while not self._seen(f"Boolean({expression})"):
             if time.monotonic() > deadline:
                 text = str(self.evaluate("document.body && document.body.innerText"))[:2000]
                 raise BrowserError(f"not true after {seconds:.0f} s: {expression}\n{text}")
             time.sleep(0.25)
 
-    def _holds(self, expression: str) -> bool:
-        try:
-            return bool(self.evaluate(f"Boolean({expression})"))
-        except BrowserError as error:
-            if not any(text in str(error) for text in _LEFT):
-                raise
-            return False  # the page was left while it was asked
-
     def wait_until_still(self, expression: str, looks: int = 8) -> None:
         """Return when a JavaScript expression has had one value for some looks in a row."""
         seen: list[Any] = []
         while len(seen) < looks or len(set(map(str, seen[-looks:]))) > 1:
-            seen.append(self.evaluate(expression))
+            seen.append(self._seen(expression))
             time.sleep(0.25)
+
+    def _seen(self, expression: str) -> Any:
+        """Return the value of an expression; None if the page is left while it is asked."""
+        try:
+            return self.evaluate(expression)
+        except BrowserError as error:
+            if not any(text in str(error) for text in _LEFT):
+                raise
+            return None
 
     def click(self, label: str) -> None:
         """Click the button of this label, title or text, as soon as it is there."""

@@ -13,7 +13,7 @@ from kindling_airflow.history.gaps import Cell, Grid, grid_of
 from kindling_airflow.history.publications import Publication
 from kindling_airflow.history.slots import slots_between
 
-__all__ = ["DagGaps", "dag_gaps"]
+__all__ = ["DagGaps", "dag_gaps", "gaps_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,20 @@ def dag_gaps(
             f"DAG {dag_id!r} is not stored in Airflow's database\n"
             "  Fix: correct the id, or wait until the DAG processor has read its file."
         )
+    return gaps_of(stored, first, last, now=now, session=session)
+
+
+def gaps_of(
+    stored: database.StoredDag,
+    first: datetime,
+    last: datetime,
+    *,
+    now: datetime | None = None,
+    session: Any = None,
+) -> DagGaps:
+    """Return the grid of a DAG that was read already; otherwise as :func:`dag_gaps`."""
     dag, pipes = stored.dag, stored.pipes
+    dag_id = str(dag.dag_id)
     if not pipes:
         raise KindlingAirflowError(
             f"DAG {dag_id!r} has no batch pipes\n  Fix: name a DAG that this package has compiled."

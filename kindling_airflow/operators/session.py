@@ -249,9 +249,12 @@ class KindlingSessionOperator(WatchesRun, KindlingPipeOperator):
     def _look(self) -> None:
         """Cancel attempts that no task waits for, and end the driver with its last pipe."""
         now = time.monotonic()
-        is_just_idle = now - self._busy_at < _JUST_IDLE_SECONDS
-        idle = _SOON_SECONDS if is_just_idle else _IDLE_LOOK_SECONDS
-        pause = _LOOK_SECONDS if self._running else idle
+        if self._running:
+            pause = _LOOK_SECONDS
+        elif now - self._busy_at < _JUST_IDLE_SECONDS:
+            pause = _SOON_SECONDS
+        else:
+            pause = _IDLE_LOOK_SECONDS
         if self._place is None or now - self._looked_at < pause:
             return
         self._looked_at = now

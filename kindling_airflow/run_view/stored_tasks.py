@@ -8,9 +8,9 @@ documentation, which names the pipe, its inputs and its output.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from kindling_airflow.translator.task_ids import task_id as escaped
 from kindling_airflow.translator.task_ids import unescaped
@@ -85,10 +85,10 @@ def stored_tasks(document: Mapping[str, Any]) -> tuple[StoredTask, ...]:
         document: the DAG as Airflow serialized it.
     """
     dag = document.get("dag") or {}
-    groups = {name: place for name, *place in _groups(dag.get("task_group") or {}, (), "")}
-    found = [_task(_plain(entry), groups) for entry in dag.get("tasks") or ()]
-    places = {name: n for n, name in enumerate(groups)}
-    return tuple(sorted(found, key=lambda task: places.get(task.task_id, len(places))))
+    places = dict(_places(dag.get("task_group") or {}, _ROOT))
+    found = [_task(_plain(entry), places) for entry in dag.get("tasks") or ()]
+    order = {name: n for n, name in enumerate(places)}
+    return tuple(sorted(found, key=lambda task: order.get(task.task_id, len(order))))
 
 
 def _plain(entry: Any) -> Mapping[str, Any]:
@@ -96,31 +96,40 @@ def _plain(entry: Any) -> Mapping[str, Any]:
     return held if isinstance(held, Mapping) else {}
 
 
-def _groups(
-    group: Mapping[str, Any], path: tuple[str, ...], prefix: str
-) -> Iterator[tuple[str, tuple[str, ...], str]]:
-    """Yield each task's id, the groups that it is in, and the one in front of its id."""
+class _Place(NamedTuple):
+    """The groups that a task is in, and the one in front of its id."""
+
+    groups: tuple[str, ...]
+    prefix: str
+
+
+_ROOT = _Place((), "")
+
+
+def _places(group: Mapping[str, Any], place: _Place) -> Iterator[tuple[str, _Place]]:
+    """Yield each task's id and its place."""
     for name, child in (group.get("children") or {}).items():
         kind, content = child
         if kind == "operator":
-            yield str(content), path, prefix
+            yield str(content), place
         else:
-            own = name if content.get("prefix_group_id") else prefix
-            yield from _groups(content, (*path, name), own)
+            prefix = name if content.get("prefix_group_id") else place.prefix
+            yield from _places(content, _Place((*place.groups, name), prefix))
 
 
-def _task(stored: Mapping[str, Any], places: Mapping[str, Sequence[Any]]) -> StoredTask:
+def _task(stored: Mapping[str, Any], places: Mapping[str, _Place]) -> StoredTask:
     name, operator = str(stored.get("task_id", "")), str(stored.get("task_type", ""))
     is_own = str(stored.get("_task_module", "")).startswith(_OWN_MODULES)
     kind = _KINDS.get(operator, "other") if is_own else "other"
+    place = places.get(name, _ROOT)
     pipe_id, reads, writes = _NO_PIPE
-    groups, prefix = places.get(name, ((), ""))
-    inlets, outlets = _assets(stored, "inlets"), _assets(stored, "outlets")
+    assets: tuple[str, ...] = ()
     if kind in ("pipe", "stream"):
+        assets = _assets(stored, "outlets")
         pipe_id, reads, writes = _documented(name, stored) or (
-            unescaped(name.removeprefix(f"{prefix}.") if prefix else name),
-            tuple(map(_entity_of, inlets)),
-            _entity_of(outlets[0]) if outlets else None,
+            unescaped(name.removeprefix(f"{place.prefix}.") if place.prefix else name),
+            tuple(map(_entity_of, _assets(stored, "inlets"))),
+            _entity_of(assets[0]) if assets else None,
         )
     query = _QUERY.search(str(stored.get("doc_md") or ""))
     return StoredTask(
@@ -131,10 +140,10 @@ def _task(stored: Mapping[str, Any], places: Mapping[str, Sequence[Any]]) -> Sto
         pipe_id=pipe_id,
         reads=reads,
         writes=writes,
-        asset=outlets[0] if pipe_id and outlets else "",
+        asset=assets[0] if assets else "",
         query=query["query"] if query and pipe_id else "",
-        groups=groups,
-        prefix=prefix,
+        groups=place.groups,
+        prefix=place.prefix,
         downstream=tuple(map(str, stored.get("downstream_task_ids") or ())),
         weight=int(stored.get("priority_weight") or 1),
         pool=str(stored.get("pool") or "default_pool"),

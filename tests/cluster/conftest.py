@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import psutil
 import pytest
 
 from demo.celery_airflow import CeleryAirflow
@@ -19,6 +20,17 @@ from tests.system.streams import DAGS as STREAM_DAGS
 
 DAGS = Path(__file__).parent / "dags"
 PATIENCE = 600.0
+
+
+def drivers_of(host: Host) -> list[psutil.Process]:
+    """Return the Java processes of a host."""
+    return [process for process in host.processes() if "java" in process.name()]
+
+
+def assert_ended(processes: list[psutil.Process]) -> None:
+    """Wait until processes have ended."""
+    psutil.wait_procs(processes, timeout=PATIENCE)  # type: ignore[arg-type]
+    assert [process for process in processes if process.is_running()] == []
 
 
 @dataclass(frozen=True)

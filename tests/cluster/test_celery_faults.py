@@ -6,31 +6,21 @@ after another host has taken its task over.
 
 from __future__ import annotations
 
-import json
-
-import psutil
 import pytest
 
 from demo.services import wait_until
-from tests.cluster.conftest import PATIENCE, Cluster
+from tests.cluster.conftest import PATIENCE, Cluster, assert_ended, drivers_of
 from tests.system.streams import StreamsAirflow
 
 pytestmark = [pytest.mark.system, pytest.mark.cluster]
 STREAMS = ("take", "clean", "count", "check")
 
 
-def _java(cluster: Cluster, run_id: str) -> list[psutil.Process]:
-    """Return the Java of a run's first driver."""
-    host = json.loads((cluster.trials / run_id / "waiting").read_text())["host"]
-    found = cluster.airflow.workers[host].processes()
-    return [process for process in found if "java" in process.name()]
-
-
 def test_a_driver_of_a_host_that_stood_still_does_not_publish_when_it_wakes_up(
     cluster: Cluster,
 ) -> None:
     host = cluster.begin("frozen", "before")
-    drivers = _java(cluster, "frozen")
+    drivers = drivers_of(host)
     host.freeze()
     assert cluster.airflow.api.wait_for_run("lost", "frozen", PATIENCE) == "success"
     assert cluster.tasks("frozen")["lost.rows"] == ("success", 2)
@@ -38,8 +28,7 @@ def test_a_driver_of_a_host_that_stood_still_does_not_publish_when_it_wakes_up(
     once = cluster.rows("lost.rows")
     (cluster.trials / "frozen" / "go").touch()
     host.thaw()
-    psutil.wait_procs(drivers, timeout=PATIENCE)  # type: ignore[arg-type]
-    assert [driver for driver in drivers if driver.is_running()] == []
+    assert_ended(drivers)
     assert cluster.rows("lost.rows") == once == [(n,) for n in range(10)]
     assert cluster.tasks("frozen")["lost.rows"] == ("success", 2)
     wait_until(lambda: host.answers, f"{host.name} is back", PATIENCE)

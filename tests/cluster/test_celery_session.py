@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
-import psutil
 import pytest
 
 from demo.celery_airflow import CeleryAirflow
 from demo.services import wait_until
-from tests.cluster.conftest import PATIENCE
+from tests.cluster.conftest import PATIENCE, assert_ended, drivers_of
 
 pytestmark = [pytest.mark.system, pytest.mark.cluster]
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,7 +125,7 @@ def test_a_session_whose_host_is_lost_costs_a_try_and_does_not_publish_later(
     wait_until((trials / "frozen").exists, "the pipe is at work in the session", PATIENCE)
     lost = airflow.workers[(trials / "frozen").read_text()]
     [other] = [host for host in airflow.workers.values() if host is not lost]
-    drivers = [process for process in lost.processes() if "java" in process.name()]
+    drivers = drivers_of(lost)
     assert drivers
     lost.freeze()
     assert airflow.api.wait_for_run("shop", "frozen", PATIENCE) == "success"
@@ -139,8 +138,7 @@ def test_a_session_whose_host_is_lost_costs_a_try_and_does_not_publish_later(
     assert "It starts its own driver." in airflow.api.log("shop", "frozen", "where", 2)
     (trials / "go").touch()
     lost.thaw()
-    psutil.wait_procs(drivers, timeout=PATIENCE)  # type: ignore[arg-type]
-    assert [driver for driver in drivers if driver.is_running()] == []
+    assert_ended(drivers)
     assert _rows(airflow) == [("frozen", other.name)]
     wait_until(lambda: lost.answers, f"{lost.name} is back", PATIENCE)
 

@@ -8,9 +8,6 @@ killed, or dies between its commit and the end; two writers; readers; retries.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,11 +15,11 @@ import pytest
 
 from demo.services import Hadoop, S3Server
 from tests.cluster.log_stores import delta_on_s3
+from tests.nested import assert_tests_pass
 
 pytestmark = [pytest.mark.system, pytest.mark.cluster]
 
-ROOT = Path(__file__).resolve().parents[2]
-FORMATS = ROOT / "tests" / "runner" / "formats"
+FORMATS = Path(__file__).resolve().parents[1] / "runner" / "formats"
 FILES = ("format_tests.py", "fence_tests.py", "reader_tests.py", "killed_driver_tests.py")
 CELLS = " or ".join(
     (
@@ -46,24 +43,15 @@ CELLS = " or ".join(
 
 def assert_holds(kind: str, root: str, conf: Mapping[str, str], **variables: str) -> None:
     """Run the tests of a format whose tables are beneath a root."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
-    ran = subprocess.run(
-        [*command, "-k", CELLS, *(str(FORMATS / name) for name in FILES)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env={
-            **os.environ,
-            **variables,
-            "KINDLING_TEST_FORMAT": kind,
-            "KINDLING_TEST_ROOT": root,
-            "KINDLING_TEST_CONF": json.dumps(dict(conf)),
-        },
+    closing = assert_tests_pass(
+        [FORMATS / name for name in FILES],
+        select=CELLS,
+        **variables,
+        KINDLING_TEST_FORMAT=kind,
+        KINDLING_TEST_ROOT=root,
+        KINDLING_TEST_CONF=json.dumps(dict(conf)),
     )
-    assert ran.returncode == 0, ran.stdout[-20_000:]
-    print(ran.stdout.splitlines()[-1])
+    print(closing)
 
 
 def test_iceberg_in_a_catalog_with_files_on_s3(address: str, s3: S3Server) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from kindling_airflow.errors import KindlingAirflowError
 from kindling_airflow.history import Usual, database, usual
-from kindling_airflow.history.dag_gaps import DagGaps, dag_gaps
+from kindling_airflow.history.dag_gaps import DagGaps, gaps_of
 from kindling_airflow.history.dag_pipes import StoredPipe
 from kindling_airflow.history.fill_commands import as_text
 from kindling_airflow.history.publications import Publication
@@ -34,9 +34,7 @@ def tables_document(dag_id: str, first: datetime, last: datetime) -> dict[str, A
     if stored is None:
         raise KindlingAirflowError(f"DAG {dag_id!r} is not stored in Airflow's database")
     pipes = stored.pipes
-    gaps, problem = _gaps(dag_id, first, last)
-    if gaps is not None:
-        pipes = gaps.grid.pipes
+    gaps, problem = _gaps(stored, first, last)
     newest = database.publications(dag_id, pipes, limit=max(500, _VERSIONS * len(pipes)))
     known, versions = usual(dag_id), _by_task(newest)
     return {
@@ -51,10 +49,12 @@ def tables_document(dag_id: str, first: datetime, last: datetime) -> dict[str, A
     }
 
 
-def _gaps(dag_id: str, first: datetime, last: datetime) -> tuple[DagGaps | None, str]:
+def _gaps(
+    stored: database.StoredDag, first: datetime, last: datetime
+) -> tuple[DagGaps | None, str]:
     """Return the gaps, or why there are none to show."""
     try:
-        found = dag_gaps(dag_id, first, last)
+        found = gaps_of(stored, first, last)
     except KindlingAirflowError as error:
         return None, str(error)
     if len(found.grid.slots) * len(found.grid.pipes) > _MOST_CELLS:

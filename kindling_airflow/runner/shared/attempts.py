@@ -39,8 +39,6 @@ class Attempts:
         before_start: is called before the code of an attempt begins.
     """
 
-    before_start: Callable[[], None]
-
     def __init__(
         self,
         code: ImportedCode,
@@ -58,7 +56,7 @@ class Attempts:
         self._by_key: dict[str, Attempt] = {}
         self._reads = SharedReads(spark, session.warehouse, session.session.get("shared", ()))
         self._is_ending = False
-        self.before_start = lambda: None
+        self.before_start: Callable[[], None] = lambda: None
 
     def start(self, request: RunRequest) -> str:
         """Start an attempt, unless it is known already; return why it is refused, or "".

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pyspark import SparkConf
 from pyspark.sql import SparkSession
@@ -146,7 +146,7 @@ class _News:
         with self._lock:
             self._print("ended", {})
 
-    def _print(self, state: Literal["ready", "ended"], running: Mapping[str, str]) -> None:
+    def _print(self, state: str, running: Mapping[str, str]) -> None:
         _print(SessionNews(self._key, state, self._host, self._server.port, running).line())
 
 

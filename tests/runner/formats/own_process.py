@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.nested import assert_tests_pass
 
 __all__ = ["assert_format_holds"]
 
@@ -32,7 +31,6 @@ def assert_format_holds(kind: str, **variables: str) -> None:
         kind: the format, or two with a plus.
         variables: of the environment.
     """
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
     own = {
         "kafka": ("kafka_tests.py",),
         "parquet": ("fault_tests.py", "empty_tests.py", "stored_values_tests.py"),
@@ -45,15 +43,5 @@ def assert_format_holds(kind: str, **variables: str) -> None:
         ),
     }
     names = own.get(kind, (f"{kind}_tests.py", *_OF_TABLES))
-    files = [str(_FOLDER / name) for name in names]
-    ran = subprocess.run(
-        [*command, *files],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        cwd=_FOLDER.parents[2],
-        env={**os.environ, **variables, "KINDLING_TEST_FORMAT": kind},
-    )
-    assert ran.returncode == 0, ran.stdout[-20_000:]
-    assert " passed" in ran.stdout
+    files = [_FOLDER / name for name in names]
+    assert_tests_pass(files, **variables, KINDLING_TEST_FORMAT=kind)
