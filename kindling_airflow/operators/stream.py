@@ -15,6 +15,7 @@ from kindling_airflow.errors import ReportError
 from kindling_airflow.operators.driver.driver_output import DriverOutput
 from kindling_airflow.operators.driver.hidden_values import hidden, masked, revealed
 from kindling_airflow.operators.driver.hook import DriverHook
+from kindling_airflow.operators.driver.process_family import kill_family
 from kindling_airflow.operators.driver.stream_watch import DrainOrder, StreamProgress, Watchdog
 from kindling_airflow.operators.pipe import KindlingPipeOperator
 from kindling_airflow.operators.run_watch import WatchesRun
@@ -178,14 +179,10 @@ class KindlingStreamOperator(WatchesRun, KindlingPipeOperator):
         import psutil
 
         process = None if self._hook is None else self._hook.process
-        family: list[psutil.Process] = []
         if process is not None:
             with suppress(psutil.Error):
-                family = psutil.Process(process.pid).children(recursive=True)
+                kill_family(psutil.Process(process.pid))
         self.end_submission()
-        for child in family:
-            with suppress(psutil.Error):
-                child.kill()
 
     def _without_report(
         self, stale: RunReport | None, driver_error: Exception | None

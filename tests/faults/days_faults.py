@@ -44,8 +44,9 @@ def inject(fault: str, folder: Path, notes: Callable[[str], None]) -> None:
     Args:
         fault: one of :data:`MOMENTS` for a killed driver; ``raises``; ``task`` or ``worker`` for
             the process of the task, or of the worker above it, that is killed before the publish;
-            ``waits`` until a file ``go`` is there; ``""`` for none.
-        folder: where ``waiting`` and ``go`` lie.
+            ``frozen`` for the worker's that is stopped, and not killed, then; ``waits`` until a
+            file ``go`` is there; ``""`` for none.
+        folder: where ``waiting``, ``go`` and ``frozen.txt``, the workers that are stopped, lie.
         notes: takes a line for each publish.
     """
     from kindling_airflow.runner.pipe import run_pipe
@@ -90,6 +91,11 @@ def _between(fault: str, folder: Path) -> None:
         java = os.getppid()
         task = _parent(java)
         os.kill(task if fault == "task" else _parent(task), signal.SIGKILL)
+        time.sleep(_LONGEST_WAIT)
+    if fault == "frozen":
+        worker = _parent(_parent(os.getppid()))
+        _add(folder / "frozen.txt", str(worker))
+        os.kill(worker, signal.SIGSTOP)
         time.sleep(_LONGEST_WAIT)
     if fault == "waits":
         (folder / "waiting").touch()

@@ -100,6 +100,23 @@ def test_every_attempt_has_a_key_of_its_own(tmp_path: Path, driver: Driver) -> N
     assert first != second
 
 
+def test_the_driver_of_an_earlier_attempt_has_ended_when_the_next_one_starts(
+    tmp_path: Path, driver: Driver
+) -> None:
+    warehouse = str(tmp_path / "warehouse")
+    earlier = RunRequest(
+        "earlier", "pipe", "", (), warehouse, dag_id="dag", run_id="run", task_id="task",
+        attempt_order="000000000",
+    )  # fmt: skip
+    command = [sys.executable, "-c", "input()", earlier.dumps()]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        state = f"open('/proc/{process.pid}/stat').read().rpartition(')')[2].split()[0]"
+        driver(f"send(reason={state})")
+        result, _ = run(tmp_path)
+        process.kill()
+    assert (result["reason"], process.returncode) == ("Z", -9)
+
+
 def test_a_driver_that_ends_well_without_a_report_fails(tmp_path: Path, driver: Driver) -> None:
     driver("print('all fine')")
     error, pushed = run(tmp_path)

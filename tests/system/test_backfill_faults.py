@@ -1,5 +1,5 @@
 """Half a month of flights, backfilled by Airflow while drivers, tasks, a worker and the scheduler
-are killed; and the same days one after the other, without any of that.
+are killed, and a worker is frozen; and the same days one after the other, without any of that.
 
 The project is the example of the page on backfills, with a log that is appended to beside it. Its
 second table of slices is left out: each driver takes its time, and faults meet both kinds of table
@@ -16,8 +16,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,7 +54,10 @@ ENVIRONMENT = {
 PIPES = ("days.flights", "days.cancelled")  # a slice that is replaced, a log that is added to
 HALF_A_MONTH = range(1, 15)
 LEFT_ALONE = 20  # the day in which the scheduler is killed
-FAULTS = ("staging", "before", "publishing", "after", "after", "raises", "raises", "task", "worker")
+FAULTS = (
+    *("staging", "before", "publishing", "after", "after", "raises", "raises"),
+    *("task", "worker", "frozen"),
+)
 
 
 def day(n: int) -> str:
@@ -102,7 +105,8 @@ def trial(tmp_path_factory: pytest.TempPathFactory, spark_profile: str) -> Trial
         airflow.api.unpause("days")
         backfills = Backfills(airflow, "days")
         backfills.create(day(1), day(14), "--max-active-runs", "3")
-        backfills.wait(900)
+        with frozen_workers_continued(faults):
+            backfills.wait(900)
         backfills.close()
         backfills.create(day(LEFT_ALONE), day(LEFT_ALONE))
         until((faults / "waiting").exists, "the driver is at work")
@@ -133,6 +137,16 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 120.0) -> N
 
 def drivers_of(faults: Path, n: int) -> int:
     return (faults / "drivers.txt").read_text().count(f"days.flights {day(n)}")
+
+
+@contextmanager
+def frozen_workers_continued(faults: Path) -> Iterator[None]:
+    """Continue the workers that were frozen; Airflow tells them then to end their tasks."""
+    try:
+        yield
+    finally:
+        for pid in (faults / "frozen.txt").read_text().split():
+            psutil.Process(int(pid)).resume()
 
 
 class killed_and_started_again:  # noqa: N801 (a context manager)

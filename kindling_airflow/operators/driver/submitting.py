@@ -17,6 +17,7 @@ In cluster deploy mode a driver outlives the process that submits it. So:
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
@@ -28,6 +29,7 @@ from airflow.providers.common.compat.sdk import (
 
 from kindling_airflow.errors import ReportError
 from kindling_airflow.operators.driver.cluster_run import ClusterRun, NotSubmittedError
+from kindling_airflow.operators.driver.earlier_drivers import end_earlier_drivers
 from kindling_airflow.operators.driver.hook import DriverHook
 from kindling_airflow.operators.driver.report_channels import FolderChannel, report_channel
 from kindling_airflow.operators.driver.task_claims import TaskClaims
@@ -142,6 +144,8 @@ class SubmittingOperator(SparkSubmitOperator):
         if self.request is not None:
             if hook.runs_on_cluster:
                 self._cluster = self._prepare(hook)
+            else:
+                hook.before_submission = partial(end_earlier_drivers, self.request, self.log)
             hook.set_arguments([self.request.dumps(), *(self.application_args or ())])
         return hook
 
