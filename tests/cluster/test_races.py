@@ -33,17 +33,20 @@ def test_tables_of_a_catalog_with_files_on_one_disk(address: str, tmp_path: Path
 
 
 def test_tables_of_a_catalog_with_files_on_s3(address: str, s3: S3Server) -> None:
-    place = in_catalog("s3", address, "s3a://lake/catalog", s3.spark_settings())
+    s3.create_bucket("catalog")  # the server reads all names of a bucket to list a folder
+    place = in_catalog("s3", address, "s3a://catalog/lake", s3.spark_settings())
     assert race(place).problems == ()
 
 
 def test_parquet_tables_on_s3(s3: S3Server) -> None:
-    assert race(Place("parquet", "s3a://lake/parquet", s3.spark_settings(), {})).problems == ()
+    s3.create_bucket("parquet")
+    assert race(Place("parquet", "s3a://parquet/lake", s3.spark_settings(), {})).problems == ()
 
 
 def test_delta_tables_on_s3_with_a_safe_log_store(s3: S3Server, tmp_path: Path) -> None:
+    s3.create_bucket("delta")
     conf = {**s3.spark_settings(), **delta_on_s3(tmp_path)}
-    assert race(Place("delta", "s3a://lake/delta", conf, {})).problems == ()
+    assert race(Place("delta", "s3a://delta/lake", conf, {})).problems == ()
 
 
 @pytest.mark.parametrize("kind", ["parquet", "delta", "iceberg"])
