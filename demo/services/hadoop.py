@@ -125,8 +125,19 @@ class Hadoop:
         return settings
 
     def client_settings(self) -> dict[str, str]:
-        """Return the Spark properties for HDFS without ``HADOOP_CONF_DIR``."""
-        return {"spark.hadoop.fs.defaultFS": self.url, "spark.hadoop.dfs.replication": "1"}
+        """Return the Spark properties for HDFS without ``HADOOP_CONF_DIR``.
+
+        A client that closes a file asks whether its block has arrived, and asks again after 400 ms:
+        here soon enough, so that each file does not take that long.
+        """
+        again = "spark.hadoop.dfs.client.block.write.locateFollowingBlock"
+        return {
+            "spark.hadoop.fs.defaultFS": self.url,
+            "spark.hadoop.dfs.replication": "1",
+            f"{again}.initial.delay.ms": "5",
+            f"{again}.retries": "14",  # each after twice the time of the one before
+            f"{again}.max.delay.ms": "5000",
+        }
 
     def applications(self) -> list[dict[str, Any]]:
         """Return YARN's applications, as its REST API describes them."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo.services import Hadoop, S3Server
+from kindling_airflow.tags.names import GRACE_TAG
 from tests.cluster.log_stores import delta_on_s3
 from tests.cluster.races import Place, race
 from tests.runner.formats.sessions import catalog_conf
@@ -40,7 +41,8 @@ def test_tables_of_a_catalog_with_files_on_s3(address: str, s3: S3Server) -> Non
 
 def test_parquet_tables_on_s3(s3: S3Server) -> None:
     s3.create_bucket("parquet")
-    assert race(Place("parquet", "s3a://parquet/lake", s3.spark_settings(), {})).problems == ()
+    tags = {GRACE_TAG: "30s"}  # what is out of use is deleted during the race
+    assert race(Place("parquet", "s3a://parquet/lake", s3.spark_settings(), tags)).problems == ()
 
 
 def test_delta_tables_on_s3_with_a_safe_log_store(s3: S3Server, tmp_path: Path) -> None:
