@@ -7,6 +7,7 @@ gives it to Java and to Python.
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,8 +21,9 @@ from kindling_airflow.operators.driver.earlier_drivers import end_earlier_driver
 from kindling_airflow.operators.driver.process_family import has_ended
 from kindling_airflow.protocol.contracts import RunRequest
 
+LAKE = f"/lake/{os.getpid()}"  # these tests may run twice on a machine at the same time
 FIRST = RunRequest(
-    "first", "silver.x", "/p", ("m",), "/lake", dag_id="d", run_id="r", task_id="x",
+    "first", "silver.x", "/p", ("m",), LAKE, dag_id="d", run_id="r", task_id="x",
     attempt_order="0001",
 )  # fmt: skip
 SECOND = replace(FIRST, attempt_key="second", attempt_order="0002", try_number=2)
@@ -82,7 +84,7 @@ def test_that_of_another_run_of_a_stream_is_ended_too(start: Start) -> None:
         replace(FIRST, task_id="y").dumps(),
         replace(FIRST, run_id="another").dumps(),
         replace(FIRST, dag_id="another").dumps(),
-        replace(FIRST, warehouse="/lake2").dumps(),
+        replace(FIRST, warehouse=f"{LAKE}2").dumps(),
         replace(FIRST, attempt_order="0003").dumps(),
         replace(FIRST, attempt_order="").dumps().replace("{", "[", 1),
         SECOND.dumps(),

@@ -41,28 +41,21 @@ def end_earlier_drivers(request: RunRequest, log: Any) -> None:
     """
     if not request.attempt_order:
         return
-    import psutil
-
-    killed: dict[int, tuple[psutil.Process, int]] = {}
-    for process, earlier in _older(request):
-        try:
-            killed |= {p.pid: (p, earlier.try_number) for p in kill_family(process)}
-        except psutil.AccessDenied:
-            killed[process.pid] = process, earlier.try_number
-    if not killed:
-        return
+    tries = {
+        member: earlier.try_number
+        for process, earlier in _older(request)
+        for member in kill_family(process)
+    }
     deadline = time.monotonic() + _SECONDS
-    left = killed
-    while left and time.monotonic() < deadline:
-        left = {pid: found for pid, found in left.items() if not has_ended(found[0])}
-        time.sleep(_PAUSE if left else 0)
-    for what, pids in (
-        ("was still running on this machine, and was ended", killed.keys() - left.keys()),
-        ("still runs on this machine, and cannot be ended; it does not publish", left.keys()),
+    while (left := {p for p in tries if not has_ended(p)}) and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
+    for what, processes in (
+        ("was still running on this machine, and was ended", tries.keys() - left),
+        ("still runs on this machine, and cannot be ended; it does not publish", left),
     ):
-        for number in sorted({killed[pid][1] for pid in pids}):
-            processes = ", ".join(str(pid) for pid in sorted(pids) if killed[pid][1] == number)
-            log.warning("The driver of try %d %s: process %s", number, what, processes)
+        for number in sorted({tries[process] for process in processes}):
+            pids = sorted(process.pid for process in processes if tries[process] == number)
+            log.warning("The driver of try %d %s: process %s", number, what, str(pids)[1:-1])
 
 
 def _older(request: RunRequest) -> Iterator[tuple[psutil.Process, RunRequest]]:

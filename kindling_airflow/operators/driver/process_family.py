@@ -12,24 +12,16 @@ __all__ = ["has_ended", "kill_family"]
 
 
 def kill_family(process: psutil.Process) -> list[psutil.Process]:
-    """Kill a process and its descendants; return all of them.
-
-    A process that has ended already is left out of account.
-
-    Raises:
-        psutil.AccessDenied: the process is another user's.
-    """
+    """Kill a process and its descendants as far as that is possible; return all of them."""
     import psutil
 
-    family: list[psutil.Process] = []
+    family = [process]
     with suppress(psutil.Error):
-        family = process.children(recursive=True)
-    with suppress(psutil.NoSuchProcess):
-        process.kill()
-    for child in family:
+        family += process.children(recursive=True)
+    for member in family:
         with suppress(psutil.Error):
-            child.kill()
-    return [process, *family]
+            member.kill()
+    return family
 
 
 def has_ended(process: psutil.Process) -> bool:
